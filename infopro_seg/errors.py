@@ -1,0 +1,19 @@
+"""Errors that a user can act on: each message names the cause, the value and the remedy."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something outside the program is wrong; the command line shows the message without a traceback."""
+
+
+class ConfigError(UserError):
+    """A config asks for what cannot be built."""
+
+
+class DataError(UserError):
+    """A data set is missing, incomplete or holds what the config does not expect."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint does not fit the model it is loaded into."""

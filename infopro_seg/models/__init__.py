@@ -1,0 +1,18 @@
+"""The network: block rules, the backbone wrapper, local heads, the segmentor."""
+
+from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.models.blocks import Block, iter_blocks, split_blocks
+from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
+from infopro_seg.models.local_head import InfoProHead
+from infopro_seg.models.segmentor import InfoProEncoderDecoder
+
+__all__ = [
+    'Block',
+    'InfoProBackbone',
+    'InfoProEncoderDecoder',
+    'InfoProHead',
+    'ReconstructionDecoder',
+    'ReconstructionLoss',
+    'iter_blocks',
+    'split_blocks',
+]

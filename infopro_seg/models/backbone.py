@@ -1,0 +1,152 @@
+"""The backbone wrapper: any encoder with a block rule, split into gradient-isolated local modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList, add_prefix
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.blocks import Block, split_blocks
+from infopro_seg.models.local_head import build_local_heads
+from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
+
+PROBE_SIZE = 64  # pixels; every encoder's smallest feature map still has two
+
+Config: TypeAlias = dict[str, Any]
+Losses: TypeAlias = dict[str, Tensor]
+State: TypeAlias = Any
+Kept: TypeAlias = 'tuple[Callable[[State], Tensor], State] | None'
+
+
+@MODELS.register_module()
+class InfoProBackbone(BaseModule):
+    """An encoder split into K local modules, the first K - 1 with a local head each.
+
+    At test time, and for everything outside training, it is the encoder: `forward` returns the
+    encoder's outputs and the state dict has the encoder's own keys, beside `local_heads.*`.
+
+    Args:
+        encoder: config of an mmseg backbone that has a block rule, see
+            :func:`infopro_seg.models.iter_blocks`.
+        cuts: names of the K - 1 blocks after which gradients stop, e.g. `('layer3.12',)`; none is
+            plain end-to-end training.
+        local_head: config of the local heads, one for all or a list of K - 1; `in_channels` is
+            inferred, and a `loss_weight` that is a pair runs linearly from the first local module to
+            the last (paper, section 5).
+        init_cfg: mmengine's initialisation config.
+
+    Raises:
+        ConfigError: the encoder has no block rule, a cut is not one of its blocks, or the number of
+            local heads does not match the number of cuts.
+    """
+
+    def __init__(
+        self,
+        encoder: Config,
+        cuts: Sequence[str] = (),
+        local_head: Config | Sequence[Config] | None = None,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if isinstance(cuts, str):
+            raise ConfigError(f'cuts is the string {cuts!r}; write a tuple of names: ({cuts!r},)')
+        self.cuts = tuple(cuts)
+        self.encoder = MODELS.build(encoder)
+        features, outputs = self._probe()
+        self.out_channels = tuple(output.shape[1] for output in outputs)
+        self.local_heads: Any = build_local_heads(
+            local_head, [feature.shape[1] for feature in features], self.cuts
+        )
+        self.register_state_dict_post_hook(hide_encoder_prefix)
+        self.register_load_state_dict_pre_hook(show_encoder_prefix)
+
+    def local_modules(self) -> list[list[Block]]:
+        """The blocks of each local module."""
+        return split_blocks(self.encoder, self.cuts)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's own forward pass: images (N, 3, H, W) to its outputs."""
+        outputs: tuple[Tensor, ...] = self.encoder(inputs)
+        return outputs
+
+    def local_losses(
+        self,
+        inputs: Tensor,
+        image: Tensor,
+        data_samples: SampleList,
+        read: Collection[int] | None = None,
+    ) -> Generator[Losses, None, tuple[Tensor | None, ...]]:
+        """Yields the losses of each early module; the caller runs backward before it asks for the next.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            image: the same images as RGB in [0, 1], (N, 3, H, W).
+            data_samples: N samples with `gt_sem_seg`.
+            read: which of the encoder's outputs somebody reads, None for all; the others are not
+                kept.
+
+        Returns:
+            The encoder's outputs, None for those not read: attached to the graph where the last
+            module computes them, detached where an earlier one does.
+        """
+        *early, last = self.local_modules()
+        state: State = inputs
+        kept: list[Kept] = []
+        for index, (blocks, head) in enumerate(zip(early, self.local_heads, strict=True)):
+            state = _run(blocks, state, kept, read)
+            losses = head.loss(blocks[-1].feature(state), image, data_samples)
+            yield add_prefix(losses, f'local_{index}')
+            del losses
+            state, kept = tree_map_only(Tensor, Tensor.detach, (state, kept))
+        _run(last, state, kept, read)
+        return tuple(None if item is None else item[0](item[1]) for item in kept)
+
+    @torch.no_grad()
+    def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
+        """The images that each local head's decoder reconstructs.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            size: height and width of the reconstructions, in pixels.
+
+        Returns:
+            One RGB batch in [0, 1], (N, 3, *size), per local head; None for a head without decoder.
+        """
+        state: State = inputs
+        images: list[Tensor | None] = []
+        for blocks, head in zip(self.local_modules(), self.local_heads, strict=False):
+            state = _run(blocks, state, [], ())
+            images.append(head.reconstruct(blocks[-1].feature(state), size))
+        return images
+
+    @torch.no_grad()
+    def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The feature maps at the cuts and the encoder's outputs for a tiny image, for their channels."""
+        training = self.encoder.training
+        self.encoder.eval()
+        state: State = torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE)
+        features: list[Tensor] = []
+        kept: list[Kept] = []
+        for blocks in self.local_modules():
+            state = _run(blocks, state, kept, None)
+            features.append(blocks[-1].feature(state))
+        self.encoder.train(training)
+        outputs = [item[0](item[1]) for item in kept if item is not None]
+        return features[:-1], outputs
+
+
+def _run(blocks: Sequence[Block], state: State, kept: list[Kept], read: Collection[int] | None) -> State:
+    """Runs blocks and notes the states at which the encoder returns an output that is read."""
+    for block in blocks:
+        state = block.forward(state)
+        if block.output is not None:
+            unread = read is not None and len(kept) not in read
+            kept.append(None if unread else (block.output, state))
+    return state

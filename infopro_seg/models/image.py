@@ -1,0 +1,33 @@
+"""From normalised network inputs back to images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg.models.data_preprocessor import SegDataPreProcessor
+from torch import Tensor
+
+
+def to_rgb(inputs: Tensor, data_preprocessor: Any) -> Tensor:
+    """Undoes the normalisation: RGB in [0, 1], whatever mean, std and channel order the config has.
+
+    Args:
+        inputs: what the preprocessor made of images, (N, C, H, W).
+        data_preprocessor: the preprocessor that made them. mmcv loads BGR, so the inputs are RGB
+            exactly where it converts.
+
+    Returns:
+        Images of the same shape; the channels of three-channel images in the order RGB.
+    """
+    image = inputs
+    if getattr(data_preprocessor, '_enable_normalize', False):
+        image = image * data_preprocessor.std + data_preprocessor.mean
+    image = (image / 255).clamp(0, 1)
+    if image.shape[1] == 3 and not converts_to_rgb(data_preprocessor):
+        image = image.flip(1)
+    return image
+
+
+def converts_to_rgb(data_preprocessor: Any) -> bool:
+    """Whether the preprocessor turns the BGR images that mmcv loads into RGB."""
+    return isinstance(data_preprocessor, SegDataPreProcessor) and bool(data_preprocessor._channel_conversion)

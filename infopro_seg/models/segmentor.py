@@ -1,0 +1,106 @@
+"""The segmentor: an ordinary mmseg `EncoderDecoder` whose encoder trains in local modules."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.backbone import InfoProBackbone, Losses
+from infopro_seg.models.channels import infer_in_channels
+from infopro_seg.models.image import to_rgb
+from infopro_seg.training.step import local_train_step
+
+
+@MODELS.register_module()
+class InfoProEncoderDecoder(EncoderDecoder):
+    """`EncoderDecoder` trained module by module; its last module ends with neck and heads.
+
+    Takes the arguments of mmseg's `EncoderDecoder`, with an :class:`InfoProBackbone` as backbone.
+    `in_channels` of neck and heads may be left out: they are inferred from the encoder.
+    Testing, prediction and the state dict's keys are those of the stock segmentor.
+
+    Raises:
+        ConfigError: the backbone is no `InfoProBackbone`, or a head expects channels that the encoder
+            does not give.
+    """
+
+    def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
+        """Yields the losses of each local module, the last with neck and heads.
+
+        Run backward on each before asking for the next: only one module's graph is alive at a time
+        (paper, figure 1).
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with `gt_sem_seg`.
+        """
+        image = to_rgb(inputs, self.data_preprocessor)
+        features = yield from self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        if self.with_neck:
+            features = self.neck(features)
+        losses = self._decode_head_forward_train(features, data_samples)
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(features, data_samples))
+        yield losses
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
+        """All modules' losses at once: the same gradients as `local_losses`, but no memory saved."""
+        return {
+            name: value
+            for losses in self.local_losses(inputs, data_samples)
+            for name, value in losses.items()
+        }
+
+    def forward(self, inputs: Tensor, data_samples: SampleList | None = None, mode: str = 'tensor') -> Any:
+        """mmseg's modes, and `local_losses`: the generator, not yet started."""
+        if mode == 'local_losses':
+            return self.local_losses(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration: backward per module, one optimizer step."""
+        return local_train_step(self, data, optim_wrapper)
+
+    def outputs_read(self) -> set[int] | None:
+        """Indices of the encoder's outputs that a head reads; None where a neck reads them all."""
+        if self.with_neck:
+            return None
+        count = len(self.backbone.out_channels)
+        heads = [self.decode_head]
+        if self.with_auxiliary_head:
+            auxiliary = self.auxiliary_head
+            heads += list(auxiliary) if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
+        read: set[int] = set()
+        for head in heads:
+            index = head.in_index
+            read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
+        return read
+
+    def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
+        super()._init_decode_head(self._with_in_channels(decode_head, 'decode_head'))
+
+    def _init_auxiliary_head(self, auxiliary_head: Any) -> None:
+        if isinstance(auxiliary_head, (list, tuple)):
+            auxiliary_head = [
+                self._with_in_channels(head, f'auxiliary_head[{index}]')
+                for index, head in enumerate(auxiliary_head)
+            ]
+        elif auxiliary_head is not None:
+            auxiliary_head = self._with_in_channels(auxiliary_head, 'auxiliary_head')
+        super()._init_auxiliary_head(auxiliary_head)
+
+    def _with_in_channels(self, head: dict[str, Any], name: str) -> dict[str, Any]:
+        if not isinstance(self.backbone, InfoProBackbone):
+            raise ConfigError(
+                f'InfoProEncoderDecoder needs an InfoProBackbone as backbone, not '
+                f'{type(self.backbone).__name__}; wrap it: dict(type="InfoProBackbone", encoder=...), '
+                'or use the stock EncoderDecoder'
+            )
+        return head if self.with_neck else infer_in_channels(head, name, self.backbone.out_channels)

@@ -1,0 +1,1 @@
+"""The train step, its distributed wrapper and the training loop."""

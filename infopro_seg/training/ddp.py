@@ -1,0 +1,60 @@
+"""Distributed training: one ordinary DDP around a model whose backward runs once per module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.step import local_train_step
+
+
+@MODEL_WRAPPERS.register_module()
+class LocalDistributedDataParallel(MMDistributedDataParallel):
+    """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
+
+    DDP's forward returns the unstarted generator of local losses, which arms its reducer; then every
+    parameter becomes ready once, in the backward of its own module.
+
+    Args:
+        module: an `InfoProEncoderDecoder`.
+        device_ids: the GPU of this process; ignored for a model on the CPU.
+        broadcast_buffers: whether rank 0's buffers (BN statistics) overwrite the others' at each
+            forward pass.
+        kwargs: the other arguments of `torch.nn.parallel.DistributedDataParallel`.
+
+    Raises:
+        ConfigError: `find_unused_parameters` or `static_graph` is asked for; both read the graph of
+            the forward pass, which does not exist yet when DDP's forward returns.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device_ids: Sequence[int] | None = None,
+        broadcast_buffers: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        for option in ('find_unused_parameters', 'static_graph'):
+            if kwargs.get(option):
+                raise ConfigError(
+                    f'{option}=True does not work with local losses, whose graphs are built after the '
+                    f'forward pass returns; remove {option} from the config (every trainable parameter '
+                    'gets a gradient in each iteration, so it is not needed)'
+                )
+        on_cpu = next(module.parameters()).device.type == 'cpu'
+        super().__init__(
+            module,
+            device_ids=None if on_cpu else device_ids,
+            broadcast_buffers=broadcast_buffers,
+            **kwargs,
+        )
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration: backward per module, gradients averaged over ranks, one optimizer step."""
+        return local_train_step(self, data, optim_wrapper)

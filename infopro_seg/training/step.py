@@ -1,0 +1,71 @@
+"""The train step: one backward per local module, one optimizer step per iteration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+
+
+def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+    """Trains on one batch, holding the graph of only one local module at a time (paper, figure 1).
+
+    The gradients are those of the summed losses. Accumulation, loss scaling, clipping and gradient
+    synchronisation act once per iteration, as for a stock train step.
+
+    Args:
+        model: an `InfoProEncoderDecoder`, or a distributed wrapper around one.
+        data: a collated batch as the data loader gives it.
+        optim_wrapper: mmengine's `OptimWrapper` or `AmpOptimWrapper`.
+
+    Returns:
+        The detached losses of all modules by name, and their sum as `loss`.
+
+    Raises:
+        ConfigError: in the first step, if a trainable parameter got no gradient.
+    """
+    module: Any = model.module if is_model_wrapper(model) else model
+    with optim_wrapper.optim_context(model):
+        data = module.data_preprocessor(data, True)
+        local_losses = model._run_forward(data, mode='local_losses')  # arms DDP, computes nothing yet
+    iteration = optim_wrapper.inner_count
+    log_vars: dict[str, Tensor] = {}
+    total: Tensor | float = 0.0
+    while True:
+        with optim_wrapper.optim_context(model):
+            losses = next(local_losses, None)
+        if losses is None:
+            break
+        loss, module_log_vars = module.parse_losses(losses)
+        optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+        optim_wrapper._inner_count = iteration  # each backward counts itself as an iteration
+        total = total + module_log_vars.pop('loss').detach()
+        log_vars.update((name, value.detach()) for name, value in module_log_vars.items())
+        del loss, losses, module_log_vars  # frees the module's graph before the next is built
+    optim_wrapper._inner_count = iteration + 1
+    if optim_wrapper.should_update():
+        if not optim_wrapper.optimizer.state:
+            require_gradients(module)
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+    return {'loss': torch.as_tensor(total), **log_vars}
+
+
+def require_gradients(model: nn.Module) -> None:
+    """Checks after the backward passes that they reached every trainable parameter.
+
+    Raises:
+        ConfigError: some got no gradient, so that they would silently never train.
+    """
+    missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    if missing:
+        raise ConfigError(
+            f'{len(missing)} trainable parameters get no gradient from any local loss: '
+            f'{", ".join(missing[:8])}{", ..." if len(missing) > 8 else ""}; freeze them '
+            '(requires_grad=False), or cut the encoder so that a loss reaches them'
+        )
