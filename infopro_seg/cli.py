@@ -48,7 +48,9 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = Path(path)
     if not path.is_file():
-        nearby = sorted(str(p) for p in (path.parent if path.parent.is_dir() else Path('configs')).glob('*.py'))
+        nearby = sorted(
+            str(p) for p in (path.parent if path.parent.is_dir() else Path('configs')).glob('*.py')
+        )
         hint = f'; there are {", ".join(nearby)}' if nearby else ''
         raise ConfigError(f'no config {path}{hint}')
     try:

@@ -56,26 +56,30 @@ class LoadLabels(LoadAnnotations):
         except (OSError, AttributeError, ValueError) as error:
             raise unreadable(path, 'label image', error) from error
         labels = results['gt_seg_map']
-        if 'img_shape' in results and labels.shape != tuple(results['img_shape'][:2]):
+        if 'ori_shape' in results and labels.shape != tuple(results['ori_shape'][:2]):
             raise DataError(
                 f'{path} is {size(labels.shape)} pixels, but its image {results["img_path"]} is '
-                f'{size(results["img_shape"])}; images and labels must have the same size'
+                f'{size(results["ori_shape"])}; images and labels must have the same size'
             )
         if self.num_classes is not None:
-            self._require_classes(labels, path)
+            require_classes(labels, self.num_classes, path)
         return results
 
-    def _require_classes(self, labels: np.ndarray, path: str) -> None:
-        counts = np.bincount(labels.reshape(-1), minlength=256)
-        outside = [
-            label for label in np.flatnonzero(counts).tolist() if self.num_classes <= label < IGNORED
-        ]
-        if outside:
-            raise DataError(
-                f'{path} holds the label ids {outside}, but the {self.num_classes} classes are 0 to '
-                f'{self.num_classes - 1} and {IGNORED} is ignored; convert the labels (for '
-                'Cityscapes: python tools/prepare_cityscapes.py) or correct num_classes in the config'
-            )
+
+def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
+    """Checks the ids of a label image (H, W) of uint8.
+
+    Raises:
+        DataError: some are neither a class nor 255.
+    """
+    counts = np.bincount(labels.reshape(-1), minlength=256)
+    outside = [label for label in np.flatnonzero(counts).tolist() if num_classes <= label < IGNORED]
+    if outside:
+        raise DataError(
+            f'{path} holds the label ids {outside}, but the {num_classes} classes are 0 to '
+            f'{num_classes - 1} and {IGNORED} is ignored; convert the labels (for '
+            'Cityscapes: python tools/prepare_cityscapes.py) or correct num_classes in the config'
+        )
 
 
 def unreadable(path: str, kind: str, error: Exception) -> DataError:

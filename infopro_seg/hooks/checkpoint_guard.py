@@ -72,9 +72,7 @@ def require_fit(
             f'{tuple(expected[key].shape)}'
         )
     if strict:
-        missing = sorted(
-            key for key in expected.keys() - common if not key.endswith('num_batches_tracked')
-        )
+        missing = sorted(key for key in expected.keys() - common if not key.endswith('num_batches_tracked'))
         unexpected = sorted(given.keys() - common)
         if missing:
             problems.append(f'{len(missing)} weights are missing, e.g. {missing[0]}')

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mmseg.models.data_preprocessor import SegDataPreProcessor
 from torch import Tensor
 
 
@@ -31,7 +30,7 @@ def to_rgb(inputs: Tensor, data_preprocessor: Any) -> Tensor:
 
 def converts_to_rgb(data_preprocessor: Any) -> bool:
     """Whether the preprocessor turns the BGR images that mmcv loads into RGB."""
-    return isinstance(data_preprocessor, SegDataPreProcessor) and bool(data_preprocessor._channel_conversion)
+    return bool(getattr(data_preprocessor, '_channel_conversion', False))
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

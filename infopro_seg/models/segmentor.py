@@ -81,6 +81,8 @@ class InfoProEncoderDecoder(EncoderDecoder):
         for head in heads:
             index = head.in_index
             read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
+            if getattr(head, 'c1_bottleneck', None) is not None:
+                read.add(0)  # DeepLabV3+ reads it besides its in_index
         return read
 
     def _init_decode_head(self, decode_head: dict[str, Any]) -> None:

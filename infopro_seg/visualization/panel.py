@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.dataset import pseudo_collate
 
+from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
 
 CELL_WIDTH = 2.6  # inches
@@ -41,15 +42,16 @@ def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
         target = samples[0].gt_sem_seg.data.squeeze(0).cpu().numpy()
         [result] = model.predict(inputs, samples)
         predicted = result.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        reconstructions = getattr(model.backbone, 'reconstructions', lambda *_: [])
-        decoded = reconstructions(inputs, inputs.shape[2:])
+        decoded = []
+        if isinstance(model.backbone, InfoProBackbone):
+            decoded = model.backbone.reconstructions(inputs, inputs.shape[2:])
         cells.append(
             [
                 ('image', to_uint8(to_rgb(inputs, model.data_preprocessor)[0])),
                 ('ground truth', colorize(target, palette)),
                 ('prediction', colorize(predicted, palette)),
                 *(
-                    (f'local module {k}: decoded', to_uint8(image[0]))
+                    (f'decoded from local module {k}', to_uint8(image[0]))
                     for k, image in enumerate(decoded)
                     if image is not None
                 ),
@@ -63,7 +65,8 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Class indices (H, W) as colours (H, W, 3); ids outside the palette, such as 255, are black."""
     colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (256, 1))
     colors[: len(palette)] = palette
-    return colors[labels]
+    colored: np.ndarray = colors[labels]
+    return colored
 
 
 def _draw(
@@ -76,7 +79,7 @@ def _draw(
     columns = len(cells[0])
     cell_height = CELL_WIDTH * height / width
     legend_height = 0.9
-    figure = Figure(figsize=(columns * CELL_WIDTH, len(cells) * cell_height + legend_height), layout='none')
+    figure = Figure(figsize=(columns * CELL_WIDTH, len(cells) * cell_height + legend_height))
     FigureCanvasAgg(figure)
     total = figure.get_figheight()
     grid = figure.subplots(len(cells), columns, squeeze=False)
