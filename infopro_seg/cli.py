@@ -48,9 +48,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = Path(path)
     if not path.is_file():
-        nearby = sorted(
-            str(p) for p in (path.parent if path.parent.is_dir() else Path('configs')).glob('*.py')
-        )
+        folder = path.parent if path.parent.is_dir() else Path('configs')
+        nearby = sorted(str(p) for p in folder.glob('*.py'))
         hint = f'; there are {", ".join(nearby)}' if nearby else ''
         raise ConfigError(f'no config {path}{hint}')
     try:

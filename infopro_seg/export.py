@@ -57,8 +57,8 @@ def export(checkpoint: str | Path, out: str | Path, config: Config | None = None
     model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model.to_dict())))
     if not isinstance(model, InfoProEncoderDecoder):
         raise CheckpointError(
-            f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only checkpoints '
-            'of InfoProEncoderDecoder need an export'
+            f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
+            'checkpoints of InfoProEncoderDecoder need an export'
         )
     require_fit(content['state_dict'], model.state_dict(), str(checkpoint), local_heads=True)
     model.load_state_dict(content['state_dict'])
@@ -90,7 +90,7 @@ def to_stock_config(config: Config, model: InfoProEncoderDecoder) -> Config:
         if isinstance(auxiliary, dict):
             stock['auxiliary_head'] = infer_in_channels(auxiliary, 'auxiliary_head', heads)
         elif auxiliary is not None:
-            stock['auxiliary_head'] = [infer_in_channels(head, 'auxiliary_head', heads) for head in auxiliary]
+            stock['auxiliary_head'] = [infer_in_channels(h, 'auxiliary_head', heads) for h in auxiliary]
     return Config(content)
 
 

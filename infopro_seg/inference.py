@@ -68,9 +68,9 @@ def without_pretraining(model: Any) -> Any:
     """A model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
     if isinstance(model, dict):
         out = {key: without_pretraining(value) for key, value in model.items()}
-        if (out.get('init_cfg') or {}) and isinstance(out['init_cfg'], dict):
-            if out['init_cfg'].get('type') == 'Pretrained':
-                out['init_cfg'] = None
+        init = out.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            out['init_cfg'] = None
         if 'pretrained' in out:
             out['pretrained'] = None
         return out

@@ -43,7 +43,9 @@ class ClassIoUMetric(IoUMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """mmseg's metrics in percent; IoU as fractions under `class_iou` in the message hub."""
         if results and is_main_process():
-            intersection, union = (torch.stack(part).double().sum(0) for part in list(zip(*results))[:2])
+            intersection, union = (
+                torch.stack([result[part] for result in results]).double().sum(0) for part in (0, 1)
+            )
             iou = (intersection / union).numpy()  # NaN for a class that is nowhere
             classes = dict(zip(self.dataset_meta['classes'], iou.tolist(), strict=True))
             hub = MessageHub.get_current_instance()
