@@ -32,7 +32,9 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     """
     require_file(checkpoint)
     try:
-        content: dict[str, Any] = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+        content: dict[str, Any] = CheckpointLoader.load_checkpoint(
+            str(checkpoint), map_location='cpu', logger='silent'
+        )
     except Exception as error:  # torch raises whatever its unpickler does
         raise CheckpointError(f'cannot read the checkpoint {checkpoint}: {error}') from error
     if not isinstance(content, dict):

@@ -69,11 +69,19 @@ def work_dir_of(config: Config, given: str | None) -> str:
 class WithoutDumps(logging.Filter):
     """Keeps mmengine's dumps of environment, config and hooks out of the console; the log file has them."""
 
-    SOURCES = frozenset({'_log_env', 'register_hooks', 'build_logger', 'wrap_model', 'get_hooks_info'})
+    STARTS = (
+        '\n---',  # the environment
+        'Config:',
+        'Hooks will be executed',
+        'Distributed training is not used',
+        'The prefix is not set',
+        '"FileClient" will be',
+        '"HardDiskBackend" is',
+    )
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is for the console."""
-        return record.funcName not in self.SOURCES
+        return not record.getMessage().startswith(self.STARTS)
 
 
 def quiet_console(logger: logging.Logger) -> None:

@@ -54,16 +54,16 @@ def export(checkpoint: str | Path, out: str | Path, config: Config | None = None
     content = read_checkpoint(checkpoint)
     config = config or config_of(content, checkpoint)
     init_default_scope('mmseg')
-    model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model.to_dict())))
+    model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
     if not isinstance(model, InfoProEncoderDecoder):
         raise CheckpointError(
             f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
             'checkpoints of InfoProEncoderDecoder need an export'
         )
-    require_fit(content['state_dict'], model.state_dict(), str(checkpoint), local_heads=True)
+    require_fit(content['state_dict'], model.state_dict(), str(checkpoint))
     model.load_state_dict(content['state_dict'])
     stock_config = to_stock_config(config, model)
-    stock = revert_sync_batchnorm(MODELS.build(without_pretraining(stock_config.model.to_dict())))
+    stock = revert_sync_batchnorm(MODELS.build(without_pretraining(stock_config.model)))
     state_dict = {
         key: value for key, value in content['state_dict'].items() if not key.startswith(LOCAL_HEADS)
     }

@@ -12,12 +12,11 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.registry import DATASETS, MODELS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.hooks.checkpoint_guard import require_fit
+from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 
 LABELS = ('LoadLabels', 'LoadAnnotations')
 
@@ -38,8 +37,10 @@ class Predictor:
         init_default_scope(config.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
         model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
-        require_fit(content.get('state_dict', content), model.state_dict(), str(checkpoint))
-        _load_checkpoint_to_model(model, content)
+        drop_local_heads(model, content)
+        state_dict = content.get('state_dict', content)
+        require_fit(state_dict, model.state_dict(), str(checkpoint))
+        model.load_state_dict(state_dict, strict=False)
         self.device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self.model: Any = model.to(self.device).eval()
         meta = content.get('meta', {}).get('dataset_meta') or _metainfo(config)
@@ -65,17 +66,19 @@ class Predictor:
 
 
 def without_pretraining(model: Any) -> Any:
-    """A model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
-    if isinstance(model, dict):
-        out = {key: without_pretraining(value) for key, value in model.items()}
-        init = out.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
-            out['init_cfg'] = None
-        if 'pretrained' in out:
-            out['pretrained'] = None
-        return out
-    if isinstance(model, (list, tuple)):
-        return type(model)(without_pretraining(item) for item in model)
+    """A copy of a model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
+    model = copy.deepcopy(model)
+    pending = [model]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
+                node['init_cfg'] = None
+            if 'pretrained' in node:
+                node['pretrained'] = None
+            pending.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            pending.extend(node)
     return model
 
 

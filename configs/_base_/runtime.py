@@ -13,7 +13,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=4000, max_keep_ckpts=2, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+)
 custom_hooks = [
     dict(type='CheckpointGuardHook'),
     dict(type='ReconstructionHook', interval=1000),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
-from torch import Tensor
+from torch import Tensor, nn
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.models.backbone import InfoProBackbone
 
 LOCAL_HEADS = 'backbone.local_heads.'
 
@@ -19,8 +20,8 @@ LOCAL_HEADS = 'backbone.local_heads.'
 class CheckpointGuardHook(Hook):
     """Compares every checkpoint with the model before it is loaded.
 
-    To resume or to test, all weights must be there; only the local heads may be missing in a test. To
-    start from another model's weights (`load_from`), the common ones must have the same shapes.
+    To resume or to test, all weights must be there; for a test without the local heads, which are
+    dropped. To start from another model's weights (`load_from`), the common ones must have the same shapes.
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -29,15 +30,28 @@ class CheckpointGuardHook(Hook):
         Raises:
             CheckpointError: the checkpoint does not fit the model.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         training = runner._train_loop is not None
+        if not training:
+            drop_local_heads(model, checkpoint)
         require_fit(
             checkpoint.get('state_dict', checkpoint),
             model.state_dict(),
             runner._load_from or f'the latest in {runner.work_dir}',
             strict=runner._resume or not training,
-            local_heads=training,
         )
+
+
+def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Takes the local heads, which only train, out of a model and a checkpoint, in place."""
+    backbone: Any = getattr(model, 'backbone', None)
+    if isinstance(backbone, InfoProBackbone):
+        backbone.local_heads = nn.ModuleList()
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    for key in [key for key in state_dict if key.startswith(LOCAL_HEADS)]:
+        del state_dict[key]
 
 
 def require_fit(
@@ -45,7 +59,6 @@ def require_fit(
     expected: Mapping[str, Tensor],
     name: str,
     strict: bool = True,
-    local_heads: bool = False,
 ) -> None:
     """Checks that a checkpoint's weights fit a model.
 
@@ -54,14 +67,10 @@ def require_fit(
         expected: the model's state dict.
         name: which checkpoint, for the error message.
         strict: whether keys may be missing on either side.
-        local_heads: whether the local heads count; they are of no use outside training.
 
     Raises:
         CheckpointError: the weights do not fit.
     """
-    if not local_heads:
-        given = {key: value for key, value in given.items() if not key.startswith(LOCAL_HEADS)}
-        expected = {key: value for key, value in expected.items() if not key.startswith(LOCAL_HEADS)}
     common = given.keys() & expected.keys()
     shapes = sorted(key for key in common if given[key].shape != expected[key].shape)
     problems = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
@@ -65,10 +66,18 @@ def train(
     return runner
 
 
+class QuietRunner(Runner):
+    """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """The run's logger."""
+        logger = super().build_logger(*args, **kwargs)
+        quiet_console(logger)
+        return logger
+
+
 def build_runner(cfg: Config) -> Runner:
     """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
     if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
-    runner = Runner.from_cfg(cfg)
-    quiet_console(runner.logger)
-    return runner
+    return QuietRunner.from_cfg(cfg)

@@ -18,5 +18,5 @@ local_head = dict(
         num_classes=19,
         norm_cfg={{_base_.norm_cfg}},
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)))
 model = dict(backbone=dict(local_head=local_head))
