@@ -5,5 +5,5 @@ usage='usage: tools/dist_test.sh CONFIG CKPT GPUS [arguments of tools/test.py]'
 config=${1:?$usage}
 checkpoint=${2:?$usage}
 gpus=${3:?$usage}
-exec torchrun --standalone --nproc_per_node="$gpus" "$(dirname "$0")/test.py" "$config" "$checkpoint" \
+exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc_per_node="$gpus" "$(dirname "$0")/test.py" "$config" "$checkpoint" \
     --launcher pytorch "${@:4}"

@@ -3,4 +3,4 @@
 set -euo pipefail
 config=${1:?usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]}
 gpus=${2:?usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]}
-exec torchrun --standalone --nproc_per_node="$gpus" "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"
+exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc_per_node="$gpus" "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"
