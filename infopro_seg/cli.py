@@ -13,6 +13,7 @@ from mmengine.config import Config
 from infopro_seg.errors import ConfigError, UserError
 
 FAILED = 2  # exit status after an error that the user can mend
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -24,7 +25,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         status = FAILED
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
-        status = 130
+        status = INTERRUPTED
     sys.exit(status)
 
 

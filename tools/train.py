@@ -10,10 +10,10 @@ import os
 
 from mmengine.config import DictAction
 
-from infopro_seg.cli import run
+from infopro_seg.cli import INTERRUPTED, run
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +44,7 @@ def main() -> None:
 
     from infopro_seg.training.launch import train
 
-    train(
+    runner = train(
         args.config,
         work_dir=args.work_dir,
         resume=args.resume,
@@ -54,6 +54,7 @@ def main() -> None:
         options=args.cfg_options,
         launcher=args.launcher,
     )
+    return 0 if runner.iter >= runner.max_iters else INTERRUPTED
 
 
 if __name__ == '__main__':

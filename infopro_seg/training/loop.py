@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,13 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             yield
             return
 
+        main_process = os.getpid()
+
         def stop(number: int, frame: Any) -> None:
+            if os.getpid() != main_process:  # a data-loading worker, which inherits the handler
+                if number == signal.SIGTERM:
+                    os._exit(128 + number)
+                return
             self.runner.logger.warning('stopping after this iteration; again to stop at once')
             self.stop_training = True
             signal.signal(number, signal.default_int_handler)
