@@ -1,4 +1,4 @@
-"""Draw synthetic street scenes in the layout of Cityscapes.
+"""Draw synthetic street scenes in the layout of Cityscapes; after Ctrl-C the same command completes the set.
 
 Example:
     python tools/make_synthetic_streets.py --out data/synthetic_streets --train 400 --val 100
@@ -6,17 +6,14 @@ Example:
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from infopro_seg.cli import run
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
-from infopro_seg.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,35 +22,37 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--train', type=int, default=400, help='training images (default: 400)')
     parser.add_argument('--val', type=int, default=100, help='validation images (default: 100)')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(512, 1024), metavar=('H', 'W'),
+        '--size',
+        type=int,
+        nargs=2,
+        default=(512, 1024),
+        metavar=('H', 'W'),
         help='height and width in pixels (default: 512 1024)',
-    )  # fmt: skip
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, help='processes (default: one per core)')
     parser.add_argument('--force', action='store_true', help='replace another synthetic set in OUT')
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=console) as progress:
-            make_synthetic_streets(
-                args.out, args.train, args.val, tuple(args.size), args.seed, args.workers,
-                force=args.force, progress=progress,
-            )  # fmt: skip
-    except UserError as error:
-        console.print(f'[red]error:[/red] {error}', highlight=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print('stopped; the same command completes the set')
-        return 130
-    return 0
+    with Progress(*columns, console=console) as progress:
+        make_synthetic_streets(
+            args.out,
+            args.train,
+            args.val,
+            tuple(args.size),
+            args.seed,
+            args.workers,
+            force=args.force,
+            progress=progress,
+        )
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

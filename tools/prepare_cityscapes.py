@@ -1,4 +1,4 @@
-"""Check a downloaded Cityscapes and write the label images that training reads.
+"""Check a downloaded Cityscapes and write the label images that training reads; after Ctrl-C it goes on.
 
 Example:
     python tools/prepare_cityscapes.py data/cityscapes
@@ -6,15 +6,13 @@ Example:
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from infopro_seg.cli import run
 from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes
 
 SHOWN = 20
@@ -38,12 +36,8 @@ def main() -> int:
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=console) as progress:
-            problems = prepare_cityscapes(args.root, args.workers, progress=progress)
-    except KeyboardInterrupt:
-        console.print('stopped; the same command goes on from here')
-        return 130
+    with Progress(*columns, console=console) as progress:
+        problems = prepare_cityscapes(args.root, args.workers, progress=progress)
     for problem in problems[:SHOWN]:
         console.print(f'[red]problem:[/red] {problem}', highlight=False, soft_wrap=True)
     if len(problems) > SHOWN:
@@ -55,4 +49,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)
