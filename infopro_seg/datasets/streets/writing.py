@@ -87,7 +87,7 @@ def write_shot(shot: Shot) -> None:
         picture = createLabelImage(annotation, encoding)
         save_image(picture, shot.label(f'{kind}.png'))
     bgr = np.ascontiguousarray(frame.image[..., ::-1])
-    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
     _, data = cv2.imencode('.png', bgr, fast)
     replace(shot.image, lambda path: path.write_bytes(data.tobytes()))
 
