@@ -10,5 +10,6 @@ model = dict(
     backbone=dict(cuts=('layer3.1', 'layer3.11', 'layer3.21')))
 train_dataloader = dict(batch_size=2)
 optim_wrapper = dict(accumulative_counts=2)
+auto_scale_lr = dict(base_batch_size=4)  # crops of one iteration, half a step
 train_cfg = dict(max_iters=80000, val_interval=8000)
 param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=80000, by_epoch=False)]
