@@ -1,0 +1,1 @@
+"""How much memory a training step takes, found without a GPU; cuts and recipes chosen by it."""
