@@ -37,15 +37,17 @@ class ReconstructionLoss(BaseModule):
 
 @MODELS.register_module()
 class ReconstructionDecoder(BaseModule):
-    """Decodes a feature map into the image at full resolution (paper, section 5 and appendix).
+    """Decodes a feature map into the image (paper, section 5 and appendix).
 
     A 1x1 convolution to the first width, then 3x3 convolutions to the others and to RGB, each after an
     upsampling by two. The sizes are the image's, halved once per convolution still to come, so feature
-    maps of any stride end at full resolution.
+    maps of any stride end at the same resolution. Most of its memory lies in the last steps: an image at
+    a fraction of the resolution costs a fraction of it.
 
     Args:
         in_channels: channels of the feature map.
         channels: widths between the feature map and RGB.
+        stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
         norm_cfg: norm after every convolution but the last; None for none.
         act_cfg: activation after every convolution but the last.
         align_corners: of the upsampling.
@@ -57,6 +59,7 @@ class ReconstructionDecoder(BaseModule):
         self,
         in_channels: int,
         channels: Sequence[int] = (128, 32, 12),
+        stride: int = 1,
         norm_cfg: dict[str, Any] | None = None,
         act_cfg: dict[str, Any] | None = None,
         align_corners: bool = False,
@@ -66,6 +69,7 @@ class ReconstructionDecoder(BaseModule):
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or {'type': 'BN'}
         act_cfg = act_cfg or {'type': 'ReLU'}
+        self.stride = stride
         self.align_corners = align_corners
         self.loss_recon = MODELS.build(loss_recon or {'type': 'ReconstructionLoss'})
         layers: list[nn.Module] = []
@@ -86,10 +90,12 @@ class ReconstructionDecoder(BaseModule):
         self.convs = nn.ModuleList(layers)
 
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size)."""
+        """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size), divided by the stride."""
+        end = [max(1, side // self.stride) for side in size]
+        coarsest = [min(sides) for sides in zip(feature.shape[2:], end, strict=True)]
         hidden: Tensor = self.convs[0](feature)
         for to_come, conv in reversed(list(enumerate(reversed(self.convs[1:])))):
-            target = [max(1, side >> to_come) for side in size]
+            target = [max(side >> to_come, least) for side, least in zip(end, coarsest, strict=True)]
             if hidden.shape[2:] != torch.Size(target):
                 hidden = resize(
                     hidden,
@@ -104,5 +110,7 @@ class ReconstructionDecoder(BaseModule):
     def loss(self, feature: Tensor, image: Tensor) -> Tensor:
         """The weighted reconstruction loss of a feature map against its image (N, 3, H, W) in [0, 1]."""
         logits = self(feature, image.shape[2:])
+        if logits.shape != image.shape:
+            image = F.adaptive_avg_pool2d(image, logits.shape[2:])
         loss: Tensor = self.loss_recon(logits, image)
         return loss
