@@ -41,7 +41,7 @@ def cuda_rules() -> Iterator[None]:
     Fake tensors on 'cuda' need a PyTorch built for CUDA, so traces run on fake CPU tensors everywhere;
     what autocast does to them has to be what it does on the GPU, or half the bytes would be wrong.
     """
-    library = torch.library.Library('aten', 'IMPL')
+    library: Any = torch.library.Library('aten', 'IMPL')  # type: ignore[no-untyped-call]
     for names, make in ((FLOAT32, _cast_inputs), (FLOAT32_RESULT, _ask_for_float32)):
         for name in names:
             if not torch._C._dispatch_has_kernel_for_dispatch_key(f'aten::{name}', 'AutocastCPU'):
@@ -51,7 +51,7 @@ def cuda_rules() -> Iterator[None]:
     try:
         yield
     finally:
-        library._destroy()  # type: ignore[no-untyped-call]
+        library._destroy()
 
 
 @contextmanager

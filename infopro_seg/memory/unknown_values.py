@@ -8,6 +8,12 @@ import torch
 from torch import Tensor
 
 aten = torch.ops.aten
+FILLS = {
+    aten.uniform_.default,
+    aten.normal_.default,
+    aten.zero_.default,
+    aten.fill_.Scalar,
+}
 
 
 def answer_without_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any] | None:
@@ -16,6 +22,8 @@ def answer_without_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     Masks count as true everywhere (mmseg's `accuracy` then keeps every pixel, as it nearly does on
     labelled images), and take the memory that a GPU would take for their indices.
     """
+    if func in FILLS:
+        return (args[0],)  # nothing to compute and nothing to allocate
     if func is aten._local_scalar_dense.default:
         dtype = args[0].dtype
         constant = getattr(args[0], 'constant', None)

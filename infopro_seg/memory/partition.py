@@ -1,0 +1,113 @@
+"""The exact minimax partition of a chain into modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infopro_seg.memory.costs import PLAIN
+from infopro_seg.memory.segments import Segment, Segments
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A chain cut into modules.
+
+    Args:
+        segments: the modules in turn.
+        peak: predicted bytes at the peak of a step.
+        flops: floating-point operations of a step.
+    """
+
+    segments: tuple[Segment, ...]
+    peak: int
+    flops: int
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Where the modules but the last end: the number of blocks before each cut."""
+        return tuple(segment.end for segment in self.segments[:-1])
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A way to cut the first blocks: what its local heads own and their gradients, its peak so far."""
+
+    owned: int
+    gradients: int
+    peak: int
+    flops: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def rank(self) -> tuple[int, int, int, int, tuple[int, ...]]:
+        return (self.peak, self.owned, self.gradients, self.flops, tuple(s.end for s in self.segments))
+
+
+def balanced(segments: Segments, modules: int, policy: str = PLAIN) -> Partition:
+    """The partition into `modules` modules with the smallest predicted peak (the paper's InfoPro*).
+
+    Dynamic programming over the number of modules and the block they end with. Local heads make modules
+    depend on each other, since each one's parameters are alive throughout and its gradients are alive
+    in all later modules; so a state keeps every way to reach it that no other beats in all three of peak,
+    owned bytes and gradients. Among equal peaks, fewer FLOPs and earlier cuts win.
+    """
+    count = len(segments.chain.blocks)
+    labels: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, 0, ())]}
+    for module in range(modules):
+        last = module == modules - 1
+        reached: dict[int, list[_Label]] = {}
+        for start, ways in labels.items():
+            ends = [count] if last else range(start + 1, count - (modules - module - 2))
+            for end in ends:
+                found = segments.segment(module, start, end, policy)
+                reached.setdefault(end, []).extend(_extend(segments, way, found, last) for way in ways)
+        labels = {end: _undominated(ways) for end, ways in reached.items()}
+    finished = [_finish(segments, way) for way in labels[count]]
+    return min(finished, key=lambda partition: (partition.peak, partition.flops, partition.ends))
+
+
+def partition_at(segments: Segments, ends: Sequence[int], policies: Sequence[str] | str = PLAIN) -> Partition:
+    """The partition whose modules end after so many blocks, each module by its own policy."""
+    count = len(segments.chain.blocks)
+    bounds = [0, *ends, count]
+    if isinstance(policies, str):
+        policies = [policies] * (len(bounds) - 1)
+    way = _Label(0, 0, 0, 0, ())
+    for module, policy in enumerate(policies):
+        found = segments.segment(module, bounds[module], bounds[module + 1], policy)
+        way = _extend(segments, way, found, bounds[module + 1] == count)
+    return _finish(segments, way)
+
+
+def _extend(segments: Segments, way: _Label, found: Segment, last: bool) -> _Label:
+    peak = max(way.peak, found.peak + way.gradients)
+    owned = gradients = 0
+    if not last:
+        head = segments.chain.head(len(way.segments), found.end - 1)
+        owned, gradients = head.owned, head.cost.gradients
+        if segments.chain.accumulated:  # alive throughout, as what is owned
+            owned, gradients = owned + gradients, 0
+    return _Label(
+        way.owned + owned,
+        way.gradients + gradients,
+        peak,
+        way.flops + found.flops,
+        (*way.segments, found),
+    )
+
+
+def _undominated(ways: list[_Label]) -> list[_Label]:
+    kept: list[_Label] = []
+    for way in sorted(ways, key=lambda way: way.rank):
+        if not any(other.owned <= way.owned and other.gradients <= way.gradients for other in kept):
+            kept.append(way)
+    return kept
+
+
+def _finish(segments: Segments, way: _Label) -> Partition:
+    chain = segments.chain
+    gradients = 0 if chain.accumulated else way.gradients + chain.gradients
+    temporary = int((way.gradients + chain.gradients) * chain.optimizer_share)
+    peak = chain.fixed + way.owned + max(way.peak, gradients + temporary + chain.inputs)
+    return Partition(way.segments, peak, way.flops)
