@@ -76,10 +76,12 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
     ) -> CrossEntropySums:
         """The sums over pixels, see :func:`upsampled_cross_entropy`; `weight` is per pixel."""
         class_weight = self.class_weight
+        if class_weight is not None:
+            class_weight = logits.new_tensor(class_weight, dtype=torch.float64)
         return upsampled_cross_entropy(
             logits,
             label,
-            class_weight=None if class_weight is None else logits.new_tensor(class_weight).float(),
+            class_weight=class_weight,
             pixel_weight=weight,
             ignore_index=ignore_index,
             align_corners=align_corners,

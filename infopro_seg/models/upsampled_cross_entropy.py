@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 STRIP_BYTES = 16 * 2**20  # of upsampled logits at a time: a few per cent of a batch, yet long GPU kernels
 
@@ -98,8 +97,11 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         return (loss, *counts)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'LeanCrossEntropyLoss has no second derivative (create_graph=True); use CrossEntropyLoss'
+            )
         (gradient,) = ctx.saved_tensors
         return ((gradient * grad_loss).to(ctx.dtype), None, None, None, None, None, None)
 
