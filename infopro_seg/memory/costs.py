@@ -16,8 +16,9 @@ class PieceCost:
         forward_rise: the most bytes alive during its forward, above those before it.
         kept: bytes that its forward leaves for the backward, its output included.
         backward_rise: the most bytes alive during its backward, the gradient of its output included, above
-            those before its forward.
+            those before its forward, less `unread`.
         released: the part of `kept` that is its output and that only its reader keeps.
+        unread: bytes of its input that it does not keep for its backward.
         gradients: bytes of its parameters' gradients.
         forward_flops: floating-point operations of its forward.
         backward_flops: those of its backward, recomputation included.
@@ -27,6 +28,7 @@ class PieceCost:
     kept: int
     backward_rise: int
     released: int
+    unread: int
     gradients: int
     forward_flops: int
     backward_flops: int
@@ -80,7 +82,9 @@ class Chain:
         tails: `tails[n]` is the cost of neck and heads where the last module computes the last n of the
             outputs that are read.
         outputs: indices of the blocks whose outputs are read.
-        inputs: bytes of images and labels, alive throughout.
+        labels: bytes of the labels, alive throughout.
+        image: bytes of the image that local heads reconstruct, alive until the last module.
+        inputs: bytes of the network's input.
         owned: bytes of parameters, buffers and optimizer state outside blocks and local heads.
         optimizer_share: bytes that the optimizer's step takes, as a share of the gradients'.
         accumulated: whether gradients are alive throughout, from earlier iterations.
@@ -90,6 +94,8 @@ class Chain:
     heads: tuple[tuple[HeadCost, ...], ...]
     tails: tuple[PieceCost, ...]
     outputs: tuple[int, ...]
+    labels: int
+    image: int
     inputs: int
     owned: int
     optimizer_share: float

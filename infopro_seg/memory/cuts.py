@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from mmengine.config import Config
@@ -12,13 +10,13 @@ from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import Chain
-from infopro_seg.memory.partition import Partition, balanced, partition_at
+from infopro_seg.memory.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.profile import profile_chain
-from infopro_seg.memory.segments import Segments
+from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import GIB, StepTrace, trace_step
 
-NEIGHBOURS = 6  # partitions that are traced whole where the additive model is not exact
+ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
 
 
@@ -34,9 +32,9 @@ def resolve_cuts(cfg: Config) -> Config:
         ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split.
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
-    if 'num_modules' not in backbone:
+    modules = backbone.get('num_modules')
+    if modules is None:
         return cfg
-    modules = backbone['num_modules']
     cfg = copy.deepcopy(cfg)
     del cfg.model.backbone['num_modules']
     if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
@@ -47,30 +45,35 @@ def resolve_cuts(cfg: Config) -> Config:
         return cfg
     chain = profile_chain(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
     check_modules(chain, modules)
-    partition, trace = best_partition(cfg, Segments(chain), modules, setup)
+    partition, trace = best_partition(cfg, chain, modules, setup)
     cfg.model.backbone.cuts = cut_names(chain, partition)
     MMLogger.get_current_instance().info(_table(trace, setup))
     return cfg
 
 
-def best_partition(
-    cfg: Any, segments: Segments, modules: int, setup: TrainingSetup
-) -> tuple[Partition, StepTrace]:
+def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -> tuple[Partition, StepTrace]:
     """The balanced partition, verified by a complete trace, and that trace.
 
-    Where the trace contradicts the additive model, the partitions nearest in predicted peak are traced
-    too and the best of them is taken.
+    Where the trace contradicts the additive model, the model is corrected by the difference and asked again,
+    until it names a partition that was traced; the best of those is taken.
     """
-    best = balanced(segments, modules)
-    traced = trace_partition(cfg, segments.chain, best, setup)
-    error = abs(traced.peak / best.peak - 1)
-    if error > EXACT:
-        found = [(best, traced)]
-        for candidate in _neighbours(segments, best)[:NEIGHBOURS]:
-            if candidate.peak * (1 - error) < traced.peak:
-                found.append((candidate, trace_partition(cfg, segments.chain, candidate, setup)))
-        best, traced = min(found, key=lambda pair: (pair[1].peak, pair[1].flops, pair[0].ends))
-    return best, traced
+    offsets: dict[Position, int] = {}
+    found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
+    for _ in range(ATTEMPTS):
+        segments = Segments(chain, offsets)
+        best = balanced(segments, modules)
+        if best.ends in found:
+            break
+        traced = trace_partition(cfg, chain, best, setup)
+        found[best.ends] = best, traced
+        if abs(traced.peak - best.peak) <= EXACT * traced.peak:
+            break
+        for segment, predicted, module in zip(
+            best.segments, module_peaks(chain, best), traced.modules, strict=True
+        ):
+            position = segments.position(segment.start, segment.end)
+            offsets[position] = offsets.get(position, 0) + module.peak - predicted
+    return min(found.values(), key=lambda pair: (pair[1].peak, pair[1].flops, pair[0].ends))
 
 
 def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: TrainingSetup) -> StepTrace:
@@ -105,20 +108,6 @@ def check_modules(chain: Chain, modules: int) -> None:
             f'local_head lists {len(chain.heads)} heads, but {modules} local modules need {modules - 1}; '
             'give one per cut, or a single one for all'
         )
-
-
-def _neighbours(segments: Segments, best: Partition) -> list[Partition]:
-    """Partitions with one cut moved by a block, those with the smallest predicted peak first."""
-    moved: set[Sequence[int]] = set()
-    for index in range(len(best.ends)):
-        for step in (-1, 1):
-            ends = list(best.ends)
-            ends[index] += step
-            bounds = [0, *ends, len(segments.chain.blocks)]
-            if all(low < high for low, high in pairwise(bounds)):
-                moved.add(tuple(ends))
-    partitions = [partition_at(segments, ends) for ends in moved]
-    return sorted(partitions, key=lambda partition: (partition.peak, partition.flops, partition.ends))
 
 
 def _names(chain: Chain) -> list[str]:

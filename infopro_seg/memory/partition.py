@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infopro_seg.memory.costs import PLAIN
+from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.segments import Segment, Segments
 
 
@@ -80,6 +80,17 @@ def partition_at(segments: Segments, ends: Sequence[int], policies: Sequence[str
     return _finish(segments, way)
 
 
+def module_peaks(chain: Chain, partition: Partition) -> list[int]:
+    """The predicted peak of each module, all that the model owns included."""
+    heads = [chain.head(k, s.end - 1) for k, s in enumerate(partition.segments[:-1])]
+    gradients = [head.cost.gradients for head in heads]
+    base = chain.fixed + sum(head.owned for head in heads)
+    if chain.accumulated:
+        base += sum(gradients)
+        gradients = [0] * len(gradients)
+    return [base + s.peak + sum(gradients[:k]) for k, s in enumerate(partition.segments)]
+
+
 def _extend(segments: Segments, way: _Label, found: Segment, last: bool) -> _Label:
     peak = max(way.peak, found.peak + way.gradients)
     owned = gradients = 0
@@ -109,5 +120,5 @@ def _finish(segments: Segments, way: _Label) -> Partition:
     chain = segments.chain
     gradients = 0 if chain.accumulated else way.gradients + chain.gradients
     temporary = int((way.gradients + chain.gradients) * chain.optimizer_share)
-    peak = chain.fixed + way.owned + max(way.peak, gradients + temporary + chain.inputs)
+    peak = chain.fixed + way.owned + max(way.peak, gradients + temporary + chain.labels)
     return Partition(way.segments, peak, way.flops)

@@ -46,8 +46,10 @@ class Probe:
         before = self.tracker.live
         data = self.model.data_preprocessor(batch, True)
         self.inputs, self.samples = data['inputs'], data['data_samples']
+        self.inputs_bytes = self.tracker.rounded(self.inputs)
+        self.labels_bytes = self.tracker.live - before - self.inputs_bytes
         self.image = to_rgb(self.inputs, self.model.data_preprocessor)
-        self.inputs_bytes = self.tracker.live - before
+        self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
 
     def states(self) -> list[Any]:
         """The state before each block, and the last; they do not count, they only tell sizes."""
@@ -149,6 +151,8 @@ class Probe:
         root: Any = _sink(*(leaf for leaf in tree_leaves(out) if _trains(leaf)))
         del out
         released = before + kept - tracker.live
+        del state
+        unread = before + kept - released - tracker.live
         backward = tracker.begin('backward')
         root.backward()
         parameters = [p for owner in owners for p in owner.parameters() if p.grad is not None]
@@ -158,8 +162,9 @@ class Probe:
         return PieceCost(
             forward_rise=forward.peak - before,
             kept=kept,
-            backward_rise=backward.peak - before,
+            backward_rise=backward.peak - before + unread,
             released=released,
+            unread=unread,
             gradients=gradients,
             forward_flops=forward.flops,
             backward_flops=backward.flops,

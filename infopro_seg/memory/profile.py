@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
-from infopro_seg.memory.probe import Policies, Probe
+from infopro_seg.memory.probe import Probe
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block
+from infopro_seg.models.checkpoint import recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads
 
 
@@ -26,7 +28,7 @@ def profile_chain(
     amp: str | None = None,
     optimizer: dict[str, Any] | None = None,
     accumulation: int = 1,
-    policies: Policies | None = None,
+    policies: Sequence[str] = (),
 ) -> Chain:
     """Measures the costs of all pieces of a config's model.
 
@@ -34,12 +36,13 @@ def profile_chain(
     once per policy. See :func:`infopro_seg.memory.trace.trace_step` for the arguments.
 
     Args:
-        policies: by name, what runs a block; the plain forward where none is given.
+        policies: what blocks may recompute, see :mod:`infopro_seg.models.checkpoint`; nothing is always
+            measured.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`.
     """
-    policies = {PLAIN: _plain, **(policies or {})}
+    run = {policy: partial(_recomputed, policy) for policy in (PLAIN, *policies)}
     with fake_tensors() as tracker:
         model = build_model(without_cuts(cfg), crop)
         blocks = model.backbone.local_modules()[0]
@@ -49,9 +52,7 @@ def profile_chain(
         rows = _build_heads(cfg, blocks, states)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values())])
         owned = _Owned(build_optimizer(cfg, trained, optimizer))
-        costs = [
-            probe.block(index, states, policies, owned(*block.modules)) for index, block in enumerate(blocks)
-        ]
+        costs = [probe.block(index, states, run, owned(*block.modules)) for index, block in enumerate(blocks)]
         return Chain(
             blocks=tuple(costs),
             heads=tuple(
@@ -63,6 +64,8 @@ def profile_chain(
             ),
             tails=tuple(probe.tails(states)),
             outputs=tuple(probe.outputs),
+            labels=probe.labels_bytes,
+            image=probe.image_bytes,
             inputs=probe.inputs_bytes,
             owned=owned(model) - sum(cost.owned for cost in costs),
             optimizer_share=_optimizer_share(cfg, optimizer, tracker),
@@ -91,19 +94,22 @@ def without_cuts(cfg: Any) -> Any:
     return cfg
 
 
-def _plain(block: Block) -> Any:
-    return block.forward
+def _recomputed(policy: Any, block: Block) -> Any:
+    return partial(recompute, policy, block.forward, block.modules)
 
 
 def _build_heads(cfg: Any, blocks: Sequence[Block], states: Sequence[Any]) -> list[dict[int, nn.Module]]:
     """For each config of local heads, a head for each width of the feature maps."""
-    config = cfg.get('model', cfg)['backbone'].get('local_head')
+    backbone = cfg.get('model', cfg)['backbone']
+    config = backbone.get('local_head')
     if config is None:
         return []
     rows = []
     for one in [config] if isinstance(config, dict) else config:
         widths = sorted({_width(block, state) for block, state in zip(blocks, states[1:], strict=True)})
         rows.append({width: build_local_heads(one, [width], ('',))[0].train() for width in widths})
+        if backbone.get('checkpoint_heads'):
+            recompute_norms(*rows[-1].values())
     return rows
 
 
