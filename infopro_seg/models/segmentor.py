@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import infer_in_channels
+from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
 from infopro_seg.training.step import local_train_step
@@ -43,7 +44,9 @@ class InfoProEncoderDecoder(EncoderDecoder):
             data_samples: N samples with `gt_sem_seg`.
         """
         image = to_rgb(inputs, self.data_preprocessor)
-        features = yield from self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        del inputs, image  # the last module needs neither
+        features = yield from early
         if self.with_neck:
             features = self.neck(features)
         losses: Losses = {}
@@ -90,6 +93,11 @@ class InfoProEncoderDecoder(EncoderDecoder):
             index = head.in_index
             read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
         return read
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.backbone.checkpoint_heads:
+            recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
 
     def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
         super()._init_decode_head(self._with_in_channels(decode_head, 'decode_head'))
