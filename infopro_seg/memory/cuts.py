@@ -14,7 +14,8 @@ from infopro_seg.memory.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.setup import TrainingSetup, training_setup
-from infopro_seg.memory.trace import GIB, StepTrace, trace_step
+from infopro_seg.memory.trace import StepTrace, trace_step
+from infopro_seg.memory.units import GIB
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact

@@ -40,6 +40,10 @@ class _Label:
     segments: tuple[Segment, ...]
 
     @property
+    def preference(self) -> tuple[int, int, tuple[int, ...]]:
+        return (self.flops, self.peak, tuple(s.end for s in self.segments))
+
+    @property
     def rank(self) -> tuple[int, int, int, int, tuple[int, ...]]:
         return (self.peak, self.owned, self.gradients, self.flops, tuple(s.end for s in self.segments))
 
@@ -65,6 +69,57 @@ def balanced(segments: Segments, modules: int, policy: str = PLAIN) -> Partition
         labels = {end: _undominated(ways) for end, ways in reached.items()}
     finished = [_finish(segments, way) for way in labels[count]]
     return min(finished, key=lambda partition: (partition.peak, partition.flops, partition.ends))
+
+
+def cheapest(segments: Segments, modules: int, budget: int, policies: Sequence[str]) -> Partition | None:
+    """The partition with the fewest FLOPs whose predicted peak fits a budget; None where none does.
+
+    Each module takes the cheapest policy with which it fits. What local heads own is alive throughout, but
+    is known only when all cuts are: the bytes to set aside for it start at none and grow until what is
+    found fits.
+
+    Args:
+        segments: the modules that there are.
+        modules: number of modules.
+        budget: bytes.
+        policies: what modules may recompute; among equal FLOPs the first that fits is taken.
+    """
+    reserve = 0
+    while True:
+        found = _cheapest(segments, modules, budget - segments.chain.fixed - reserve, policies)
+        fitting = [partition for partition, _ in found if partition.peak <= budget]
+        if fitting:
+            return min(fitting, key=lambda partition: (partition.flops, partition.peak, partition.ends))
+        larger = [owned for _, owned in found if owned > reserve]
+        if not larger:
+            return None
+        reserve = min(larger)
+
+
+def _cheapest(
+    segments: Segments, modules: int, room: int, policies: Sequence[str]
+) -> list[tuple[Partition, int]]:
+    """For each amount that local heads may own, the partition with the fewest FLOPs, and that amount."""
+    count = len(segments.chain.blocks)
+    labels: dict[int, dict[tuple[int, int], _Label]] = {0: {(0, 0): _Label(0, 0, 0, 0, ())}}
+    for module in range(modules):
+        last = module == modules - 1
+        reached: dict[int, dict[tuple[int, int], _Label]] = {}
+        for start, ways in labels.items():
+            for end in [count] if last else range(start + 1, count - (modules - module - 2)):
+                options = [segments.segment(module, start, end, policy) for policy in policies]
+                for way in ways.values():
+                    fitting = [option for option in options if option.peak + way.gradients <= room]
+                    if not fitting:
+                        continue
+                    option = min(fitting, key=lambda option: option.flops)  # the first of equals
+                    grown = _extend(segments, way, option, last)
+                    known = reached.setdefault(end, {})
+                    key = grown.owned, grown.gradients
+                    if key not in known or grown.preference < known[key].preference:
+                        known[key] = grown
+        labels = reached
+    return [(_finish(segments, way), way.owned) for way in labels.get(count, {}).values()]
 
 
 def partition_at(segments: Segments, ends: Sequence[int], policies: Sequence[str] | str = PLAIN) -> Partition:

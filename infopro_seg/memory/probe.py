@@ -79,7 +79,7 @@ class Probe:
                     variant[name] = self._measure(policy(block), states[index], attached, block.modules, key)
         return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
 
-    def head(self, index: int, state: Any, head: nn.Module) -> PieceCost:
+    def head(self, index: int, state: Any, head: Any) -> PieceCost:
         """Measures a local head after a block."""
         feature = self.blocks[index].feature
 

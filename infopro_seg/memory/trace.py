@@ -15,8 +15,6 @@ from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.storages import Phase, StorageTracker, storage_bytes
 
-GIB = 2**30
-
 
 @dataclass(frozen=True)
 class ModuleTrace:
