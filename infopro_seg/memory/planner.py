@@ -9,7 +9,7 @@ from typing import Any
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs import PLAIN, Chain
-from infopro_seg.memory.cuts import check_modules
+from infopro_seg.memory.cuts import EXACT, check_modules
 from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
 from infopro_seg.memory.profile import profile_chain, without_cuts
 from infopro_seg.memory.recipes import Recipe, make_recipe
@@ -46,7 +46,9 @@ class Plan:
     def rows(self) -> tuple[Recipe, ...]:
         """The recipes, after the reference where that is not one of them."""
         same = any(
-            recipe.modules == 1 and (recipe.peak, recipe.flops) == (self.reference.peak, self.reference.flops)
+            recipe.modules == 1
+            and recipe.flops == self.reference.flops
+            and abs(recipe.peak / self.reference.peak - 1) < EXACT
             for recipe in self.recipes
         )
         return self.recipes if same else (self.reference, *self.recipes)

@@ -95,16 +95,17 @@ def plot_plan(plan: Plan, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 5))
-    points = {
-        r.name: (r.flops / plan.reference.flops, r.peak / GIB, r) for r in (plan.reference, *plan.recipes)
-    }
-    for plain, marker, label in ((True, 'o', 'nothing recomputed'), (False, '^', 'with checkpointing')):
-        chosen = [(x, y) for x, y, recipe in points.values() if (not recipe.checkpointed) == plain]
-        axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label) if chosen else None
-    front = pareto([(x, y) for x, y, _ in points.values()])
+    points = [(r.flops / plan.reference.flops, r.peak / GIB, r) for r in plan.rows]
+    for plain, marker, label in ((True, 'o', 'nothing recomputed'), (False, '^', 'with recomputation')):
+        chosen = [(x, y) for x, y, recipe in points if (not recipe.checkpointed) == plain]
+        if chosen:
+            axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
+    front = pareto([(x, y) for x, y, _ in points])
     axes.plot(*zip(*front, strict=True), color='grey', linewidth=1, zorder=0, label='best of both')
-    for name, (x, y, _) in points.items():
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=7)
+    for x, y, recipe in points:
+        name = f'K={recipe.modules}' if recipe.modules > 1 else 'E2E'
+        weight = 'bold' if recipe == plan.recommended else 'normal'
+        axes.annotate(name, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=7, fontweight=weight)
     if plan.budget is not None:
         axes.axhline(plan.budget / GIB, linestyle='--', linewidth=1, label='budget')
     axes.set(xlabel='FLOPs of E2E', ylabel='predicted peak, GiB', title=str(plan.setup), ylim=(0, None))
