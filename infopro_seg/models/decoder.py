@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,9 +41,9 @@ class ReconstructionDecoder(BaseModule):
     """Decodes a feature map into the image (paper, section 5 and appendix).
 
     A 1x1 convolution to the first width, then 3x3 convolutions to the others and to RGB, each after an
-    upsampling by two. The sizes are the image's, halved once per convolution still to come, so feature
-    maps of any stride end at the same resolution. Most of its memory lies in the last steps: an image at
-    a fraction of the resolution costs a fraction of it.
+    upsampling by two. The sizes are the image's, halved once per convolution still to come but never
+    coarser than the feature map, so feature maps of any stride end at the same resolution. Most of the
+    memory lies in the last steps: an image at a fraction of the resolution costs a fraction of it.
 
     Args:
         in_channels: channels of the feature map.
@@ -92,10 +93,10 @@ class ReconstructionDecoder(BaseModule):
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size), divided by the stride."""
         end = [max(1, side // self.stride) for side in size]
-        coarsest = [min(sides) for sides in zip(feature.shape[2:], end, strict=True)]
+        doublings = max(0, round(math.log2(end[0] / feature.shape[2])))
         hidden: Tensor = self.convs[0](feature)
         for to_come, conv in reversed(list(enumerate(reversed(self.convs[1:])))):
-            target = [max(side >> to_come, least) for side, least in zip(end, coarsest, strict=True)]
+            target = [max(1, side >> min(to_come, doublings)) for side in end]
             if hidden.shape[2:] != torch.Size(target):
                 hidden = resize(
                     hidden,
