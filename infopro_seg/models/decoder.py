@@ -48,11 +48,11 @@ class ReconstructionDecoder(BaseModule):
     Args:
         in_channels: channels of the feature map.
         channels: widths between the feature map and RGB.
-        stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
         norm_cfg: norm after every convolution but the last; None for none.
         act_cfg: activation after every convolution but the last.
         align_corners: of the upsampling.
         loss_recon: config of the loss.
+        stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -60,19 +60,19 @@ class ReconstructionDecoder(BaseModule):
         self,
         in_channels: int,
         channels: Sequence[int] = (128, 32, 12),
-        stride: int = 1,
         norm_cfg: dict[str, Any] | None = None,
         act_cfg: dict[str, Any] | None = None,
         align_corners: bool = False,
         loss_recon: dict[str, Any] | None = None,
+        stride: int = 1,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or {'type': 'BN'}
         act_cfg = act_cfg or {'type': 'ReLU'}
-        self.stride = stride
         self.align_corners = align_corners
         self.loss_recon = MODELS.build(loss_recon or {'type': 'ReconstructionLoss'})
+        self.stride = stride
         layers: list[nn.Module] = []
         for index, width in enumerate(channels):
             kernel = 1 if index == 0 else 3

@@ -17,4 +17,4 @@ local_head = dict(
         num_classes=19,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)))
