@@ -12,7 +12,7 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.models.blocks import Block, split_blocks
 from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads
@@ -88,6 +88,25 @@ class InfoProBackbone(BaseModule):
             recompute_norms(self.local_heads)
         self.register_state_dict_post_hook(hide_encoder_prefix)
         self.register_load_state_dict_pre_hook(show_encoder_prefix)
+
+    def init_weights(self) -> None:
+        """Initialises encoder and local heads.
+
+        Raises:
+            CheckpointError: the encoder's pretrained weights cannot be loaded.
+        """
+        try:
+            super().init_weights()
+        except (OSError, ImportError, RuntimeError) as error:
+            init = self.encoder.init_cfg
+            if not (isinstance(init, dict) and init.get('type') == 'Pretrained'):
+                raise
+            raise CheckpointError(
+                f'cannot load the pretrained weights {init["checkpoint"]!r} of the encoder: '
+                f'{type(error).__name__}: {error}; give a local file (--cfg-options '
+                'model.backbone.encoder.init_cfg.checkpoint=FILE), or train from scratch '
+                '(--cfg-options model.backbone.encoder.init_cfg=None)'
+            ) from error
 
     def local_modules(self) -> list[list[Block]]:
         """The blocks of each local module."""

@@ -14,6 +14,9 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+BATCH_NORM = {'type': 'BN'}
+RELU = {'type': 'ReLU'}
+
 
 @MODELS.register_module()
 class ReconstructionLoss(BaseModule):
@@ -49,7 +52,7 @@ class ReconstructionDecoder(BaseModule):
         in_channels: channels of the feature map.
         channels: widths between the feature map and RGB.
         norm_cfg: norm after every convolution but the last; None for none.
-        act_cfg: activation after every convolution but the last.
+        act_cfg: activation after every convolution but the last; None for none.
         align_corners: of the upsampling.
         loss_recon: config of the loss.
         stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
@@ -60,16 +63,14 @@ class ReconstructionDecoder(BaseModule):
         self,
         in_channels: int,
         channels: Sequence[int] = (128, 32, 12),
-        norm_cfg: dict[str, Any] | None = None,
-        act_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = BATCH_NORM,
+        act_cfg: dict[str, Any] | None = RELU,
         align_corners: bool = False,
         loss_recon: dict[str, Any] | None = None,
         stride: int = 1,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        norm_cfg = norm_cfg or {'type': 'BN'}
-        act_cfg = act_cfg or {'type': 'ReLU'}
         self.align_corners = align_corners
         self.loss_recon = MODELS.build(loss_recon or {'type': 'ReconstructionLoss'})
         self.stride = stride

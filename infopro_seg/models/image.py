@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg.models.data_preprocessor import SegDataPreProcessor
+import numpy as np
 from torch import Tensor
 
 
@@ -30,4 +30,10 @@ def to_rgb(inputs: Tensor, data_preprocessor: Any) -> Tensor:
 
 def converts_to_rgb(data_preprocessor: Any) -> bool:
     """Whether the preprocessor turns the BGR images that mmcv loads into RGB."""
-    return isinstance(data_preprocessor, SegDataPreProcessor) and bool(data_preprocessor._channel_conversion)
+    return bool(getattr(data_preprocessor, '_channel_conversion', False))
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """An RGB image (3, H, W) in [0, 1] as an array (H, W, 3) of uint8."""
+    array: np.ndarray = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    return array

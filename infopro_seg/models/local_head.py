@@ -27,8 +27,8 @@ class InfoProHead(BaseModule):
 
     Args:
         in_channels: channels of the feature map; the backbone infers it.
-        auxiliary_head: config of any mmseg decode head that reads one feature map. Without
-            `channels`, it is as wide as the feature map.
+        auxiliary_head: config of any mmseg decode head that reads one feature map; its `in_channels`
+            and `in_index` are replaced. Without `channels`, it is as wide as the feature map.
         decoder: config of the decoder.
         stride: classify at 1 / stride of the image's resolution: every stride-th label, and feature maps
             finer than that averaged over areas.
@@ -58,7 +58,8 @@ class InfoProHead(BaseModule):
             self.decoder = MODELS.build({**decoder, 'in_channels': in_channels})
         if auxiliary_head is not None:
             auxiliary_head = {'channels': in_channels, **auxiliary_head}
-            self.auxiliary_head = MODELS.build({**auxiliary_head, 'in_channels': in_channels})
+            only_map = {'in_channels': in_channels, 'in_index': 0}
+            self.auxiliary_head = MODELS.build({**auxiliary_head, **only_map})
 
     def loss(self, feature: Tensor, image: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """The losses of one module.

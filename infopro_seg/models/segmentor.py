@@ -92,6 +92,8 @@ class InfoProEncoderDecoder(EncoderDecoder):
         for head in self.heads().values():
             index = head.in_index
             read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
+            if getattr(head, 'c1_bottleneck', None) is not None:
+                read.add(0)  # DeepLabV3+ reads it besides its in_index
         return read
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

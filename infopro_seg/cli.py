@@ -1,0 +1,92 @@
+"""What the command-line tools share: configs, errors without tracebacks, a quiet console."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mmengine.config import Config
+
+from infopro_seg.errors import ConfigError, UserError
+
+FAILED = 2  # exit status after an error that the user can mend
+INTERRUPTED = 130  # exit status after Ctrl-C
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a tool's main function and exits; a `UserError` is printed as one message."""
+    try:
+        status = main() or 0
+    except UserError as error:
+        sys.stderr.write(f'error: {message_of(error)}\n')
+        status = FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def message_of(error: BaseException) -> str:
+    """An error's own message, also where a data-loading worker has wrapped it in a traceback."""
+    text = str(error)
+    if 'Original Traceback' in text:
+        text = text.rsplit(f'{type(error).__name__}: ', 1)[-1]
+    return text.strip()
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config file.
+
+    Args:
+        path: a `.py` config.
+        options: overrides, `{'a.b': value}`.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path('configs')
+        nearby = sorted(str(p) for p in folder.glob('*.py'))
+        hint = f'; there are {", ".join(nearby)}' if nearby else ''
+        raise ConfigError(f'no config {path}{hint}')
+    try:
+        config = Config.fromfile(str(path))
+        if options:
+            config.merge_from_dict(dict(options))
+    except (SyntaxError, KeyError, TypeError, FileNotFoundError, AttributeError, ImportError) as error:
+        raise ConfigError(f'cannot read the config {path}: {type(error).__name__}: {error}') from error
+    return config
+
+
+def work_dir_of(config: Config, given: str | None) -> str:
+    """Where a run writes: as given, else as the config says, else `work_dirs/<name of the config>`."""
+    return str(given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem)
+
+
+class WithoutDumps(logging.Filter):
+    """Keeps mmengine's dumps of environment, config and hooks out of the console; the log file has them."""
+
+    STARTS = (
+        '\n---',  # the environment
+        'Config:',
+        'Hooks will be executed',
+        'Distributed training is not used',
+        'The prefix is not set',
+        '"FileClient" will be',
+        '"HardDiskBackend" is',
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is for the console."""
+        return not record.getMessage().startswith(self.STARTS)
+
+
+def quiet_console(logger: logging.Logger) -> None:
+    """Filters what a logger prints on the console, not what it writes to files."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.addFilter(WithoutDumps())

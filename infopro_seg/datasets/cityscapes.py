@@ -1,0 +1,165 @@
+"""Cityscapes: what must be in its folder, and the label images that training reads."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from cityscapesscripts.helpers.annotation import Annotation
+from cityscapesscripts.helpers.labels import name2label
+from cityscapesscripts.preparation.json2labelImg import createLabelImage
+from rich.progress import Progress
+
+from .streets.writing import save_image, start_worker
+
+IMAGES = 'leftImg8bit'
+LABELS = 'gtFine'
+COUNTS = {'train': 2975, 'val': 500}
+"""Number of finely annotated images of each split."""
+
+ARCHIVES = {IMAGES: 'leftImg8bit_trainvaltest.zip', LABELS: 'gtFine_trainvaltest.zip'}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a folder from being a complete Cityscapes.
+
+    Args:
+        path: The file or folder it is about.
+        what: What is wrong with it.
+        remedy: What to do about it.
+    """
+
+    path: Path
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.what}; {self.remedy}'
+
+
+def prepare_cityscapes(
+    root: Path,
+    workers: int | None = None,
+    *,
+    counts: dict[str, int] | None = None,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """Check a Cityscapes folder and write the ``_labelTrainIds.png`` files that are missing.
+
+    Args:
+        root: Folder that holds ``leftImg8bit`` and ``gtFine``.
+        workers: Number of processes; one per core by default.
+        counts: Number of images that each split must have; Cityscapes' own by default.
+        progress: Where to show how far it is.
+
+    Returns:
+        What is wrong with the folder afterwards; nothing if it can be trained on.
+    """
+    root = Path(root)
+    expected = COUNTS if counts is None else counts
+    if not root.is_dir():
+        return [Problem(root, 'no such folder', f'make it, then {download_command(root)}')]
+    problems, todo = [], []
+    for kind in (IMAGES, LABELS):
+        if not (root / kind).is_dir():
+            problems.append(Problem(root / kind, 'missing', download_command(root, kind)))
+    if not problems:
+        for split, count in expected.items():
+            found, polygons = _check_split(root, split, count)
+            problems += found
+            todo += [path for path in polygons if not train_ids_path(path).is_file()]
+    if todo:
+        problems += _convert(todo, workers or os.cpu_count() or 1, progress)
+    done = len(todo)
+    logger.info('%s: %s', root, f'converted {done} label images' if done else 'no label image to convert')
+    return problems
+
+
+def download_command(root: Path, kind: str | None = None) -> str:
+    """Return how to get the archives of Cityscapes into ``root``, or only those of one kind."""
+    names = [ARCHIVES[kind]] if kind else list(ARCHIVES.values())
+    unzip = ' && '.join(f'unzip -n {name}' for name in names)
+    return (
+        'register at https://www.cityscapes-dataset.com, then run: '
+        f'cd {root} && csDownload {" ".join(names)} && {unzip}'
+    )
+
+
+def train_ids_path(polygons: Path) -> Path:
+    """Return where the train-id label image of a ``_polygons.json`` file belongs."""
+    return polygons.with_name(polygons.name.replace('_polygons.json', '_labelTrainIds.png'))
+
+
+def _check_split(root: Path, split: str, count: int) -> tuple[list[Problem], list[Path]]:
+    """Compare the images of a split with its polygons; return problems and usable polygons."""
+    images = _stems(root / IMAGES / split, '_leftImg8bit.png')
+    polygons = _stems(root / LABELS / split, '_gtFine_polygons.json')
+    problems = []
+    for kind, stems in ((IMAGES, images), (LABELS, polygons)):
+        if len(stems) != count:
+            what = f'holds {len(stems)} of {count} {"images" if kind == IMAGES else "annotations"}'
+            remedy = download_command(root, kind)
+            if len(stems) > count:
+                remedy = 'remove what is not from Cityscapes'
+            problems.append(Problem(root / kind / split, what, remedy))
+    for stem in sorted(images.keys() - polygons.keys()):
+        problems.append(Problem(images[stem], 'has no annotation', download_command(root, LABELS)))
+    for stem in sorted(polygons.keys() - images.keys()):
+        problems.append(Problem(polygons[stem], 'has no image', download_command(root, IMAGES)))
+    return problems, sorted(polygons.values())
+
+
+def _stems(folder: Path, suffix: str) -> dict[str, Path]:
+    return {path.name.removesuffix(suffix): path for path in folder.glob(f'*/*{suffix}')}
+
+
+def _convert(todo: list[Path], workers: int, progress: Progress | None) -> list[Problem]:
+    task = progress.add_task('converting labels', total=len(todo)) if progress else None
+    problems = []
+    for problem in _results(todo, min(workers, len(todo))):
+        if problem is not None:
+            problems.append(problem)
+        if progress is not None and task is not None:
+            progress.advance(task)
+    return sorted(problems, key=lambda problem: problem.path)
+
+
+def _results(todo: list[Path], workers: int) -> Iterator[Problem | None]:
+    if workers == 1:
+        yield from map(convert_polygons, todo)
+        return
+    with ProcessPoolExecutor(workers, get_context('spawn'), start_worker) as pool:
+        futures: list[Future[Problem | None]] = [pool.submit(convert_polygons, path) for path in todo]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def convert_polygons(polygons: Path) -> Problem | None:
+    """Write the train-id label image of a ``_polygons.json`` file as cityscapesScripts does.
+
+    Returns:
+        What is wrong with the file, if it cannot be converted.
+    """
+    try:
+        annotation = Annotation()
+        annotation.fromJsonText(polygons.read_text())
+        for item in annotation.objects:
+            if item.label.removesuffix('group') not in name2label and item.label not in name2label:
+                raise ValueError(f'unknown label {item.label!r}')
+        picture = createLabelImage(annotation, 'trainIds')
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        what = f'cannot be converted ({type(error).__name__}: {error})'
+        return Problem(polygons, what, 'delete it and unzip gtFine_trainvaltest.zip again')
+    save_image(picture, train_ids_path(polygons))
+    return None

@@ -1,0 +1,1 @@
+"""Metrics, and label images as the official evaluations read them."""

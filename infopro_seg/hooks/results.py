@@ -1,0 +1,91 @@
+"""What a finished run leaves for its user: metrics.json and panel.png."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import mmseg
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+import infopro_seg
+from infopro_seg.evaluation.iou import CLASS_IOU
+from infopro_seg.visualization.panel import draw_panel
+
+
+@HOOKS.register_module()
+class ResultsHook(Hook):
+    """Writes `metrics.json` and `panel.png` into the work dir when the training is through.
+
+    Args:
+        rows: how many validation images the panel shows.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, rows: int = 4) -> None:
+        self.rows = rows
+        self.metrics: dict[str, float] = {}
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keeps the metrics of the latest validation."""
+        self.metrics = dict(metrics or {})
+
+    def after_train(self, runner: Any) -> None:
+        """Writes the results of a run that has reached its last iteration."""
+        if runner.iter < runner.max_iters or not is_main_process():
+            return
+        folder = Path(runner.work_dir)
+        if runner.val_loop is not None:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            draw_panel(model, runner.val_dataloader.dataset, folder / 'panel.png', self.rows)
+        hub = runner.message_hub
+        times, _ = hub.get_scalar('train/time').data
+        results = {
+            **iou_results(hub.get_info(CLASS_IOU)),
+            'percent': {name: float(value) for name, value in self.metrics.items()},
+            'iterations': runner.iter,
+            'seconds': round(float(times.sum()), 1),
+            'peak_memory': peak_memory(),
+            'config': runner.cfg.filename,
+            'seed': runner.seed,
+            'versions': {
+                'infopro_seg': infopro_seg.__version__,
+                'torch': torch.__version__,
+                'mmengine': mmengine.__version__,
+                'mmseg': mmseg.__version__,
+            },
+        }
+        (folder / 'metrics.json').write_text(json.dumps(results, indent=2) + '\n')
+        runner.logger.info(f'results: {folder / "metrics.json"}, {folder / "panel.png"}')
+
+
+def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
+    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for a class never seen."""
+    if class_iou is None:
+        return {'mIoU': None, 'IoU': {}}
+    classes = class_iou['classes']
+    return {
+        'mIoU': class_iou['mIoU'],
+        'IoU': {name: None if math.isnan(value) else value for name, value in classes.items()},
+    }
+
+
+def peak_memory() -> dict[str, Any]:
+    """The peak memory of this process in bytes, as measured; on a CPU that of the whole process."""
+    if torch.cuda.is_available():
+        return {
+            'device': torch.cuda.get_device_name(),
+            'allocated_bytes': torch.cuda.max_memory_allocated(),
+            'reserved_bytes': torch.cuda.max_memory_reserved(),
+        }
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {'device': 'cpu', 'resident_bytes': kibibytes * 1024}

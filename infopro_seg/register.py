@@ -1,0 +1,38 @@
+"""Importing this module registers everything that configs name; configs list it in `custom_imports`.
+
+It also quiets what the libraries print on import, and lets their checkpoints load safely.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import torch
+
+with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    import mmseg.datasets
+    import mmseg.engine
+    import mmseg.evaluation
+    import mmseg.models
+    import mmseg.visualization  # noqa: F401
+
+    import infopro_seg.datasets.loading
+    import infopro_seg.datasets.seeding
+    import infopro_seg.evaluation.iou
+    import infopro_seg.hooks
+    import infopro_seg.models
+    import infopro_seg.training.cpu_amp
+    import infopro_seg.training.ddp
+    import infopro_seg.training.loop  # noqa: F401
+
+# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
+# a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
+warnings.filterwarnings('ignore', message='When align_corners=True')
+
+torch.serialization.add_safe_globals(
+    [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')]
+)

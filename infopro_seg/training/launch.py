@@ -1,0 +1,83 @@
+"""Training from a config, as `tools/train.py` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.cli import load_config, quiet_console, work_dir_of
+from infopro_seg.datasets.preflight import require_data
+from infopro_seg.errors import CheckpointError
+from infopro_seg.training.cpu_amp import use_amp
+
+
+def train(
+    config: str | Path,
+    work_dir: str | None = None,
+    resume: str | bool = False,
+    amp: bool = False,
+    seed: int | None = None,
+    auto_scale_lr: bool = False,
+    options: Mapping[str, Any] | None = None,
+    launcher: str = 'none',
+) -> Runner:
+    """Trains a model.
+
+    Args:
+        config: path of the config.
+        work_dir: where checkpoints and logs go; by default `work_dirs/<name of the config>`.
+        resume: True to continue the latest run in the work dir, or the checkpoint to continue.
+        amp: whether to train in mixed precision.
+        seed: makes the run repeatable.
+        auto_scale_lr: scales the learning rate to the real total batch size.
+        options: overrides of the config, `{'a.b': value}`.
+        launcher: `none`, `pytorch` or `slurm`.
+
+    Returns:
+        The runner, after training.
+
+    Raises:
+        UserError: the config, the data or the checkpoint to resume is wrong.
+    """
+    cfg = load_config(config, options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir_of(cfg, work_dir)
+    cfg.resume = bool(resume)
+    if isinstance(resume, str):
+        if not Path(resume).is_file():
+            raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
+        cfg.load_from = resume
+    if amp:
+        cfg.optim_wrapper = use_amp(cfg.optim_wrapper)
+    if seed is not None:
+        cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
+    if auto_scale_lr:
+        cfg.auto_scale_lr = {**cfg.auto_scale_lr, 'enable': True}
+    require_data(cfg, ('train', 'val'))
+    runner = build_runner(cfg)
+    runner.train()
+    return runner
+
+
+class QuietRunner(Runner):
+    """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """The run's logger."""
+        logger = super().build_logger(*args, **kwargs)
+        quiet_console(logger)
+        return logger
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
+    if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')
+    return QuietRunner.from_cfg(cfg)

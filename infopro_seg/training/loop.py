@@ -1,0 +1,105 @@
+"""The training loop: mmengine's, made exactly resumable and safe to interrupt."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import get_rank, is_distributed
+from mmengine.registry import LOOPS
+from mmengine.runner import IterBasedTrainLoop
+from mmseg.registry import DATASETS
+
+from infopro_seg.datasets.seeding import SeededDataset, seed_random
+from infopro_seg.errors import DataError, UserError
+
+
+@LOOPS.register_module()
+class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
+    """`IterBasedTrainLoop` that continues after a resume as if it had not been stopped.
+
+    Every sample and every iteration has a random seed of its own, so that neither depends on what ran
+    before; resuming does not load the data already seen. An interrupt (Ctrl-C, SIGTERM) ends the
+    current iteration and saves a checkpoint, and so does a broken file in the data set.
+
+    Args:
+        runner: the runner.
+        dataloader: config of the training data loader, with an infinite sampler.
+        max_iters: when the training ends.
+        kwargs: the other arguments of `IterBasedTrainLoop`.
+
+    Raises:
+        DataError: the data set is empty.
+    """
+
+    def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
+        dataset = DATASETS.build(dataloader['dataset'])
+        if len(dataset) == 0:
+            raise DataError(f'the training set is empty: no images under {dataset.data_prefix}')
+        dataloader = {
+            **dataloader,
+            'dataset': SeededDataset(dataset),
+            'sampler': {'type': 'SeededSampler', 'sampler': dataloader['sampler']},
+        }
+        super().__init__(runner, dataloader, max_iters, **kwargs)
+
+    def run(self) -> Any:
+        """Trains up to `max_iters`, or until interrupted."""
+        self.dataloader.sampler.reseed(self.runner.seed)
+        try:
+            with self._interruptible():
+                model = super().run()
+        except UserError:
+            self._save()
+            raise
+        if self._iter < self._max_iters:
+            self._save()
+        return model
+
+    def run_iter(self, data_batch: Any) -> None:
+        """One iteration, under its own seed (dropout draws from it)."""
+        seed_random((self.runner.seed, get_rank(), self._iter))
+        super().run_iter(data_batch)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Lets a signal end the loop after the current iteration.
+
+        Not in distributed training, where the ranks would stop at different iterations.
+        """
+        if is_distributed():
+            yield
+            return
+
+        main_process = os.getpid()
+
+        def stop(number: int, frame: Any) -> None:
+            if os.getpid() != main_process:  # a data-loading worker, which inherits the handler
+                if number == signal.SIGTERM:
+                    os._exit(128 + number)
+                return
+            self.runner.logger.warning('stopping after this iteration; again to stop at once')
+            self.stop_training = True
+            signal.signal(number, signal.default_int_handler)
+
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _save(self) -> None:
+        """Saves what an unfinished run has reached, where `--resume` finds it."""
+        if self._iter == 0 or get_rank() != 0:
+            return
+        name = f'iter_{self._iter}.pth'
+        # by_epoch: mmengine counts one iteration more otherwise, as its hooks save before the count rises
+        self.runner.save_checkpoint(self.runner.work_dir, name, by_epoch=True)
+        path = Path(self.runner.work_dir) / name
+        (path.parent / 'last_checkpoint').write_text(str(path))
+        self.runner.logger.info(f'saved {path}; continue with --resume')

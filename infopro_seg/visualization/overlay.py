@@ -1,0 +1,24 @@
+"""Label maps drawn over their images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infopro_seg.visualization.panel import colorize
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float = 0.55) -> np.ndarray:
+    """Blends the classes' colours over an image.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        labels: class indices, (H, W).
+        palette: RGB of each class, (classes, 3) uint8.
+        opacity: of the colours, 0 to 1.
+
+    Returns:
+        (H, W, 3) RGB uint8.
+    """
+    blended = image * (1 - opacity) + colorize(labels, palette) * opacity
+    result: np.ndarray = blended.round().astype(np.uint8)
+    return result

@@ -1,0 +1,107 @@
+"""The panel: image | ground truth | prediction | what each local module's decoder reconstructs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from mmengine.dataset import pseudo_collate
+
+from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.models.image import to_rgb, to_uint8
+
+CELL_WIDTH = 2.6  # inches
+IGNORED_COLOR = (0, 0, 0)
+
+
+@torch.no_grad()
+def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
+    """Draws images of a data set, spread evenly over it, with what a model makes of them.
+
+    Args:
+        model: an `EncoderDecoder`; with an `InfoProBackbone` its reconstructions are shown too.
+        dataset: an mmseg data set with labels.
+        path: the PNG to write.
+        rows: number of images.
+    """
+    meta = dataset.metainfo
+    palette = np.array(meta['palette'], dtype=np.uint8)
+    training = model.training
+    model.eval()
+    count = min(rows, len(dataset))
+    cells = []
+    for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
+        data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
+        inputs, samples = data['inputs'], data['data_samples']
+        target = samples[0].gt_sem_seg.data.squeeze(0).cpu().numpy()
+        [result] = model.predict(inputs, samples)
+        predicted = result.pred_sem_seg.data.squeeze(0).cpu().numpy()
+        decoded = []
+        if isinstance(model.backbone, InfoProBackbone):
+            decoded = model.backbone.reconstructions(inputs, inputs.shape[2:])
+        cells.append(
+            [
+                ('image', to_uint8(to_rgb(inputs, model.data_preprocessor)[0])),
+                ('ground truth', colorize(target, palette)),
+                ('prediction', colorize(predicted, palette)),
+                *(
+                    (f'decoded from local module {k}', to_uint8(image[0]))
+                    for k, image in enumerate(decoded)
+                    if image is not None
+                ),
+            ]
+        )
+    model.train(training)
+    _draw(cells, meta['classes'], palette, path)
+
+
+def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Class indices (H, W) as colours (H, W, 3); ids outside the palette, such as 255, are black."""
+    colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (256, 1))
+    colors[: len(palette)] = palette
+    colored: np.ndarray = colors[labels]
+    return colored
+
+
+def _draw(
+    cells: Sequence[Sequence[tuple[str, np.ndarray]]],
+    classes: Sequence[str],
+    palette: np.ndarray,
+    path: Path,
+) -> None:
+    height, width = cells[0][0][1].shape[:2]
+    columns = len(cells[0])
+    cell_height = CELL_WIDTH * height / width
+    legend_height = 0.9
+    figure = Figure(figsize=(columns * CELL_WIDTH, len(cells) * cell_height + legend_height))
+    FigureCanvasAgg(figure)
+    total = figure.get_figheight()
+    grid = figure.subplots(len(cells), columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.004, right=0.996, top=1 - 0.25 / total, bottom=0.62 / total, wspace=0.015, hspace=0.025
+    )
+    for row, axes in zip(cells, grid, strict=True):
+        for (title, picture), axis in zip(row, axes, strict=True):
+            axis.imshow(picture, interpolation='nearest' if title in ('ground truth', 'prediction') else None)
+            axis.set_axis_off()
+            if row is cells[0]:
+                axis.set_title(title, fontsize=9, pad=3)
+    shown = list(zip(classes, palette, strict=False))[:40]  # more would not be readable
+    figure.legend(
+        handles=[Patch(color=color / 255, label=name) for name, color in shown],
+        loc='lower center',
+        ncols=min(10, max(1, len(shown))),
+        fontsize=7,
+        frameon=False,
+        handlelength=1,
+        handleheight=0.9,
+        columnspacing=1.1,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,203 @@
+import socket
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS, init_default_scope
+from torch import nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.ddp import LocalDistributedDataParallel
+from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, summed
+
+RANKS = 2
+
+
+@dataclass
+class Case:
+    """One training run on two ranks, and how often they must have exchanged gradients."""
+
+    cuts: tuple[str, ...] = CUTS
+    accumulative_counts: int = 1
+    iterations: int = 2
+    max_norm: float | None = None
+    updates: list[int] = field(default_factory=lambda: [0, 1])  # iterations that end with a step
+
+
+CASES = {
+    'each': Case(),
+    'end to end': Case(cuts=()),
+    'clipped': Case(max_norm=0.1),
+    'accumulated': Case(accumulative_counts=3, iterations=4, updates=[2, 3]),
+}
+
+
+def rank_batch(step, rank):
+    return make_batch(seed=RANKS * step + rank)
+
+
+def make_optimizer(parameters):
+    return torch.optim.SGD(parameters, lr=0.05, momentum=0.9, weight_decay=0.01)
+
+
+def train_on_rank(rank, folder):
+    """What one process does; `folder` gets the weights of each case and the refusal at the end."""
+    torch.set_num_threads(1)
+    init_default_scope('mmseg')
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
+    for name, case in CASES.items():
+        model = build(model_config(case.cuts))
+        for parameter in model.parameters():
+            parameter.data += rank  # DDP itself must make the ranks' parameters equal
+        config = {'type': 'LocalDistributedDataParallel', 'module': model, 'device_ids': [rank]}
+        ddp = MODEL_WRAPPERS.build(config)
+        exchanged = count_exchanges(ddp)
+        clip = {'max_norm': case.max_norm} if case.max_norm else None
+        optim_wrapper = CountingBackwards(make_optimizer(ddp.parameters()), case.accumulative_counts, clip)
+        optim_wrapper.initialize_count_status(ddp, 0, case.iterations)
+        logs, steps = [], []
+        for step in range(case.iterations):
+            logs.append(ddp.train_step(rank_batch(step, rank), optim_wrapper)['loss'])
+            steps += [step] * (len(exchanged) - len(steps))
+        result = {'state': model.state_dict(), 'logs': logs, 'exchanges': steps}
+        torch.save({**result, 'backwards': optim_wrapper.backwards}, f'{folder}/{name}_{rank}.pth')
+
+    model = build(model_config(CUTS))
+    model.backbone.encoder.layer3.forgotten = nn.Parameter(torch.zeros(1))
+    ddp = LocalDistributedDataParallel(model)
+    try:
+        ddp.train_step(rank_batch(0, rank), OptimWrapper(make_optimizer(ddp.parameters())))
+    except ConfigError as error:
+        torch.save(str(error), f'{folder}/refusal_{rank}.pth')
+    dist.destroy_process_group()
+
+
+class CountingBackwards(OptimWrapper):
+    backwards = 0
+
+    def backward(self, loss):
+        self.backwards += 1
+        super().backward(loss)
+
+
+def count_exchanges(ddp):
+    """A list that grows by one each time the ranks have exchanged a full set of gradients."""
+    exchanged = []
+
+    def hook(state, bucket):
+        if bucket.is_last():
+            exchanged.append(1)
+        future = dist.all_reduce(bucket.buffer().div_(RANKS), async_op=True).get_future()
+        return future.then(lambda done: done.value()[0])
+
+    ddp.register_comm_hook(None, hook)
+    return exchanged
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('ddp')
+    mp.spawn(train_on_rank, (str(folder),), nprocs=RANKS)
+    return folder
+
+
+def load(folder, name):
+    return [torch.load(folder / f'{name}_{rank}.pth', weights_only=True) for rank in range(RANKS)]
+
+
+def averaged_oracle(case):
+    """The same training in one process: gradients of both ranks' merged losses, averaged by hand."""
+    replicas = [build(model_config(case.cuts)) for _ in range(RANKS)]
+    names = [name for name, _ in replicas[0].named_parameters()]
+    gradients = dict.fromkeys(names, 0.0)
+    optimizers = [make_optimizer(replica.parameters()) for replica in replicas]
+    logs = [[] for _ in range(RANKS)]
+    for step in range(case.iterations):
+        group = next(end for end in case.updates if end >= step)
+        start = max([-1, *(end for end in case.updates if end < step)])
+        for rank, replica in enumerate(replicas):
+            loss = summed(replica.loss(*preprocessed(replica, rank_batch(step, rank))))
+            logs[rank].append(loss.detach())
+            parts = torch.autograd.grad(loss, list(replica.parameters()))
+            for name, part in zip(names, parts, strict=True):
+                gradients[name] = gradients[name] + part / RANKS / (group - start)
+        if step in case.updates:
+            norm = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
+            scale = min(1.0, case.max_norm / (float(norm) + 1e-6)) if case.max_norm else 1.0
+            for replica, optimizer in zip(replicas, optimizers, strict=True):
+                for name, parameter in replica.named_parameters():
+                    parameter.grad = gradients[name] * scale
+                optimizer.step()
+            gradients = dict.fromkeys(names, 0.0)
+    return replicas, logs
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_two_processes_equal_one_with_averaged_gradients(name, folder):
+    """BN statistics stay each rank's own, as `broadcast_buffers=False` says."""
+    replicas, logs = averaged_oracle(CASES[name])
+    results = load(folder, name)
+    for result, replica, expected in zip(results, replicas, logs, strict=True):
+        assert_same(result['logs'], expected, rtol=1e-9, atol=1e-11)
+        assert_same(dict(result['state']), dict(replica.state_dict()), rtol=1e-9, atol=1e-11)
+    mean = 'decode_head.convs.0.bn.running_mean'
+    assert (results[0]['state'][mean] != results[1]['state'][mean]).any()
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_the_ranks_exchange_gradients_once_per_optimizer_step(name, folder):
+    assert [result['exchanges'] for result in load(folder, name)] == [CASES[name].updates] * RANKS
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_every_module_has_a_backward_of_its_own(name, folder):
+    expected = (len(CASES[name].cuts) + 1) * CASES[name].iterations
+    assert [result['backwards'] for result in load(folder, name)] == [expected] * RANKS
+
+
+def test_a_parameter_that_no_loss_reaches_is_named_on_every_rank(folder):
+    for message in load(folder, 'refusal'):
+        assert 'layer3.forgotten' in message
+
+
+@pytest.mark.parametrize('option', ['find_unused_parameters', 'static_graph'])
+def test_options_that_read_the_graph_of_the_forward_pass_are_refused(option):
+    with pytest.raises(ConfigError) as caught:
+        LocalDistributedDataParallel(nn.Linear(1, 1), **{option: True})
+    for word in (f'{option}=True', 'local losses', f'remove {option} from the config'):
+        assert word in str(caught.value)
+
+
+@pytest.fixture
+def one_process():
+    with socket.socket() as probe:
+        probe.bind(('localhost', 0))
+        port = probe.getsockname()[1]
+    dist.init_process_group('gloo', init_method=f'tcp://localhost:{port}', rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures('one_process')
+def test_the_wrapper_is_mmengine_s_with_buffers_of_each_rank_its_own():
+    options = {'find_unused_parameters': False, 'static_graph': False}
+    ddp = LocalDistributedDataParallel(build(model_config()), device_ids=[0], **options)
+    assert isinstance(ddp, MMDistributedDataParallel)
+    assert not ddp.broadcast_buffers
+    assert ddp.device_ids is None  # the model is on the CPU
+    assert LocalDistributedDataParallel(build(model_config()), broadcast_buffers=True).broadcast_buffers
+
+
+@pytest.mark.usefixtures('one_process')
+def test_testing_through_the_wrapper_is_testing_the_model():
+    model = build(model_config(), double=False)
+    model.eval()
+    twin = deepcopy(model)
+    actual = LocalDistributedDataParallel(model).test_step(make_batch())
+    for ours, theirs in zip(actual, twin.test_step(make_batch()), strict=True):
+        assert_same(ours.seg_logits.data, theirs.seg_logits.data)

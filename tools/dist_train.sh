@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Train on several GPUs of one machine:  tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+set -euo pipefail
+config=${1:?usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]}
+gpus=${2:?usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]}
+exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc_per_node="$gpus" "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"
