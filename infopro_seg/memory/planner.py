@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,7 +111,8 @@ class Planner:
         if heads_recomputed not in self._segments:
             what = ', heads recomputing norms' if heads_recomputed else ''
             self.report(f'measuring every block and head{what}')
-            chain = profile_at(self.cfg, self.setup, heads_recomputed)
+            known = next((segments.chain for segments in self._segments.values()), None)
+            chain = profile_at(self.cfg, self.setup, heads_recomputed, blocks_of=known)
             self._segments[heads_recomputed] = Segments(chain)
         return self._segments[heads_recomputed]
 
@@ -168,11 +168,11 @@ class Planner:
 
     def _cheapest(self, counts: Sequence[int], room: int, heads: bool) -> list[Recipe]:
         segments = self.segments(heads)
-        found: list[tuple[Partition | None, int]] = []
+        found: list[Partition | None] = []
         for count in counts:
             self.report(f'searching {count} modules with the fewest FLOPs')
-            found.append((cheapest(segments, count, room, POLICIES), count))
-        return [make_recipe(segments.chain, partition, heads) for partition, _ in found if partition]
+            found.append(cheapest(segments, count, room, POLICIES))
+        return [make_recipe(segments.chain, one, heads, balanced=False) for one in found if one]
 
     def _preference(self, recipe: Recipe, reference: Recipe) -> tuple[Any, ...]:
         steps = round(recipe.flops / reference.flops / ALIKE)
@@ -192,11 +192,14 @@ class Planner:
 
 
 def profile_at(
-    cfg: Any, setup: TrainingSetup, heads_recomputed: bool, crop: tuple[int, int] | None = None
+    cfg: Any,
+    setup: TrainingSetup,
+    heads_recomputed: bool,
+    crop: tuple[int, int] | None = None,
+    blocks_of: Chain | None = None,
 ) -> Chain:
-    """Measures the pieces of a config's model under every policy."""
-    cfg = copy.deepcopy(cfg)
-    without_cuts(cfg)
+    """Measures the pieces of a config's model under every policy; see `profile_chain`."""
+    cfg = without_cuts(cfg)
     cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
     return profile_chain(
         cfg,
@@ -205,6 +208,7 @@ def profile_at(
         setup.amp,
         accumulation=setup.accumulation,
         policies=POLICIES[1:],
+        blocks_of=blocks_of,
     )
 
 
