@@ -65,6 +65,18 @@ def test_toy_step_by_hand(tracker):
     assert tracker.live == before + FLOAT * width * width
 
 
+def test_gradients_of_a_shared_tensor_add_up_in_place(tracker):
+    x = torch.empty(100, requires_grad=True)
+    shared = x * 2
+    loss = (shared * torch.empty(100)).sum() + (shared * torch.empty(100)).sum()
+    del shared
+    phase = tracker.begin('backward')
+    loss.backward()
+    # the two factors go with their nodes: at most both gradients and one factor are alive beside x
+    assert phase.peak <= phase.start + 2 * 100 * FLOAT
+    assert tracker.live == (100 + 100) * FLOAT + loss.untyped_storage().nbytes()
+
+
 def test_pauses_for_what_lives_elsewhere(tracker):
     with tracker.paused():
         kept = torch.empty(100)
