@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mmengine.config import Config
+
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.cuts import EXACT, check_modules
@@ -214,6 +216,8 @@ def profile_at(
 
 def stock_losses(cfg: Any) -> Any:
     """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
+    if isinstance(cfg, Config):
+        cfg = cfg.to_dict()
     if isinstance(cfg, dict):
         kept = {key: stock_losses(value) for key, value in cfg.items()}
         if kept.get('type') == 'LeanCrossEntropyLoss':

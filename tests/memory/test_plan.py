@@ -12,6 +12,7 @@ from mmengine import Config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.command import Request, plan_command
+from infopro_seg.memory.planner import stock_losses
 from infopro_seg.memory.units import parse_bytes, parse_range
 
 ROOT = Path(__file__).parents[2]
@@ -146,3 +147,18 @@ def test_budgets(text, size):
 def test_ranges():
     assert list(parse_range('1-3')) == [1, 2, 3]
     assert list(parse_range('4')) == [4]
+
+
+def test_the_reference_has_stock_losses_and_recomputes_nothing():
+    lean = {'type': 'LeanCrossEntropyLoss', 'loss_weight': 0.4}
+    model = {
+        'backbone': {'checkpoint_heads': True, 'local_head': {'auxiliary_head': {'loss_decode': lean}}},
+        'auxiliary_head': [{'loss_decode': [lean]}],
+    }
+    stock = {'type': 'CrossEntropyLoss', 'loss_weight': 0.4}
+    assert stock_losses(Config({'model': model})) == {
+        'model': {
+            'backbone': {'local_head': {'auxiliary_head': {'loss_decode': stock}}},
+            'auxiliary_head': [{'loss_decode': [stock]}],
+        }
+    }
