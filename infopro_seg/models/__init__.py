@@ -3,6 +3,7 @@
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, iter_blocks, split_blocks
 from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
+from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
 from infopro_seg.models.segmentor import InfoProEncoderDecoder
 
@@ -11,8 +12,10 @@ __all__ = [
     'InfoProBackbone',
     'InfoProEncoderDecoder',
     'InfoProHead',
+    'LeanCrossEntropyLoss',
     'ReconstructionDecoder',
     'ReconstructionLoss',
+    'head_losses',
     'iter_blocks',
     'split_blocks',
 ]

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.models.blocks import Block, split_blocks
+from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
@@ -40,11 +41,19 @@ class InfoProBackbone(BaseModule):
         local_head: config of the local heads, one for all or a list of K - 1; `in_channels` is
             inferred, and a `loss_weight` that is a pair runs linearly from the first local module to
             the last (paper, section 5).
+        num_modules: K instead of cuts that are balanced by memory; `infopro_seg.memory.resolve_cuts`
+            finds those before the model is built.
+        checkpoint: what is recomputed in the backward pass instead of kept, with the same gradients:
+            True for whole blocks, False for nothing, the indices of the local modules that recompute
+            whole blocks, a policy for all or a list of one per module, see
+            :mod:`infopro_seg.models.checkpoint`.
+        checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
+            heads recompute norms and activations.
         init_cfg: mmengine's initialisation config.
 
     Raises:
         ConfigError: the encoder has no block rule, a cut is not one of its blocks, or the number of
-            local heads does not match the number of cuts.
+            local heads or of policies does not match the number of cuts.
     """
 
     def __init__(
@@ -52,18 +61,31 @@ class InfoProBackbone(BaseModule):
         encoder: Config,
         cuts: Sequence[str] = (),
         local_head: Config | Sequence[Config] | None = None,
+        num_modules: int | None = None,
+        checkpoint: bool | str | Sequence[int | str] = False,
+        checkpoint_heads: bool = False,
         init_cfg: Config | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if isinstance(cuts, str):
             raise ConfigError(f'cuts is the string {cuts!r}; write a tuple of names: ({cuts!r},)')
+        if num_modules not in (None, len(cuts) + 1):
+            raise ConfigError(
+                f'num_modules={num_modules} is resolved by infopro_seg.memory.resolve_cuts(cfg) before the '
+                f'model is built, but it is built with cuts={tuple(cuts)}; call that, or give the '
+                f'{num_modules - 1} cuts yourself'
+            )
         self.cuts = tuple(cuts)
+        self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder = MODELS.build(encoder)
         features, outputs = self._probe()
         self.out_channels = tuple(output.shape[1] for output in outputs)
         self.local_heads: Any = build_local_heads(
             local_head, [feature.shape[1] for feature in features], self.cuts
         )
+        self.checkpoint_heads = checkpoint_heads
+        if checkpoint_heads:
+            recompute_norms(self.local_heads)
         self.register_state_dict_post_hook(hide_encoder_prefix)
         self.register_load_state_dict_pre_hook(show_encoder_prefix)
 
@@ -116,16 +138,19 @@ class InfoProBackbone(BaseModule):
             The encoder's outputs, None for those not read: attached to the graph where the last
             module computes them, detached where an earlier one does.
         """
-        *early, last = self.local_modules()
+        *early, last = zip(self.local_modules(), self.policies, strict=True)
         state: State = inputs
         kept: list[Kept] = []
-        for index, (blocks, head) in enumerate(zip(early, self.local_heads, strict=True)):
-            state = _run(blocks, state, kept, read)
+        del inputs  # the first module's graph keeps it as long as it is needed
+        for index, ((blocks, policy), head) in enumerate(zip(early, self.local_heads, strict=True)):
+            state = _run(blocks, state, kept, read, policy)
             losses = head.loss(blocks[-1].feature(state), image, data_samples)
             yield add_prefix(losses, f'local_{index}')
             del losses
             state, kept = tree_map_only(Tensor, Tensor.detach, (state, kept))
-        _run(last, state, kept, read)
+        del image
+        blocks, policy = last
+        _run(blocks, state, kept, read, policy)
         return tuple(None if item is None else item[0](item[1]) for item in kept)
 
     @torch.no_grad()
@@ -162,10 +187,16 @@ class InfoProBackbone(BaseModule):
         return features[:-1], outputs
 
 
-def _run(blocks: Sequence[Block], state: State, kept: list[Kept], read: Collection[int] | None) -> State:
+def _run(
+    blocks: Sequence[Block],
+    state: State,
+    kept: list[Kept],
+    read: Collection[int] | None,
+    policy: Policy = 'none',
+) -> State:
     """Runs blocks and notes the states at which the encoder returns an output that is read."""
     for block in blocks:
-        state = block.forward(state)
+        state = recompute(policy, block.forward, block.modules, state)
         if block.output is not None:
             unread = read is not None and len(kept) not in read
             kept.append(None if unread else (block.output, state))

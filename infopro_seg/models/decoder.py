@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,11 +41,12 @@ class ReconstructionLoss(BaseModule):
 
 @MODELS.register_module()
 class ReconstructionDecoder(BaseModule):
-    """Decodes a feature map into the image at full resolution (paper, section 5 and appendix).
+    """Decodes a feature map into the image (paper, section 5 and appendix).
 
     A 1x1 convolution to the first width, then 3x3 convolutions to the others and to RGB, each after an
-    upsampling by two. The sizes are the image's, halved once per convolution still to come, so feature
-    maps of any stride end at full resolution.
+    upsampling by two. The sizes are the image's, halved once per convolution still to come but never
+    coarser than the feature map, so feature maps of any stride end at the same resolution. Most of the
+    memory lies in the last steps: an image at a fraction of the resolution costs a fraction of it.
 
     Args:
         in_channels: channels of the feature map.
@@ -53,6 +55,7 @@ class ReconstructionDecoder(BaseModule):
         act_cfg: activation after every convolution but the last; None for none.
         align_corners: of the upsampling.
         loss_recon: config of the loss.
+        stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -64,11 +67,13 @@ class ReconstructionDecoder(BaseModule):
         act_cfg: dict[str, Any] | None = RELU,
         align_corners: bool = False,
         loss_recon: dict[str, Any] | None = None,
+        stride: int = 1,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.align_corners = align_corners
         self.loss_recon = MODELS.build(loss_recon or {'type': 'ReconstructionLoss'})
+        self.stride = stride
         layers: list[nn.Module] = []
         for index, width in enumerate(channels):
             kernel = 1 if index == 0 else 3
@@ -87,10 +92,12 @@ class ReconstructionDecoder(BaseModule):
         self.convs = nn.ModuleList(layers)
 
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size)."""
+        """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size), divided by the stride."""
+        end = [max(1, side // self.stride) for side in size]
+        doublings = max(0, round(math.log2(end[0] / feature.shape[2])))
         hidden: Tensor = self.convs[0](feature)
         for to_come, conv in reversed(list(enumerate(reversed(self.convs[1:])))):
-            target = [max(1, side >> to_come) for side in size]
+            target = [max(1, side >> min(to_come, doublings)) for side in end]
             if hidden.shape[2:] != torch.Size(target):
                 hidden = resize(
                     hidden,
@@ -105,5 +112,7 @@ class ReconstructionDecoder(BaseModule):
     def loss(self, feature: Tensor, image: Tensor) -> Tensor:
         """The weighted reconstruction loss of a feature map against its image (N, 3, H, W) in [0, 1]."""
         logits = self(feature, image.shape[2:])
+        if logits.shape != image.shape:
+            image = F.adaptive_avg_pool2d(image, logits.shape[2:])
         loss: Tensor = self.loss_recon(logits, image)
         return loss

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmengine.structures import PixelData
+from mmseg.models.utils import resize
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.lean_loss import head_losses
 
 
 @MODELS.register_module()
@@ -25,6 +30,8 @@ class InfoProHead(BaseModule):
         auxiliary_head: config of any mmseg decode head that reads one feature map; its `in_channels`
             and `in_index` are replaced. Without `channels`, it is as wide as the feature map.
         decoder: config of the decoder.
+        stride: classify at 1 / stride of the image's resolution: every stride-th label, and feature maps
+            finer than that averaged over areas.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -36,6 +43,7 @@ class InfoProHead(BaseModule):
         in_channels: int,
         auxiliary_head: dict[str, Any] | None = None,
         decoder: dict[str, Any] | None = None,
+        stride: int = 1,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -44,6 +52,7 @@ class InfoProHead(BaseModule):
                 'InfoProHead has neither decoder nor auxiliary_head: nothing would train its module; '
                 'give at least one'
             )
+        self.stride = stride
         self.auxiliary_head = self.decoder = None
         if decoder is not None:
             self.decoder = MODELS.build({**decoder, 'in_channels': in_channels})
@@ -67,12 +76,33 @@ class InfoProHead(BaseModule):
         if self.decoder is not None:
             losses['loss_recon'] = self.decoder.loss(feature, image)
         if self.auxiliary_head is not None:
-            losses.update(self.auxiliary_head.loss([feature], data_samples, None))
+            if self.stride > 1:
+                data_samples = subsample_labels(data_samples, self.stride)
+                size = data_samples[0].gt_sem_seg.shape
+                if feature.shape[2] > size[0] and feature.shape[3] > size[1]:
+                    feature = F.adaptive_avg_pool2d(feature, size)
+            losses.update(head_losses(self.auxiliary_head, [feature], data_samples))
         return losses
 
     def reconstruct(self, feature: Tensor, size: tuple[int, int]) -> Tensor | None:
         """The decoded image as RGB in [0, 1], (N, 3, *size); None without a decoder."""
-        return None if self.decoder is None else self.decoder(feature, size).float().sigmoid()
+        if self.decoder is None:
+            return None
+        image = self.decoder(feature, size).float().sigmoid()
+        resized: Tensor = resize(image, size=size, mode='bilinear', align_corners=False, warning=False)
+        return resized
+
+
+def subsample_labels(data_samples: SampleList, stride: int) -> SampleList:
+    """New samples whose `gt_sem_seg` is every `stride`-th label, from the middle of each square of them."""
+    start = stride // 2
+    return [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=sample.gt_sem_seg.data[..., start::stride, start::stride]),
+            metainfo=sample.metainfo,
+        )
+        for sample in data_samples
+    ]
 
 
 def build_local_heads(

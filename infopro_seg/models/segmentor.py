@@ -8,13 +8,15 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
-from mmseg.utils import SampleList
+from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import infer_in_channels
+from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.image import to_rgb
+from infopro_seg.models.lean_loss import head_losses
 from infopro_seg.training.step import local_train_step
 
 
@@ -42,12 +44,14 @@ class InfoProEncoderDecoder(EncoderDecoder):
             data_samples: N samples with `gt_sem_seg`.
         """
         image = to_rgb(inputs, self.data_preprocessor)
-        features = yield from self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        del inputs, image  # the last module needs neither
+        features = yield from early
         if self.with_neck:
             features = self.neck(features)
-        losses = self._decode_head_forward_train(features, data_samples)
-        if self.with_auxiliary_head:
-            losses.update(self._auxiliary_head_forward_train(features, data_samples))
+        losses: Losses = {}
+        for name, head in self.heads().items():
+            losses.update(add_prefix(head_losses(head, features, data_samples, self.train_cfg), name))
         yield losses
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
@@ -68,22 +72,34 @@ class InfoProEncoderDecoder(EncoderDecoder):
         """One iteration: backward per module, one optimizer step."""
         return local_train_step(self, data, optim_wrapper)
 
+    def heads(self) -> dict[str, Any]:
+        """The decode head and the auxiliary heads, by the prefix that mmseg gives their losses."""
+        heads = {'decode': self.decode_head}
+        if self.with_auxiliary_head:
+            auxiliary = self.auxiliary_head
+            if isinstance(auxiliary, nn.ModuleList):
+                heads.update((f'aux_{index}', head) for index, head in enumerate(auxiliary))
+            else:
+                heads['aux'] = auxiliary
+        return heads
+
     def outputs_read(self) -> set[int] | None:
         """Indices of the encoder's outputs that a head reads; None where a neck reads them all."""
         if self.with_neck:
             return None
         count = len(self.backbone.out_channels)
-        heads = [self.decode_head]
-        if self.with_auxiliary_head:
-            auxiliary = self.auxiliary_head
-            heads += list(auxiliary) if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
         read: set[int] = set()
-        for head in heads:
+        for head in self.heads().values():
             index = head.in_index
             read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
             if getattr(head, 'c1_bottleneck', None) is not None:
                 read.add(0)  # DeepLabV3+ reads it besides its in_index
         return read
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.backbone.checkpoint_heads:
+            recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
 
     def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
         super()._init_decode_head(self._with_in_channels(decode_head, 'decode_head'))

@@ -33,6 +33,7 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(data, True)
         local_losses = model._run_forward(data, mode='local_losses')  # arms DDP, computes nothing yet
+    del data  # the images go when the last module that reads them is done
     iteration = optim_wrapper.inner_count
     log_vars: dict[str, Tensor] = {}
     total: Tensor | float = 0.0

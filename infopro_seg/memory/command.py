@@ -1,0 +1,100 @@
+"""What `tools/plan.py` does: plan, and show the plan in every form that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from infopro_seg.cli import load_config
+from infopro_seg.errors import UserError
+from infopro_seg.memory.max_crop import with_max_crops
+from infopro_seg.memory.planner import Plan, Planner
+from infopro_seg.memory.profile import without_cuts
+from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict, write_config
+from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.units import parse_bytes, parse_range
+
+STDOUT = Path('-')
+WIDTH = 150  # columns of the table where the output is no terminal
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of the command, as the user wrote them."""
+
+    config: Path
+    budget: str | None = None
+    batch: int | None = None
+    crop: tuple[int, int] | None = None
+    amp: str | None = None
+    modules: str = '1-8'
+    max_crop: bool = False
+    json: Path | None = None
+    plot: Path | None = None
+    write_config: Path | None = None
+
+
+def plan_command(request: Request) -> int:
+    """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
+
+    Raises:
+        UserError: an argument or the config asks for what cannot be.
+    """
+    budget = None if request.budget is None else parse_bytes(request.budget)
+    modules = parse_range(request.modules)
+    for option in ('max_crop', 'write_config'):
+        if getattr(request, option) and budget is None:
+            raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
+    for size in (request.batch, *(request.crop or ())):
+        if size is not None and size < 1:
+            raise UserError(
+                f'--batch and --crop are {request.batch} and {request.crop}; give numbers from 1 on'
+            )
+    cfg = load_config(request.config)
+    without_cuts(cfg)  # says early that there is nothing to plan
+    setup = training_setup(cfg, request.batch, request.crop, request.amp)
+    with _progress() as report:
+        planner = Planner(cfg, setup, report)
+        plan = planner.plan(modules, budget)
+        if request.max_crop and budget is not None:
+            plan = with_max_crops(planner, plan, budget)
+    _show(plan, request)
+    return 1 if budget is not None and plan.recommended is None else 0
+
+
+def _show(plan: Plan, request: Request) -> None:
+    to_stdout = request.json == STDOUT
+    console = Console(stderr=to_stdout)
+    if not console.is_terminal:
+        console = Console(stderr=to_stdout, width=WIDTH)
+    console.print(plan_table(plan))
+    console.print(verdict(plan), markup=False, highlight=False)
+    if request.json is not None:
+        if to_stdout:
+            sys.stdout.write(plan_json(plan))
+        else:
+            request.json.write_text(plan_json(plan), encoding='utf-8')
+    if request.plot is not None:
+        plot_plan(plan, request.plot)
+    if request.write_config is not None and plan.recommended is not None:
+        write_config(plan, plan.recommended, request.config, request.write_config)
+        console.print(f'wrote {request.write_config}', markup=False, highlight=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr that says what is being done."""
+    columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task('reading the config', total=None)
+
+        def report(text: str) -> None:
+            progress.update(task, description=text)
+
+        yield report

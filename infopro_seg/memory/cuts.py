@@ -1,0 +1,126 @@
+"""Balanced cuts: `num_modules=K` in a config becomes the cuts with the smallest peak (InfoPro*)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.memory.costs import Chain
+from infopro_seg.memory.partition import Partition, balanced, module_peaks
+from infopro_seg.memory.profile import profile_chain
+from infopro_seg.memory.segments import Position, Segments
+from infopro_seg.memory.setup import TrainingSetup, training_setup
+from infopro_seg.memory.trace import StepTrace, trace_step
+from infopro_seg.memory.units import GIB
+
+ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
+EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
+
+
+def resolve_cuts(cfg: Config) -> Config:
+    """Replaces `num_modules=K` of a config's backbone by the cuts that balance its memory.
+
+    The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
+    batch, precision and heads. The same config always gives the same cuts. A config without `num_modules`
+    is returned as it is; so is one that was resolved, whose `cuts` then stand in dumped configs and in
+    checkpoints.
+
+    Raises:
+        ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split.
+    """
+    backbone = cfg.get('model', {}).get('backbone') or {}
+    modules = backbone.get('num_modules')
+    if modules is None:
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    del cfg.model.backbone['num_modules']
+    if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
+        raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number from 1 on')
+    setup = training_setup(cfg)
+    if modules == 1:
+        cfg.model.backbone.cuts = ()
+        return cfg
+    chain = profile_chain(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+    check_modules(chain, modules)
+    partition, trace = best_partition(cfg, chain, modules, setup)
+    cfg.model.backbone.cuts = cut_names(chain, partition)
+    MMLogger.get_current_instance().info(_table(trace, setup))
+    return cfg
+
+
+def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -> tuple[Partition, StepTrace]:
+    """The balanced partition, verified by a complete trace, and that trace.
+
+    Where the trace contradicts the additive model, the model is corrected by the difference and asked again,
+    until it names a partition that was traced; the best of those is taken.
+    """
+    offsets: dict[Position, int] = {}
+    found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
+    for _ in range(ATTEMPTS):
+        segments = Segments(chain, offsets)
+        best = balanced(segments, modules)
+        if best.ends in found:
+            break
+        traced = trace_partition(cfg, chain, best, setup)
+        found[best.ends] = best, traced
+        if abs(traced.peak - best.peak) <= EXACT * traced.peak:
+            break
+        for segment, predicted, module in zip(
+            best.segments, module_peaks(chain, best), traced.modules, strict=True
+        ):
+            position = segments.position(segment.start, segment.end)
+            offsets[position] = offsets.get(position, 0) + module.peak - predicted
+    return min(found.values(), key=lambda pair: (pair[1].peak, pair[1].flops, pair[0].ends))
+
+
+def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: TrainingSetup) -> StepTrace:
+    """Traces a complete step of a config with the cuts of a partition."""
+    cfg = copy.deepcopy(cfg)
+    backbone = cfg.get('model', cfg)['backbone']
+    backbone['cuts'] = cut_names(chain, partition)
+    return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+
+
+def cut_names(chain: Chain, partition: Partition) -> tuple[str, ...]:
+    """The cuts of a partition, as a config names them."""
+    return tuple(chain.blocks[end - 1].name for end in partition.ends)
+
+
+def check_modules(chain: Chain, modules: int) -> None:
+    """Checks that a chain has enough blocks, and local heads, for a number of modules.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    count = len(chain.blocks)
+    if modules > count:
+        raise ConfigError(
+            f'{modules} local modules, but the encoder has {count} blocks: {", ".join(_names(chain))}; '
+            f'choose num_modules from 1 to {count}'
+        )
+    if modules > 1 and not chain.heads:
+        raise ConfigError(f'{modules} local modules need local heads; give the backbone a local_head')
+    if modules > 1 and len(chain.heads) not in (1, modules - 1):
+        raise ConfigError(
+            f'local_head lists {len(chain.heads)} heads, but {modules} local modules need {modules - 1}; '
+            'give one per cut, or a single one for all'
+        )
+
+
+def _names(chain: Chain) -> list[str]:
+    return [block.name for block in chain.blocks]
+
+
+def _table(trace: StepTrace, setup: TrainingSetup) -> str:
+    rows = [('module', 'blocks', 'peak GiB')]
+    for index, module in enumerate(trace.modules):
+        blocks = f'{module.blocks[0]} to {module.blocks[-1]} ({len(module.blocks)})'
+        rows.append((str(index), blocks, f'{module.peak / GIB:.2f}'))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f'{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
+    title = f'{len(trace.modules)} local modules, balanced for {setup}:'
+    return '\n'.join([title, *lines])

@@ -1,0 +1,101 @@
+"""The fake counterparts of a model, its optimizer and a batch."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import OPTIMIZERS, DefaultScope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+
+import infopro_seg.models  # noqa: F401  registers the models
+from infopro_seg.errors import UserError
+from infopro_seg.memory.autocast import cuda_rules
+from infopro_seg.memory.storages import StorageTracker
+
+SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
+
+
+@contextmanager
+def fake_tensors() -> Iterator[StorageTracker]:
+    """A context in which tensors have sizes but no values, and their storages are followed.
+
+    Raises:
+        UserError: something in the context needs the values.
+    """
+    with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
+        warnings.simplefilter('ignore')
+        try:
+            with FakeTensorMode(), StorageTracker() as tracker:
+                yield tracker
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise UserError(
+                f'cannot trace this model: it computes {error.func}, whose result depends on values that a '
+                'trace does not have; measure it on the GPU instead'
+            ) from error
+
+
+def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
+    """Builds the model of a config for a crop, ready to train on a single process."""
+    model_cfg = copy.deepcopy(cfg.get('model', cfg))
+    preprocessor = model_cfg.get('data_preprocessor')
+    if preprocessor is not None:
+        preprocessor['size'] = crop
+        preprocessor.pop('size_divisor', None)
+    model: Any = revert_sync_batchnorm(MODELS.build(model_cfg))
+    model.train()
+    return model
+
+
+def build_optimizer(cfg: Any, model: nn.Module, optimizer: dict[str, Any] | None = None) -> Any:
+    """Builds an optimizer whose state is there, as after its first step.
+
+    Args:
+        cfg: a config whose `optim_wrapper.optimizer` is taken where none is given.
+        model: what it optimizes.
+        optimizer: its config.
+    """
+    optimizer = dict(optimizer or cfg.get('optim_wrapper', {}).get('optimizer') or SGD)
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        kind = OPTIMIZERS.get(optimizer['type'])
+        if kind is not None and 'foreach' in inspect.signature(kind).parameters:
+            optimizer.setdefault('foreach', True)  # what torch chooses on a GPU
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        built: Any = OPTIMIZERS.build({**optimizer, 'params': parameters})
+    for parameter in parameters:
+        parameter.grad = torch.empty_like(parameter)
+    built.step()
+    built.zero_grad()
+    return built
+
+
+def fake_batch(batch: int, crop: tuple[int, int], tracker: StorageTracker) -> dict[str, Any]:
+    """A collated batch as the data loader gives it; being on the CPU, it takes no GPU memory.
+
+    Args:
+        batch: number of images.
+        crop: height and width of the images, in pixels.
+        tracker: what must not count it.
+    """
+    with tracker.paused():
+        return {
+            'inputs': [torch.empty((3, *crop), dtype=torch.uint8) for _ in range(batch)],
+            'data_samples': [
+                SegDataSample(gt_sem_seg=PixelData(data=torch.empty((1, *crop), dtype=torch.int64)))
+                for _ in range(batch)
+            ],
+        }

@@ -1,0 +1,227 @@
+"""Which recipes train a config, what each takes, and which to choose for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.errors import UserError
+from infopro_seg.memory.costs import PLAIN, Chain
+from infopro_seg.memory.cuts import EXACT, check_modules
+from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
+from infopro_seg.memory.profile import profile_chain, without_cuts
+from infopro_seg.memory.recipes import Recipe, make_recipe
+from infopro_seg.memory.segments import Segments
+from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.trace import trace_step
+from infopro_seg.memory.units import GIB
+from infopro_seg.models.checkpoint import POLICIES
+
+RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
+ATTEMPTS = 3  # recommendations that are traced whole before giving up on the budget
+ALIKE = 0.005  # of end-to-end FLOPs; recipes that differ by less count as equally fast
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The outcome of planning.
+
+    Args:
+        setup: batch, crop and precision.
+        reference: plain end-to-end training with mmseg's own losses, of which shares are taken.
+        recipes: what was compared.
+        budget: bytes that may be used; None for no limit.
+        recommended: the recipe to choose; None without a budget or where none fits.
+    """
+
+    setup: TrainingSetup
+    reference: Recipe
+    recipes: tuple[Recipe, ...]
+    budget: int | None = None
+    recommended: Recipe | None = None
+
+    @property
+    def rows(self) -> tuple[Recipe, ...]:
+        """The recipes, after the reference where that is not one of them."""
+        same = any(
+            recipe.modules == 1
+            and recipe.flops == self.reference.flops
+            and abs(recipe.peak / self.reference.peak - 1) < EXACT
+            for recipe in self.recipes
+        )
+        return self.recipes if same else (self.reference, *self.recipes)
+
+    @property
+    def smallest(self) -> Recipe:
+        """The recipe with the smallest peak."""
+        return min(self.recipes, key=lambda recipe: (recipe.peak, recipe.flops))
+
+
+class Planner:
+    """Plans for one config.
+
+    Args:
+        cfg: a config with an `InfoProBackbone`.
+        setup: batch, crop and precision to plan for.
+        report: told what is being done, before it is done.
+    """
+
+    def __init__(
+        self, cfg: Any, setup: TrainingSetup, report: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.cfg = cfg
+        self.setup = setup
+        self.report = report
+        backbone = cfg.get('model', cfg)['backbone']
+        self._own_heads = bool(backbone.get('checkpoint_heads', False))
+        self._own_cuts = tuple(backbone.get('cuts') or ())
+        self._segments: dict[bool, Segments] = {}
+
+    def plan(self, modules: Iterable[int] = range(1, 9), budget: int | None = None) -> Plan:
+        """Compares recipes, and recommends one for a budget.
+
+        Args:
+            modules: numbers of local modules to try; those that the encoder is too short for are left out,
+                unless none remains.
+            budget: bytes.
+
+        Raises:
+            ConfigError: the config cannot be split into so many modules.
+            UserError: the budget is below what parameters, gradients and optimizer state take alone.
+        """
+        chain = self.segments(self._own_heads).chain
+        counts = [k for k in modules if k <= len(chain.blocks)] or [min(modules)]
+        for count in counts:
+            check_modules(chain, count)
+        if budget is not None and budget <= chain.fixed + chain.gradients:
+            raise UserError(
+                f'the budget {budget / GIB:.2f} GiB is below what parameters, gradients and optimizer state '
+                f'take alone, {(chain.fixed + chain.gradients) / GIB:.2f} GiB; raise it, or choose a smaller '
+                'model or an optimizer with less state'
+            )
+        reference = self._reference()
+        recipes = [recipe for count in counts for recipe in self._pair(count)]
+        recipes += self._configured(chain)
+        plan = Plan(self.setup, reference, tuple(recipes), budget)
+        return plan if budget is None else self._recommend(plan, counts, budget)
+
+    def segments(self, heads_recomputed: bool) -> Segments:
+        """The modules that there are, heads recomputing norms and activations or not."""
+        if heads_recomputed not in self._segments:
+            what = ', heads recomputing norms' if heads_recomputed else ''
+            self.report(f'measuring every block and head{what}')
+            known = next((segments.chain for segments in self._segments.values()), None)
+            chain = profile_at(self.cfg, self.setup, heads_recomputed, blocks_of=known)
+            self._segments[heads_recomputed] = Segments(chain)
+        return self._segments[heads_recomputed]
+
+    def _reference(self) -> Recipe:
+        self.report('tracing plain end-to-end training')
+        traced = self._trace(stock_losses(without_cuts(self.cfg)))
+        first = make_recipe(
+            self.segments(self._own_heads).chain, balanced(self.segments(self._own_heads), 1), False
+        )
+        return replace(
+            first, name='E2E, stock losses', peak=traced[0], flops=traced[1], traced=True, stock=True
+        )
+
+    def _pair(self, modules: int) -> list[Recipe]:
+        """The balanced recipe with that many modules, as it is and with checkpointing."""
+        self.report(f'balancing {modules} local modules')
+        found = []
+        for policy, heads in ((PLAIN, self._own_heads), (RECOMPUTING, True)):
+            segments = self.segments(heads)
+            found.append(make_recipe(segments.chain, balanced(segments, modules, policy), heads))
+        return found
+
+    def _configured(self, chain: Chain) -> list[Recipe]:
+        """The recipe with the config's own cuts."""
+        if not self._own_cuts:
+            return []
+        names = [block.name for block in chain.blocks]
+        partition = partition_at(
+            self.segments(self._own_heads), [names.index(cut) + 1 for cut in self._own_cuts if cut in names]
+        )
+        recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
+        return [replace(recipe, name=f'{recipe.name}, cuts of the config')]
+
+    def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:
+        """The recipe with the fewest FLOPs that fits, verified by a complete trace."""
+        room = budget
+        for _ in range(ATTEMPTS):
+            found = [recipe for heads in (False, True) for recipe in self._cheapest(counts, room, heads)]
+            if not found:
+                return plan
+            best = min(found, key=lambda recipe: self._preference(recipe, plan.reference))
+            self.report(f'tracing {best.name}')
+            peak, flops = self._trace(self.configure(best))
+            best = replace(best, peak=peak, flops=flops, traced=True)
+            if peak <= budget:
+                same = [r for r in plan.recipes if (r.cuts, r.policies) == (best.cuts, best.policies)]
+                rest = tuple(
+                    r for r in plan.recipes if r not in same or r.heads_recomputed != best.heads_recomputed
+                )
+                return replace(plan, recipes=(*rest, best), recommended=best)
+            room -= peak - budget
+        return plan
+
+    def _cheapest(self, counts: Sequence[int], room: int, heads: bool) -> list[Recipe]:
+        segments = self.segments(heads)
+        found: list[Partition | None] = []
+        for count in counts:
+            self.report(f'searching {count} modules with the fewest FLOPs')
+            found.append(cheapest(segments, count, room, POLICIES))
+        return [make_recipe(segments.chain, one, heads, balanced=False) for one in found if one]
+
+    def _preference(self, recipe: Recipe, reference: Recipe) -> tuple[Any, ...]:
+        steps = round(recipe.flops / reference.flops / ALIKE)
+        recomputing = len(recipe.checkpointed) + recipe.heads_recomputed
+        return steps, recipe.modules, recomputing, recipe.peak
+
+    def configure(self, recipe: Recipe) -> Any:
+        """The config for a recipe."""
+        cfg = without_cuts(self.cfg)
+        cfg.get('model', cfg)['backbone'].update(recipe.backbone_options())
+        return cfg
+
+    def _trace(self, cfg: Any) -> tuple[int, int]:
+        setup = self.setup
+        traced = trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+        return traced.peak, traced.flops
+
+
+def profile_at(
+    cfg: Any,
+    setup: TrainingSetup,
+    heads_recomputed: bool,
+    crop: tuple[int, int] | None = None,
+    blocks_of: Chain | None = None,
+) -> Chain:
+    """Measures the pieces of a config's model under every policy; see `profile_chain`."""
+    cfg = without_cuts(cfg)
+    cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
+    return profile_chain(
+        cfg,
+        setup.batch,
+        crop or setup.crop,
+        setup.amp,
+        accumulation=setup.accumulation,
+        policies=POLICIES[1:],
+        blocks_of=blocks_of,
+    )
+
+
+def stock_losses(cfg: Any) -> Any:
+    """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
+    if isinstance(cfg, Config):
+        cfg = cfg.to_dict()
+    if isinstance(cfg, dict):
+        kept = {key: stock_losses(value) for key, value in cfg.items()}
+        if kept.get('type') == 'LeanCrossEntropyLoss':
+            kept['type'] = 'CrossEntropyLoss'
+        kept.pop('checkpoint_heads', None)
+        return kept
+    return [stock_losses(item) for item in cfg] if isinstance(cfg, (list, tuple)) else cfg

@@ -1,0 +1,237 @@
+"""Runs one piece of the chain forward and backward, alone, and measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from infopro_seg.memory.autocast import autocast
+from infopro_seg.memory.costs import BlockCost, PieceCost
+from infopro_seg.memory.storages import StorageTracker, storage_bytes
+from infopro_seg.models.blocks import Block
+from infopro_seg.models.image import to_rgb
+
+Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
+
+
+class Probe:
+    """Measures pieces of a model that is built on fake tensors and not cut.
+
+    Args:
+        model: an `InfoProEncoderDecoder`.
+        blocks: the blocks of its encoder.
+        tracker: follows the storages.
+        amp: precision of the forward passes.
+    """
+
+    def __init__(
+        self, model: Any, blocks: Sequence[Block], tracker: StorageTracker, amp: str | None = None
+    ) -> None:
+        self.model = model
+        self.blocks = blocks
+        self.tracker = tracker
+        self.amp = amp
+        returning = [index for index, block in enumerate(blocks) if block.output is not None]
+        read = model.outputs_read()
+        self.outputs = [b for n, b in enumerate(returning) if read is None or n in read]
+        self._returning = returning
+        self._known: dict[Any, PieceCost] = {}
+
+    def start(self, batch: dict[str, Any]) -> None:
+        """Preprocesses a batch, which then stays alive."""
+        before = self.tracker.live
+        data = self.model.data_preprocessor(batch, True)
+        self.inputs, self.samples = data['inputs'], data['data_samples']
+        self.inputs_bytes = self.tracker.rounded(self.inputs)
+        self.labels_bytes = self.tracker.live - before - self.inputs_bytes
+        self.image = to_rgb(self.inputs, self.model.data_preprocessor)
+        self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
+
+    def states(self) -> list[Any]:
+        """The state before each block, and the last; they do not count, they only tell sizes."""
+        state: Any = self.inputs
+        states = [state]
+        known: dict[Any, Any] = {}
+        with torch.no_grad(), autocast(self.amp), self.tracker.paused():
+            for block in self.blocks:
+                key = block_key(block, state)
+                if key is None or key not in known:
+                    known[key] = block.forward(state)
+                state = known[key]
+                states.append(state)
+        return states
+
+    def block(self, index: int, states: Sequence[Any], policies: Policies, owned: int) -> BlockCost:
+        """Measures a block by every policy; see :class:`infopro_seg.memory.costs.BlockCost`."""
+        block = self.blocks[index]
+        costs: list[dict[str, PieceCost]] = [{}, {}]
+        for name, policy in policies.items():
+            for variant, attached in zip(costs, (False, index > 0), strict=True):
+                if variant is costs[1] and index == 0:
+                    variant[name] = costs[0][name]
+                else:
+                    key = block_key(block, states[index])
+                    key = key and (name, attached, key)
+                    variant[name] = self._measure(policy(block), states[index], attached, block.modules, key)
+        return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
+
+    def head(self, index: int, state: Any, head: Any) -> PieceCost:
+        """Measures a local head after a block."""
+        feature = self.blocks[index].feature
+
+        def run(state: Any) -> Tensor:
+            losses = head.loss(feature(state), self.image, self.samples)
+            total: Tensor = self.model.parse_losses(losses)[0]
+            return total
+
+        shapes = tuple(feature(state).shape) if isinstance(state, Tensor) else None
+        return self._measure(run, state, True, (head,), shapes and (id(head), shapes))
+
+    def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
+        """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""
+        owners = [m for name, m in self.model.named_children() if name != 'backbone']
+        for attached in range(len(self.outputs) + 1):
+            first = len(self.outputs) - attached
+            yield self._measure(
+                self._finish,
+                {o: states[o + 1] for o in self.outputs},
+                set(self.outputs[first:]),
+                owners,
+            )
+
+    def _finish(self, states: dict[int, Any]) -> Tensor:
+        """What the segmentor does once the encoder is through."""
+        blocks: Any = self.blocks
+        outputs = [blocks[b].output(states[b]) if b in states else None for b in self._returning]
+
+        def given(*args: Any) -> Generator[None, None, list[Any]]:
+            yield  # here the segmentor has made its image, which is not measured again
+            return outputs
+
+        self.model.backbone.local_losses = given
+        try:
+            with self.tracker.paused():
+                steps = self.model.local_losses(self.inputs, self.samples)
+                next(steps)
+            losses = next(steps)
+        finally:
+            del self.model.backbone.local_losses
+        total: Tensor = self.model.parse_losses(losses)[0]
+        return total
+
+    def _measure(
+        self,
+        run: Callable[[Any], Any],
+        state: Any,
+        attached: Any,
+        owners: Sequence[nn.Module],
+        key: Any = None,
+    ) -> PieceCost:
+        """Measures a piece, or remembers it where an equal one has the same key."""
+        if key is None:
+            return self._run(run, state, attached, owners)
+        if key not in self._known:
+            self._known[key] = self._run(run, state, attached, owners)
+        return self._known[key]
+
+    def _run(
+        self, run: Callable[[Any], Any], state: Any, attached: Any, owners: Sequence[nn.Module]
+    ) -> PieceCost:
+        tracker = self.tracker
+        state = _fresh(state, attached)
+        before = tracker.live
+        forward = tracker.begin('forward')
+        with autocast(self.amp):
+            out = run(state)
+            inside = tracker.live
+        kept = tracker.live - before
+        cached = inside - tracker.live
+        root: Any = _sink(*(leaf for leaf in tree_leaves(out) if _trains(leaf)))
+        del out
+        released = before + kept - tracker.live
+        del state
+        unread = before + kept - released - tracker.live
+        backward = tracker.begin('backward')
+        root.backward()
+        parameters = [p for owner in owners for p in owner.parameters() if p.grad is not None]
+        gradients = storage_bytes(p.grad for p in parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        return PieceCost(
+            forward_rise=forward.peak - before,
+            kept=kept,
+            backward_rise=backward.peak - before + unread,
+            released=released,
+            unread=unread,
+            cached=cached,
+            gradients=gradients,
+            forward_flops=forward.flops,
+            backward_flops=backward.flops,
+        )
+
+
+class _Source(torch.autograd.Function):
+    """A tensor that a block before might have computed, and that takes its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, seed: Tensor, like: Tensor) -> Tensor:
+        return torch.empty_like(like)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return torch.zeros(()), None
+
+
+class _Sink(torch.autograd.Function):
+    """A scalar of tensors that gives each a gradient of its own, as the block after would."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        ctx.shapes = [(t.shape, t.dtype) for t in tensors]
+        return torch.zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return tuple(torch.empty(shape, dtype=dtype) for shape, dtype in ctx.shapes)
+
+
+_source: Any = _Source.apply
+_sink: Any = _Sink.apply
+
+
+def block_key(block: Block, state: Any) -> Any:
+    """What two blocks share that cost the same; None for blocks that may differ in ways unseen.
+
+    Encoders repeat their blocks: ResNet-101 has ten kinds among its 34.
+    """
+    if not isinstance(state, Tensor) or not isinstance(block.forward, nn.Module):
+        return None
+    flags = tuple(p.requires_grad for p in block.forward.parameters())
+    modes = tuple(module.training for module in block.forward.modules())
+    return str(block.forward), flags, modes, tuple(state.shape), state.dtype
+
+
+def _trains(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.requires_grad
+
+
+def _fresh(state: Any, attached: Any) -> Any:
+    """New tensors of the same sizes; attached ones take gradients."""
+    if isinstance(attached, set):
+        return {key: _fresh(value, key in attached) for key, value in state.items()}
+
+    def make(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point() or not attached:
+            return torch.empty_like(tensor)
+        made: Tensor = _source(torch.zeros((), requires_grad=True), tensor)
+        return made
+
+    return tree_map_only(Tensor, make, state)
+
+
+def _bytes(state: Any) -> int:
+    return storage_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))

@@ -1,0 +1,160 @@
+"""Measures every block, local head and the final heads of a config's model on their own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
+from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
+from infopro_seg.memory.probe import Probe
+from infopro_seg.memory.storages import StorageTracker, storage_bytes
+from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.models.blocks import Block
+from infopro_seg.models.checkpoint import recompute, recompute_norms
+from infopro_seg.models.local_head import build_local_heads
+
+
+def profile_chain(
+    cfg: Any,
+    batch: int,
+    crop: tuple[int, int],
+    amp: str | None = None,
+    optimizer: dict[str, Any] | None = None,
+    accumulation: int = 1,
+    policies: Sequence[str] = (),
+    blocks_of: Chain | None = None,
+) -> Chain:
+    """Measures the costs of all pieces of a config's model.
+
+    Every piece runs forward and backward alone, from fresh inputs: as first of a module and within one,
+    once per policy. See :func:`infopro_seg.memory.trace.trace_step` for the arguments.
+
+    Args:
+        policies: what blocks may recompute, see :mod:`infopro_seg.models.checkpoint`; nothing is always
+            measured.
+        blocks_of: a chain with the same blocks at the same crop, which are not measured again.
+
+    Raises:
+        ConfigError: the config has no `InfoProBackbone`.
+    """
+    run = {policy: partial(_recomputed, policy) for policy in (PLAIN, *policies)}
+    with fake_tensors() as tracker:
+        model = build_model(without_cuts(cfg), crop)
+        blocks = model.backbone.local_modules()[0]
+        probe = Probe(model, blocks, tracker, amp)
+        probe.start(fake_batch(batch, crop, tracker))
+        states = probe.states()
+        rows = _build_heads(cfg, blocks, states)
+        trained = nn.ModuleList([model, *(head for row in rows for head in row.values())])
+        owned = _Owned(build_optimizer(cfg, trained, optimizer))
+        if blocks_of is not None:
+            costs = blocks_of.blocks
+        else:
+            costs = tuple(
+                probe.block(index, states, run, owned(*block.modules)) for index, block in enumerate(blocks)
+            )
+        return Chain(
+            blocks=costs,
+            heads=tuple(
+                tuple(
+                    HeadCost(owned(head), probe.head(index, states[index + 1], head))
+                    for index, head in _per_block(row, blocks, states)
+                )
+                for row in rows
+            ),
+            tails=tuple(probe.tails(states)),
+            outputs=tuple(probe.outputs),
+            labels=probe.labels_bytes,
+            image=probe.image_bytes,
+            inputs=probe.inputs_bytes,
+            owned=owned(model) - sum(cost.owned for cost in costs),
+            optimizer_share=_optimizer_share(cfg, optimizer, tracker),
+            accumulated=accumulation > 1,
+        )
+
+
+def without_cuts(cfg: Any) -> Any:
+    """A copy of a config whose encoder is trained end to end.
+
+    Raises:
+        ConfigError: its backbone is no `InfoProBackbone`.
+    """
+    cfg = copy.deepcopy(cfg)
+    backbone = cfg.get('model', cfg).get('backbone', {})
+    kind = backbone.get('type')
+    if kind not in ('InfoProBackbone', 'mmseg.InfoProBackbone', InfoProBackbone):
+        raise ConfigError(
+            f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
+            'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
+            'encoder=dict(...), local_head=dict(...))'
+        )
+    backbone['cuts'] = ()
+    backbone.pop('num_modules', None)
+    backbone.pop('checkpoint', None)
+    return cfg
+
+
+def _recomputed(policy: Any, block: Block) -> Any:
+    return partial(recompute, policy, block.forward, block.modules)
+
+
+def _build_heads(cfg: Any, blocks: Sequence[Block], states: Sequence[Any]) -> list[dict[int, nn.Module]]:
+    """For each config of local heads, a head for each width of the feature maps."""
+    backbone = cfg.get('model', cfg)['backbone']
+    config = backbone.get('local_head')
+    if config is None:
+        return []
+    rows = []
+    for one in [config] if isinstance(config, dict) else config:
+        widths = sorted({_width(block, state) for block, state in zip(blocks, states[1:], strict=True)})
+        rows.append({width: build_local_heads(one, [width], ('',))[0].train() for width in widths})
+        if backbone.get('checkpoint_heads'):
+            recompute_norms(*rows[-1].values())
+    return rows
+
+
+def _per_block(
+    row: dict[int, nn.Module], blocks: Sequence[Block], states: Sequence[Any]
+) -> list[tuple[int, nn.Module]]:
+    return [(i, row[_width(block, states[i + 1])]) for i, block in enumerate(blocks)]
+
+
+def _width(block: Block, state: Any) -> int:
+    return int(block.feature(state).shape[1])
+
+
+class _Owned:
+    """Bytes that modules own: parameters, buffers and their optimizer state.
+
+    Args:
+        optimizer: an optimizer that has a state for every parameter.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+
+    def __call__(self, *modules: nn.Module) -> int:
+        tensors: list[Tensor] = []
+        for module in modules:
+            for parameter in module.parameters():
+                state = self.optimizer.state.get(parameter, {}).values()
+                tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
+            tensors += module.buffers()
+        return storage_bytes(tensors)
+
+
+def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:
+    """Bytes that the optimizer's step takes for itself, as a share of the gradients'."""
+    layer = nn.Linear(1024, 1024, bias=False)
+    built = build_optimizer(cfg, layer, optimizer)
+    layer.weight.grad = torch.empty_like(layer.weight)
+    phase = tracker.begin('optimizer')
+    built.step()
+    return (phase.peak - phase.start) / storage_bytes([layer.weight])

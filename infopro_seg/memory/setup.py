@@ -1,0 +1,64 @@
+"""What a config says about the step to be traced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from infopro_seg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """Batch per process, crop (height, width) in pixels, precision and accumulated iterations."""
+
+    batch: int
+    crop: tuple[int, int]
+    amp: str | None = None
+    accumulation: int = 1
+
+    def __str__(self) -> str:
+        accumulated = f', {self.accumulation} iterations accumulated' if self.accumulation > 1 else ''
+        height, width = self.crop
+        return f'batch {self.batch}, crop {height}x{width}, {self.amp or "fp32"}{accumulated}'
+
+
+def training_setup(
+    cfg: Any, batch: int | None = None, crop: tuple[int, int] | None = None, amp: str | None = None
+) -> TrainingSetup:
+    """Reads a config's own batch, crop, precision and accumulation; arguments that are given win.
+
+    Raises:
+        ConfigError: batch or crop are neither given nor in the config.
+    """
+    wrapper = cfg.get('optim_wrapper') or {}
+    if amp is None and 'Amp' in str(wrapper.get('type', '')):
+        amp = 'bf16' if 'bfloat16' in str(wrapper.get('dtype', '')) else 'fp16'
+    batch = batch or (cfg.get('train_dataloader') or {}).get('batch_size')
+    if batch is None:
+        raise ConfigError(
+            'the config does not say how many images a step has; set train_dataloader.batch_size, or pass '
+            '--batch'
+        )
+    crop = crop or _crop(cfg)
+    if crop is None:
+        raise ConfigError(
+            'the config does not say how large training images are; set data_preprocessor.size to '
+            '(height, width), or pass --crop HEIGHT WIDTH'
+        )
+    return TrainingSetup(int(batch), crop, amp, int(wrapper.get('accumulative_counts', 1)))
+
+
+def _crop(cfg: Any) -> tuple[int, int] | None:
+    preprocessors = [cfg.get('model', {}).get('data_preprocessor'), cfg.get('data_preprocessor')]
+    found = [p.get('size') for p in preprocessors if p]
+    pipeline = (cfg.get('train_dataloader') or {}).get('dataset', {}).get('pipeline')
+    for step in pipeline or cfg.get('train_pipeline') or []:
+        if step.get('type') == 'RandomCrop':
+            found.append(step['crop_size'])
+    found.append(cfg.get('crop_size'))
+    for size in found:
+        if size is not None:
+            height, width = (size, size) if isinstance(size, int) else size
+            return int(height), int(width)
+    return None

@@ -1,0 +1,176 @@
+"""Activation checkpointing: what a part of the network recomputes in its backward pass instead of keeping.
+
+The policies, from the one that keeps most to the one that keeps least:
+
+- `none`: everything is kept, as usual.
+- `norms`: norms, activations and what else is cheap are recomputed; the outputs of convolutions, matrix
+  products and attention are kept. It costs time of memory-bound operations but nearly no FLOPs.
+- `expansions`: also convolutions and matrix products of kernel one that widen their input: they make the
+  largest outputs of a bottleneck block or a transformer's MLP for a small share of its FLOPs.
+- `blocks`: everything but the input of the block is recomputed, one more forward pass.
+
+Gradients are the same in all of them, and norms update their statistics once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import nn
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from infopro_seg.errors import ConfigError
+
+Policy: TypeAlias = Literal['none', 'norms', 'expansions', 'blocks']
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+_CONVOLUTIONS = {torch.ops.aten.convolution.default}
+_PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
+_COSTLY = {
+    *_CONVOLUTIONS,
+    *_PRODUCTS,
+    torch.ops.aten.bmm.default,
+    torch.ops.aten.baddbmm.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,
+}
+
+
+def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.Module], *inputs: Any) -> Any:
+    """Runs `forward(*inputs)` and keeps for the backward pass only what the policy says.
+
+    Unlike mmseg's `with_cp` it also works where no input requires a gradient, as after a cut.
+
+    Args:
+        policy: one of the policies above.
+        forward: a part of a network; it must not change its inputs in place.
+        modules: the modules that it runs, whose statistics the recomputation must leave alone.
+        inputs: trees of tensors.
+    """
+    if policy == 'none' or not torch.is_grad_enabled():
+        return forward(*inputs)
+    contexts = partial(_contexts, policy, tuple(modules))
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
+
+
+class RecomputedConvModule(ConvModule):
+    """mmcv's `ConvModule`, of whose tensors only the convolution's output is kept.
+
+    That pays where what follows does not keep the activation itself: a concatenation or an upsampling.
+    """
+
+    def forward(self, x: Any, activate: bool = True, norm: bool = True) -> Any:
+        """mmcv's contract."""
+        return recompute('norms', partial(super().forward, activate=activate, norm=norm), (self,), x)
+
+
+def recompute_norms(*roots: nn.Module | None) -> None:
+    """Turns the convolution modules with norm and activation into recomputed ones, in place.
+
+    They change their class, so that any head can have it and copies and checkpoints stay what they are.
+    """
+    for root in roots:
+        for module in root.modules() if root is not None else ():
+            plain = type(module) is ConvModule and module.order == ('conv', 'norm', 'act')
+            if plain and module.with_norm and module.with_activation:
+                module.__class__ = RecomputedConvModule
+
+
+def module_policies(option: bool | str | Sequence[int | str], count: int) -> tuple[Policy, ...]:
+    """The policy of each local module, from the option `checkpoint` of a config.
+
+    Args:
+        option: False or True for all; a policy for all; the indices of the modules that recompute whole
+            blocks; or one policy per module.
+        count: number of local modules.
+
+    Raises:
+        ConfigError: an unknown policy, an index that is no module, or a list of another length.
+    """
+    if isinstance(option, bool):
+        return (('blocks' if option else 'none'),) * count
+    if isinstance(option, str):
+        return (_policy(option),) * count
+    if all(isinstance(item, int) and not isinstance(item, bool) for item in option):
+        wrong = [item for item in option if not 0 <= int(item) < count]
+        if wrong:
+            raise ConfigError(
+                f'checkpoint={list(option)} names the modules {wrong}; the {count} local modules are '
+                f'numbered 0 to {count - 1}'
+            )
+        return tuple('blocks' if index in option else 'none' for index in range(count))
+    if len(option) != count:
+        raise ConfigError(
+            f'checkpoint={list(option)} lists {len(option)} policies for {count} local modules; give one '
+            'for each, or a single one for all'
+        )
+    return tuple(_policy(item) for item in option)
+
+
+def _policy(name: Any) -> Policy:
+    if name not in POLICIES:
+        raise ConfigError(f'unknown checkpoint policy {name!r}; choose from {", ".join(POLICIES)}')
+    policy: Policy = name
+    return policy
+
+
+def _contexts(
+    policy: Policy, modules: Sequence[nn.Module]
+) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """The contexts of the forward pass and of the recomputation."""
+    if policy == 'blocks':
+        return nullcontext(), _untouched_buffers(modules)
+    selective: Any = create_selective_checkpoint_contexts
+    forward, again = selective(partial(_choose, policy))
+    return forward, _both(_untouched_buffers(modules), again)
+
+
+@contextmanager
+def _both(outer: AbstractContextManager[Any], inner: AbstractContextManager[Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(outer)
+        stack.enter_context(inner)
+        yield
+
+
+@contextmanager
+def _untouched_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Lends copies of the buffers to modules in training: a norm's second forward pass updates those."""
+    lent = [
+        (module, name, buffer)
+        for root in modules
+        for module in root.modules()
+        if module.training
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    for module, name, buffer in lent:
+        module._buffers[name] = buffer.clone()
+    try:
+        yield
+    finally:
+        for module, name, buffer in lent:
+            module._buffers[name] = buffer
+
+
+def _choose(policy: Policy, ctx: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    keep = op in _COSTLY and not (policy == 'expansions' and _expands(op, args))
+    return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def _expands(op: Any, args: Sequence[Any]) -> bool:
+    """Whether it is a convolution or product of kernel one with more channels out than in."""
+    if op in _CONVOLUTIONS:
+        out_channels, in_channels, *kernel = args[1].shape
+        return all(side == 1 for side in kernel) and bool(out_channels > in_channels)
+    if op in _PRODUCTS:
+        in_channels, out_channels = args[-1].shape
+        return bool(out_channels > in_channels)
+    return False

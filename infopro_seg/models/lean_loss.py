@@ -1,0 +1,154 @@
+"""mmseg's cross-entropy without logits at full resolution, for any decode head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.upsampled_cross_entropy import CrossEntropySums, upsampled_cross_entropy
+
+EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
+
+
+@MODELS.register_module()
+class LeanCrossEntropyLoss(CrossEntropyLoss):
+    """mmseg's softmax `CrossEntropyLoss` in a fraction of the memory; a drop-in for `loss_decode`.
+
+    A head whose losses are all lean hands on its small logits, see
+    :func:`head_losses`. Any other head may call it with upsampled logits.
+
+    Args:
+        class_weight: weight of each class, or a file with them.
+        reduction: `mean` or `sum`; `none` is the stock loss.
+        loss_weight: factor of the loss.
+        loss_name: how the loss is logged.
+        avg_non_ignore: whether ignored labels are left out of the mean; with class weights they always are.
+
+    Raises:
+        ConfigError: `use_sigmoid` or `use_mask` is asked for.
+    """
+
+    def __init__(
+        self, reduction: str = 'mean', use_sigmoid: bool = False, use_mask: bool = False, **kwargs: Any
+    ) -> None:
+        if use_sigmoid or use_mask:
+            raise ConfigError(
+                'LeanCrossEntropyLoss has no use_sigmoid and no use_mask; use the stock CrossEntropyLoss'
+            )
+        super().__init__(reduction=reduction, **kwargs)
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int = -100,
+        align_corners: bool = False,
+        **kwargs: Any,
+    ) -> Tensor:
+        """mmseg's contract, for logits (N, classes, h, w) of any resolution and labels (N, H, W)."""
+        reduction = reduction_override or self.reduction
+        if reduction == 'none' or cls_score.dim() != 4:
+            loss: Tensor = super().forward(
+                cls_score, label, weight, avg_factor, reduction_override, ignore_index, **kwargs
+            )
+            return loss
+        sums = self.sums(cls_score, label, weight, ignore_index, align_corners)
+        return self.reduce(sums, label.numel(), avg_factor, reduction)
+
+    def sums(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int | None = 255,
+        align_corners: bool = False,
+    ) -> CrossEntropySums:
+        """The sums over pixels, see :func:`upsampled_cross_entropy`; `weight` is per pixel."""
+        class_weight = self.class_weight
+        if class_weight is not None:
+            class_weight = logits.new_tensor(class_weight, dtype=torch.float64)
+        return upsampled_cross_entropy(
+            logits,
+            label,
+            class_weight=class_weight,
+            pixel_weight=weight,
+            ignore_index=ignore_index,
+            align_corners=align_corners,
+        )
+
+    def reduce(
+        self,
+        sums: CrossEntropySums,
+        pixels: int,
+        avg_factor: float | None = None,
+        reduction: str | None = None,
+    ) -> Tensor:
+        """The weighted loss from its sums over that many pixels."""
+        loss = sums.loss
+        if (reduction or self.reduction) == 'sum':
+            if avg_factor is not None:
+                raise ValueError('avg_factor can not be used with reduction="sum"')
+        elif avg_factor is not None:
+            loss = loss / (avg_factor + EPS)
+        elif self.class_weight is None and not self.avg_non_ignore:
+            loss = loss / (pixels + EPS)
+        else:
+            loss = loss / (sums.weight + EPS)
+        weighted: Tensor = self.loss_weight * loss
+        return weighted
+
+
+def head_losses(
+    head: Any, features: Sequence[Tensor], data_samples: SampleList, train_cfg: Any = None
+) -> dict[str, Tensor]:
+    """What `head.loss(features, data_samples, train_cfg)` returns, without logits at full resolution.
+
+    That holds for heads whose losses are all :class:`LeanCrossEntropyLoss` and that take loss and
+    `loss_by_feat` from mmseg's `BaseDecodeHead`, without a pixel sampler; any other head does it itself.
+
+    Args:
+        head: any mmseg decode head.
+        features: feature maps (N, C, h, w), of which the head selects its own.
+        data_samples: N samples with `gt_sem_seg`.
+        train_cfg: mmseg's training config, which the head's own loss may read.
+    """
+    losses = _lean_losses(head)
+    if losses is None:
+        stock: dict[str, Tensor] = head.loss(features, data_samples, train_cfg)
+        return stock
+    logits = head(features)
+    label = head._stack_batch_gt(data_samples).squeeze(1)
+    out: dict[str, Tensor] = {}
+    for criterion in losses:
+        sums = criterion.sums(logits, label, None, head.ignore_index, head.align_corners)
+        loss = criterion.reduce(sums, label.numel())
+        name = criterion.loss_name
+        out[name] = out[name] + loss if name in out else loss
+    out['acc_seg'] = ((sums.correct + EPS) * (100 / (sums.labels + EPS))).view(1)
+    return out
+
+
+def _lean_losses(head: Any) -> list[LeanCrossEntropyLoss] | None:
+    """The losses of a head that may go the lean way, else None."""
+    kind = type(head)
+    inherits = (
+        isinstance(head, BaseDecodeHead)
+        and kind.loss is BaseDecodeHead.loss
+        and kind.loss_by_feat is BaseDecodeHead.loss_by_feat
+    )
+    if not inherits or head.sampler is not None:
+        return None
+    found = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+    losses = [loss for loss in found if isinstance(loss, LeanCrossEntropyLoss) and loss.reduction != 'none']
+    return losses if len(losses) == len(found) else None
