@@ -11,6 +11,7 @@ from mmengine.registry import TRANSFORMS
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 from infopro_seg.inference import without_pretraining
+from infopro_seg.memory import resolve_cuts
 from tests.runs import LOADERS, ROOT
 from tests.stand_ins import make_batch
 
@@ -20,7 +21,7 @@ GPUS = 2
 # Paper, table 5 and section 5: training, batch in all, crop, lr, lambda of recon and task; 40k steps each.
 # The last is ours: whole images, K = 4, two iterations per step.
 R101 = 'layer3.12'
-QUARTERS = ('layer3.1', 'layer3.11', 'layer3.21')
+QUARTERS = ('layer3.2', 'layer3.12', 'layer3.22')
 PAPER = {
     'deeplabv3_e2e_cityscapes': ((), 8, (512, 1024), 0.01, None, None),
     'deeplabv3_infopro_cityscapes': ((R101,), 8, (512, 1024), 0.01, 1.5, 1.0),
@@ -55,7 +56,9 @@ def thin(model):
 def test_every_config_takes_a_train_step(path):
     """With its own cuts, losses and optimizer; every parameter moves, and every loss is finite."""
     config = Config.fromfile(str(path))
-    model = revert_sync_batchnorm(MODELS.build(thin(config.model)))
+    config.model = thin(config.model)
+    config = resolve_cuts(config)
+    model = revert_sync_batchnorm(MODELS.build(config.model))
     settings = deepcopy(config.optim_wrapper)
     settings.pop('accumulative_counts', None)
     optim_wrapper = build_optim_wrapper(model, settings)
@@ -122,6 +125,8 @@ def test_the_cityscapes_configs_are_the_paper_s(name):
         assert head is None
         return
     assert (head.decoder.loss_recon.loss_weight, head.auxiliary_head.loss_decode.loss_weight) == (recon, task)
+    if crop == (1024, 2048):
+        return  # the lean local head
     assert tuple(head.decoder.channels) == (128, 32, 12)
     auxiliary = head.auxiliary_head
     assert (auxiliary.channels, auxiliary.dropout_ratio, auxiliary.align_corners) == (512, 0.1, True)
