@@ -11,7 +11,10 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 
-EXTRAS = {'mmpretrain': 'onedl-mmpretrain', 'timm': 'timm'}  # optional packages, and what pip calls them
+EXTRAS = {  # optional packages, and what pip calls what they need
+    'mmpretrain': 'onedl-mmpretrain model-index torchvision',
+    'timm': 'timm torchvision',
+}
 
 
 def build_encoder(config: dict[str, Any]) -> nn.Module:
@@ -39,13 +42,15 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
 
 def _import(module: str, encoder: str) -> None:
     package = module.partition('.')[0]
-    install = f'pip install {EXTRAS[package]}, or pip install "infopro_seg[{package}]"'
+    install = f'pip install {EXTRAS[package]}'
     if find_spec(package) is None:
-        raise ConfigError(f'the encoder {encoder!r} needs the package {package}: {install}')
+        raise ConfigError(
+            f'the encoder {encoder!r} needs the package {package}, which is not installed: {install}'
+        )
     try:
         import_module(module)
     except ImportError as error:
         raise ConfigError(
             f'the encoder {encoder!r} needs the package {package}, which is installed but cannot be '
-            f'imported: {error}; try {install}'
+            f'imported ({error}): {install}'
         ) from error
