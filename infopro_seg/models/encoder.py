@@ -29,7 +29,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
             _import('mmpretrain.models', kind)
-        elif kind.removeprefix('mmseg.') == 'TIMMBackbone':
+        elif _is_timm(kind):
             _import('timm', kind)
         if MODELS.get(kind) is None:
             raise ConfigError(
@@ -38,6 +38,15 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
             )
     encoder: nn.Module = MODELS.build(config)
     return encoder
+
+
+def without_weights(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of an encoder that loads no weights while it is built, as timm's do by default."""
+    return {**config, 'pretrained': False} if _is_timm(config.get('type')) else config
+
+
+def _is_timm(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
 
 
 def _import(module: str, encoder: str) -> None:
