@@ -35,10 +35,13 @@ class Probe:
         self.blocks = blocks
         self.tracker = tracker
         self.amp = amp
-        returning = [index for index, block in enumerate(blocks) if block.output is not None]
         read = model.outputs_read()
-        self.outputs = [b for n, b in enumerate(returning) if read is None or n in read]
-        self._returning = returning
+        returned = [(index, output) for index, block in enumerate(blocks) for output in block.outputs]
+        self._returned = [
+            (index, output if read is None or number in read else None)
+            for number, (index, output) in enumerate(returned)
+        ]
+        self.outputs = list(dict.fromkeys(index for index, output in self._returned if output is not None))
         self._known: dict[Any, PieceCost] = {}
 
     def start(self, batch: dict[str, Any]) -> None:
@@ -76,7 +79,7 @@ class Probe:
                 else:
                     key = block_key(block, states[index])
                     key = key and (name, attached, key)
-                    variant[name] = self._measure(policy(block), states[index], attached, block.modules, key)
+                    variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
 
     def head(self, index: int, state: Any, head: Any) -> PieceCost:
@@ -88,25 +91,26 @@ class Probe:
             total: Tensor = self.model.parse_losses(losses)[0]
             return total
 
-        shapes = tuple(feature(state).shape) if isinstance(state, Tensor) else None
-        return self._measure(run, state, True, (head,), shapes and (id(head), shapes))
+        sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
+        key = id(head), feature, *sizes
+        return self._measure(run, state, True, list(head.parameters()), key)
 
     def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
         """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""
-        owners = [m for name, m in self.model.named_children() if name != 'backbone']
+        of_blocks = {id(p) for block in self.blocks for p in block.owned}
+        owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
         for attached in range(len(self.outputs) + 1):
             first = len(self.outputs) - attached
             yield self._measure(
                 self._finish,
                 {o: states[o + 1] for o in self.outputs},
                 set(self.outputs[first:]),
-                owners,
+                owned,
             )
 
     def _finish(self, states: dict[int, Any]) -> Tensor:
         """What the segmentor does once the encoder is through."""
-        blocks: Any = self.blocks
-        outputs = [blocks[b].output(states[b]) if b in states else None for b in self._returning]
+        outputs = [None if output is None else output(states[index]) for index, output in self._returned]
 
         def given(*args: Any) -> Generator[None, None, list[Any]]:
             yield  # here the segmentor has made its image, which is not measured again
@@ -128,18 +132,18 @@ class Probe:
         run: Callable[[Any], Any],
         state: Any,
         attached: Any,
-        owners: Sequence[nn.Module],
+        owned: Sequence[nn.Parameter],
         key: Any = None,
     ) -> PieceCost:
         """Measures a piece, or remembers it where an equal one has the same key."""
         if key is None:
-            return self._run(run, state, attached, owners)
+            return self._run(run, state, attached, owned)
         if key not in self._known:
-            self._known[key] = self._run(run, state, attached, owners)
+            self._known[key] = self._run(run, state, attached, owned)
         return self._known[key]
 
     def _run(
-        self, run: Callable[[Any], Any], state: Any, attached: Any, owners: Sequence[nn.Module]
+        self, run: Callable[[Any], Any], state: Any, attached: Any, owned: Sequence[nn.Parameter]
     ) -> PieceCost:
         tracker = self.tracker
         state = _fresh(state, attached)
@@ -157,7 +161,7 @@ class Probe:
         unread = before + kept - released - tracker.live
         backward = tracker.begin('backward')
         root.backward()
-        parameters = [p for owner in owners for p in owner.parameters() if p.grad is not None]
+        parameters = [p for p in owned if p.grad is not None]
         gradients = storage_bytes(p.grad for p in parameters)
         for parameter in parameters:
             parameter.grad = None

@@ -58,7 +58,8 @@ def profile_chain(
             costs = blocks_of.blocks
         else:
             costs = tuple(
-                probe.block(index, states, run, owned(*block.modules)) for index, block in enumerate(blocks)
+                probe.block(index, states, run, owned(*block.modules, parameters=block.parameters))
+                for index, block in enumerate(blocks)
             )
         return Chain(
             blocks=costs,
@@ -140,13 +141,11 @@ class _Owned:
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
 
-    def __call__(self, *modules: nn.Module) -> int:
-        tensors: list[Tensor] = []
-        for module in modules:
-            for parameter in module.parameters():
-                state = self.optimizer.state.get(parameter, {}).values()
-                tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
-            tensors += module.buffers()
+    def __call__(self, *modules: nn.Module, parameters: Sequence[nn.Parameter] = ()) -> int:
+        tensors: list[Tensor] = [b for module in modules for b in module.buffers()]
+        for parameter in (*parameters, *(p for module in modules for p in module.parameters())):
+            state = self.optimizer.state.get(parameter, {}).values()
+            tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
         return storage_bytes(tensors)
 
 

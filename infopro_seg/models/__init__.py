@@ -1,7 +1,7 @@
 """The network: block rules, the backbone wrapper, local heads, the segmentor."""
 
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.blocks import Block, iter_blocks, split_blocks
+from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
 from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
 from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
@@ -17,5 +17,6 @@ __all__ = [
     'ReconstructionLoss',
     'head_losses',
     'iter_blocks',
+    'probe_size',
     'split_blocks',
 ]

@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from infopro_seg.errors import CheckpointError, ConfigError
-from infopro_seg.models.blocks import Block, split_blocks
+from infopro_seg.models.blocks import Block, probe_size, split_blocks
 from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
+from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
-
-PROBE_SIZE = 64  # pixels; every encoder's smallest feature map still has two
 
 Config: TypeAlias = dict[str, Any]
 Losses: TypeAlias = dict[str, Tensor]
@@ -77,7 +76,7 @@ class InfoProBackbone(BaseModule):
             )
         self.cuts = tuple(cuts)
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
-        self.encoder = MODELS.build(encoder)
+        self.encoder: Any = build_encoder(encoder)
         features, outputs = self._probe()
         self.out_channels = tuple(output.shape[1] for output in outputs)
         self.local_heads: Any = build_local_heads(
@@ -115,8 +114,8 @@ class InfoProBackbone(BaseModule):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """The encoder's own forward pass: images (N, 3, H, W) to its outputs."""
-        outputs: tuple[Tensor, ...] = self.encoder(inputs)
-        return outputs
+        outputs: Tensor | Sequence[Tensor] = self.encoder(inputs)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
     def local_losses(
         self,
@@ -176,7 +175,7 @@ class InfoProBackbone(BaseModule):
         """The feature maps at the cuts and the encoder's outputs for a tiny image, for their channels."""
         training = self.encoder.training
         self.encoder.eval()
-        state: State = torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE)
+        state: State = torch.zeros(1, 3, *probe_size(self.encoder))
         features: list[Tensor] = []
         kept: list[Kept] = []
         for blocks in self.local_modules():
@@ -197,7 +196,7 @@ def _run(
     """Runs blocks and notes the states at which the encoder returns an output that is read."""
     for block in blocks:
         state = recompute(policy, block.forward, block.modules, state)
-        if block.output is not None:
+        for output in block.outputs:
             unread = read is not None and len(kept) not in read
-            kept.append(None if unread else (block.output, state))
+            kept.append(None if unread else (output, state))
     return state

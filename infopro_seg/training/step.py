@@ -68,5 +68,6 @@ def require_gradients(model: nn.Module) -> None:
         raise ConfigError(
             f'{len(missing)} trainable parameters get no gradient from any local loss: '
             f'{", ".join(missing[:8])}{", ..." if len(missing) > 8 else ""}; freeze them '
-            '(requires_grad=False), or cut the encoder so that a loss reaches them'
+            '(requires_grad=False), cut the encoder so that a loss reaches them, or leave outputs that no '
+            'head reads out of its out_indices'
         )

@@ -1,0 +1,65 @@
+"""Builds encoders; those of optional packages are imported only when a config asks for them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import nn
+
+from infopro_seg.errors import ConfigError
+
+EXTRAS = {  # optional packages, and what pip calls what they need
+    'mmpretrain': 'onedl-mmpretrain model-index torchvision',
+    'timm': 'timm torchvision',
+}
+
+
+def build_encoder(config: dict[str, Any]) -> nn.Module:
+    """Builds an encoder from its config, e.g. `dict(type='ResNetV1c', depth=101)`.
+
+    `mmpretrain.ConvNeXt` and the like come from mmpretrain, `TIMMBackbone` from timm.
+
+    Raises:
+        ConfigError: there is no such encoder, or its package is not installed.
+    """
+    kind = config.get('type')
+    if isinstance(kind, str):
+        if kind.startswith('mmpretrain.'):
+            _import('mmpretrain.models', kind)
+        elif _is_timm(kind):
+            _import('timm', kind)
+        if MODELS.get(kind) is None:
+            raise ConfigError(
+                f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
+                'import the module that registers it: custom_imports=dict(imports=["my_encoder"])'
+            )
+    encoder: nn.Module = MODELS.build(config)
+    return encoder
+
+
+def without_weights(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of an encoder that loads no weights while it is built, as timm's do by default."""
+    return {**config, 'pretrained': False} if _is_timm(config.get('type')) else config
+
+
+def _is_timm(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
+
+
+def _import(module: str, encoder: str) -> None:
+    package = module.partition('.')[0]
+    install = f'pip install {EXTRAS[package]}'
+    if find_spec(package) is None:
+        raise ConfigError(
+            f'the encoder {encoder!r} needs the package {package}, which is not installed: {install}'
+        )
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f'the encoder {encoder!r} needs the package {package}, which is installed but cannot be '
+            f'imported ({error}): {install}'
+        ) from error
