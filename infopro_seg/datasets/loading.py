@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
@@ -26,7 +27,7 @@ class LoadImage(LoadImageFromFile):
         """Loads `img_path` into `img`, (H, W, 3) BGR uint8."""
         try:
             loaded: dict[str, Any] | None = super().transform(results)
-        except (OSError, AssertionError, AttributeError, ValueError) as error:
+        except (OSError, AssertionError, AttributeError, ValueError, cv2.error) as error:
             raise unreadable(results['img_path'], 'image', error) from error
         return loaded
 
