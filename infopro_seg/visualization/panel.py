@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -92,9 +93,17 @@ def _draw(
             axis.set_axis_off()
             if row is cells[0]:
                 axis.set_title(title, fontsize=9, pad=3)
-    shown = list(zip(classes, palette, strict=False))[:40]  # more would not be readable
+    draw_legend(figure, list(zip(classes, palette, strict=False)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Puts the names of classes and their colours, RGB uint8, at the bottom of a figure."""
+    shown = entries[:40]  # more would not be readable
+    handles: list[Artist] = [Patch(color=tuple((color / 255).tolist()), label=name) for name, color in shown]
     figure.legend(
-        handles=[Patch(color=color / 255, label=name) for name, color in shown],
+        handles=handles,
         loc='lower center',
         ncols=min(10, max(1, len(shown))),
         fontsize=7,
@@ -103,5 +112,3 @@ def _draw(
         handleheight=0.9,
         columnspacing=1.1,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
