@@ -36,7 +36,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         if not folder.is_dir():
             raise DataError(f'the {split} data is missing: no folder {folder}; {remedy}')
     try:
-        built = DATASETS.build({**dataset, 'pipeline': []})
+        # an empty data set cannot be serialised, and would say so in numpy's words
+        built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
     except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise ConfigError(

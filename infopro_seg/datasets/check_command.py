@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.check import Report, check_dataset
-from infopro_seg.datasets.check_pictures import draw_samples, plot_classes
+from infopro_seg.datasets.check_plot import plot_classes
 from infopro_seg.datasets.check_report import print_report, report_json
+from infopro_seg.datasets.check_samples import draw_samples
 from infopro_seg.errors import UserError
 
 WIDTH = 150  # columns of the tables where the output is no terminal

@@ -48,7 +48,7 @@ def _ignored(report: Report) -> list[str]:
         )
     if report.unlabelled:
         found.append(
-            f'{len(report.unlabelled)} label images are ignored in every pixel, e.g. '
+            f'label images that are ignored in every pixel: {len(report.unlabelled)}, e.g. '
             f'{report.unlabelled[0].label}; they teach nothing: remove them'
         )
     return found
@@ -61,9 +61,9 @@ def _modes(report: Report) -> list[str]:
     alpha = sum(count for mode, count in report.image_modes.items() if 'alpha' in mode or 'RGBA' in mode)
     found = []
     if deep:
-        found.append(f'{deep} images have more than 8 bits per channel; they are read with 8')
+        found.append(f'images of more than 8 bits per channel: {deep}; they are read with 8')
     if alpha:
-        found.append(f'{alpha} images have an alpha channel; it is dropped')
+        found.append(f'images with an alpha channel: {alpha}; it is dropped')
     if len(report.image_modes) > 1:
         modes = ', '.join(f'{count} {mode}' for mode, count in report.image_modes.most_common())
         found.append(f'the images differ in mode: {modes}; all are read as colours of 8 bits')

@@ -53,7 +53,7 @@ def list_split(config: Config, name: str) -> Split:
     if loader is None:
         there = [split for split in SPLITS if config.get(f'{split}_dataloader') is not None]
         raise ConfigError(
-            f'no {name} split in the config {config.filename}: it has no {name}_dataloader; '
+            f'no {name} split in {_source(config)}: it has no {name}_dataloader; '
             f'choose from {", ".join(there) or "none: it configures no data"}'
         )
     pairs: dict[tuple[Path, Path | None], Pair] = {}
@@ -84,7 +84,7 @@ def _meta(dataset: Any, leaf: dict[str, Any], config: Config) -> tuple[tuple[str
     classes = dataset.metainfo.get('classes')
     if not classes:
         raise ConfigError(
-            f'the data set {leaf.get("type")} in {config.filename} names no classes; '
+            f'the data set {leaf.get("type")} in {_source(config)} names no classes; '
             "give it metainfo=dict(classes=('background', 'thing'))"
         )
     return tuple(classes), list(dataset.metainfo['palette'])
@@ -120,8 +120,12 @@ def _class_counts(config: Config, count: int) -> list[Problem]:
         return []
     return [
         Problem(
-            Path(config.filename),
+            Path(_source(config)),
             f'decode_head.num_classes is {given}, but the data set has {count} classes',
             'make them equal, in every head',
         )
     ]
+
+
+def _source(config: Config) -> str:
+    return config.filename or 'the config'
