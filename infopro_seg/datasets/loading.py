@@ -85,7 +85,8 @@ def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
 
 def unreadable(path: str, kind: str, error: Exception) -> DataError:
     """The error for a file that cannot be read, with the reason that the reader gave."""
-    return DataError(f'cannot read the {kind} {path}: {error or type(error).__name__}; replace or remove it')
+    reason = ' '.join(str(error).split()) or type(error).__name__  # OpenCV's messages have several lines
+    return DataError(f'cannot read the {kind} {path}: {reason}; replace or remove it')
 
 
 def size(shape: Any) -> str:
