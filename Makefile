@@ -20,7 +20,7 @@ lint: .venv/developers.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv work_dirs
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 
 .venv/users.stamp: requirements.txt pyproject.toml
 	@sh tools/setup_venv.sh $(PYTHON) requirements.txt

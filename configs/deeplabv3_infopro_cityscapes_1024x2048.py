@@ -1,5 +1,5 @@
-# Whole Cityscapes images as crops: K = 4, lean, 2 images on each of two GPUs of 11 GiB, two iterations per step
-# for a batch of 8.
+# Whole Cityscapes images as crops: K = 4, lean, 2 images on each of two GPUs, two iterations per step for
+# a batch of 8. Predicted to take 9.7 GiB per GPU (docs/memory.md).
 _base_ = [
     '_base_/models/deeplabv3_r101_lean.py',
     '_base_/datasets/cityscapes_1024x2048.py',

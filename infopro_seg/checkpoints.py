@@ -36,10 +36,18 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
             str(checkpoint), map_location='cpu', logger='silent'
         )
     except Exception as error:  # torch raises whatever its unpickler does
-        raise CheckpointError(f'cannot read the checkpoint {checkpoint}: {error}') from error
+        raise unreadable_checkpoint(checkpoint, error) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'{checkpoint} holds a {type(content).__name__}, not a checkpoint')
     return content
+
+
+def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:
+    """The error for a file that cannot be read as a checkpoint."""
+    return CheckpointError(
+        f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or was '
+        'not written or downloaded to its end: take another'
+    )
 
 
 def config_of(checkpoint: dict[str, Any], name: str | Path) -> Config:

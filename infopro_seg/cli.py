@@ -23,10 +23,19 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except UserError as error:
         sys.stderr.write(f'error: {message_of(error)}\n')
         status = FAILED
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not interrupted(error):
+            raise
         sys.stderr.write('interrupted\n')
         status = INTERRUPTED
     sys.exit(status)
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or interrupted(error.__cause__) or interrupted(error.__context__)
+    )
 
 
 def message_of(error: BaseException) -> str:
@@ -75,6 +84,7 @@ class WithoutDumps(logging.Filter):
         'Config:',
         'Hooks will be executed',
         'Distributed training is not used',
+        'Advance dataloader',  # it advances the sampler only; nothing is loaded
         'The prefix is not set',
         '"FileClient" will be',
         '"HardDiskBackend" is',

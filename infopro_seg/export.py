@@ -29,7 +29,17 @@ STOCK_TYPES = {
     'CPUAmpOptimWrapper': 'OptimWrapper',
 }
 OWN_ARGUMENTS = {'LoadLabels': ('num_classes',), 'ClassIoUMetric': ('label_dir',)}
-OWN_SETTINGS = ('custom_imports', 'custom_hooks', 'model_wrapper_cfg', 'local_head', 'data_howto')
+OWN_SETTINGS = (
+    'work_dir',
+    'load_from',
+    'resume',
+    'launcher',
+    'custom_imports',
+    'custom_hooks',
+    'model_wrapper_cfg',
+    'local_head',
+    'data_howto',
+)
 
 
 def export(checkpoint: str | Path, out: str | Path, config: Config | None = None) -> Path:

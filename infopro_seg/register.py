@@ -29,10 +29,16 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import infopro_seg.training.ddp
     import infopro_seg.training.loop  # noqa: F401
 
-# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
 warnings.filterwarnings('ignore', message='When align_corners=True')
+warnings.filterwarnings(
+    'ignore', message='The shape of value will convert from'
+)  # of each prediction with --tta
+warnings.filterwarnings(
+    'ignore', message='`broadcast_buffers` is deprecated'
+)  # torch 2.11 knows no other name
 
+# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
 torch.serialization.add_safe_globals(
     [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')]
 )

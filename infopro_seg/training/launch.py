@@ -12,10 +12,10 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.checkpoints import config_of, read_checkpoint, unreadable_checkpoint
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
 from infopro_seg.datasets.preflight import require_data
-from infopro_seg.errors import CheckpointError
+from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
 
@@ -89,6 +89,33 @@ def _with_cuts(cfg: Config) -> Config:
 
 class QuietRunner(Runner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def build_model(self, model: Any) -> Any:
+        """The model; what its parts refuse is the config's fault.
+
+        Raises:
+            ConfigError: the config asks for what cannot be built.
+        """
+        try:
+            return super().build_model(model)
+        except (TypeError, KeyError, AssertionError, AttributeError) as error:
+            raise ConfigError(
+                f'cannot build the model of the config: {type(error).__name__}: {error}; correct that part, or '
+                'the --cfg-options that set it'
+            ) from error
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Loads a checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of another model.
+        """
+        try:
+            return super().load_checkpoint(filename, *args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:  # torch raises whatever its unpickler does
+            raise unreadable_checkpoint(filename, error) from error
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """The run's logger."""

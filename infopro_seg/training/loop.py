@@ -82,7 +82,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 if number == signal.SIGTERM:
                     os._exit(128 + number)
                 return
-            self.runner.logger.warning('stopping after this iteration; again to stop at once')
+            self.runner.logger.warning('stopping after this iteration, or the validation that runs')
             self._interrupted = True
             if not is_distributed():  # a launcher repeats the signals that its processes got already
                 signal.signal(number, signal.default_int_handler)

@@ -1,7 +1,7 @@
 # Cityscapes, 2048x1024 images, crops of 1024x512.
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
-data_howto = 'python tools/prepare_cityscapes.py data/cityscapes'
+data_howto = 'python tools/prepare_cityscapes.py data/cityscapes  (which says where to get the images)'
 num_classes = 19
 crop_size = (512, 1024)
 train_pipeline = [

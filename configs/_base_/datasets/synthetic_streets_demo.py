@@ -1,7 +1,7 @@
 # Small synthetic streets for the demo, 256x128 images.
 _base_ = './synthetic_streets.py'
 data_root = 'data/synthetic_streets_demo'
-data_howto = 'python tools/make_synthetic_streets.py --out data/synthetic_streets_demo --train 400 --val 50 --size 128 256'
+data_howto = 'python tools/make_synthetic_streets.py --out data/synthetic_streets_demo --train 400 --val 50 --size 128 256 --seed 0'
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadLabels', num_classes={{_base_.num_classes}}),

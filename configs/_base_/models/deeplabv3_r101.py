@@ -1,4 +1,4 @@
-# DeepLabV3-R101 in local modules; cuts and local head's weights come from the leaf.
+# DeepLabV3-R101, end to end unless a leaf cuts it.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',

@@ -17,7 +17,7 @@ from .roadside import cast_shadows, draw_roadside
 from .sky import draw_sky, draw_skyline
 from .traffic import populate
 
-VERSION = 1
+VERSION = 2
 """Number of the generator; another number means other pictures for the same seed."""
 
 FINE = 384
