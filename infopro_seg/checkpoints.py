@@ -45,8 +45,8 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
 def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:
     """The error for a file that cannot be read as a checkpoint."""
     return CheckpointError(
-        f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or was '
-        'not written or downloaded to its end: take another'
+        f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or '
+        'was not written or downloaded to its end: take another'
     )
 
 

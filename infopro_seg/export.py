@@ -30,10 +30,6 @@ STOCK_TYPES = {
 }
 OWN_ARGUMENTS = {'LoadLabels': ('num_classes',), 'ClassIoUMetric': ('label_dir',)}
 OWN_SETTINGS = (
-    'work_dir',
-    'load_from',
-    'resume',
-    'launcher',
     'custom_imports',
     'custom_hooks',
     'model_wrapper_cfg',

@@ -100,8 +100,8 @@ class QuietRunner(Runner):
             return super().build_model(model)
         except (TypeError, KeyError, AssertionError, AttributeError) as error:
             raise ConfigError(
-                f'cannot build the model of the config: {type(error).__name__}: {error}; correct that part, or '
-                'the --cfg-options that set it'
+                f'cannot build the model of the config: {type(error).__name__}: {error}; correct that part, '
+                'or the --cfg-options that set it'
             ) from error
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
