@@ -98,7 +98,8 @@ class InfoProBackbone(BaseModule):
             super().init_weights()
         except (OSError, ImportError, RuntimeError) as error:
             init = self.encoder.init_cfg
-            if not (isinstance(init, dict) and init.get('type') == 'Pretrained'):
+            pretrained = isinstance(init, dict) and init.get('type') == 'Pretrained'
+            if not pretrained or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
                 raise
             raise CheckpointError(
                 f'cannot load the pretrained weights {init["checkpoint"]!r} of the encoder: '

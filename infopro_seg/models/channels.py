@@ -9,7 +9,7 @@ from infopro_seg.errors import ConfigError
 
 
 def infer_in_channels(head: dict[str, Any], name: str, out_channels: Sequence[int]) -> dict[str, Any]:
-    """Returns a head's config with `in_channels`, inferred from its `in_index` where it is left out.
+    """Returns a head's config with `in_channels` (and `c1_in_channels`), inferred where they are left out.
 
     Args:
         head: config of an mmseg head.
@@ -33,4 +33,6 @@ def infer_in_channels(head: dict[str, Any], name: str, out_channels: Sequence[in
             f'{name}.in_channels={given}, but the feature maps {index} of the encoder have {found} '
             'channels; leave in_channels out to have it inferred'
         )
+    if 'c1_channels' in head:  # DeepLabV3+ reads the first feature map besides its in_index
+        head = {'c1_in_channels': out_channels[0], **head}
     return {**head, 'in_channels': found}

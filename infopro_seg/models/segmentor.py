@@ -25,7 +25,7 @@ class InfoProEncoderDecoder(EncoderDecoder):
     """`EncoderDecoder` trained module by module; its last module ends with neck and heads.
 
     Takes the arguments of mmseg's `EncoderDecoder`, with an :class:`InfoProBackbone` as backbone.
-    `in_channels` of neck and heads may be left out: they are inferred from the encoder.
+    `in_channels` of heads may be left out: without a neck they are inferred from the encoder.
     Testing, prediction and the state dict's keys are those of the stock segmentor.
 
     Raises:

@@ -29,8 +29,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         kwargs: the other arguments of `torch.nn.parallel.DistributedDataParallel`.
 
     Raises:
-        ConfigError: `find_unused_parameters` or `static_graph` is asked for; both read the graph of
-            the forward pass, which does not exist yet when DDP's forward returns.
+        ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is asked for;
+            they read the graph of the forward pass, which does not exist yet when DDP's forward returns.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         broadcast_buffers: bool = False,
         **kwargs: Any,
     ) -> None:
-        for option in ('find_unused_parameters', 'static_graph'):
+        for option in ('find_unused_parameters', 'static_graph', 'detect_anomalous_params'):
             if kwargs.get(option):
                 raise ConfigError(
                     f'{option}=True does not work with local losses, whose graphs are built after the '
