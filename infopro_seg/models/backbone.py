@@ -78,7 +78,8 @@ class InfoProBackbone(BaseModule):
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder: Any = build_encoder(encoder)
         features, outputs = self._probe()
-        self.out_channels = tuple(output.shape[1] for output in outputs)
+        self.out_shapes = tuple(tuple(output.shape[1:]) for output in outputs)  # of a tiny image
+        self.out_channels = tuple(shape[0] for shape in self.out_shapes)
         self.local_heads: Any = build_local_heads(
             local_head, [feature.shape[1] for feature in features], self.cuts
         )
