@@ -25,18 +25,18 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
     for split in splits:
         loader = config.get(f'{split}_dataloader')
         if loader is not None:
-            for dataset in _leaves(loader['dataset']):
+            for dataset in dataset_leaves(loader['dataset']):
                 _require(dataset, split, config.get('data_howto'))
 
 
-def _leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def dataset_leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`."""
     inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
     if inner is None:
         yield dataset
     else:
         for item in inner:
-            yield from _leaves(item)
+            yield from dataset_leaves(item)
 
 
 def _require(dataset: dict[str, Any], split: str, howto: str | None) -> None:

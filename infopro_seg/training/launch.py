@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
+from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
 from infopro_seg.training.cpu_amp import use_amp
@@ -60,6 +61,7 @@ def train(
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
     if auto_scale_lr:
         cfg.auto_scale_lr = {**cfg.auto_scale_lr, 'enable': True}
+    require_equal_classes(cfg)
     require_data(cfg, ('train', 'val'))
     runner = build_runner(cfg)
     runner.train()
