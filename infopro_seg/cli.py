@@ -57,7 +57,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         config = Config.fromfile(str(path))
         if options:
             config.merge_from_dict(dict(options))
-    except (SyntaxError, KeyError, TypeError, FileNotFoundError, AttributeError, ImportError) as error:
+    except Exception as error:  # a config is a program
         raise ConfigError(f'cannot read the config {path}: {type(error).__name__}: {error}') from error
     return config
 

@@ -46,11 +46,13 @@ def export(checkpoint: str | Path, out: str | Path, config: Config | None = None
         The path of the config written.
 
     Raises:
-        UserError: the checkpoint is no InfoPro checkpoint, or `out` is no `.pth` path.
+        UserError: the checkpoint is no InfoPro checkpoint, or `out` is no `.pth` path or the checkpoint.
     """
     out = Path(out)
     if out.suffix != '.pth':
         raise UserError(f'--out {out} does not end in .pth; the config is written beside it as .py')
+    if out.resolve() == Path(checkpoint).resolve():
+        raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
     content = read_checkpoint(checkpoint)
     config = config or config_of(content, checkpoint)
     init_default_scope('mmseg')
@@ -60,13 +62,12 @@ def export(checkpoint: str | Path, out: str | Path, config: Config | None = None
             f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
             'checkpoints of InfoProEncoderDecoder need an export'
         )
-    require_fit(content['state_dict'], model.state_dict(), str(checkpoint))
-    model.load_state_dict(content['state_dict'])
+    weights = content.get('state_dict', {})
+    require_fit(weights, model.state_dict(), str(checkpoint))
+    model.load_state_dict(weights)
     stock_config = to_stock_config(config, model)
     stock = revert_sync_batchnorm(MODELS.build(without_pretraining(stock_config.model)))
-    state_dict = {
-        key: value for key, value in content['state_dict'].items() if not key.startswith(LOCAL_HEADS)
-    }
+    state_dict = {key: value for key, value in weights.items() if not key.startswith(LOCAL_HEADS)}
     stock.load_state_dict(state_dict, strict=True)
     _require_same_logits(model, stock, stock_config)
     out.parent.mkdir(parents=True, exist_ok=True)

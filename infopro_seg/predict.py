@@ -50,7 +50,7 @@ def predict(
         try:
             labels = predictor(path)
         except DataError as error:
-            console.print(f'skipped: {error}', style='yellow', markup=False, highlight=False)
+            console.print(f'skipped: {error}', style='yellow', markup=False, highlight=False, soft_wrap=True)
             skipped.append(path)
             continue
         target = Path(out) / name
@@ -59,7 +59,11 @@ def predict(
         cv2.imwrite(
             str(target.with_name(f'{target.stem}_overlay.png')), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         )
-    console.print(f'{len(found) - len(skipped)} of {len(found)} images predicted into {out}', markup=False)
+    console.print(
+        f'{len(found) - len(skipped)} of {len(found)} images predicted into {out}',
+        markup=False,
+        soft_wrap=True,
+    )
     return skipped
 
 
@@ -70,11 +74,25 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def find_images(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
-    """Yields each image with its path below the folder it was found in.
+    """Yields each image once, with its path below the folder it was found in.
 
     Raises:
-        UserError: a path does not exist, or a folder holds no image.
+        UserError: a path does not exist, a folder holds no image, or the results of two images would
+            have the same name.
     """
+    results: dict[Path, Path] = {}
+    for file, name in _images_below(paths):
+        other = results.setdefault(name.with_suffix(''), file)
+        if other is file:
+            yield file, name
+        elif not other.samefile(file):
+            raise UserError(
+                f'the results of {other} and {file} would have the same name; rename one, give a folder '
+                'that holds both, or predict them into two folders (--out)'
+            )
+
+
+def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
     for path in map(Path, paths):
         if path.is_dir():
             files = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)

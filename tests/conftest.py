@@ -5,6 +5,9 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
+from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from tests import runs
+
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
@@ -13,8 +16,49 @@ def _quiet_logger():
     MMLogger.get_current_instance().setLevel(logging.ERROR)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _configs_as_they_come():
+    """Laying out a config's text takes yapf half a second, and a run does it nine times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **kwargs: (text, True))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Every test finds mmseg's registries and the same random numbers, whatever ran before it."""
     init_default_scope('mmseg')
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def streets(tmp_path_factory):
+    """Synthetic streets of a few images; not to be changed."""
+    out = tmp_path_factory.mktemp('data') / 'streets'
+    make_synthetic_streets(out, runs.TRAIN, runs.VAL, runs.SIZE, seed=5, workers=1)
+    return out
+
+
+@pytest.fixture(scope='session')
+def trained(streets, tmp_path_factory):
+    """The work dir of one short, uninterrupted training, with `reads`: the images in the order of reading."""
+    folder = tmp_path_factory.mktemp('trained')
+    runs.train_tiny(streets, folder, reads=folder / 'reads', results=True)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def checkpoint(trained):
+    return trained / f'iter_{runs.ITERS}.pth'
+
+
+@pytest.fixture(scope='session')
+def lively(checkpoint, tmp_path_factory):
+    """A checkpoint of the same network that predicts many classes."""
+    return runs.make_lively(checkpoint, tmp_path_factory.mktemp('lively') / 'lively.pth')
+
+
+@pytest.fixture
+def spoilt(streets, tmp_path):
+    """A copy of the streets that a test may spoil."""
+    return runs.copy_streets(streets, tmp_path / 'spoilt')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
@@ -26,7 +27,7 @@ class LoadImage(LoadImageFromFile):
         """Loads `img_path` into `img`, (H, W, 3) BGR uint8."""
         try:
             loaded: dict[str, Any] | None = super().transform(results)
-        except (OSError, AssertionError, AttributeError, ValueError) as error:
+        except (OSError, AssertionError, AttributeError, ValueError, cv2.error) as error:
             raise unreadable(results['img_path'], 'image', error) from error
         return loaded
 
@@ -53,9 +54,14 @@ class LoadLabels(LoadAnnotations):
         path = results['seg_map_path']
         try:
             results = super().transform(results)
-        except (OSError, AttributeError, ValueError) as error:
+        except (OSError, AttributeError, ValueError, SyntaxError, cv2.error) as error:
             raise unreadable(path, 'label image', error) from error
         labels = results['gt_seg_map']
+        if labels.ndim != 2:
+            raise DataError(
+                f'{path} has {labels.shape[-1]} channels, but a label image has one id per pixel; for '
+                'Cityscapes that is ..._labelTrainIds.png, not ..._color.png'
+            )
         if 'ori_shape' in results and labels.shape != tuple(results['ori_shape'][:2]):
             raise DataError(
                 f'{path} is {size(labels.shape)} pixels, but its image {results["img_path"]} is '
@@ -84,7 +90,8 @@ def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
 
 def unreadable(path: str, kind: str, error: Exception) -> DataError:
     """The error for a file that cannot be read, with the reason that the reader gave."""
-    return DataError(f'cannot read the {kind} {path}: {error or type(error).__name__}; replace or remove it')
+    reason = 'empty or damaged' if isinstance(error, cv2.error) else error or type(error).__name__
+    return DataError(f'cannot read the {kind} {path}: {reason}; replace or remove it')
 
 
 def size(shape: Any) -> str:

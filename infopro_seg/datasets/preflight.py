@@ -46,7 +46,8 @@ def _require(dataset: dict[str, Any], split: str, howto: str | None) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f'the {split} data is missing: no folder {folder}{remedy}')
-    built = DATASETS.build({**dataset, 'pipeline': []})
+    # not serialized, which an empty data set cannot be
+    built = DATASETS.build({**dataset, 'pipeline': [], 'serialize_data': False})
     if len(built) == 0:
         raise DataError(
             f'the {split} split is empty: no *{built.img_suffix} in {folders[0] if folders else root}{remedy}'

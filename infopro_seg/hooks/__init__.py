@@ -1,7 +1,8 @@
-"""Hooks: results at the end of a run, reconstructions in TensorBoard, guarded checkpoint loading."""
+"""Hooks: results of a run, reconstructions in TensorBoard, guarded checkpoints, incomplete steps."""
 
 from infopro_seg.hooks.checkpoint_guard import CheckpointGuardHook
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook
 from infopro_seg.hooks.reconstructions import ReconstructionHook
 from infopro_seg.hooks.results import ResultsHook
 
-__all__ = ['CheckpointGuardHook', 'ReconstructionHook', 'ResultsHook']
+__all__ = ['CheckpointGuardHook', 'PendingGradientsHook', 'ReconstructionHook', 'ResultsHook']

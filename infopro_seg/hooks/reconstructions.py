@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
+from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
 
 
@@ -31,6 +32,8 @@ class ReconstructionHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model.backbone, InfoProBackbone):
+            return
         model.eval()
         first = {key: value[:1] for key, value in data_batch.items()}
         inputs = model.data_preprocessor(first, True)['inputs']

@@ -29,19 +29,33 @@ class ResultsHook(Hook):
         rows: how many validation images the panel shows.
     """
 
-    priority = 'LOWEST'
+    priority = 'NORMAL'  # before mmengine's LoggerHook, which resets the peak of the GPU's memory
 
     def __init__(self, rows: int = 4) -> None:
         self.rows = rows
         self.metrics: dict[str, float] = {}
+        self.peak_memory: dict[str, int] = {}
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keeps the peak memory of the iterations."""
+        for name, value in peak_memory().items():
+            self.peak_memory[name] = max(value, self.peak_memory.get(name, 0))
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps the metrics of the latest validation."""
+        """Keeps the metrics of the latest validation, but not its memory."""
         self.metrics = dict(metrics or {})
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
 
     def after_train(self, runner: Any) -> None:
         """Writes the results of a run that has reached its last iteration."""
-        if runner.iter < runner.max_iters or not is_main_process():
+        if runner.iter < runner.max_iters:
+            return
+        if runner.val_loop is not None and not self.metrics:
+            runner.val_loop.run()  # it was at its end already when it was resumed
+        if not is_main_process():
             return
         folder = Path(runner.work_dir)
         if runner.val_loop is not None:
@@ -54,7 +68,7 @@ class ResultsHook(Hook):
             'percent': {name: float(value) for name, value in self.metrics.items()},
             'iterations': runner.iter,
             'seconds': round(float(times.sum()), 1),
-            'peak_memory': peak_memory(),
+            'peak_memory': {'device': device_name(), **self.peak_memory},
             'config': runner.cfg.filename,
             'seed': runner.seed,
             'versions': {
@@ -79,13 +93,17 @@ def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def peak_memory() -> dict[str, Any]:
+def device_name() -> str:
+    """The GPU's name, or `cpu`."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
+
+
+def peak_memory() -> dict[str, int]:
     """The peak memory of this process in bytes, as measured; on a CPU that of the whole process."""
     if torch.cuda.is_available():
         return {
-            'device': torch.cuda.get_device_name(),
             'allocated_bytes': torch.cuda.max_memory_allocated(),
             'reserved_bytes': torch.cuda.max_memory_reserved(),
         }
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {'device': 'cpu', 'resident_bytes': kibibytes * 1024}
+    return {'resident_bytes': kibibytes * 1024}

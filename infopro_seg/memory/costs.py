@@ -19,6 +19,8 @@ class PieceCost:
             those before its forward, less `unread`.
         released: the part of `kept` that is its output and that only its reader keeps.
         unread: bytes of its input that it does not keep for its backward.
+        cached: bytes of weights in half precision that autocast keeps until the module's forward ends, beyond
+            those in `kept`.
         gradients: bytes of its parameters' gradients.
         forward_flops: floating-point operations of its forward.
         backward_flops: those of its backward, recomputation included.
@@ -29,6 +31,7 @@ class PieceCost:
     backward_rise: int
     released: int
     unread: int
+    cached: int
     gradients: int
     forward_flops: int
     backward_flops: int

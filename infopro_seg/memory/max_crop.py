@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from functools import cache
 
 from infopro_seg.memory.costs import Chain
 from infopro_seg.memory.interpolate import chain_at
@@ -21,42 +21,48 @@ def with_max_crops(planner: Planner, plan: Plan, budget: int) -> Plan:
 
     A recipe keeps its cuts. The costs at other crops follow from those at two crops.
     """
-    known: dict[bool, tuple[tuple[int, Chain], tuple[int, Chain]]] = {}
-    found = []
-    for recipe in plan.recipes:
-        heads = recipe.heads_recomputed
-        if heads not in known:
-            planner.report('measuring a second crop')
-            known[heads] = _two_crops(planner, heads)
-        found.append(replace(recipe, max_crop=_largest(recipe, *known[heads], budget)))
+    crops = _Crops(planner)
+    found = [replace(recipe, max_crop=_largest(recipe, crops, budget)) for recipe in plan.recipes]
     recommended = plan.recommended and found[plan.recipes.index(plan.recommended)]
     return replace(plan, recipes=tuple(found), recommended=recommended)
 
 
-def _two_crops(planner: Planner, heads: bool) -> tuple[tuple[int, Chain], tuple[int, Chain]]:
-    height, width = planner.setup.crop
-    first = height * width, planner.segments(heads).chain
-    other = 2 * STEP * round(height / STEP), 2 * STEP * round(width / STEP)
-    second = other[0] * other[1], profile_at(planner.cfg, planner.setup, heads, other)
-    return first, second
+class _Crops:
+    """The modules that there are at every crop, from the costs at two."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        height, width = planner.setup.crop
+        self.first = height, width
+        self.second = 2 * STEP * round(height / STEP), 2 * STEP * round(width / STEP)
+        self.at = cache(self._at)
+        self._measured: dict[bool, Chain] = {}
+
+    def _at(self, steps: int, heads: bool) -> Segments:
+        first, second = self.planner.segments(heads).chain, self._second(heads)
+        (h, w), (h2, w2) = self.first, self.second
+        return Segments(chain_at(2 * (steps * STEP) ** 2, (h * w, first), (h2 * w2, second)))
+
+    def _second(self, heads: bool) -> Chain:
+        if heads not in self._measured:
+            self.planner.report('measuring a second crop')
+            known = next(iter(self._measured.values()), None)
+            planner = self.planner
+            self._measured[heads] = profile_at(planner.cfg, planner.setup, heads, self.second, known)
+        return self._measured[heads]
 
 
-def _largest(
-    recipe: Recipe, low: tuple[int, Chain], high: tuple[int, Chain], budget: int
-) -> tuple[int, int] | None:
+def _largest(recipe: Recipe, crops: _Crops, budget: int) -> tuple[int, int] | None:
     """By bisection over heights, the peak growing with the crop."""
-    names = [block.name for block in low[1].blocks]
+    names = [block.name for block in crops.planner.segments(recipe.heads_recomputed).chain.blocks]
     ends = [names.index(cut) + 1 for cut in recipe.cuts]
 
     def fits(steps: int) -> bool:
-        chain: Any = chain_at(2 * (steps * STEP) ** 2, low, high)
-        return partition_at(Segments(chain), ends, recipe.policies).peak <= budget
+        segments = crops.at(steps, recipe.heads_recomputed)
+        return partition_at(segments, ends, recipe.policies).peak <= budget
 
     smallest, largest = 0, LARGEST // STEP
     while smallest < largest:
         middle = (smallest + largest + 1) // 2
-        if fits(middle):
-            smallest = middle
-        else:
-            largest = middle - 1
+        smallest, largest = (middle, largest) if fits(middle) else (smallest, middle - 1)
     return (smallest * STEP, 2 * smallest * STEP) if smallest else None

@@ -85,15 +85,20 @@ def cheapest(segments: Segments, modules: int, budget: int, policies: Sequence[s
         policies: what modules may recompute; among equal FLOPs the first that fits is taken.
     """
     reserve = 0
+    best: Partition | None = None
     while True:
         found = _cheapest(segments, modules, budget - segments.chain.fixed - reserve, policies)
         fitting = [partition for partition, _ in found if partition.peak <= budget]
-        if fitting:
-            return min(fitting, key=lambda partition: (partition.flops, partition.peak, partition.ends))
-        larger = [owned for _, owned in found if owned > reserve]
-        if not larger:
-            return None
-        reserve = min(larger)
+        best = min([*fitting, *([best] if best else [])], key=_preference, default=None)
+        # with more set aside, partitions that own more can only take more FLOPs than here
+        larger = [(owned, partition.flops) for partition, owned in found if owned > reserve]
+        if not larger or (best and best.flops <= min(flops for _, flops in larger)):
+            return best
+        reserve = min(owned for owned, _ in larger)
+
+
+def _preference(partition: Partition) -> tuple[int, int, tuple[int, ...]]:
+    return partition.flops, partition.peak, partition.ends
 
 
 def _cheapest(

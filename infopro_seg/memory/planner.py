@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from mmengine.config import Config
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs import PLAIN, Chain
@@ -112,7 +113,8 @@ class Planner:
         if heads_recomputed not in self._segments:
             what = ', heads recomputing norms' if heads_recomputed else ''
             self.report(f'measuring every block and head{what}')
-            chain = profile_at(self.cfg, self.setup, heads_recomputed)
+            known = next((segments.chain for segments in self._segments.values()), None)
+            chain = profile_at(self.cfg, self.setup, heads_recomputed, blocks_of=known)
             self._segments[heads_recomputed] = Segments(chain)
         return self._segments[heads_recomputed]
 
@@ -168,11 +170,11 @@ class Planner:
 
     def _cheapest(self, counts: Sequence[int], room: int, heads: bool) -> list[Recipe]:
         segments = self.segments(heads)
-        found: list[tuple[Partition | None, int]] = []
+        found: list[Partition | None] = []
         for count in counts:
             self.report(f'searching {count} modules with the fewest FLOPs')
-            found.append((cheapest(segments, count, room, POLICIES), count))
-        return [make_recipe(segments.chain, partition, heads) for partition, _ in found if partition]
+            found.append(cheapest(segments, count, room, POLICIES))
+        return [make_recipe(segments.chain, one, heads, balanced=False) for one in found if one]
 
     def _preference(self, recipe: Recipe, reference: Recipe) -> tuple[Any, ...]:
         steps = round(recipe.flops / reference.flops / ALIKE)
@@ -192,11 +194,14 @@ class Planner:
 
 
 def profile_at(
-    cfg: Any, setup: TrainingSetup, heads_recomputed: bool, crop: tuple[int, int] | None = None
+    cfg: Any,
+    setup: TrainingSetup,
+    heads_recomputed: bool,
+    crop: tuple[int, int] | None = None,
+    blocks_of: Chain | None = None,
 ) -> Chain:
-    """Measures the pieces of a config's model under every policy."""
-    cfg = copy.deepcopy(cfg)
-    without_cuts(cfg)
+    """Measures the pieces of a config's model under every policy; see `profile_chain`."""
+    cfg = without_cuts(cfg)
     cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
     return profile_chain(
         cfg,
@@ -205,11 +210,14 @@ def profile_at(
         setup.amp,
         accumulation=setup.accumulation,
         policies=POLICIES[1:],
+        blocks_of=blocks_of,
     )
 
 
 def stock_losses(cfg: Any) -> Any:
     """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
+    if isinstance(cfg, Config):
+        cfg = cfg.to_dict()
     if isinstance(cfg, dict):
         kept = {key: stock_losses(value) for key, value in cfg.items()}
         if kept.get('type') == 'LeanCrossEntropyLoss':

@@ -150,7 +150,9 @@ class Probe:
         forward = tracker.begin('forward')
         with autocast(self.amp):
             out = run(state)
+            inside = tracker.live
         kept = tracker.live - before
+        cached = inside - tracker.live
         root: Any = _sink(*(leaf for leaf in tree_leaves(out) if _trains(leaf)))
         del out
         released = before + kept - tracker.live
@@ -168,6 +170,7 @@ class Probe:
             backward_rise=backward.peak - before + unread,
             released=released,
             unread=unread,
+            cached=cached,
             gradients=gradients,
             forward_flops=forward.flops,
             backward_flops=backward.flops,

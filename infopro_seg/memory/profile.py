@@ -29,6 +29,7 @@ def profile_chain(
     optimizer: dict[str, Any] | None = None,
     accumulation: int = 1,
     policies: Sequence[str] = (),
+    blocks_of: Chain | None = None,
 ) -> Chain:
     """Measures the costs of all pieces of a config's model.
 
@@ -38,6 +39,7 @@ def profile_chain(
     Args:
         policies: what blocks may recompute, see :mod:`infopro_seg.models.checkpoint`; nothing is always
             measured.
+        blocks_of: a chain with the same blocks at the same crop, which are not measured again.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`.
@@ -52,12 +54,15 @@ def profile_chain(
         rows = _build_heads(cfg, blocks, states)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values())])
         owned = _Owned(build_optimizer(cfg, trained, optimizer))
-        costs = [
-            probe.block(index, states, run, owned(*block.modules, parameters=block.parameters))
-            for index, block in enumerate(blocks)
-        ]
+        if blocks_of is not None:
+            costs = blocks_of.blocks
+        else:
+            costs = tuple(
+                probe.block(index, states, run, owned(*block.modules, parameters=block.parameters))
+                for index, block in enumerate(blocks)
+            )
         return Chain(
-            blocks=tuple(costs),
+            blocks=costs,
             heads=tuple(
                 tuple(
                     HeadCost(owned(head), probe.head(index, states[index + 1], head))

@@ -74,13 +74,15 @@ class Segments:
         closing = chain.tails[len(attached)] if last else chain.head(module, end - 1).cost
         live = _Live(self._held(start, last))
         bases: list[int] = []  # live bytes below each block: those before it, less what it is first to drop
+        cached = 0
         for index, piece in enumerate(pieces, start):
-            live.reach(piece.forward_rise, f'the forward of {chain.blocks[index].name}')
+            live.reach(piece.forward_rise + cached, f'the forward of {chain.blocks[index].name}')
             live.now -= self._dropped(index, start, pieces)
             bases.append(live.now)
             live.now += piece.kept
+            cached += piece.cached
         what = 'neck and heads' if last else f'the local head after {chain.blocks[end - 1].name}'
-        live.reach(closing.forward_rise, f'the forward of {what}')
+        live.reach(closing.forward_rise + cached, f'the forward of {what}')
         live.reach(closing.backward_rise, f'the backward of {what}')
         gradients = 0 if chain.accumulated else closing.gradients
         for index in range(end - 1, start - 1, -1):

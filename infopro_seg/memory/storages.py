@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -76,7 +77,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        known = answer_without_values(func, args, kwargs)
+        known = accumulate_in_place(func, args) or answer_without_values(func, args, kwargs)
         out = func(*args, **kwargs) if known is None else known[0]
         count_flops = flop_registry.get(func._overloadpacket)
         if count_flops is not None:
@@ -106,6 +107,21 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.live -= size
 
         return free
+
+
+def accumulate_in_place(func: Any, args: tuple[Any, ...]) -> tuple[Any] | None:
+    """Adds gradients of a tensor that was used twice as autograd does, into the first; else None.
+
+    The engine does so between two nodes, but not for subclasses of tensors such as fake ones.
+    """
+    if func is not torch.ops.aten.add.Tensor or torch.is_grad_enabled():
+        return None
+    if torch._C._current_graph_task_id() == -1:
+        return None  # not within a backward pass; recomputed forwards have gradients enabled
+    first, second = args[:2]
+    fits = isinstance(second, Tensor) and first.shape == second.shape and first.dtype == second.dtype
+    dense = first.untyped_storage().nbytes() == first.numel() * first.element_size()
+    return (first.add_(second),) if fits and dense else None
 
 
 def storage_bytes(tensors: Any, granularity: int = ALLOCATION) -> int:

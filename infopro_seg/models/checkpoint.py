@@ -78,7 +78,8 @@ def recompute_norms(*roots: nn.Module | None) -> None:
     """
     for root in roots:
         for module in root.modules() if root is not None else ():
-            if type(module) is ConvModule and module.with_norm and module.with_activation:
+            plain = type(module) is ConvModule and module.order == ('conv', 'norm', 'act')
+            if plain and module.with_norm and module.with_activation:
                 module.__class__ = RecomputedConvModule
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
@@ -34,7 +34,8 @@ def train(
     Args:
         config: path of the config.
         work_dir: where checkpoints and logs go; by default `work_dirs/<name of the config>`.
-        resume: True to continue the latest run in the work dir, or the checkpoint to continue.
+        resume: True to continue the latest run in the work dir, if there is one; or the checkpoint to
+            continue.
         amp: whether to train in mixed precision.
         seed: makes the run repeatable.
         auto_scale_lr: scales the learning rate to the real total batch size.
@@ -51,7 +52,12 @@ def train(
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
     cfg.resume = bool(resume)
-    if isinstance(resume, str):
+    if resume is True:
+        if find_latest_checkpoint(cfg.work_dir) is None:
+            cfg.resume = False  # a first start, perhaps from the config's load_from
+        else:
+            cfg.load_from = None  # mmengine would resume that one
+    elif isinstance(resume, str):
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
         cfg.load_from = resume
@@ -60,7 +66,7 @@ def train(
     if seed is not None:
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
     if auto_scale_lr:
-        cfg.auto_scale_lr = {**cfg.auto_scale_lr, 'enable': True}
+        cfg.auto_scale_lr = {**cfg.get('auto_scale_lr', {}), 'enable': True}
     require_equal_classes(cfg)
     require_data(cfg, ('train', 'val'))
     runner = build_runner(cfg)

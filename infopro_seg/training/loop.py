@@ -15,7 +15,8 @@ from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
-from infopro_seg.errors import DataError, UserError
+from infopro_seg.errors import UserError
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook
 
 
 @LOOPS.register_module()
@@ -31,21 +32,16 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         dataloader: config of the training data loader, with an infinite sampler.
         max_iters: when the training ends.
         kwargs: the other arguments of `IterBasedTrainLoop`.
-
-    Raises:
-        DataError: the data set is empty.
     """
 
     def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
-        dataset = DATASETS.build(dataloader['dataset'])
-        if len(dataset) == 0:
-            raise DataError(f'the training set is empty: no images under {dataset.data_prefix}')
         dataloader = {
             **dataloader,
-            'dataset': SeededDataset(dataset),
+            'dataset': SeededDataset(DATASETS.build(dataloader['dataset'])),
             'sampler': {'type': 'SeededSampler', 'sampler': dataloader['sampler']},
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
+        runner.register_hook(PendingGradientsHook())
 
     def run(self) -> Any:
         """Trains up to `max_iters`, or until interrupted."""

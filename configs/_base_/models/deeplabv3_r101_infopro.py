@@ -1,22 +1,3 @@
-# DeepLabV3-R101 with InfoPro.
-# The local head of the paper (section 5): a decoder for I(h, x), a pixel-wise auxiliary head for I(h, y).
-# loss_weight is lambda; a pair runs linearly from the first local module to the last.
-_base_ = './deeplabv3_r101.py'
-local_head = dict(
-    type='InfoProHead',
-    decoder=dict(
-        type='ReconstructionDecoder',
-        channels=(128, 32, 12),
-        norm_cfg={{_base_.norm_cfg}},
-        loss_recon=dict(type='ReconstructionLoss', loss_weight=1.5)),
-    auxiliary_head=dict(
-        type='FCNHead',
-        channels=512,
-        num_convs=1,
-        concat_input=False,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg={{_base_.norm_cfg}},
-        align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)))
-model = dict(backbone=dict(local_head=local_head))
+# DeepLabV3-R101 with InfoPro: the local head of the paper.
+_base_ = ['./deeplabv3_r101.py', '../local_heads/paper.py']
+model = dict(backbone=dict(local_head={{_base_.local_head}}))

@@ -1,0 +1,37 @@
+"""Carries an incomplete step over a stop, where several iterations make one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+GRADIENTS = 'gradients'
+
+
+@HOOKS.register_module()
+class PendingGradientsHook(Hook):
+    """Saves the gradients that wait for their optimizer step (`accumulative_counts`), and resumes them.
+
+    In distributed training the checkpoint holds those of the rank that writes it, for all ranks.
+    """
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds the gradients; right after a step there are none."""
+        pending = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
+        if pending:
+            checkpoint[GRADIENTS] = pending
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Puts them back, on resuming only."""
+        pending = checkpoint.get(GRADIENTS, {}) if runner._resume else {}
+        for name, parameter in _parameters(runner):
+            if name in pending:
+                parameter.grad = pending[name].to(parameter.device)
+
+
+def _parameters(runner: Any) -> Any:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.named_parameters()

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+from cityscapesscripts.helpers.labels import name2label
+from mmseg.datasets import CityscapesDataset
+
+from infopro_seg.errors import UserError
+from infopro_seg.evaluation.label_images import label_ids, write_label_image
+from tests.runs import read_png
+
+CLASSES = CityscapesDataset.METAINFO['classes']
+
+
+def test_cityscapes_classes_are_written_with_cityscapes_ids(tmp_path):
+    prediction = np.random.default_rng(0).integers(0, 19, (20, 30))
+    write_label_image(tmp_path / 'new' / 'a.png', prediction, CLASSES)
+    written = read_png(tmp_path / 'new' / 'a.png')
+    assert (written.shape, written.dtype) == ((20, 30), np.uint8)
+    for index, name in enumerate(CLASSES):
+        assert set(written[prediction == index].tolist()) == {name2label[name].id}
+    assert label_ids(tuple(CLASSES))[0] == 7  # road
+
+
+@pytest.mark.parametrize('classes', [CLASSES[:5], tuple(reversed(CLASSES)), ('wall', 'sky')])
+def test_other_classes_are_written_by_index(classes):
+    assert label_ids(tuple(classes)).tolist() == list(range(len(classes)))
+
+
+def test_a_label_image_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / 'a.png').mkdir()
+    with pytest.raises(UserError, match=r'cannot write .*/a.png'):
+        write_label_image(tmp_path / 'a.png', np.zeros((2, 2), int), CLASSES)

@@ -1,0 +1,64 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import infopro_seg
+from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.hooks import results
+from infopro_seg.hooks.results import ResultsHook, iou_results
+from tests.runs import DEMO, ITERS, SIZE, VAL, load, read_png, tiny_options
+
+
+@pytest.fixture(scope='module')
+def metrics(trained):
+    return json.loads((trained / 'metrics.json').read_text())
+
+
+def test_the_scores_are_those_of_an_evaluation_of_the_last_checkpoint(metrics, streets, checkpoint, tmp_path):
+    again = evaluate(DEMO, checkpoint, work_dir=str(tmp_path), options=tiny_options(streets, results=True))
+    for key in ('mIoU', 'IoU', 'percent'):
+        assert metrics[key] == again[key]
+    assert metrics['percent']['mIoU'] == pytest.approx(100 * metrics['mIoU'], abs=0.006)
+
+
+def test_metrics_json_tells_how_the_run_went(metrics, trained):
+    history = load(trained / f'iter_{ITERS}.pth')['message_hub']['log_scalars']['train/time'].data[0]
+    assert metrics['iterations'] == len(history) == ITERS
+    assert metrics['seconds'] == pytest.approx(history.sum(), abs=0.06)
+    assert metrics['seed'] == 0
+    assert metrics['config'] == str(DEMO)
+    assert metrics['versions']['infopro_seg'] == infopro_seg.__version__
+    assert metrics['versions']['torch'] == torch.__version__
+    assert metrics['peak_memory']['device'] == 'cpu'
+    assert 2**27 < metrics['peak_memory']['resident_bytes'] < 2**34
+
+
+def test_the_panel_has_a_row_per_image_and_a_column_per_picture(trained):
+    """Image, ground truth, prediction, two reconstructions; legend and titles take 0.9 inches."""
+    height, width = read_png(trained / 'panel.png').shape[:2]
+    cell = 2.6 * 120
+    assert width == pytest.approx(5 * cell, abs=1)
+    assert height == pytest.approx(VAL * cell * SIZE[0] / SIZE[1] + 0.9 * 120, abs=1)
+
+
+def test_classes_that_are_nowhere_are_null():
+    assert iou_results({'mIoU': 0.5, 'classes': {'a': 0.5, 'b': float('nan')}}) == {
+        'mIoU': 0.5,
+        'IoU': {'a': 0.5, 'b': None},
+    }
+    assert iou_results(None) == {'mIoU': None, 'IoU': {}}
+
+
+def test_the_peak_is_that_of_the_iterations(monkeypatch):
+    """The highest of all iterations, though the counter is reset in between; validation does not count."""
+    resets, hook = [], ResultsHook()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda: resets.append(1))
+    for allocated in (5, 9, 2):
+        monkeypatch.setattr(results, 'peak_memory', lambda value=allocated: {'allocated_bytes': value})
+        hook.after_train_iter(SimpleNamespace(), 0)
+    hook.after_val_epoch(SimpleNamespace(), {'mIoU': 1.0})
+    assert hook.peak_memory == {'allocated_bytes': 9}
+    assert resets == [1]

@@ -1,0 +1,130 @@
+"""Balanced cuts against complete traces of every cut, and the additive model against complete traces."""
+
+import logging
+
+import pytest
+from mmengine import Config
+from mmengine.logging import MMLogger
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.memory import resolve_cuts, trace_step
+from infopro_seg.memory.partition import module_peaks, partition_at
+from infopro_seg.memory.profile import profile_chain
+from infopro_seg.memory.segments import Segments
+from infopro_seg.models import LeanCrossEntropyLoss  # noqa: F401
+from infopro_seg.models.checkpoint import POLICIES
+from tests.stand_ins import local_head_config, model_config
+
+CROP = (64, 64)
+
+
+def config_with(num_modules=None, **kwargs):
+    model = model_config((), local_head=local_head_config(), **kwargs)
+    model['backbone']['local_head'] = local_head_config()
+    if num_modules is not None:
+        model['backbone']['num_modules'] = num_modules
+    return Config(
+        {
+            'model': {**model, 'data_preprocessor': {**model['data_preprocessor'], 'size': CROP}},
+            'crop_size': CROP,
+            'train_dataloader': {'batch_size': 2},
+            'optim_wrapper': {
+                'type': 'OptimWrapper',
+                'optimizer': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9},
+            },
+        }
+    )
+
+
+def traced_with(cuts, policies=None, amp=None, accumulation=1):
+    config = config_with()
+    config.model.backbone.cuts = cuts
+    config.model.backbone.checkpoint = policies or False
+    return trace_step(config, 2, CROP, amp, accumulation=accumulation)
+
+
+@pytest.mark.parametrize(('amp', 'accumulation'), [(None, 1), ('fp16', 1), (None, 2)])
+def test_additive_model_equals_complete_traces(amp, accumulation):
+    chain = profile_chain(config_with(), 2, CROP, amp, accumulation=accumulation, policies=POLICIES[1:])
+    names = [block.name for block in chain.blocks]
+    # accumulation frees each new gradient at once, where the model lets a piece's own gradients add up
+    close = {'rel': 0.002 if accumulation == 1 else 0.05}
+    for cuts, policies in [
+        ((), ['none']),
+        (('layer2.0', 'layer3.1'), ['none', 'none', 'none']),
+        (('stem', 'layer3.0'), ['none', 'blocks', 'norms']),
+        (('layer4.0',), ['blocks', 'expansions']),
+    ]:
+        partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policies)
+        trace = traced_with(cuts, policies, amp, accumulation)
+        assert partition.peak == pytest.approx(trace.peak, **close)
+        assert partition.flops == trace.flops
+        predicted = module_peaks(chain, partition)
+        assert predicted == pytest.approx([module.peak for module in trace.modules], **close)
+
+
+def test_balanced_cut_is_the_best_of_all_by_complete_traces():
+    config = config_with(2)
+    (cut,) = resolve_cuts(config).model.backbone.cuts
+    names = traced_with(()).modules[0].blocks[:-1]
+    peaks = {name: traced_with((name,)).peak for name in names}
+    assert peaks[cut] == min(peaks.values())
+
+
+def test_resolves_once_and_leaves_the_rest_alone(caplog):
+    config = config_with(3)
+    logger = MMLogger.get_current_instance()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(caplog.handler)
+    try:
+        resolved = resolve_cuts(config)
+    finally:
+        logger.removeHandler(caplog.handler)
+        logger.setLevel(logging.ERROR)
+    assert config.model.backbone.num_modules == 3  # the original is unchanged
+    assert 'num_modules' not in resolved.model.backbone
+    assert len(resolved.model.backbone.cuts) == 2
+    assert resolve_cuts(resolved) is resolved
+    assert resolve_cuts(config).model.backbone.cuts == resolved.model.backbone.cuts
+    for word in ('module', 'blocks', 'peak GiB', 'stem to', 'batch 2, crop 64x64'):
+        assert word in caplog.text
+
+
+def test_one_module_is_end_to_end():
+    assert resolve_cuts(config_with(1)).model.backbone.cuts == ()
+
+
+@pytest.mark.parametrize('wrong', [0, -1, 2.5, True, 'four'])
+def test_no_number_of_modules(wrong):
+    with pytest.raises(ConfigError, match=r'num_modules=.*whole number from 1 on'):
+        resolve_cuts(config_with(wrong))
+
+
+def test_more_modules_than_blocks():
+    with pytest.raises(ConfigError, match=r'99 local modules, but the encoder has 9 blocks: stem, .* 1 to 9'):
+        resolve_cuts(config_with(99))
+
+
+def test_no_local_heads():
+    config = config_with(2)
+    config.model.backbone.local_head = None
+    with pytest.raises(ConfigError, match='give the backbone a local_head'):
+        resolve_cuts(config)
+
+
+def test_encoder_without_rule():
+    encoder = {'type': 'MobileNetV2', 'out_indices': (0, 1, 2, 6)}
+    with pytest.raises(ConfigError, match='no block rule for the encoder MobileNetV2'):
+        resolve_cuts(config_with(2, encoder=encoder))
+
+
+def test_neither_batch_nor_crop():
+    config = config_with(2)
+    config.pop('train_dataloader')
+    with pytest.raises(ConfigError, match=r'train_dataloader\.batch_size'):
+        resolve_cuts(config)
+    config = config_with(2)
+    config.pop('crop_size')
+    config.model.data_preprocessor.pop('size')
+    with pytest.raises(ConfigError, match=r'data_preprocessor\.size'):
+        resolve_cuts(config)

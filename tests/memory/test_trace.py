@@ -1,0 +1,223 @@
+"""The tracer against byte counts by hand, and against what autograd really saves."""
+
+import gc
+
+import pytest
+import torch
+from mmengine import ConfigDict
+from mmseg.models.losses import accuracy
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+
+from infopro_seg.errors import UserError
+from infopro_seg.memory import trace_step
+from infopro_seg.memory.autocast import autocast
+from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.storages import StorageTracker
+from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
+
+FLOAT = 4
+
+
+@pytest.fixture
+def tracker():
+    with FakeTensorMode(), StorageTracker(granularity=1) as tracker:
+        yield tracker
+
+
+def test_counts_storages_from_their_making_to_their_end(tracker):
+    first = torch.empty(10, 10)
+    view = first.view(100)[:50]
+    second = first + 1
+    assert tracker.live == 800
+    del first, second
+    assert tracker.live == 400  # kept by the view
+    del view
+    assert tracker.live == 0
+    assert tracker.peak == 800
+
+
+def test_rounds_up_to_the_allocators_granularity():
+    with FakeTensorMode(), StorageTracker() as tracker:
+        kept = torch.empty(1), torch.empty(129)
+        assert tracker.live == 512 + 1024
+    del kept
+
+
+def test_toy_step_by_hand(tracker):
+    """x @ W, ReLU, sum: what is alive after the forward and at the peak of the backward."""
+    batch, width = 8, 16
+    layer = nn.Linear(width, width, bias=False)
+    x = torch.empty(batch, width)
+    before = tracker.live
+    assert before == FLOAT * (width * width + batch * width)
+    loss = torch.relu(layer(x)).sum()
+    activation = FLOAT * batch * width
+    assert tracker.live == before + activation + FLOAT  # ReLU's result; the product went; the sum
+    phase = tracker.begin('backward')
+    loss.backward()
+    # ReLU's gradient (that of the sum is expanded from a scalar) is alive while W's is formed; ReLU's
+    # result has gone by then
+    assert phase.peak == before + activation + 2 * FLOAT + FLOAT * width * width
+    assert phase.flops == 2 * batch * width * width
+    del loss
+    assert tracker.live == before + FLOAT * width * width
+
+
+def test_gradients_of_a_shared_tensor_add_up_in_place(tracker):
+    x = torch.empty(100, requires_grad=True)
+    shared = x * 2
+    loss = (shared * torch.empty(100)).sum() + (shared * torch.empty(100)).sum()
+    del shared
+    phase = tracker.begin('backward')
+    loss.backward()
+    # the two factors go with their nodes: at most both gradients and one factor are alive beside x
+    assert phase.peak <= phase.start + 2 * 100 * FLOAT
+    assert tracker.live == (100 + 100) * FLOAT + loss.untyped_storage().nbytes()
+
+
+def test_pauses_for_what_lives_elsewhere(tracker):
+    with tracker.paused():
+        kept = torch.empty(100)
+    assert tracker.live == 0
+    del kept
+    assert tracker.live == 0
+
+
+def test_saved_bytes_equal_those_of_a_real_run():
+    """All that a fake forward keeps is what autograd saves in a real one on the CPU."""
+    model = build(model_config(()), double=False).backbone.encoder
+    owned = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+    x = torch.randn(2, 3, *SIZE)
+    owned.add(x.untyped_storage().data_ptr())
+    saved = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in owned:
+            saved[storage.data_ptr()] = tensor, storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(x)[-1].sum()
+    with FakeTensorMode(), StorageTracker(granularity=1) as tracker:
+        fake = build_encoder()
+        image = torch.empty(2, 3, *SIZE)
+        before = tracker.live
+        loss = fake(image)[-1].sum()
+        gc.collect()
+        assert tracker.live - before - FLOAT == sum(size for _, size in saved.values())
+    del loss
+
+
+def build_encoder():
+    from mmseg.registry import MODELS
+
+    return MODELS.build(encoder_config())
+
+
+def test_state_of_the_model_by_hand():
+    config = ConfigDict(model_config())
+    trace = trace_step(config, 2, SIZE, optimizer={'type': 'Adam', 'lr': 0.1})
+    model = build(config, double=False)
+
+    def rounded(tensors):
+        return sum(-(-t.numel() * t.element_size() // 512) * 512 for t in tensors)
+
+    assert trace.parameters == trace.gradients == rounded(model.parameters())
+    assert trace.buffers == rounded(model.buffers())
+    moments = 2 * trace.parameters
+    assert trace.optimizer_state == moments + 512 * len(list(model.parameters()))  # and a step count each
+
+
+def test_modules_and_their_peaks():
+    whole = trace_step(ConfigDict(model_config(())), 2, (128, 256))
+    cut = trace_step(ConfigDict(model_config()), 2, (128, 256))
+    assert [module.blocks[-1] for module in cut.modules] == ['layer2.0', 'layer3.1', 'layer4.1']
+    assert sum(len(module.blocks) for module in cut.modules) == len(whole.modules[0].blocks)
+    assert cut.peak == max(module.peak for module in cut.modules)
+    assert cut.flops > whole.flops
+
+
+def test_stock_segmentor_has_the_same_flops():
+    config = model_config(())
+    stock = trace_step(ConfigDict(stock_config(config)), 2, SIZE)
+    ours = trace_step(ConfigDict(config), 2, SIZE)
+    assert len(stock.modules) == 1
+    assert stock.flops == ours.flops
+    assert stock.peak == pytest.approx(ours.peak, rel=0.05)  # ours makes the image in RGB
+
+
+def test_synced_norms_count_as_plain_ones():
+    plain = model_config()
+    synced = ConfigDict(model_config(encoder=encoder_config(norm_cfg={'type': 'SyncBN'})))
+    assert trace_step(synced, 2, SIZE).peak == trace_step(ConfigDict(plain), 2, SIZE).peak
+
+
+@pytest.mark.parametrize('amp', ['fp16', 'bf16'])
+def test_half_precision_takes_less(amp):
+    config = ConfigDict(model_config(()))
+    full, half = (trace_step(config, 2, (128, 256), precision) for precision in (None, amp))
+    assert half.peak < 0.9 * full.peak  # logits at full resolution stay in float32
+    assert half.parameters == full.parameters
+    assert half.flops == full.flops
+
+
+def test_autocast_goes_by_the_rules_of_cuda():
+    with fake_tensors(), autocast('fp16'):
+        x = torch.empty(1, 4, 8, 8)
+        half = nn.Conv2d(4, 4, 1)(x)
+        assert half.dtype == torch.float16
+        assert nn.BatchNorm2d(4)(half).dtype == torch.float16
+        for kept in (
+            F.interpolate(half, scale_factor=2, mode='bilinear'),
+            half.log_softmax(1),
+            F.softmax(half, 1),
+            half.sum(),
+            nn.GroupNorm(2, 4)(half),
+            nn.LayerNorm(8)(half),
+            F.binary_cross_entropy_with_logits(half, x),
+        ):
+            assert kept.dtype == torch.float32
+    with torch.autocast('cpu', torch.bfloat16):  # and the rules of the CPU are back
+        assert torch.ones(2, 2, dtype=torch.bfloat16).log_softmax(1).dtype == torch.bfloat16
+
+
+def test_accumulated_gradients_are_alive_throughout():
+    config = ConfigDict(model_config())
+    once, twice = (trace_step(config, 2, SIZE, accumulation=count) for count in (1, 2))
+    assert twice.modules[0].held == once.modules[0].held + once.gradients
+    assert twice.flops == once.flops
+
+
+def test_checkpointing_trades_flops_for_bytes():
+    config = ConfigDict(model_config(()))
+    plain = trace_step(config, 2, (128, 256))
+    config.backbone.checkpoint = True
+    recomputed = trace_step(config, 2, (128, 256))
+    assert recomputed.peak < plain.peak
+    assert 1.0 < recomputed.flops / plain.flops < 4 / 3
+
+
+def test_masks_count_as_true_everywhere():
+    with fake_tensors():
+        result = accuracy(torch.empty(2, 5, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long), ignore_index=255)
+        assert result.shape == (1,)
+        mask = torch.empty(3, 4) > 0
+        assert torch.empty(3, 4)[mask].shape == (12,)
+        assert mask.nonzero().shape == (12, 2)
+
+
+def test_values_that_a_trace_does_not_have():
+    with pytest.raises(UserError, match=r'unique.*measure it on the GPU'), fake_tensors():
+        torch.empty(4).unique()
+
+
+def test_a_trace_does_not_touch_the_config():
+    config = ConfigDict(model_config())
+    before = config.to_dict()
+    trace_step(config, 1 + 1, (64, 64))
+    assert config.to_dict() == before
+    assert make_batch()  # and real tensors are real again
+    assert type(torch.empty(1)) is torch.Tensor

@@ -1,0 +1,146 @@
+import math
+from copy import deepcopy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import TRANSFORMS
+from mmseg.registry import DATASETS, METRICS, MODELS
+
+from infopro_seg.inference import without_pretraining
+from tests.runs import LOADERS, ROOT
+from tests.stand_ins import make_batch
+
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+GPUS = 2
+
+# Paper, table 5 and section 5: training, batch in all, crop, lr, lambda of recon and task; 40k steps each.
+# The last is ours: whole images, K = 4, two iterations per step.
+R101 = 'layer3.12'
+QUARTERS = ('layer3.1', 'layer3.11', 'layer3.21')
+PAPER = {
+    'deeplabv3_e2e_cityscapes': ((), 8, (512, 1024), 0.01, None, None),
+    'deeplabv3_infopro_cityscapes': ((R101,), 8, (512, 1024), 0.01, 1.5, 1.0),
+    'deeplabv3_infopro_cityscapes_bs12': ((R101,), 12, (512, 1024), 0.015, 1.0, 0.1),
+    'deeplabv3_infopro_cityscapes_640x1280': ((R101,), 8, (640, 1280), 0.015, 2.0, 1.0),
+    'deeplabv3_infopro_cityscapes_1024x2048': (QUARTERS, 8, (1024, 2048), 0.01, 1.5, 1.0),
+}
+
+
+def read(name):
+    return Config.fromfile(str(ROOT / 'configs' / f'{name}.py'))
+
+
+def thin(model):
+    """The same network with a few channels, on a CPU."""
+    model = without_pretraining(model)
+
+    def shrink(node):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                shrink(value)
+            elif key == 'channels':
+                node[key] = (4, 4, 4) if isinstance(value, (list, tuple)) else 4
+
+    shrink(model)
+    model.backbone.encoder.update(base_channels=4, stem_channels=4)
+    model.data_preprocessor.size = (64, 128)
+    return model
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_takes_a_train_step(path):
+    """With its own cuts, losses and optimizer; every parameter moves, and every loss is finite."""
+    config = Config.fromfile(str(path))
+    model = revert_sync_batchnorm(MODELS.build(thin(config.model)))
+    settings = deepcopy(config.optim_wrapper)
+    settings.pop('accumulative_counts', None)
+    optim_wrapper = build_optim_wrapper(model, settings)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    logs = model.train().train_step(make_batch(size=(64, 128)), optim_wrapper)
+    modules = {name.split('.')[0] for name in logs if name.startswith('local_')}
+    assert modules == {f'local_{k}' for k in range(len(config.model.backbone.cuts))}
+    assert all(math.isfinite(value) for value in logs.values())
+    assert [name for name, p in model.named_parameters() if torch.equal(p, before[name])] == []
+    assert list(model.backbone.cuts) == list(config.model.backbone.cuts)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_s_data_and_schedule_fit_together(path, streets):
+    config = Config.fromfile(str(path))
+    for loader in LOADERS:
+        config[loader].dataset.data_root = str(streets)
+    sample = DATASETS.build(config.train_dataloader.dataset)[0]
+    data = MODELS.build(config.model.data_preprocessor)(pseudo_collate([sample]), True)
+    assert data['inputs'].shape[2:] == data['data_samples'][0].gt_sem_seg.shape
+    assert data['inputs'].shape[2:] == tuple(config.model.data_preprocessor.size)
+    tested = DATASETS.build(config.test_dataloader.dataset)[0]
+    assert tested['data_samples'].gt_sem_seg.shape == (64, 128)
+    assert METRICS.build(config.test_evaluator).metrics == ['mIoU']
+    views = TRANSFORMS.build(config.tta_pipeline[-1]).subroutines
+    assert len(views) == 12  # six scales, each also flipped
+    assert config.param_scheduler[-1].end == config.train_cfg.max_iters
+    assert config.train_cfg.max_iters % config.train_cfg.val_interval == 0
+    assert config.train_cfg.val_interval % config.default_hooks.checkpoint.interval == 0
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_the_cityscapes_configs_are_the_paper_s(name):
+    cuts, batch, crop, lr, recon, task = PAPER[name]
+    config = read(name)
+    model, encoder = config.model, config.model.backbone.encoder
+    accumulated = config.optim_wrapper.get('accumulative_counts', 1)
+    images = config.train_dataloader.batch_size * GPUS
+    assert images * accumulated == batch
+    assert config.auto_scale_lr == {'enable': False, 'base_batch_size': images}  # mmengine counts iterations
+    assert config.train_cfg.max_iters == 40000 * accumulated
+    assert tuple(model.backbone.cuts) == cuts
+    assert tuple(model.data_preprocessor.size) == crop
+    [step] = [step for step in config.train_dataloader.dataset.pipeline if step.type == 'RandomCrop']
+    assert tuple(step.crop_size) == crop
+    assert config.optim_wrapper.optimizer == {'type': 'SGD', 'lr': lr, 'momentum': 0.9, 'weight_decay': 5e-4}
+    [schedule] = config.param_scheduler
+    assert (schedule.type, schedule.power, schedule.eta_min, schedule.by_epoch) == (
+        'PolyLR',
+        0.9,
+        1e-4,
+        False,
+    )
+    assert (encoder.type, encoder.depth, encoder.norm_cfg.type) == ('ResNetV1c', 101, 'SyncBN')
+    assert encoder.init_cfg == {'type': 'Pretrained', 'checkpoint': 'open-mmlab://resnet101_v1c'}
+    assert (tuple(encoder.strides), tuple(encoder.dilations)) == (
+        (1, 2, 1, 1),
+        (1, 1, 2, 4),
+    )  # output stride 8
+    assert (model.decode_head.type, tuple(model.decode_head.dilations)) == ('ASPPHead', (1, 12, 24, 36))
+    assert config.train_dataloader.dataset.data_root == 'data/cityscapes'
+    head = model.backbone.get('local_head')
+    if recon is None:
+        assert head is None
+        return
+    assert (head.decoder.loss_recon.loss_weight, head.auxiliary_head.loss_decode.loss_weight) == (recon, task)
+    assert tuple(head.decoder.channels) == (128, 32, 12)
+    auxiliary = head.auxiliary_head
+    assert (auxiliary.channels, auxiliary.dropout_ratio, auxiliary.align_corners) == (512, 0.1, True)
+
+
+@pytest.mark.parametrize('training', ['e2e', 'infopro'])
+def test_the_synthetic_twin_differs_only_in_the_data(training):
+    ours, theirs = (
+        read(f'deeplabv3_{training}_{data}').to_dict() for data in ('cityscapes', 'synthetic_streets')
+    )
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    pipelines = {'train_pipeline', 'test_pipeline'}
+    assert differing == {'data_root', 'data_howto', *pipelines, *LOADERS}
+    for key in pipelines:  # the size of the images
+        for step, twin in zip(ours[key], theirs[key], strict=True):
+            if step != twin:
+                assert (step.pop('scale'), twin.pop('scale')) == ((2048, 1024), (1024, 512))
+            assert step == twin
+    for loader in LOADERS:
+        for key in ('data_root', 'pipeline'):
+            ours[loader]['dataset'].pop(key), theirs[loader]['dataset'].pop(key)
+        assert ours[loader] == theirs[loader]

@@ -1,0 +1,142 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from infopro_seg.cli import INTERRUPTED
+from infopro_seg.errors import CheckpointError, ConfigError
+from infopro_seg.training.launch import train
+from tests.runs import (
+    DEMO,
+    ITERS,
+    ROOT,
+    SIGINT,
+    STOPPED,
+    hooks,
+    load,
+    tiny_options,
+    train_tiny,
+    write_config,
+)
+from tests.stand_ins import assert_same
+
+ENVIRONMENT = {
+    **os.environ,
+    'PYTHONPATH': str(ROOT),
+    'PYTHON': sys.executable,
+    'OMP_NUM_THREADS': '1',
+}
+
+
+def lr_of(runner):
+    return runner.optim_wrapper.optimizer.param_groups[0]['initial_lr']
+
+
+def one_iteration(streets, folder, options=None, **arguments):
+    options = {**tiny_options(streets), 'train_cfg.max_iters': 1, **(options or {})}
+    return train(DEMO, work_dir=str(folder), options=options, **arguments)
+
+
+def test_ctrl_c_in_the_shell_costs_nothing(streets, trained, tmp_path):
+    """The signal goes to the whole group of processes, data-loading workers included, as from a terminal."""
+    ctrl_c = {'type': 'SignalHook', 'iteration': 2, 'number': SIGINT, 'group': True}
+    config = write_config(
+        tmp_path / 'tiny.py', tiny_options(streets, workers=1, custom_hooks=hooks(ctrl_c), log_level='INFO')
+    )
+    command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(tmp_path)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == INTERRUPTED
+    assert 'Traceback' not in done.stdout + done.stderr
+    assert f'saved {tmp_path / "iter_2.pth"}; continue with --resume' in done.stdout + done.stderr
+    train_tiny(streets, tmp_path, resume=True)
+    for part in ('state_dict', 'optimizer'):
+        actual, expected = (load(folder / f'iter_{ITERS}.pth')[part] for folder in (tmp_path, trained))
+        if part == 'optimizer':
+            actual, expected = actual['state'], expected['state']
+        assert_same(dict(actual), dict(expected))
+
+
+def test_two_processes_train_one_model(streets, tmp_path):
+    """tools/dist_train.sh: each rank reads its share of the images, and both end with the same parameters."""
+    options = tiny_options(streets, reads=tmp_path / 'reads', custom_hooks=hooks({'type': 'DigestHook'}))
+    config = write_config(tmp_path / 'tiny.py', {**options, 'train_cfg.max_iters': 2})
+    command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    digests = [(tmp_path / f'digest_{rank}').read_text() for rank in range(2)]
+    assert digests[0] == digests[1]
+
+    names = sorted(p.name for p in (streets / 'leftImg8bit/train').glob('*/*.png'))
+    by_index = [str(p.name) for p in sorted((streets / 'leftImg8bit/train').rglob('*.png'), key=str)]
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0)).tolist()
+    lines = [line.split() for line in (tmp_path / 'reads').read_text().splitlines()]
+    for rank in range(2):
+        expected = [by_index[index] for index in order[rank::2][:4]]
+        assert [name for who, name in lines if who == str(rank)] == expected
+    state = load(tmp_path / 'iter_2.pth')['state_dict']
+    assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.mark.parametrize(
+    ('given', 'batch', 'expected'), [(False, 2, 0.05), (True, 2, 0.025), (True, 4, 0.05)]
+)
+def test_the_learning_rate_is_scaled_to_the_batch_on_request(streets, tmp_path, given, batch, expected):
+    """The demo's lr of 0.05 is meant for 4 images per iteration."""
+    runner = one_iteration(streets, tmp_path, {'train_dataloader.batch_size': batch}, auto_scale_lr=given)
+    assert lr_of(runner) == pytest.approx(expected)
+
+
+def test_amp_trains_in_mixed_precision(streets, tmp_path):
+    """bfloat16 on a CPU: other weights than in float32, but close to them."""
+    first, second = (
+        one_iteration(streets, tmp_path / str(amp), amp=amp).model.state_dict() for amp in (False, True)
+    )
+    key = 'decode_head.conv_seg.weight'
+    assert not torch.equal(first[key], second[key])
+    torch.testing.assert_close(first[key], second[key], rtol=0.02, atol=0.002)
+    assert second[key].dtype == torch.float32
+
+
+def test_resume_wins_over_load_from(streets, trained, tmp_path):
+    """A run that began with another network's weights is resumed with the same command and --resume."""
+    load_from = {'load_from': str(trained / f'iter_{STOPPED}.pth')}
+    one_iteration(streets, tmp_path, load_from)
+    runner = one_iteration(streets, tmp_path, {**load_from, 'train_cfg.max_iters': 2}, resume=True)
+    assert runner.iter == 2
+    assert (tmp_path / 'iter_2.pth').is_file()
+
+
+def test_resume_without_a_checkpoint_starts_from_load_from(streets, trained, tmp_path):
+    start = {'load_from': str(trained / f'iter_{ITERS}.pth'), 'optim_wrapper.optimizer.lr': 0.0}
+    runner = one_iteration(streets, tmp_path, start, resume=True)
+    assert runner.iter == 1
+    expected = load(trained / f'iter_{ITERS}.pth')['state_dict']['backbone.layer1.0.conv1.weight']
+    assert_same(runner.model.state_dict()['backbone.layer1.0.conv1.weight'], expected)
+
+
+def test_a_checkpoint_that_is_not_there_cannot_be_resumed(streets, tmp_path):
+    with pytest.raises(CheckpointError, match=r'no checkpoint nowhere.pth to resume; --resume alone'):
+        one_iteration(streets, tmp_path, resume='nowhere.pth')
+
+
+def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    (tmp_path / 'real.py').write_text('')
+    with pytest.raises(ConfigError, match=r'no config .*/wrong.py; there are .*/real.py'):
+        train(tmp_path / 'wrong.py')
+
+
+@pytest.mark.parametrize('text', ['model = dict(', "_base_ = './missing.py'", 'a = b', 'a = 1 / 0'])
+def test_a_config_that_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / 'broken.py').write_text(text)
+    with pytest.raises(ConfigError, match=r'cannot read the config .*/broken.py: \w+'):
+        train(tmp_path / 'broken.py')
