@@ -26,6 +26,7 @@ import infopro_seg.models  # noqa: F401  registers the models
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import cuda_rules
 from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.models.encoder import without_weights
 
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
 
@@ -56,6 +57,9 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     if preprocessor is not None:
         preprocessor['size'] = crop
         preprocessor.pop('size_divisor', None)
+    backbone = model_cfg['backbone']
+    if 'encoder' in backbone:
+        backbone['encoder'] = without_weights(backbone['encoder'])
     model: Any = revert_sync_batchnorm(MODELS.build(model_cfg))
     model.train()
     return model

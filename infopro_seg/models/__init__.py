@@ -2,7 +2,7 @@
 
 import infopro_seg.models.point_sample  # noqa: F401  PointRend's head works once it is imported
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.blocks import Block, iter_blocks, split_blocks
+from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
 from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
 from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
@@ -19,5 +19,6 @@ __all__ = [
     'ReconstructionLoss',
     'head_losses',
     'iter_blocks',
+    'probe_size',
     'split_blocks',
 ]

@@ -11,7 +11,10 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 
-EXTRAS = {'mmpretrain': 'onedl-mmpretrain', 'timm': 'timm'}  # optional packages, and what pip calls them
+EXTRAS = {  # optional packages, and what pip calls what they need
+    'mmpretrain': 'onedl-mmpretrain model-index torchvision',
+    'timm': 'timm torchvision',
+}
 
 
 def build_encoder(config: dict[str, Any]) -> nn.Module:
@@ -26,7 +29,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
             _import('mmpretrain.models', kind)
-        elif kind.removeprefix('mmseg.') == 'TIMMBackbone':
+        elif _is_timm(kind):
             _import('timm', kind)
         if MODELS.get(kind) is None:
             raise ConfigError(
@@ -37,15 +40,26 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     return encoder
 
 
+def without_weights(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of an encoder that loads no weights while it is built, as timm's do by default."""
+    return {**config, 'pretrained': False} if _is_timm(config.get('type')) else config
+
+
+def _is_timm(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
+
+
 def _import(module: str, encoder: str) -> None:
     package = module.partition('.')[0]
-    install = f'pip install {EXTRAS[package]}, or pip install "infopro_seg[{package}]"'
+    install = f'pip install {EXTRAS[package]}'
     if find_spec(package) is None:
-        raise ConfigError(f'the encoder {encoder!r} needs the package {package}: {install}')
+        raise ConfigError(
+            f'the encoder {encoder!r} needs the package {package}, which is not installed: {install}'
+        )
     try:
         import_module(module)
     except ImportError as error:
         raise ConfigError(
             f'the encoder {encoder!r} needs the package {package}, which is installed but cannot be '
-            f'imported: {error}; try {install}'
+            f'imported ({error}): {install}'
         ) from error

@@ -1,7 +1,8 @@
 """Tiny instances of every encoder with a block rule."""
 
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -78,10 +79,10 @@ SWIN = ('patch_embed', 'stages.1.downsample', 'stages.3.blocks.0')
 MIT = ('layers.0.0', 'layers.2.1.0', 'layers.3.1.0')
 MSCAN = ('patch_embed1', 'block3.0', 'block4.0')
 VIT = ('patch_embed', 'layers.1', 'layers.3')
+CONVNEXT = ('downsample_layers.0', 'stages.2.0', 'stages.3.0')
 HRNET = ('stem', 'stage3.0', 'stage4.0')
 
 ENCODERS = {
-    'resnet': Tiny(encoder_config(type='ResNet'), ('stem', 'layer3.0', 'layer4.1')),
     'resnet_v1c': Tiny(encoder_config(), ('stem', 'layer3.0', 'layer4.1')),
     'mobilenet_v2': Tiny(
         {'type': 'MobileNetV2', 'widen_factor': 0.25, 'strides': (1, 2, 2, 1, 1, 1, 1)},
@@ -115,19 +116,53 @@ ENCODERS = {
     ),
     'beit': Tiny(vit('BEiT'), VIT),
     'mae': Tiny(vit('MAE', final_norm=True), VIT),
+    'convnext': Tiny(convnext(), CONVNEXT, 'mmpretrain'),
+    'convnext_v2': Tiny(
+        convnext(use_grn=True, layer_scale_init_value=0.0, with_cp=True), CONVNEXT, 'mmpretrain'
+    ),
+    'timm_resnet': Tiny(
+        timm('resnet18', block_args={}, channels=(8, 8, 16, 16), stem_width=8, drop_path_rate=0.3),
+        ('timm_model.bn1', 'timm_model.layer3.0', 'timm_model.layer4.1'),
+        'timm',
+    ),
+    'timm_convnext': Tiny(
+        timm('convnext_atto', depths=(2, 1, 2, 1), dims=(8, 8, 16, 16), drop_path_rate=0.3),
+        ('timm_model.stem_1', 'timm_model.stages_2.downsample', 'timm_model.stages_3.blocks.0'),
+        'timm',
+    ),
+    'timm_efficientnet': Tiny(
+        timm('efficientnet_lite0', drop_path_rate=0.3),
+        ('timm_model.bn1', 'timm_model.blocks.3.1', 'timm_model.blocks.6.0'),
+        'timm',
+    ),
+    'timm_mobilenet_v3': Tiny(
+        timm('mobilenetv3_small_050'),
+        ('timm_model.bn1', 'timm_model.blocks.3.1', 'timm_model.blocks.5.0'),
+        'timm',
+    ),
+    'timm_regnet': Tiny(
+        timm('regnetx_002'), ('timm_model.stem', 'timm_model.s3.b2', 'timm_model.s4.b7'), 'timm'
+    ),
 }
+
+
+@cache
+def is_missing(package: str | None) -> bool:
+    """Whether a package cannot be imported; also one that is there without what it needs itself."""
+    try:
+        import_module(package or __name__)
+    except ImportError:
+        return True
+    return False
 
 
 def params(names: Any = ENCODERS) -> list[Any]:
     """The encoders as parameters of a test; those of packages that are not installed are skipped."""
     return [
         pytest.param(
-            ENCODERS[name],
+            tiny := ENCODERS[name],
             id=name,
-            marks=pytest.mark.skipif(
-                (package := ENCODERS[name].package) is not None and find_spec(package) is None,
-                reason=f'{package} is not installed',
-            ),
+            marks=pytest.mark.skipif(is_missing(tiny.package), reason=f'{tiny.package} is not installed'),
         )
         for name in names
     ]

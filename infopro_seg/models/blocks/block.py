@@ -16,7 +16,10 @@ from infopro_seg.errors import ConfigError
 Output: TypeAlias = Callable[[Any], Tensor]
 
 # rules for the encoders of optional packages, by the encoder's class; imported once such an encoder is there
-OPTIONAL_RULES: dict[str, str] = {}
+OPTIONAL_RULES = {
+    'mmpretrain.models.backbones.convnext.ConvNeXt': 'infopro_seg.models.blocks.convnext',
+    'mmseg.models.backbones.timm_backbone.TIMMBackbone': 'infopro_seg.models.blocks.timm_features',
+}
 
 
 def identity(state: Any) -> Any:

@@ -1,0 +1,34 @@
+"""List the blocks of a config's encoder: each but the last may be a cut.
+
+Example:
+  python tools/list_blocks.py configs/deeplabv3_infopro_cityscapes.py --crop 512 1024 --batch 4
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from infopro_seg.cli import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
+    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+    )
+    args = parser.parse_args()
+
+    from infopro_seg.memory.list_blocks import list_blocks_command
+
+    crop = tuple(args.crop) if args.crop else None
+    list_blocks_command(Path(args.config), args.batch, crop, args.cfg_options)
+
+
+if __name__ == '__main__':
+    run(main)
