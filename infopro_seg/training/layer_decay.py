@@ -40,7 +40,7 @@ class LocalLearningRateDecayConstructor(LearningRateDecayOptimizerConstructor):
         except NotImplementedError as error:
             raise ConfigError(
                 f'decay_type={self.paramwise_cfg.get("decay_type")!r} of paramwise_cfg is not defined for '
-                f'the encoder {type(backbone).__name__}; mmseg defines layer_wise for ConvNeXt, BEiT and MAE, '
+                f'the encoder {type(backbone).__name__}; mmseg has layer_wise for ConvNeXt, BEiT and MAE, '
                 'stage_wise for ConvNeXt'
             ) from error
 
