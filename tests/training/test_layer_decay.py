@@ -53,5 +53,5 @@ def test_stages_of_a_convnext_have_the_rates_of_the_stock_network():
 
 def test_an_encoder_without_such_rates_is_named():
     model = build(model_config())
-    with pytest.raises(ConfigError, match="decay_type='stage_wise'.* ResNetV1c; mmseg has layer_wise for"):
+    with pytest.raises(ConfigError, match=r"decay_type='stage_wise'.* ResNetV1c; mmseg has layer_wise for"):
         rates(model, 'LocalLearningRateDecayConstructor', 'stage_wise')
