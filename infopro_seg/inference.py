@@ -36,7 +36,7 @@ class Predictor:
     def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
         init_default_scope(config.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
-        model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
+        model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
         drop_local_heads(model, content)
         state_dict = content.get('state_dict', content)
         require_fit(state_dict, model.state_dict(), str(checkpoint))
@@ -79,6 +79,14 @@ def without_pretraining(model: Any) -> Any:
             pending.extend(node.values())
         elif isinstance(node, (list, tuple)):
             pending.extend(node)
+    return model
+
+
+def without_local_modules(model: Any) -> Any:
+    """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
+    model = copy.deepcopy(model)
+    if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
+        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
     return model
 
 

@@ -17,6 +17,7 @@ from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.results import iou_results
+from infopro_seg.inference import without_local_modules
 from infopro_seg.training.launch import build_runner
 
 
@@ -59,6 +60,7 @@ def evaluate(
     for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg.pop(name, None)
     require_equal_classes(cfg)
+    cfg.model = without_local_modules(cfg.model)
     if tta:
         _use_tta(cfg)
     if out is not None:

@@ -12,10 +12,12 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import infopro_seg.register  # noqa: F401
+from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
+from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
 
 
@@ -69,9 +71,22 @@ def train(
         cfg.auto_scale_lr = {**cfg.get('auto_scale_lr', {}), 'enable': True}
     require_equal_classes(cfg)
     require_data(cfg, ('train', 'val'))
+    cfg = _with_cuts(cfg)
     runner = build_runner(cfg)
     runner.train()
     return runner
+
+
+def _with_cuts(cfg: Config) -> Config:
+    """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory."""
+    if cfg.model.backbone.get('num_modules') is None:
+        return cfg
+    checkpoint = (cfg.load_from or find_latest_checkpoint(cfg.work_dir)) if cfg.resume else None
+    if checkpoint is None:
+        return resolve_cuts(cfg)
+    cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts
+    cfg.model.backbone.num_modules = None
+    return cfg
 
 
 class QuietRunner(Runner):

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_rank, is_distributed
+import torch
+from mmengine.dist import all_reduce, get_rank, is_distributed
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
@@ -17,6 +18,10 @@ from mmseg.registry import DATASETS
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook
+
+
+class _StoppedError(Exception):
+    """Ends the loop before a step."""
 
 
 @LOOPS.register_module()
@@ -41,6 +46,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             'sampler': {'type': 'SeededSampler', 'sampler': dataloader['sampler']},
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
+        self._interrupted = False
         runner.register_hook(PendingGradientsHook())
 
     def run(self) -> Any:
@@ -49,7 +55,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         try:
             with self._interruptible():
                 model = super().run()
+        except _StoppedError:
+            model = self.runner.model
         except UserError:
+            self._any_rank(True)  # the other ranks wait here before their step
             self._save()
             raise
         if self._iter < self._max_iters:
@@ -58,19 +67,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def run_iter(self, data_batch: Any) -> None:
         """One iteration, under its own seed (dropout draws from it)."""
+        if self._any_rank(self._interrupted):
+            raise _StoppedError
         seed_random((self.runner.seed, get_rank(), self._iter))
         super().run_iter(data_batch)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Lets a signal end the loop after the current iteration.
-
-        Not in distributed training, where the ranks would stop at different iterations.
-        """
-        if is_distributed():
-            yield
-            return
-
+        """Lets a signal end the loop after the current iteration, on all ranks at the same one."""
         main_process = os.getpid()
 
         def stop(number: int, frame: Any) -> None:
@@ -79,8 +83,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                     os._exit(128 + number)
                 return
             self.runner.logger.warning('stopping after this iteration; again to stop at once')
-            self.stop_training = True
-            signal.signal(number, signal.default_int_handler)
+            self._interrupted = True
+            if not is_distributed():  # a launcher repeats the signals that its processes got already
+                signal.signal(number, signal.default_int_handler)
 
         previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -88,6 +93,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _any_rank(self, stop: bool) -> bool:
+        """Whether any rank wants to stop; all ask before each step, so that none waits for gradients."""
+        if not is_distributed():
+            return stop
+        flag = torch.tensor(int(stop))
+        all_reduce(flag, op='max')
+        return bool(flag.item())
 
     def _save(self) -> None:
         """Saves what an unfinished run has reached, where `--resume` finds it."""

@@ -4,9 +4,14 @@ import sys
 
 import pytest
 import torch
+from mmseg.registry import MODELS
 
-from infopro_seg.cli import INTERRUPTED
+from infopro_seg.checkpoints import config_of
+from infopro_seg.cli import INTERRUPTED, load_config
 from infopro_seg.errors import CheckpointError, ConfigError
+from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.models import iter_blocks
 from infopro_seg.training.launch import train
 from tests.runs import (
     DEMO,
@@ -140,3 +145,52 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / 'broken.py').write_text(text)
     with pytest.raises(ConfigError, match=r'cannot read the config .*/broken.py: \w+'):
         train(tmp_path / 'broken.py')
+
+
+def balanced(streets, folder, **arguments):
+    """A run of one more iteration with `num_modules` in place of cuts."""
+    options = {'model.backbone.num_modules': 2, 'train_cfg.max_iters': arguments.pop('max_iters', 1)}
+    return one_iteration(streets, folder, options, **arguments)
+
+
+def test_num_modules_becomes_the_balanced_cuts_in_every_config_that_is_written(streets, tmp_path):
+    runner = balanced(streets, tmp_path)
+    cuts = runner.model.backbone.cuts
+    config = load_config(DEMO, {**tiny_options(streets), 'model.backbone.num_modules': 2})
+    assert cuts == resolve_cuts(config).model.backbone.cuts
+    assert len(cuts) == 1
+    dumped = load_config(next(tmp_path.glob('*.py'))).model.backbone
+    in_checkpoint = config_of(load(tmp_path / 'iter_1.pth'), 'it').model.backbone
+    assert tuple(dumped.cuts) == tuple(in_checkpoint.cuts) == cuts
+    assert dumped.get('num_modules') is in_checkpoint.get('num_modules') is None
+
+
+def test_resuming_keeps_the_cuts_that_were_balanced_for_the_run(streets, tmp_path):
+    first = balanced(streets, tmp_path)
+    checkpoint = load(tmp_path / 'iter_1.pth')
+    other = next(
+        b.name for b in iter_blocks(first.model.backbone.encoder) if b.name not in first.model.backbone.cuts
+    )
+    cfg = config_of(checkpoint, 'it')
+    cfg.model.backbone.cuts = (other,)
+    checkpoint['meta']['cfg'] = cfg.pretty_text
+    heads = [key for key in checkpoint['state_dict'] if '.local_heads.' in key]
+    model = MODELS.build(cfg.model)
+    checkpoint['state_dict'].update({key: model.state_dict()[key] for key in heads})
+    checkpoint['optimizer']['state'] = {}
+    torch.save(checkpoint, tmp_path / 'iter_1.pth')
+    assert balanced(streets, tmp_path, max_iters=2, resume=True).model.backbone.cuts == (other,)
+
+
+def test_a_config_with_num_modules_evaluates_and_predicts(streets, tmp_path):
+    balanced(streets, tmp_path)
+    options = {**tiny_options(streets), 'model.backbone.num_modules': 2}
+    options['test_dataloader.dataset.data_root'] = str(streets)
+    results = evaluate(DEMO, tmp_path / 'iter_1.pth', work_dir=str(tmp_path), options=options)
+    stock = evaluate(
+        DEMO,
+        tmp_path / 'iter_1.pth',
+        work_dir=str(tmp_path),
+        options={**options, 'model.backbone.num_modules': None, 'model.backbone.cuts': ()},
+    )
+    assert results['IoU'] == stock['IoU']
