@@ -77,7 +77,8 @@ def export(
     config = config or config_of(content, checkpoint)
     init_default_scope('mmseg')
     model: Any = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
-    if not isinstance(model, LocalTraining):
+    trained_here = isinstance(model, LocalTraining)
+    if not trained_here:
         raise CheckpointError(
             f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
             'checkpoints of an InfoPro segmentor need an export'
