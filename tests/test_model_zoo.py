@@ -10,8 +10,9 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS, MODELS
 
 import infopro_seg.register  # noqa: F401
+from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.classes import require_equal_classes
-from infopro_seg.datasets.preflight import dataset_leaves, require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from infopro_seg.inference import without_pretraining
 from tests.runs import ROOT
@@ -105,7 +106,7 @@ def tuple_of(value):
 def require_equal_data(ours, theirs):
     for split in ('train', 'val', 'test'):
         loaders = [config[f'{split}_dataloader'].dataset for config in (ours, theirs)]
-        for given, expected in zip(*(dataset_leaves(loader) for loader in loaders), strict=True):
+        for given, expected in zip(*(leaves(loader) for loader in loaders), strict=True):
             assert given.type == expected.type
             assert given.get('ann_file') == expected.get('ann_file')
             if given.type != 'CityscapesDataset':
@@ -151,7 +152,7 @@ def data(request, tmp_path):
     config = read(f'deeplabv3_r50_infopro_{request.param}')
     suffix, ids, _ = RAW[request.param]
     for split in ('train', 'val'):
-        for index, dataset in enumerate(dataset_leaves(config[f'{split}_dataloader'].dataset)):
+        for index, dataset in enumerate(leaves(config[f'{split}_dataloader'].dataset)):
             dataset.data_root = str(tmp_path)
             name = f'{split}_{index}'
             if dataset.get('ann_file'):
@@ -171,7 +172,7 @@ def test_labels_reach_the_heads_as_classes(data, name):
     require_data(data, ('train', 'val'))
     for loader in (data.train_dataloader, data.val_dataloader):
         dataset = DATASETS.build(loader.dataset)
-        assert len(dataset) == len(list(dataset_leaves(loader.dataset)))
+        assert len(dataset) == len(list(leaves(loader.dataset)))
         labels = dataset[0]['data_samples'].gt_sem_seg.data.unique().tolist()
         assert set(labels) <= {*RAW[name][2], 255}
     assert set(labels) == set(RAW[name][2])  # the last is the whole image of the validation

@@ -2,11 +2,6 @@
 
 import json
 import logging
-import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from cityscapesscripts.helpers.annotation import Annotation
@@ -14,7 +9,9 @@ from cityscapesscripts.helpers.labels import name2label
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from rich.progress import Progress
 
-from .streets.writing import save_image, start_worker
+from .parallel import map_processes
+from .problems import Problem
+from .streets.writing import save_image
 
 IMAGES = 'leftImg8bit'
 LABELS = 'gtFine'
@@ -24,24 +21,6 @@ COUNTS = {'train': 2975, 'val': 500}
 ARCHIVES = {IMAGES: 'leftImg8bit_trainvaltest.zip', LABELS: 'gtFine_trainvaltest.zip'}
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that keeps a folder from being a complete Cityscapes.
-
-    Args:
-        path: The file or folder it is about.
-        what: What is wrong with it.
-        remedy: What to do about it.
-    """
-
-    path: Path
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f'{self.path}: {self.what}; {self.remedy}'
 
 
 def prepare_cityscapes(
@@ -76,7 +55,7 @@ def prepare_cityscapes(
             problems += found
             todo += [path for path in polygons if not train_ids_path(path).is_file()]
     if todo:
-        problems += _convert(todo, workers or os.cpu_count() or 1, progress)
+        problems += _convert(todo, workers, progress)
     done = len(todo)
     logger.info('%s: %s', root, f'converted {done} label images' if done else 'no label image to convert')
     return problems
@@ -120,29 +99,15 @@ def _stems(folder: Path, suffix: str) -> dict[str, Path]:
     return {path.name.removesuffix(suffix): path for path in folder.glob(f'*/*{suffix}')}
 
 
-def _convert(todo: list[Path], workers: int, progress: Progress | None) -> list[Problem]:
+def _convert(todo: list[Path], workers: int | None, progress: Progress | None) -> list[Problem]:
     task = progress.add_task('converting labels', total=len(todo)) if progress else None
     problems = []
-    for problem in _results(todo, min(workers, len(todo))):
+    for problem in map_processes(convert_polygons, todo, workers):
         if problem is not None:
             problems.append(problem)
         if progress is not None and task is not None:
             progress.advance(task)
     return sorted(problems, key=lambda problem: problem.path)
-
-
-def _results(todo: list[Path], workers: int) -> Iterator[Problem | None]:
-    if workers == 1:
-        yield from map(convert_polygons, todo)
-        return
-    with ProcessPoolExecutor(workers, get_context('spawn'), start_worker) as pool:
-        futures: list[Future[Problem | None]] = [pool.submit(convert_polygons, path) for path in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def convert_polygons(polygons: Path) -> Problem | None:

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from infopro_seg.datasets.preflight import dataset_leaves
+from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import ConfigError
 
 SPLITS = ('train', 'val', 'test')
@@ -49,7 +49,7 @@ def require_equal_classes(config: Config) -> None:
 def _classes_of_sets(config: Config) -> Iterator[tuple[str, int]]:
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
-        for dataset in dataset_leaves(loader['dataset']) if loader is not None else ():
+        for dataset in leaves(loader['dataset']) if loader is not None else ():
             kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
             metainfo = {**getattr(kind, 'METAINFO', {}), **dict(dataset.get('metainfo') or {})}
             classes = metainfo.get('classes')
@@ -59,7 +59,7 @@ def _classes_of_sets(config: Config) -> Iterator[tuple[str, int]]:
 
 def _first_type(config: Config) -> Any:
     loaders = (config.get(f'{split}_dataloader') for split in SPLITS)
-    return next(next(dataset_leaves(loader['dataset']))['type'] for loader in loaders if loader is not None)
+    return next(next(leaves(loader['dataset']))['type'] for loader in loaders if loader is not None)
 
 
 def _classes_of_heads(node: Any, name: str) -> Iterator[tuple[str, int]]:
@@ -78,7 +78,7 @@ def _classes_of_heads(node: Any, name: str) -> Iterator[tuple[str, int]]:
 def _classes_of_loaders(config: Config) -> Iterator[tuple[str, int]]:
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
-        for dataset in dataset_leaves(loader['dataset']) if loader is not None else ():
+        for dataset in leaves(loader['dataset']) if loader is not None else ():
             for step in dataset.get('pipeline') or ():
                 if step.get('type') in LOADERS and step.get('num_classes') is not None:
                     yield f'{step["type"]} of {split}_dataloader', step['num_classes']

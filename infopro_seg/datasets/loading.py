@@ -90,7 +90,8 @@ def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
 
 def unreadable(path: str, kind: str, error: Exception) -> DataError:
     """The error for a file that cannot be read, with the reason that the reader gave."""
-    reason = 'empty or damaged' if isinstance(error, cv2.error) else error or type(error).__name__
+    reason = 'empty or damaged' if isinstance(error, cv2.error) else ' '.join(str(error).split())
+    reason = reason or type(error).__name__
     return DataError(f'cannot read the {kind} {path}: {reason}; replace or remove it')
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.registry import DATASETS
 
+from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
 from infopro_seg.errors import DataError
 
 
@@ -25,37 +25,16 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
     for split in splits:
         loader = config.get(f'{split}_dataloader')
         if loader is not None:
-            for dataset in dataset_leaves(loader['dataset']):
+            for dataset in leaves(loader['dataset']):
                 _require(dataset, split, config.get('data_howto'))
 
 
-def dataset_leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
-        yield dataset
-    else:
-        for item in inner:
-            yield from dataset_leaves(item)
-
-
 def _require(dataset: dict[str, Any], split: str, howto: str | None) -> None:
-    remedy = f'; make it with: {howto}' if howto else '; correct the paths in the config'
-    root = Path(dataset.get('data_root') or '')
-    folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f'the {split} data is missing: no folder {folder}{remedy}')
-    # not serialized, which an empty data set cannot be
-    built = DATASETS.build({**dataset, 'pipeline': [], 'serialize_data': False})
-    if len(built) == 0:
-        raise DataError(
-            f'the {split} split is empty: no *{built.img_suffix} in {folders[0] if folders else root}{remedy}'
-        )
+    built = build_leaf(dataset, split, howto)
     labels = [built.get_data_info(index).get('seg_map_path') for index in range(len(built))]
     missing = [path for path in labels if path is not None and not Path(path).is_file()]
     if missing:
         raise DataError(
             f'{len(missing)} of {len(labels)} label images of the {split} split are missing, e.g. '
-            f'{missing[0]}{remedy}'
+            f'{missing[0]}; {remedy_for(howto)}'
         )

@@ -2,21 +2,17 @@
 
 import json
 import logging
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.progress import Progress
 
 from infopro_seg.errors import DataError
 
+from .parallel import map_processes
 from .streets import VERSION
-from .streets.writing import CITIES, Shot, replace, start_worker, write_shot
+from .streets.writing import CITIES, Shot, replace, write_shot
 
 MANIFEST = 'synthetic_streets.json'
 PARTIAL = 'synthetic_streets.partial.json'
@@ -77,9 +73,8 @@ def make_synthetic_streets(
     text = json.dumps(wanted, indent=2) + '\n'
     if not (out / MANIFEST).is_file():
         replace(out / PARTIAL, lambda path: path.write_text(text))
-    count = min(workers or os.cpu_count() or 1, max(len(missing), 1))
     task = progress.add_task('drawing streets', total=len(missing)) if progress else None
-    for _ in _map(missing, count):
+    for _ in map_processes(write_shot, missing, workers, chunksize=2):
         if progress is not None and task is not None:
             progress.advance(task)
     for path in _drawn(out):
@@ -197,33 +192,3 @@ def _shots(out: Path, wanted: dict[str, Any]) -> Iterator[Shot]:
     for split in CITIES:
         for index in range(wanted[split]):
             yield Shot(out, split, index, (height, width), wanted['seed'])
-
-
-def _map(shots: list[Shot], workers: int) -> Iterator[None]:
-    if workers == 1:
-        with _one_thread():
-            for shot in shots:
-                write_shot(shot)
-                yield
-        return
-    context = get_context('spawn')
-    with ProcessPoolExecutor(workers, context, initializer=start_worker) as pool:
-        yield from _drain(pool, shots)
-
-
-def _drain(pool: ProcessPoolExecutor, shots: Iterable[Shot]) -> Iterator[None]:
-    try:
-        yield from pool.map(write_shot, shots, chunksize=2)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

@@ -13,7 +13,6 @@ from mmengine.model.utils import revert_sync_batchnorm
 from rich.console import Console
 from rich.table import Table
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.autocast import autocast
@@ -109,14 +108,17 @@ def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The config of the encoder, and its cuts; also of a stock mmseg model.
 
     Raises:
-        ConfigError: there is no backbone.
+        ConfigError: there is no backbone, or no type in it.
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if backbone is None:
         raise ConfigError('the config has no model.backbone, whose blocks could be listed')
-    if 'encoder' in backbone:
-        return backbone['encoder'], tuple(backbone.get('cuts') or ())
-    return backbone, ()
+    encoder = backbone.get('encoder', backbone)
+    if not isinstance(encoder, dict) or 'type' not in encoder:
+        raise ConfigError(
+            f'the encoder {encoder!r} is no config; write e.g. dict(type="ResNetV1c", depth=101)'
+        )
+    return encoder, tuple(backbone.get('cuts') or ())
 
 
 def blocks_table(kind: str, rows: Sequence[BlockRow], setup: TrainingSetup, cuts: Sequence[str]) -> Table:

@@ -91,8 +91,9 @@ class Probe:
             total: Tensor = self.model.parse_losses(losses)[0]
             return total
 
-        shapes = tuple(feature(state).shape) if isinstance(state, Tensor) else None
-        return self._measure(run, state, True, list(head.parameters()), shapes and (id(head), shapes))
+        sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
+        key = id(head), feature, *sizes
+        return self._measure(run, state, True, list(head.parameters()), key)
 
     def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
         """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""

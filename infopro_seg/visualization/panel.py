@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -18,6 +19,7 @@ from infopro_seg.models.image import to_rgb, to_uint8
 
 CELL_WIDTH = 2.6  # inches
 IGNORED_COLOR = (0, 0, 0)
+LEGEND_ENTRIES = 40  # more would not be readable
 
 
 @torch.no_grad()
@@ -92,16 +94,32 @@ def _draw(
             axis.set_axis_off()
             if row is cells[0]:
                 axis.set_title(title, fontsize=9, pad=3)
-    shown = list(zip(classes, palette, strict=False))[:40]  # more would not be readable
+    draw_legend(figure, list(zip(classes, palette, strict=False)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> float:
+    """Puts the names of classes and their colours, RGB uint8, at the bottom of a figure.
+
+    Returns:
+        The height that this takes, in inches.
+    """
+    shown = entries[:LEGEND_ENTRIES]
+    handles: list[Artist] = [Patch(color=tuple((color / 255).tolist()), label=name) for name, color in shown]
+    if len(entries) > len(shown):
+        handles.append(Patch(alpha=0, label=f'and {len(entries) - len(shown)} more'))
+    widest = max((len(name) for name, _ in shown), default=0)
+    columns = int(figure.get_figwidth() / (0.4 + 0.062 * widest))
+    columns = max(1, min(10, len(handles), columns))
     figure.legend(
-        handles=[Patch(color=color / 255, label=name) for name, color in shown],
+        handles=handles,
         loc='lower center',
-        ncols=min(10, max(1, len(shown))),
+        ncols=columns,
         fontsize=7,
         frameon=False,
         handlelength=1,
         handleheight=0.9,
         columnspacing=1.1,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    return 0.1 + 0.17 * -(-len(handles) // columns)

@@ -113,8 +113,8 @@ def test_no_local_heads():
 
 
 def test_encoder_without_rule():
-    encoder = {'type': 'MobileNetV2', 'out_indices': (0, 1, 2, 6)}
-    with pytest.raises(ConfigError, match='no block rule for the encoder MobileNetV2'):
+    encoder = {'type': 'ERFNet'}
+    with pytest.raises(ConfigError, match='no block rule for the encoder ERFNet'):
         resolve_cuts(config_with(2, encoder=encoder))
 
 

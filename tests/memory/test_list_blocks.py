@@ -46,6 +46,8 @@ def test_a_stock_backbone_is_listed_too():
     assert encoder_of({'model': {'backbone': {'type': 'ResNet'}}}) == ({'type': 'ResNet'}, ())
     with pytest.raises(ConfigError, match='no model\\.backbone'):
         encoder_of({'model': {}})
+    with pytest.raises(ConfigError, match='is no config'):
+        encoder_of({'model': {'backbone': {'encoder': 'ResNet'}}})
 
 
 def test_the_command_takes_batch_crop_and_options(capsys):

@@ -164,5 +164,5 @@ def params(names: Any = ENCODERS) -> list[Any]:
             id=name,
             marks=pytest.mark.skipif(is_missing(tiny.package), reason=f'{tiny.package} is not installed'),
         )
-        for name in names
+        for name in sorted(names)
     ]

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models import InfoProBackbone, iter_blocks
 from infopro_seg.models.encoder import build_encoder
-from tests.models.encoder_list import params
+from tests.models.encoder_list import ENCODERS, params
 from tests.stand_ins import (
     assert_same,
     build,
@@ -36,12 +36,12 @@ def make_image(tiny):
     return torch.randn(2, 3, *tiny.size)
 
 
-def make_model(tiny, cuts, heads='upper'):
-    """All outputs are read by the decode head: a UPerHead, or an FCNHead where there is only one."""
+def make_model(tiny, cuts, all_outputs=True):
+    """The decode head is a UPerHead on all outputs, or an FCNHead on the last or only one."""
     count = sum(len(block.outputs) for block in iter_blocks(make_encoder(tiny)))
-    indices = tuple(range(count))
-    several = head_config(type='UPerHead', in_index=indices, pool_scales=(1, 2))
-    head = several if count > 1 else head_config(in_index=0)
+    head = head_config(in_index=count - 1)
+    if all_outputs and count > 1:
+        head = head_config(type='UPerHead', in_index=tuple(range(count)), pool_scales=(1, 2))
     config = model_config(cuts, encoder=tiny.encoder, decode_head=head, auxiliary_head=None)
     config['data_preprocessor']['size'] = tiny.size
     return build(config, double=False)
@@ -116,6 +116,17 @@ def test_it_can_be_cut_after_every_block_and_all_parameters_are_trained(tiny):
         summed(losses).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     assert [name for name, grad in gradients(model).items() if not grad.isfinite().all()] == []
+
+
+# HRNet's last exchange makes outputs that such a head does not read, in mmseg too
+@pytest.mark.parametrize('tiny', params(ENCODERS.keys() - {'hrnet', 'hrnet_checkpointed'}))
+def test_a_head_on_the_last_output_trains_all_blocks(tiny):
+    model = make_model(tiny, (tiny.blocks[1],), all_outputs=False)
+    for losses in model.local_losses(*preprocessed(model, make_batch(size=tiny.size))):
+        summed(losses).backward()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    owned = [p for block in iter_blocks(model.backbone.encoder) for p in block.owned]
+    assert [names[id(parameter)] for parameter in owned if parameter.grad is None] == []
 
 
 @every_encoder

@@ -1,0 +1,64 @@
+"""Building the data sets of a config, without their pipelines, with clear errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmseg.registry import DATASETS
+
+from infopro_seg.errors import ConfigError, DataError
+
+
+def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`."""
+    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
+    if inner is None:
+        yield dataset
+    else:
+        for item in inner:
+            yield from leaves(item)
+
+
+def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
+    """Builds a data set without its pipeline.
+
+    Raises:
+        ConfigError: it cannot be built.
+        DataError: a folder is missing, or it is empty.
+    """
+    remedy = remedy_for(howto)
+    root = Path(dataset.get('data_root') or '')
+    folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f'the {split} data is missing: no folder {folder}; {remedy}')
+    try:
+        # an empty data set cannot be serialised, and would say so in numpy's words
+        built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
+    except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = str(error) or type(error).__name__
+        raise ConfigError(
+            f'cannot build the {split} data set {dataset.get("type")}: {reason}; '
+            f'correct its config, or {remedy}'
+        ) from error
+    if len(built) == 0:
+        folder = folders[0] if folders else root
+        raise DataError(
+            f'the {split} split is empty: no *{built.img_suffix} in {folder}{_suffixes(folder)}; {remedy}'
+        )
+    return built
+
+
+def remedy_for(howto: str | None) -> str:
+    """What to do about missing data: the config's `data_howto`, if it has one."""
+    return f'make it with: {howto}' if howto else 'correct the paths in the config'
+
+
+def _suffixes(folder: Path) -> str:
+    """What is in a folder instead of what was looked for."""
+    found = Counter(path.suffix for path in folder.rglob('*') if path.is_file())
+    kinds = ', '.join(f'{count} *{suffix}' for suffix, count in found.most_common(3))
+    return f', which holds {kinds} (img_suffix says what to look for)' if kinds else ''
