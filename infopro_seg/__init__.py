@@ -1,3 +1,34 @@
-"""infopro_seg: train segmentation networks module by module, in a fraction of the memory."""
+"""infopro_seg: train segmentation networks module by module, in a fraction of the memory.
+
+Use of a trained network::
+
+    import infopro_seg
+    network = infopro_seg.load('work_dirs/demo', 'work_dirs/demo/iter_1000.pth')
+    labels = network.predict('street.png')  # (H, W) uint8, indices into network.classes
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infopro_seg.inference import Predictor
 
 __version__ = '0.1.0'
+
+
+def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:
+    """Loads a trained network; its `predict(image)` gives the class of each pixel.
+
+    Args:
+        config: the config it was trained with, or a folder that holds one, e.g. the work dir.
+        checkpoint: its checkpoint, with or without local heads, or an exported one.
+        device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+
+    Raises:
+        UserError: config or checkpoint is missing or wrong.
+    """
+    from infopro_seg import inference  # imports torch and mmseg, which takes seconds
+
+    return inference.load(config, checkpoint, device)

@@ -15,13 +15,16 @@ from mmseg.registry import MODELS
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.export_graph import export_onnx, export_program, metadata, require_onnx
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.inference import without_pretraining
-from infopro_seg.models import InfoProEncoderDecoder
-from infopro_seg.models.channels import infer_in_channels
+from infopro_seg.models.channels import neck_config
+from infopro_seg.models.local_training import LocalTraining
 
 STOCK_TYPES = {
     'InfoProEncoderDecoder': 'EncoderDecoder',
+    'InfoProCascadeEncoderDecoder': 'CascadeEncoderDecoder',
+    'LeanCrossEntropyLoss': 'CrossEntropyLoss',
     'LoadImage': 'LoadImageFromFile',
     'LoadLabels': 'LoadAnnotations',
     'ClassIoUMetric': 'IoUMetric',
@@ -38,35 +41,53 @@ OWN_SETTINGS = (
 )
 
 
-def export(checkpoint: str | Path, out: str | Path, config: Config | None = None) -> Path:
-    """Writes a checkpoint and, beside it, a config that stock mmseg loads strictly.
+FORMATS = {'mmseg': '.pth', 'onnx': '.onnx', 'pt2': '.pt2'}
 
-    The exported network is checked before anything is written: stock mmseg must give the same logits.
+
+def export(
+    checkpoint: str | Path, out: str | Path, config: Config | None = None, format: str = 'mmseg'
+) -> Path:
+    """Writes a trained network without anything of this package.
+
+    `mmseg` is a checkpoint and, beside it, a config that stock mmseg loads strictly; `onnx` and `pt2` are
+    graphs, with a `.json` of classes, palette, mean and std beside them, see
+    :mod:`infopro_seg.export_graph`. All are checked against the network of the checkpoint.
 
     Args:
         checkpoint: a checkpoint of a training with InfoPro.
-        out: the `.pth` to write; the config goes to the same name with `.py`.
+        out: a folder, for a file named `model`, or a file with the suffix of the format.
         config: the config; by default the one inside the checkpoint.
+        format: `mmseg`, `onnx` or `pt2` (a `torch.export` program).
 
     Returns:
-        The path of the config written.
+        The path of the config, or of the graph.
 
     Raises:
-        UserError: the checkpoint is no InfoPro checkpoint, or `out` is no `.pth` path or the checkpoint.
+        UserError: the checkpoint is no InfoPro checkpoint, `out` has another suffix or is the checkpoint,
+            or the network cannot be exported in that format.
     """
     out = Path(out)
-    if out.suffix != '.pth':
-        raise UserError(f'--out {out} does not end in .pth; the config is written beside it as .py')
+    suffix = FORMATS[format]
+    if not out.suffix or out.is_dir():
+        out = out / f'model{suffix}'
+    if out.suffix != suffix:
+        raise UserError(
+            f'--out {out} does not end in {suffix}; give a {suffix} file, or a folder'
+            f'{"; the config is written beside it as .py" if format == "mmseg" else ""}'
+        )
     if out.resolve() == Path(checkpoint).resolve():
         raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
+    if format == 'onnx':
+        require_onnx()
     content = read_checkpoint(checkpoint)
     config = config or config_of(content, checkpoint)
     init_default_scope('mmseg')
-    model = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
-    if not isinstance(model, InfoProEncoderDecoder):
+    model: Any = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
+    trained_here = isinstance(model, LocalTraining)
+    if not trained_here:
         raise CheckpointError(
             f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
-            'checkpoints of InfoProEncoderDecoder need an export'
+            'checkpoints of an InfoPro segmentor need an export'
         )
     weights = content.get('state_dict', {})
     require_fit(weights, model.state_dict(), str(checkpoint))
@@ -77,27 +98,33 @@ def export(checkpoint: str | Path, out: str | Path, config: Config | None = None
     stock.load_state_dict(state_dict, strict=True)
     _require_same_logits(model, stock, stock_config)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if format != 'mmseg':
+        write = export_onnx if format == 'onnx' else export_program
+        write(stock, out, _size(stock_config), metadata(content, stock_config))
+        return out
     meta = {'dataset_meta': content.get('meta', {}).get('dataset_meta'), 'cfg': stock_config.pretty_text}
     torch.save({'state_dict': state_dict, 'meta': meta}, out)
     stock_config.dump(out.with_suffix('.py'))
     return out.with_suffix('.py')
 
 
-def to_stock_config(config: Config, model: InfoProEncoderDecoder) -> Config:
+def to_stock_config(config: Config, model: LocalTraining) -> Config:
     """The config without anything of this package: encoder as backbone, channels written out."""
     content = to_stock(config.to_dict())
     for name in OWN_SETTINGS:
         content.pop(name, None)
     stock = content['model']
     stock['backbone'] = stock['backbone']['encoder']
-    heads = model.backbone.out_channels
-    if not model.with_neck:
-        stock['decode_head'] = infer_in_channels(stock['decode_head'], 'decode_head', heads)
-        auxiliary = stock.get('auxiliary_head')
-        if isinstance(auxiliary, dict):
-            stock['auxiliary_head'] = infer_in_channels(auxiliary, 'auxiliary_head', heads)
-        elif auxiliary is not None:
-            stock['auxiliary_head'] = [infer_in_channels(h, 'auxiliary_head', heads) for h in auxiliary]
+    if stock['backbone']['type'].startswith('mmpretrain.'):
+        content['custom_imports'] = {'imports': ['mmpretrain.models'], 'allow_failed_imports': False}
+    if model.with_neck:
+        stock['neck'] = neck_config(stock['neck'], model.backbone.out_channels)
+    for name in ('decode_head', 'auxiliary_head'):
+        if stock.get(name) is not None:
+            stock[name] = model.with_in_channels(stock[name], name)
+    constructor = content.get('optim_wrapper', {}).get('constructor')
+    if constructor == 'LocalLearningRateDecayConstructor':
+        content['optim_wrapper']['constructor'] = 'LearningRateDecayOptimizerConstructor'
     return Config(content)
 
 
@@ -117,11 +144,19 @@ def to_stock(node: Any) -> Any:
 
 @torch.no_grad()
 def _require_same_logits(model: Any, stock: Any, config: Config) -> None:
-    size = config.model.get('data_preprocessor', {}).get('size') or (64, 64)
-    inputs = torch.randn(1, 3, *(min(side, 256) for side in size), generator=torch.Generator().manual_seed(0))
-    expected, given = model.eval()(inputs), stock.eval()(inputs)
+    size = _size(config)
+    inputs = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    meta = [{'img_shape': size, 'pad_shape': size, 'ori_shape': size}]
+    expected, given = (network.eval().encode_decode(inputs, meta) for network in (model, stock))
     if not torch.equal(expected, given):
         raise CheckpointError(
             f'stock mmseg gives other logits (largest difference {(expected - given).abs().max():.3g}); '
             'nothing was written. Please report this with the config'
         )
+
+
+def _size(config: Config) -> tuple[int, int]:
+    """A size of images to try a network on: a training crop, in multiples of 32 and not too large."""
+    size = config.model.get('data_preprocessor', {}).get('size') or (64, 64)
+    height, width = (min(max(64, side // 32 * 32), 256) for side in size)
+    return height, width

@@ -16,9 +16,12 @@ from mmseg.registry import DATASETS, MODELS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
+from infopro_seg.cli import load_config
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 
 LABELS = ('LoadLabels', 'LoadAnnotations')
+LOADERS = ('LoadImage', 'LoadImageFromFile')
 
 
 class Predictor:
@@ -47,22 +50,53 @@ class Predictor:
         self.classes: tuple[str, ...] = tuple(meta['classes'])
         self.palette = np.array(meta['palette'], dtype=np.uint8)
         steps = config.test_dataloader.dataset.pipeline
-        self.pipeline = Compose([copy.deepcopy(step) for step in steps if step['type'] not in LABELS])
+        kept = [copy.deepcopy(step) for step in steps if step['type'] not in LABELS]
+        self.pipeline = Compose(kept)
+        self.array_pipeline = Compose([step for step in kept if step['type'] not in LOADERS])
 
     @torch.no_grad()
-    def __call__(self, path: str | Path) -> np.ndarray:
-        """Segments an image file.
+    def predict(self, image: str | Path | np.ndarray) -> np.ndarray:
+        """Segments one image.
+
+        Args:
+            image: path of an image file, or the image itself: (H, W, 3) uint8, in the order RGB.
 
         Returns:
-            The class index of each pixel of the file, (H, W) uint8.
+            The index into `classes` of each pixel, (H, W) uint8.
 
         Raises:
-            DataError: the image cannot be read.
+            DataError: the file cannot be read, or the array is no such image.
         """
-        data = pseudo_collate([self.pipeline({'img_path': str(path)})])
-        [result] = self.model.test_step(data)
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+                raise DataError(
+                    f'the image is an array of shape {image.shape} and type {image.dtype}; give (H, W, 3) '
+                    'uint8 in the order RGB, or the path of a file'
+                )
+            bgr = np.ascontiguousarray(image[..., ::-1])  # as mmcv loads files
+            size = image.shape[:2]
+            sample = self.array_pipeline({'img': bgr, 'img_path': None, 'img_shape': size, 'ori_shape': size})
+        else:
+            sample = self.pipeline({'img_path': str(image)})
+        [result] = self.model.test_step(pseudo_collate([sample]))
         labels: np.ndarray = result.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
         return labels
+
+    __call__ = predict
+
+
+def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:
+    """Loads a trained network, see :func:`infopro_seg.load`."""
+    path = Path(config)
+    if path.is_dir():
+        found = sorted(path.glob('*.py'))
+        if len(found) != 1:
+            names = ', '.join(file.name for file in found) or 'none'
+            raise ConfigError(
+                f'{path} should hold one config, but the .py files in it are: {names}; name one'
+            )
+        [path] = found
+    return Predictor(load_config(path), checkpoint, device)
 
 
 def without_pretraining(model: Any) -> Any:

@@ -93,13 +93,21 @@ def model_config(cuts: Any = CUTS, **kwargs: Any) -> Config:
 
 def stock_config(config: Config, widths: tuple[int, ...] = WIDTHS) -> Config:
     """The same network in plain mmseg: no local modules, `in_channels` written out."""
+
+    def written_out(heads: Any) -> Any:
+        if heads is None:
+            return None
+        if isinstance(heads, list):
+            return [written_out(head) for head in heads]
+        index = heads['in_index']
+        several = isinstance(index, (list, tuple))
+        return {**heads, 'in_channels': [widths[i] for i in index] if several else widths[index]}
+
     config = deepcopy(config)
-    config |= {'type': 'EncoderDecoder', 'backbone': config['backbone']['encoder']}
+    config['type'] = config['type'].removeprefix('InfoPro')
+    config['backbone'] = config['backbone']['encoder']
     for name in ('decode_head', 'auxiliary_head'):
-        if config[name] is not None:
-            index = config[name]['in_index']
-            several = isinstance(index, (list, tuple))
-            config[name]['in_channels'] = [widths[i] for i in index] if several else widths[index]
+        config[name] = written_out(config[name])
     return config
 
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import require_file
 from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
@@ -58,6 +59,7 @@ def evaluate(
         cfg.pop(name, None)
     for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg.pop(name, None)
+    require_equal_classes(cfg)
     cfg.model = without_local_modules(cfg.model)
     if tta:
         _use_tta(cfg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -21,8 +21,17 @@ class CheckpointGuardHook(Hook):
     """Compares every checkpoint with the model before it is loaded.
 
     To resume or to test, all weights must be there; for a test without the local heads, which are
-    dropped. To start from another model's weights (`load_from`), the common ones must have the same shapes.
+    dropped. To start from another model's weights (`load_from`, e.g. a stock mmseg checkpoint), encoder, neck
+    and heads must be there; layers whose size depends on the number of classes, and local heads of other
+    cuts, start anew, and the log says so.
+
+    Args:
+        allow_partial: whether `load_from` may name a checkpoint that lacks or adds other weights too; those
+            in common are loaded.
     """
+
+    def __init__(self, allow_partial: bool = False) -> None:
+        self.allow_partial = allow_partial
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Called by the runner between reading a checkpoint and loading it.
@@ -34,14 +43,69 @@ class CheckpointGuardHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         training = runner._train_loop is not None
+        name = runner._load_from or f'the latest in {runner.work_dir}'
         if not training:
             drop_local_heads(model, checkpoint)
-        require_fit(
-            checkpoint.get('state_dict', checkpoint),
-            model.state_dict(),
-            runner._load_from or f'the latest in {runner.work_dir}',
-            strict=runner._resume or not training,
-        )
+        if runner._resume or not training:
+            require_fit(checkpoint.get('state_dict', checkpoint), model.state_dict(), name)
+            return
+        renewed = fit_start(checkpoint, model.state_dict(), name, self.allow_partial)
+        if renewed:
+            runner.logger.warning(f'{len(renewed)} weights are not taken from {name}: {", ".join(renewed)}')
+
+
+def fit_start(
+    checkpoint: dict[str, Any], expected: Mapping[str, Tensor], name: str, allow_partial: bool = False
+) -> list[str]:
+    """Checks a checkpoint to start from, and takes out of it what has to start anew, in place.
+
+    Args:
+        checkpoint: a checkpoint, or only a state dict.
+        expected: the model's state dict.
+        name: which checkpoint, for the error message.
+        allow_partial: whether other weights than those that start anew may be missing on either side.
+
+    Returns:
+        The weights of the checkpoint that are not used: of layers for another number of classes, and of
+        local heads that the model does not have.
+
+    Raises:
+        CheckpointError: other weights do not fit.
+    """
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    delta = _class_difference(state_dict, expected)
+    renewed = [
+        key
+        for key, value in state_dict.items()
+        if (key not in expected and key.startswith(LOCAL_HEADS))
+        or (key in expected and _starts_anew(key, value.shape, expected[key].shape, delta))
+    ]
+    for key in renewed:
+        del state_dict[key]
+    anew = {*renewed, *(key for key in expected if key.startswith(LOCAL_HEADS) and key not in state_dict)}
+    wanted = {key: value for key, value in expected.items() if key not in anew}
+    try:
+        require_fit(state_dict, wanted, name, strict=not allow_partial)
+    except CheckpointError as error:
+        remedy = '; to load only what they have in common, give CheckpointGuardHook allow_partial=True'
+        raise CheckpointError(f'{error}{"" if allow_partial else remedy}') from error
+    return sorted(renewed)
+
+
+def _class_difference(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int:
+    """How many classes the model has more than the checkpoint; 0 where their decode heads do not tell."""
+    keys = [key for key in expected if key.startswith('decode_head.') and key.endswith('conv_seg.bias')]
+    return next((len(expected[key]) - len(given[key]) for key in keys if key in given), 0)
+
+
+def _starts_anew(key: str, given: Sequence[int], expected: Sequence[int], classes: int) -> bool:
+    """Whether a weight has another shape for a reason: a local head, or a layer that counts the classes."""
+    if tuple(given) == tuple(expected):
+        return False
+    if key.startswith(LOCAL_HEADS):
+        return True
+    differences = {b - a for a, b in zip(given, expected, strict=False)}
+    return classes != 0 and len(given) == len(expected) and differences <= {0, classes}
 
 
 def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:

@@ -1,15 +1,17 @@
 """The network: block rules, the backbone wrapper, local heads, the segmentor."""
 
+import infopro_seg.models.point_sample  # noqa: F401  PointRend's head works once it is imported
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
 from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
 from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
-from infopro_seg.models.segmentor import InfoProEncoderDecoder
+from infopro_seg.models.segmentor import InfoProCascadeEncoderDecoder, InfoProEncoderDecoder
 
 __all__ = [
     'Block',
     'InfoProBackbone',
+    'InfoProCascadeEncoderDecoder',
     'InfoProEncoderDecoder',
     'InfoProHead',
     'LeanCrossEntropyLoss',

@@ -12,11 +12,12 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from infopro_seg.errors import CheckpointError, ConfigError
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
 from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.local_head import build_local_heads
+from infopro_seg.models.pretrained import pretrained_error, pretrained_of, require_known
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -78,7 +79,8 @@ class InfoProBackbone(BaseModule):
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder: Any = build_encoder(encoder)
         features, outputs = self._probe()
-        self.out_channels = tuple(output.shape[1] for output in outputs)
+        self.out_shapes = tuple(tuple(output.shape[1:]) for output in outputs)  # of a tiny image
+        self.out_channels = tuple(shape[0] for shape in self.out_shapes)
         self.local_heads: Any = build_local_heads(
             local_head, [feature.shape[1] for feature in features], self.cuts
         )
@@ -94,19 +96,15 @@ class InfoProBackbone(BaseModule):
         Raises:
             CheckpointError: the encoder's pretrained weights cannot be loaded.
         """
+        name = pretrained_of(self.encoder)
+        if name is not None:
+            require_known(name)
         try:
             super().init_weights()
         except (OSError, ImportError, RuntimeError) as error:
-            init = self.encoder.init_cfg
-            pretrained = isinstance(init, dict) and init.get('type') == 'Pretrained'
-            if not pretrained or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
+            if name is None or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
                 raise
-            raise CheckpointError(
-                f'cannot load the pretrained weights {init["checkpoint"]!r} of the encoder: '
-                f'{type(error).__name__}: {error}; give a local file (--cfg-options '
-                'model.backbone.encoder.init_cfg.checkpoint=FILE), or train from scratch '
-                '(--cfg-options model.backbone.encoder.init_cfg=None)'
-            ) from error
+            raise pretrained_error(name, error) from error
 
     def local_modules(self) -> list[list[Block]]:
         """The blocks of each local module."""

@@ -9,7 +9,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import nn
 
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import CheckpointError, ConfigError
 
 EXTRAS = {  # optional packages, and what pip calls what they need
     'mmpretrain': 'onedl-mmpretrain model-index torchvision',
@@ -24,6 +24,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
 
     Raises:
         ConfigError: there is no such encoder, or its package is not installed.
+        CheckpointError: timm cannot load its pretrained weights.
     """
     kind = config.get('type')
     if isinstance(kind, str):
@@ -36,7 +37,17 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
                 f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
                 'import the module that registers it: custom_imports=dict(imports=["my_encoder"])'
             )
-    encoder: nn.Module = MODELS.build(config)
+    try:
+        encoder: nn.Module = MODELS.build(config)
+    except (OSError, RuntimeError) as error:
+        if not config.get('pretrained') or not isinstance(kind, str) or 'TIMM' not in kind:
+            raise
+        raise CheckpointError(
+            f'cannot load the pretrained weights of timm.{config.get("model_name")} ({type(error).__name__}: '
+            f'{error}). timm looks for them in the cache of the Hugging Face hub (HF_HOME) and downloads '
+            'them; give a local file (encoder.checkpoint_path=FILE), or train from scratch '
+            '(--cfg-options model.backbone.encoder.pretrained=False)'
+        ) from error
     return encoder
 
 

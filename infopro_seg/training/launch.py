@@ -14,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint, unreadable_checkpoint
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
+from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
@@ -68,6 +69,7 @@ def train(
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
     if auto_scale_lr:
         cfg.auto_scale_lr = {**cfg.get('auto_scale_lr', {}), 'enable': True}
+    require_equal_classes(cfg)
     require_data(cfg, ('train', 'val'))
     cfg = _with_cuts(cfg)
     runner = build_runner(cfg)

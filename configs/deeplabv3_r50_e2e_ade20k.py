@@ -1,0 +1,12 @@
+# DeepLabV3-R50 trained end to end on ADE20K: the twin of deeplabv3_r50_infopro_ade20k.py.
+_base_ = [
+    '_base_/models/deeplabv3_r50.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/80k.py',
+    '_base_/runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    decode_head=dict(num_classes=150),
+    auxiliary_head=dict(num_classes=150))
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,0 +1,13 @@
+# DeepLabV3-R50 with InfoPro on LoveDA, K = 2, lean local head.
+_base_ = [
+    '_base_/models/deeplabv3_r50_infopro.py',
+    '_base_/datasets/loveda.py',
+    '_base_/schedules/80k.py',
+    '_base_/runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    backbone=dict(local_head=dict(auxiliary_head=dict(num_classes=7))),
+    decode_head=dict(num_classes=7),
+    auxiliary_head=dict(num_classes=7))
+auto_scale_lr = dict(base_batch_size=16)

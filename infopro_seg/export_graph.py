@@ -1,0 +1,177 @@
+"""A trained network as one graph without Python: ONNX, or a `torch.export` program."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads import PointHead
+from torch import Tensor, nn
+
+from infopro_seg.errors import CheckpointError, UserError
+
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+STEP = 32  # the stride of the coarsest map of the usual encoders
+ENOUGH = 256 * STEP  # the largest side that a dynamic graph takes, in pixels
+TOLERANCE = 1e-3  # relative and absolute, of logits, between two runtimes in float32
+
+
+class Network(nn.Module):
+    """What is exported: normalised images (N, 3, H, W) to logits (N, classes, H, W)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        heads = (
+            list(model.decode_head) if isinstance(model.decode_head, nn.ModuleList) else [model.decode_head]
+        )
+        if any(isinstance(head, PointHead) for head in heads):
+            raise UserError(
+                'PointRend refines its prediction in a loop, which is no graph; use --format mmseg'
+            )
+        self.model = model.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The logits at the size of the image."""
+        logits = self.model._forward(image)
+        corners = self.model.align_corners
+        return F.interpolate(logits, size=image.shape[2:], mode='bilinear', align_corners=corners)
+
+
+def require_onnx() -> None:
+    """Checks that the packages are there that an ONNX export needs.
+
+    Raises:
+        UserError: one is not.
+    """
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    if missing:
+        raise UserError(
+            f'--format onnx needs the package{"s" * (len(missing) > 1)} {", ".join(missing)}: '
+            'pip install "infopro_seg[onnx]"'
+        )
+
+
+def export_program(model: Any, out: Path, size: tuple[int, int], meta: dict[str, Any]) -> bool:
+    """Writes a `torch.export` program, checked against the model, and its metadata beside it.
+
+    Args:
+        model: a stock segmentor.
+        out: the `.pt2` to write.
+        size: height and width of a usual input, in pixels, multiples of 32.
+        meta: metadata, see :func:`metadata`.
+
+    Returns:
+        Whether the program takes other sizes (multiples of 32) than `size`.
+    """
+    network = Network(model)
+    program, dynamic = capture(network, size)
+    for inputs in _inputs(size, dynamic):
+        with torch.no_grad():
+            _require_close(network(inputs), program.module()(inputs), out)
+    meta = {**meta, 'size': None if dynamic else list(size)}
+    torch.export.save(program, out, extra_files={'metadata.json': json.dumps(meta)})
+    out.with_suffix('.json').write_text(json.dumps(meta, indent=2) + '\n')
+    return dynamic
+
+
+def export_onnx(model: Any, out: Path, size: tuple[int, int], meta: dict[str, Any]) -> bool:
+    """Writes an ONNX model, checked against the model with onnxruntime; as :func:`export_program`.
+
+    Raises:
+        UserError: the packages for it are not installed.
+    """
+    require_onnx()
+    network = Network(model)
+    program, dynamic = capture(network, size)
+    try:
+        _write_onnx(program, out, meta, None if dynamic else size)
+        _check_onnx(network, out, size, dynamic)
+    except Exception:  # whatever exporter and runtime raise for an operator that takes one size only
+        if not dynamic:
+            raise
+        dynamic = False
+        _write_onnx(_capture(network, size, None), out, meta, size)
+        _check_onnx(network, out, size, dynamic)
+    meta = {**meta, 'size': None if dynamic else list(size)}
+    out.with_suffix('.json').write_text(json.dumps(meta, indent=2) + '\n')
+    return dynamic
+
+
+def capture(network: nn.Module, size: tuple[int, int]) -> tuple[torch.export.ExportedProgram, bool]:
+    """The graph of a network; for any size if its operators allow that, which is returned beside it."""
+    height, width = (STEP * torch.export.Dim(name, min=2, max=ENOUGH // STEP) for name in ('rows', 'columns'))
+    try:
+        return _capture(network, size, {2: height, 3: width}), True
+    except Exception:  # torch.export has no error of its own for a graph that is of one size
+        return _capture(network, size, None), False
+
+
+def metadata(content: dict[str, Any], config: Any) -> dict[str, Any]:
+    """What a user of a graph has to know: classes, palette, and what is done to an image before it."""
+    dataset = content.get('meta', {}).get('dataset_meta') or {}
+    preprocessor = config.model.get('data_preprocessor') or {}
+    palette = [[int(value) for value in colour] for colour in dataset.get('palette') or []]
+    return {
+        'classes': list(dataset.get('classes') or []),
+        'palette': palette,
+        'mean': [float(value) for value in preprocessor.get('mean') or (0, 0, 0)],
+        'std': [float(value) for value in preprocessor.get('std') or (1, 1, 1)],
+        'channels': 'RGB' if preprocessor.get('bgr_to_rgb') else 'BGR',
+        'input': 'image: (1, 3, H, W) float32, (0 to 255 - mean) / std; H and W multiples of 32',
+        'output': 'logits: (1, classes, H, W) float32',
+    }
+
+
+def _capture(network: nn.Module, size: tuple[int, int], dynamic: Any) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(
+            network, (torch.zeros(1, 3, *size),), dynamic_shapes=None if dynamic is None else (dynamic,)
+        )
+
+
+def _inputs(size: tuple[int, int], dynamic: bool) -> list[Tensor]:
+    """Images to compare on: of two sizes, or of the only one."""
+    random = torch.Generator().manual_seed(0)
+    sizes = [size, (size[0] + 2 * STEP, size[1] + STEP)] if dynamic else [size]
+    return [torch.randn(1, 3, *one, generator=random) for one in sizes]
+
+
+def _write_onnx(
+    program: torch.export.ExportedProgram, out: Path, meta: dict[str, Any], size: tuple[int, int] | None
+) -> None:
+    import onnx
+
+    written: Any = torch.onnx.export(
+        program, dynamo=True, input_names=['image'], output_names=['logits'], verbose=False
+    )
+    model = written.model_proto
+    for key, value in {**meta, 'size': size}.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(out))
+
+
+def _check_onnx(network: nn.Module, out: Path, size: tuple[int, int], dynamic: bool) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(out), providers=['CPUExecutionProvider'])
+    for inputs in _inputs(size, dynamic):
+        with torch.no_grad():
+            expected = network(inputs)
+        [given] = session.run(None, {'image': inputs.numpy()})
+        _require_close(expected, torch.from_numpy(given), out)
+
+
+def _require_close(expected: Tensor, given: Tensor, out: Path) -> None:
+    if expected.shape != given.shape or not torch.allclose(expected, given, TOLERANCE, TOLERANCE):
+        out.unlink(missing_ok=True)
+        difference = (expected - given).abs().max() if expected.shape == given.shape else float('nan')
+        raise CheckpointError(
+            f'the exported graph gives other logits than PyTorch (largest difference {difference:.3g}); '
+            f'{out} was not kept. Please report this with the config'
+        )

@@ -1,0 +1,180 @@
+"""What turns a segmentor of mmseg into one whose encoder trains in local modules."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList, add_prefix
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.backbone import InfoProBackbone, Losses
+from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
+from infopro_seg.models.checkpoint import recompute_norms
+from infopro_seg.models.image import to_rgb
+from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.training.step import local_train_step
+
+
+class LocalTraining:
+    """Mixin for a segmentor of mmseg: its losses module by module, the last with neck and heads.
+
+    Args:
+        backbone: config of an :class:`InfoProBackbone`.
+        neck: config of the neck; `in_channels` may be left out where it lists the encoder's outputs.
+        pretrained: mmseg's older way to name the encoder's pretrained weights.
+        kwargs: the other arguments of the segmentor.
+
+    Raises:
+        ConfigError: the backbone is no `InfoProBackbone`, or neck or a head expects channels that it is
+            not given.
+    """
+
+    backbone: Any
+    neck: Any
+    decode_head: Any
+    auxiliary_head: Any
+    data_preprocessor: Any
+    train_cfg: Any
+    with_neck: bool
+    with_auxiliary_head: bool
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        neck: dict[str, Any] | None = None,
+        pretrained: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if pretrained is not None and 'encoder' in backbone:
+            weights = {'type': 'Pretrained', 'checkpoint': pretrained}
+            backbone = {**backbone, 'encoder': {'init_cfg': weights, **backbone['encoder']}}
+        self._neck_config = neck  # filled in and built with the heads, once the encoder is known
+        super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
+        del self._neck_config
+        if self.backbone.checkpoint_heads:
+            recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
+
+    def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
+        """Yields the losses of each local module, the last with neck and heads.
+
+        Run backward on each before asking for the next: only one module's graph is alive at a time
+        (paper, figure 1).
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with `gt_sem_seg`.
+        """
+        image = to_rgb(inputs, self.data_preprocessor)
+        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        del inputs, image  # the last module needs neither
+        features = yield from early
+        if self.with_neck:
+            features = self.neck(features)
+        losses = self.decode_losses(features, data_samples)
+        for name, head in self.auxiliary_heads().items():
+            losses.update(add_prefix(head_losses(head, features, data_samples, self.train_cfg), name))
+        yield losses
+
+    def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:
+        """The losses of the decode head, or heads, with their prefix.
+
+        Args:
+            features: the outputs of encoder or neck.
+            data_samples: N samples with `gt_sem_seg`.
+        """
+        losses = head_losses(self.decode_head, features, data_samples, self.train_cfg)
+        prefixed: Losses = add_prefix(losses, 'decode')
+        return prefixed
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
+        """All modules' losses at once: the same gradients as `local_losses`, but no memory saved."""
+        return {
+            name: value
+            for losses in self.local_losses(inputs, data_samples)
+            for name, value in losses.items()
+        }
+
+    def forward(self, inputs: Tensor, data_samples: SampleList | None = None, mode: str = 'tensor') -> Any:
+        """mmseg's modes, and `local_losses`: the generator, not yet started."""
+        if mode == 'local_losses':
+            return self.local_losses(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration: backward per module, one optimizer step."""
+        return local_train_step(self, data, optim_wrapper)
+
+    def heads(self) -> dict[str, Any]:
+        """The decode heads and the auxiliary heads, by the prefix that mmseg gives their losses."""
+        return {**dict(_numbered('decode', self.decode_head)), **self.auxiliary_heads()}
+
+    def auxiliary_heads(self) -> dict[str, Any]:
+        """The auxiliary heads, by the prefix that mmseg gives their losses."""
+        return dict(_numbered('aux', self.auxiliary_head)) if self.with_auxiliary_head else {}
+
+    def outputs_read(self) -> set[int] | None:
+        """Indices of the encoder's outputs that a head reads; None where a neck reads them all."""
+        if self.with_neck:
+            return None
+        count = len(self.backbone.out_channels)
+        read: set[int] = set()
+        for head in self.heads().values():
+            index = head.in_index
+            read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
+            if getattr(head, 'c1_bottleneck', None) is not None:
+                read.add(0)  # DeepLabV3+ reads it besides its in_index
+        return read
+
+    def with_in_channels(self, heads: Any, name: str) -> Any:
+        """The config of a head, or a list of them, with the channels that it is given."""
+        if isinstance(heads, (list, tuple)):
+            return [self.with_in_channels(head, f'{name}[{index}]') for index, head in enumerate(heads)]
+        source = 'neck' if self.with_neck else 'encoder'
+        return infer_in_channels(heads, name, self.head_channels, source)
+
+    def _init_decode_head(self, decode_head: Any) -> None:
+        if not isinstance(self.backbone, InfoProBackbone):
+            raise ConfigError(
+                f'{type(self).__name__} needs an InfoProBackbone as backbone, not '
+                f'{type(self.backbone).__name__}; wrap it: dict(type="InfoProBackbone", encoder=...), '
+                f'or use the stock {type(self).__name__.removeprefix("InfoPro")}'
+            )
+        self.head_channels: tuple[int, ...] = self.backbone.out_channels
+        if self._neck_config is not None:
+            self.neck = MODELS.build(neck_config(self._neck_config, self.backbone.out_channels))
+            self.head_channels = neck_out_channels(self.neck, self.backbone.out_shapes)
+        self._build('decode_head', decode_head, super()._init_decode_head)  # type: ignore[misc]
+
+    def _init_auxiliary_head(self, auxiliary_head: Any) -> None:
+        if auxiliary_head is not None:
+            build = super()._init_auxiliary_head  # type: ignore[misc]
+            self._build('auxiliary_head', auxiliary_head, build)
+
+    def _build(self, name: str, config: Any, build: Any) -> None:
+        config = self.with_in_channels(config, name)
+        try:
+            build(config)
+        except AssertionError as error:  # mmseg checks in_channels, in_index and input_transform by assert
+            raise ConfigError(
+                f'{name} cannot be built: {error or "an assertion of mmseg fails"}; a head that reads '
+                'several feature maps lists them in in_index, and an FCNHead and the like then has '
+                f"input_transform='resize_concat'; any other head has one in_index. Got {_described(config)}"
+            ) from error
+
+
+def _numbered(prefix: str, heads: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(heads, nn.ModuleList):
+        yield from ((f'{prefix}_{index}', head) for index, head in enumerate(heads))
+    else:
+        yield prefix, heads
+
+
+def _described(config: Any) -> str:
+    """What a head's config, or a list of them, says of what it reads."""
+    keys = ('type', 'in_index', 'in_channels', 'input_transform')
+    configs = config if isinstance(config, list) else [config]
+    return '; '.join(', '.join(f'{key}={one.get(key)}' for key in keys if key in one) for one in configs)

@@ -1,0 +1,76 @@
+"""Says which file pretrained weights are, where it is looked for, and how to train without it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
+
+from infopro_seg.errors import CheckpointError
+
+SCHEMES = {
+    'open-mmlab://': get_external_models,
+    'openmmlab://': get_external_models,
+    'mmcls://': get_mmcls_models,
+}
+URLS = ('http://', 'https://')
+REMEDY = (
+    'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE), or train from '
+    'scratch (--cfg-options model.backbone.encoder.init_cfg=None)'
+)
+
+
+def pretrained_of(encoder: Any) -> str | None:
+    """The name of the weights that an encoder starts from, None for none."""
+    init = getattr(encoder, 'init_cfg', None)
+    if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        return str(init['checkpoint'])
+    return None
+
+
+def require_known(name: str) -> None:
+    """Checks that a name in one of mmengine's lists is there.
+
+    Raises:
+        CheckpointError: it is not; the message lists similar names.
+    """
+    for scheme, known in SCHEMES.items():
+        if name.startswith(scheme):
+            names = {*known(), *get_deprecated_model_names()}
+            model = name.removeprefix(scheme)
+            if model not in names:
+                similar = get_close_matches(model, names, n=5, cutoff=0.4)
+                hint = ', '.join(scheme + other for other in similar) or 'see the model zoo of mmengine'
+                raise CheckpointError(
+                    f'there are no pretrained weights {name!r}; similar: {hint}; or {REMEDY}'
+                )
+
+
+def location_of(name: str) -> str:
+    """Which file a name stands for and where it is looked for, as a part of an error message."""
+    for scheme, known in SCHEMES.items():
+        if name.startswith(scheme):
+            model = name.removeprefix(scheme)
+            return location_of(known()[get_deprecated_model_names().get(model, model)])
+    if name.startswith(URLS):
+        folder = Path(torch.hub.get_dir()) / 'checkpoints'
+        return f'{folder / name.rpartition("/")[2]}, downloaded from {name} where it is missing'
+    if name.startswith(('torchvision://', 'modelzoo://')):
+        folder = Path(torch.hub.get_dir()) / 'checkpoints'
+        return (
+            f'a file in {folder}, downloaded where it is missing; its name comes from the package torchvision'
+        )
+    if '://' in name:
+        return name
+    return str(Path(name).absolute())
+
+
+def pretrained_error(name: str, error: BaseException) -> CheckpointError:
+    """The error for pretrained weights that cannot be loaded."""
+    return CheckpointError(
+        f'cannot load the pretrained weights {name!r} of the encoder ({type(error).__name__}: {error}). They '
+        f'are looked for in {location_of(name)}. Put the file there, {REMEDY}'
+    )
