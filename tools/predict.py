@@ -1,7 +1,7 @@
 """Predict images: coloured overlays and label images.
 
 Example:
-  python tools/predict.py configs/infopro_demo.py work_dirs/demo/iter_1000.pth street.png photos/ --out out
+  python tools/predict.py configs/infopro_demo.py work_dirs/demo/iter_700.pth street.png photos/ --out out
 """
 
 import argparse
