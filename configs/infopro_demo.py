@@ -44,4 +44,9 @@ randomness = dict(seed=0)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=25),
     checkpoint=dict(interval=350, max_keep_ckpts=1))
+custom_hooks = [
+    dict(type='CheckpointGuardHook'),
+    dict(type='ReconstructionHook', interval=350),
+    dict(type='ResultsHook'),
+]
 work_dir = 'work_dirs/demo'
