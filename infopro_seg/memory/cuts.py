@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.costs import Chain
+from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
-from infopro_seg.memory.profile import profile_chain
+from infopro_seg.memory.profile import lists_heads, profile_chain
 from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.units import GIB
+from infopro_seg.models.checkpoint import module_policies
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
@@ -25,12 +27,13 @@ def resolve_cuts(cfg: Config) -> Config:
     """Replaces `num_modules=K` of a config's backbone by the cuts that balance its memory.
 
     The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
-    batch, precision and heads. The same config always gives the same cuts. A config without `num_modules`
-    is returned as it is; so is one that was resolved, whose `cuts` then stand in dumped configs and in
-    checkpoints.
+    batch, precision, heads and `checkpoint`. The same config always gives the same cuts. A config without
+    `num_modules` is returned as it is; so is one that was resolved, whose `cuts` then stand in dumped
+    configs and in checkpoints.
 
     Raises:
-        ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split.
+        ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split,
+            or `checkpoint` does not fit so many modules.
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
     modules = backbone.get('num_modules')
@@ -44,15 +47,25 @@ def resolve_cuts(cfg: Config) -> Config:
     if modules == 1:
         cfg.model.backbone.cuts = ()
         return cfg
-    chain = profile_chain(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
-    check_modules(chain, modules)
-    partition, trace = best_partition(cfg, chain, modules, setup)
+    policies = module_policies(backbone.get('checkpoint', False), modules)
+    chain = profile_chain(
+        cfg,
+        setup.batch,
+        setup.crop,
+        setup.amp,
+        accumulation=setup.accumulation,
+        policies=sorted({*policies} - {PLAIN}),
+    )
+    check_modules(chain, modules, lists_heads(cfg))
+    partition, trace = best_partition(cfg, chain, policies, setup)
     cfg.model.backbone.cuts = cut_names(chain, partition)
     MMLogger.get_current_instance().info(_table(trace, setup))
     return cfg
 
 
-def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -> tuple[Partition, StepTrace]:
+def best_partition(
+    cfg: Any, chain: Chain, policies: Sequence[str], setup: TrainingSetup
+) -> tuple[Partition, StepTrace]:
     """The balanced partition, verified by a complete trace, and that trace.
 
     Where the trace contradicts the additive model, the model is corrected by the difference and asked again,
@@ -62,7 +75,7 @@ def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -
     found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
     for _ in range(ATTEMPTS):
         segments = Segments(chain, offsets)
-        best = balanced(segments, modules)
+        best = balanced(segments, len(policies), policies)
         if best.ends in found:
             break
         traced = trace_partition(cfg, chain, best, setup)
@@ -90,8 +103,13 @@ def cut_names(chain: Chain, partition: Partition) -> tuple[str, ...]:
     return tuple(chain.blocks[end - 1].name for end in partition.ends)
 
 
-def check_modules(chain: Chain, modules: int) -> None:
+def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
     """Checks that a chain has enough blocks, and local heads, for a number of modules.
+
+    Args:
+        chain: the costs of the pieces.
+        modules: number of modules.
+        listed: whether the config lists a local head for each cut.
 
     Raises:
         ConfigError: it has not.
@@ -104,7 +122,7 @@ def check_modules(chain: Chain, modules: int) -> None:
         )
     if modules > 1 and not chain.heads:
         raise ConfigError(f'{modules} local modules need local heads; give the backbone a local_head')
-    if modules > 1 and len(chain.heads) not in (1, modules - 1):
+    if modules > 1 and (listed or len(chain.heads) > 1) and len(chain.heads) != modules - 1:
         raise ConfigError(
             f'local_head lists {len(chain.heads)} heads, but {modules} local modules need {modules - 1}; '
             'give one per cut, or a single one for all'

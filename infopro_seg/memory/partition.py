@@ -48,14 +48,21 @@ class _Label:
         return (self.peak, self.owned, self.gradients, self.flops, tuple(s.end for s in self.segments))
 
 
-def balanced(segments: Segments, modules: int, policy: str = PLAIN) -> Partition:
+def balanced(segments: Segments, modules: int, policies: Sequence[str] | str = PLAIN) -> Partition:
     """The partition into `modules` modules with the smallest predicted peak (the paper's InfoPro*).
 
     Dynamic programming over the number of modules and the block they end with. Local heads make modules
     depend on each other, since each one's parameters are alive throughout and its gradients are alive
     in all later modules; so a state keeps every way to reach it that no other beats in all three of peak,
     owned bytes and gradients. Among equal peaks, fewer FLOPs and earlier cuts win.
+
+    Args:
+        segments: the modules that there are.
+        modules: number of modules.
+        policies: what each module recomputes, or one for all.
     """
+    if isinstance(policies, str):
+        policies = [policies] * modules
     count = len(segments.chain.blocks)
     labels: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, 0, ())]}
     for module in range(modules):
@@ -64,7 +71,7 @@ def balanced(segments: Segments, modules: int, policy: str = PLAIN) -> Partition
         for start, ways in labels.items():
             ends = [count] if last else range(start + 1, count - (modules - module - 2))
             for end in ends:
-                found = segments.segment(module, start, end, policy)
+                found = segments.segment(module, start, end, policies[module])
                 reached.setdefault(end, []).extend(_extend(segments, way, found, last) for way in ways)
         labels = {end: _undominated(ways) for end, ways in reached.items()}
     finished = [_finish(segments, way) for way in labels[count]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,15 +11,15 @@ from mmengine.config import Config
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs import PLAIN, Chain
-from infopro_seg.memory.cuts import EXACT, check_modules
+from infopro_seg.memory.cuts import check_modules
 from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
-from infopro_seg.memory.profile import profile_chain, without_cuts
+from infopro_seg.memory.profile import lists_heads, profile_chain, without_cuts
 from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.units import GIB
-from infopro_seg.models.checkpoint import POLICIES
+from infopro_seg.models.checkpoint import POLICIES, module_policies
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
 ATTEMPTS = 3  # recommendations that are traced whole before giving up on the budget
@@ -35,6 +36,7 @@ class Plan:
         recipes: what was compared.
         budget: bytes that may be used; None for no limit.
         recommended: the recipe to choose; None without a budget or where none fits.
+        stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
     """
 
     setup: TrainingSetup
@@ -42,17 +44,16 @@ class Plan:
     recipes: tuple[Recipe, ...]
     budget: int | None = None
     recommended: Recipe | None = None
+    stock: bool = False
 
     @property
     def rows(self) -> tuple[Recipe, ...]:
         """The recipes, after the reference where that is not one of them."""
         same = any(
-            recipe.modules == 1
-            and recipe.flops == self.reference.flops
-            and abs(recipe.peak / self.reference.peak - 1) < EXACT
+            recipe.modules == 1 and not recipe.checkpointed and not recipe.heads_recomputed
             for recipe in self.recipes
         )
-        return self.recipes if same else (self.reference, *self.recipes)
+        return self.recipes if self.stock and same else (self.reference, *self.recipes)
 
     @property
     def smallest(self) -> Recipe:
@@ -77,15 +78,16 @@ class Planner:
         self.report = report
         backbone = cfg.get('model', cfg)['backbone']
         self._own_heads = bool(backbone.get('checkpoint_heads', False))
-        self._own_cuts = tuple(backbone.get('cuts') or ())
+        self._own_cuts = () if backbone.get('num_modules') else tuple(backbone.get('cuts') or ())
+        self._own_policies = backbone.get('checkpoint', False)
         self._segments: dict[bool, Segments] = {}
 
     def plan(self, modules: Iterable[int] = range(1, 9), budget: int | None = None) -> Plan:
         """Compares recipes, and recommends one for a budget.
 
         Args:
-            modules: numbers of local modules to try; those that the encoder is too short for are left out,
-                unless none remains.
+            modules: numbers of local modules to try; those that the encoder is too short for, or that do not
+                match a list of local heads, are left out, unless none remains.
             budget: bytes.
 
         Raises:
@@ -93,9 +95,11 @@ class Planner:
             UserError: the budget is below what parameters, gradients and optimizer state take alone.
         """
         chain = self.segments(self._own_heads).chain
-        counts = [k for k in modules if k <= len(chain.blocks)] or [min(modules)]
+        listed = lists_heads(self.cfg)
+        matching = (1, len(chain.heads) + 1) if listed else range(1, len(chain.blocks) + 1)
+        counts = [k for k in modules if k in matching and k <= len(chain.blocks)] or [min(modules)]
         for count in counts:
-            check_modules(chain, count)
+            check_modules(chain, count, listed)
         if budget is not None and budget <= chain.fixed + chain.gradients:
             raise UserError(
                 f'the budget {budget / GIB:.2f} GiB is below what parameters, gradients and optimizer state '
@@ -105,7 +109,7 @@ class Planner:
         reference = self._reference()
         recipes = [recipe for count in counts for recipe in self._pair(count)]
         recipes += self._configured(chain)
-        plan = Plan(self.setup, reference, tuple(recipes), budget)
+        plan = Plan(self.setup, reference, tuple(recipes), budget, stock=_has_stock_losses(self.cfg))
         return plan if budget is None else self._recommend(plan, counts, budget)
 
     def segments(self, heads_recomputed: bool) -> Segments:
@@ -138,12 +142,14 @@ class Planner:
         return found
 
     def _configured(self, chain: Chain) -> list[Recipe]:
-        """The recipe with the config's own cuts."""
+        """The recipe with the config's own cuts and policies."""
         if not self._own_cuts:
             return []
         names = [block.name for block in chain.blocks]
         partition = partition_at(
-            self.segments(self._own_heads), [names.index(cut) + 1 for cut in self._own_cuts if cut in names]
+            self.segments(self._own_heads),
+            [names.index(cut) + 1 for cut in self._own_cuts],
+            module_policies(self._own_policies, len(self._own_cuts) + 1),
         )
         recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
         return [replace(recipe, name=f'{recipe.name}, cuts of the config')]
@@ -184,7 +190,10 @@ class Planner:
     def configure(self, recipe: Recipe) -> Any:
         """The config for a recipe."""
         cfg = without_cuts(self.cfg)
-        cfg.get('model', cfg)['backbone'].update(recipe.backbone_options())
+        backbone = cfg.get('model', cfg)['backbone']
+        backbone.update(recipe.backbone_options())
+        if recipe.cuts:
+            backbone['local_head'] = copy.deepcopy(self.cfg.get('model', self.cfg)['backbone']['local_head'])
         return cfg
 
     def _trace(self, cfg: Any) -> tuple[int, int]:
@@ -201,7 +210,7 @@ def profile_at(
     blocks_of: Chain | None = None,
 ) -> Chain:
     """Measures the pieces of a config's model under every policy; see `profile_chain`."""
-    cfg = without_cuts(cfg)
+    cfg = copy.deepcopy(cfg)
     cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
     return profile_chain(
         cfg,
@@ -224,4 +233,12 @@ def stock_losses(cfg: Any) -> Any:
             kept['type'] = 'CrossEntropyLoss'
         kept.pop('checkpoint_heads', None)
         return kept
-    return [stock_losses(item) for item in cfg] if isinstance(cfg, (list, tuple)) else cfg
+    return type(cfg)(stock_losses(item) for item in cfg) if isinstance(cfg, (list, tuple)) else cfg
+
+
+def _has_stock_losses(cfg: Any) -> bool:
+    """Whether a config has no lean losses; recomputing heads do not count, recipes say that of their own."""
+    cfg = without_cuts(cfg)
+    cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
+    own = cfg.to_dict() if isinstance(cfg, Config) else cfg
+    return bool(stock_losses(own) == own)

@@ -16,7 +16,7 @@ from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_bat
 from infopro_seg.memory.probe import Probe
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.blocks import Block
+from infopro_seg.models.blocks import Block, split_blocks
 from infopro_seg.models.checkpoint import recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads
 
@@ -42,12 +42,15 @@ def profile_chain(
         blocks_of: a chain with the same blocks at the same crop, which are not measured again.
 
     Raises:
-        ConfigError: the config has no `InfoProBackbone`.
+        ConfigError: the config has no `InfoProBackbone`, or its cuts name no blocks.
     """
     run = {policy: partial(_recomputed, policy) for policy in (PLAIN, *policies)}
     with fake_tensors() as tracker:
         model = build_model(without_cuts(cfg), crop)
         blocks = model.backbone.local_modules()[0]
+        backbone = cfg.get('model', cfg)['backbone']
+        if backbone.get('num_modules') is None:  # which replaces the cuts
+            split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
         probe = Probe(model, blocks, tracker, amp)
         probe.start(fake_batch(batch, crop, tracker))
         states = probe.states()
@@ -97,9 +100,16 @@ def without_cuts(cfg: Any) -> Any:
             'encoder=dict(...), local_head=dict(...))'
         )
     backbone['cuts'] = ()
+    if lists_heads(cfg):
+        backbone['local_head'] = None  # a list has one head per cut
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
     return cfg
+
+
+def lists_heads(cfg: Any) -> bool:
+    """Whether a config has a local head for each of its cuts, not one for all."""
+    return not isinstance(cfg.get('model', cfg)['backbone'].get('local_head'), (dict, type(None)))
 
 
 def _recomputed(policy: Any, block: Block) -> Any:

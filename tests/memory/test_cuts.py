@@ -9,8 +9,10 @@ from mmengine.logging import MMLogger
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory import resolve_cuts, trace_step
 from infopro_seg.memory.partition import module_peaks, partition_at
+from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.segments import Segments
+from infopro_seg.memory.setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss  # noqa: F401
 from infopro_seg.models.checkpoint import POLICIES
 from tests.stand_ins import local_head_config, model_config
@@ -69,6 +71,59 @@ def test_balanced_cut_is_the_best_of_all_by_complete_traces():
     names = traced_with(()).modules[0].blocks[:-1]
     peaks = {name: traced_with((name,)).peak for name in names}
     assert peaks[cut] == min(peaks.values())
+
+
+@pytest.mark.parametrize('checkpoint', [True, ['none', 'blocks']])
+def test_balanced_cut_with_checkpointing_is_the_best_of_all_by_complete_traces(checkpoint):
+    config = config_with(2)
+    config.model.backbone.checkpoint = checkpoint
+    policies = ['blocks', 'blocks'] if checkpoint is True else checkpoint
+    (cut,) = resolve_cuts(config).model.backbone.cuts
+    names = traced_with(()).modules[0].blocks[:-1]
+    peaks = {name: traced_with((name,), policies).peak for name in names}
+    assert peaks[cut] == min(peaks.values())
+
+
+def planned(config, modules):
+    return Planner(config, training_setup(config)).plan(modules)
+
+
+def test_plans_and_balances_lists_of_local_heads():
+    config = config_with(3)
+    config.model.backbone.local_head = [local_head_config(), local_head_config(0.5)]
+    resolved = resolve_cuts(config)
+    assert resolved.model.backbone.cuts == resolve_cuts(config_with(3)).model.backbone.cuts
+    recipes = planned(config, range(1, 5)).recipes
+    assert [recipe.modules for recipe in recipes] == [1, 1, 3, 3]
+    assert recipes[2].cuts == resolved.model.backbone.cuts
+    with pytest.raises(ConfigError, match='lists 2 heads, but 4 local modules need 3'):
+        planned(config, [4])
+    config.model.backbone.local_head = [local_head_config()]
+    assert [recipe.modules for recipe in planned(config, range(1, 5)).recipes] == [1, 1, 2, 2]
+
+
+def test_predicts_the_cuts_of_the_config_by_its_own_policies():
+    config = config_with()
+    config.model.backbone.cuts = ('layer2.0', 'layer3.1')
+    config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
+    recipe = planned(config, [1]).recipes[-1]
+    assert recipe.cuts == config.model.backbone.cuts
+    assert recipe.policies == ('none', 'blocks', 'norms')
+    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.policies).peak, rel=0.002)
+
+
+def test_plan_refuses_unknown_cuts():
+    config = config_with()
+    config.model.backbone.cuts = ('layer3.9',)
+    with pytest.raises(ConfigError, match=r"cannot cut ResNetV1c after 'layer3\.9'.*choose from stem"):
+        planned(config, [1])
+
+
+def test_the_reference_is_a_row_of_its_own_only_where_losses_differ():
+    config = config_with()
+    assert [recipe.name for recipe in planned(config, [1]).rows] == ['E2E', 'E2E + checkpointing']
+    config.model.decode_head.loss_decode.type = 'LeanCrossEntropyLoss'
+    assert planned(config, [1]).rows[0].name == 'E2E, stock losses'
 
 
 def test_resolves_once_and_leaves_the_rest_alone(caplog):
