@@ -8,19 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
-from infopro_seg.memory.max_crop import with_max_crops
+from infopro_seg.memory.max_crop import STEP, with_max_crops
+from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Plan, Planner
 from infopro_seg.memory.profile import without_cuts
-from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict, write_config
+from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.units import parse_bytes, parse_range
 
 STDOUT = Path('-')
+PICTURES = ('.png', '.pdf', '.svg')
 WIDTH = 150  # columns of the table where the output is no terminal
 
 
@@ -51,30 +54,51 @@ def plan_command(request: Request) -> int:
     for option in ('max_crop', 'write_config'):
         if getattr(request, option) and budget is None:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
-    for size in (request.batch, *(request.crop or ())):
-        if size is not None and size < 1:
-            raise UserError(
-                f'--batch and --crop are {request.batch} and {request.crop}; give numbers from 1 on'
-            )
+    _check_outputs(request)
     cfg = load_config(request.config)
     without_cuts(cfg)  # says early that there is nothing to plan
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
+    if request.max_crop and min(setup.crop) < STEP:
+        height, width = setup.crop
+        raise UserError(
+            f'--max-crop concludes from the given crop to larger ones, and {height}x{width} is too '
+            f'small for it; give --crop {STEP} {2 * STEP} or more'
+        )
     with _progress() as report:
         planner = Planner(cfg, setup, report)
         plan = planner.plan(modules, budget)
         if request.max_crop and budget is not None:
             plan = with_max_crops(planner, plan, budget)
-    _show(plan, request)
+    _show(plan, request, cfg)
     return 1 if budget is not None and plan.recommended is None else 0
 
 
-def _show(plan: Plan, request: Request) -> None:
+def _check_outputs(request: Request) -> None:
+    """Says before a long plan that its results could not be written."""
+    if request.plot is not None and request.plot.suffix.lower() not in PICTURES:
+        raise UserError(f'--plot {request.plot}: cannot draw such a file; end it in {", ".join(PICTURES)}')
+    target = request.write_config
+    if target is not None and target.suffix != '.py':
+        raise UserError(f'--write-config {target}: configs are Python files; end it in .py')
+    if target is not None and target.resolve() == request.config.resolve():
+        raise UserError(f'--write-config {target} is the config itself; choose another file')
+    for path in (request.json, request.plot, target):
+        if path is not None and path != STDOUT:
+            if path.is_dir():
+                raise UserError(f'{path} is a folder; name a file to write')
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f'cannot write {path}: {error.strerror}; choose another folder') from error
+
+
+def _show(plan: Plan, request: Request, cfg: Config) -> None:
     to_stdout = request.json == STDOUT
     console = Console(stderr=to_stdout)
     if not console.is_terminal:
         console = Console(stderr=to_stdout, width=WIDTH)
     console.print(plan_table(plan))
-    console.print(verdict(plan), markup=False, highlight=False)
+    console.print(verdict(plan, cfg), markup=False, highlight=False)
     if request.json is not None:
         if to_stdout:
             sys.stdout.write(plan_json(plan))

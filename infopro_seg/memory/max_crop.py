@@ -34,7 +34,7 @@ class _Crops:
         self.planner = planner
         height, width = planner.setup.crop
         self.first = height, width
-        self.second = 2 * STEP * round(height / STEP), 2 * STEP * round(width / STEP)
+        self.second = 2 * STEP * max(1, round(height / STEP)), 2 * STEP * max(1, round(width / STEP))
         self.at = cache(self._at)
         self._measured: dict[bool, Chain] = {}
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.memory.planned_config import planned_changes
 from infopro_seg.memory.planner import Plan
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.units import GIB
+from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.units import DIGITS, show_bytes, unit_for
 
 
 def plan_table(plan: Plan) -> Table:
     """The recipes of a plan; the recommended one is bold."""
-    budget = '' if plan.budget is None else f', budget {plan.budget / GIB:.2f} GiB'
+    unit, factor = unit_for(plan.reference.peak)
+    budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
     table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
-    columns = ['recipe', 'peak GiB', 'of E2E', 'FLOPs of E2E', 'fits', 'cuts']
+    columns = ['recipe', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'fits', 'cuts']
     with_crops = any(recipe.max_crop for recipe in plan.recipes)
     for name in [*columns[:5], *(['largest crop'] if with_crops else []), columns[5]]:
         table.add_column(name, justify='left' if name in ('recipe', 'cuts') else 'right')
@@ -26,7 +29,7 @@ def plan_table(plan: Plan) -> Table:
         fits = recipe.fits(plan.budget)
         row = [
             recipe.name,
-            f'{recipe.peak / GIB:.2f}',
+            f'{recipe.peak / factor:.{DIGITS[unit]}f}',
             f'{recipe.peak / plan.reference.peak:.3f}',
             f'{recipe.flops / plan.reference.flops:.3f}',
             '' if fits is None else 'yes' if fits else 'no',
@@ -37,29 +40,42 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def verdict(plan: Plan) -> str:
-    """What to choose, or why nothing fits."""
+def verdict(plan: Plan, cfg: Config) -> str:
+    """What to choose and to change in the config, or why nothing fits."""
     if plan.budget is None:
         return ''
-    budget = f'{plan.budget / GIB:.2f} GiB'
+    reference = plan.reference.peak
+    budget = show_bytes(plan.budget, reference)
     best = plan.recommended
     if best is None:
         small = plan.smallest
         return (
-            f'Nothing fits {budget}. The smallest peak found is {small.peak / GIB:.2f} GiB, {small.name}; '
-            f'it is bound by {small.bound}. Take a smaller --batch or --crop, --amp, or cheaper heads.'
+            f'Nothing fits {budget}. The smallest peak found is {show_bytes(small.peak, reference)}, '
+            f'{small.name}; it is bound by {small.bound}. '
+            'Take a smaller --batch or --crop, --amp, or cheaper heads.'
         )
     return (
-        f'Recommended for {budget}: {best.name}, {best.peak / GIB:.2f} GiB, '
-        f'{best.flops / plan.reference.flops:.3f} of the FLOPs of E2E:\n{config_lines(best)}'
+        f'Recommended for {budget}: {best.name}, {show_bytes(best.peak, reference)}, '
+        f'{best.flops / plan.reference.flops:.3f} of the FLOPs of E2E:\n{config_lines(cfg, best, plan.setup)}'
     )
 
 
-def config_lines(recipe: Recipe) -> str:
-    """The lines of a config that ask for a recipe."""
+def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
+    """The lines of a config that ask for a recipe, and for batch, crop and precision other than its own."""
     options = recipe.backbone_options()
     lines = ''.join(f'    {key}={value!r},\n' for key, value in options.items() if key == 'cuts' or value)
-    return f'model = dict(backbone=dict(\n{lines}))'
+    text = f'model = dict(backbone=dict(\n{lines}))'
+    changes = planned_changes(cfg, recipe, setup)
+    loader = changes.get('train_dataloader', {})
+    size = changes['model'].get('data_preprocessor', changes.get('data_preprocessor'))
+    if size or 'dataset' in loader:
+        text += f'\nmodel.data_preprocessor.size and crop_size of RandomCrop: {setup.crop}'
+    if 'batch_size' in loader:
+        text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'
+    if 'optim_wrapper' in changes:
+        options = ', '.join(f'{key}={value!r}' for key, value in changes['optim_wrapper'].items())
+        text += f'\noptim_wrapper = dict({options})'
+    return text
 
 
 def plan_json(plan: Plan) -> str:
@@ -71,47 +87,39 @@ def plan_json(plan: Plan) -> str:
     return json.dumps(rows, indent=2) + '\n'
 
 
-def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
-    """Writes a config that inherits from another and asks for a recipe."""
-    base = os.path.relpath(source.resolve(), target.resolve().parent)
-    options = {**recipe.backbone_options(), 'num_modules': None}
-    setup = plan.setup
-    text = (
-        f'# {recipe.name}: {recipe.peak / GIB:.2f} GiB predicted for {setup}.\n'
-        f'_base_ = {[base]!r}\n'
-        f'model = dict(\n    data_preprocessor=dict(size={setup.crop!r}),\n    backbone=dict(\n'
-        + ''.join(f'        {key}={value!r},\n' for key, value in options.items())
-        + f'    ))\ntrain_dataloader = dict(batch_size={setup.batch})\n'
-    )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding='utf-8')
-
-
 def plot_plan(plan: Plan, path: Path) -> None:
     """Draws memory against FLOPs, with the recipes that no other beats in both joined by a line."""
-    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    mpl.use('Agg')
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 5))
-    points = [(r.flops / plan.reference.flops, r.peak / GIB, r) for r in plan.rows]
+    figure = Figure(figsize=(8, 5))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    unit, factor = unit_for(plan.reference.peak)
+    points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
     for plain, marker, label in ((True, 'o', 'nothing recomputed'), (False, '^', 'with recomputation')):
         chosen = [(x, y) for x, y, recipe in points if (not recipe.checkpointed) == plain]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
     front = pareto([(x, y) for x, y, _ in points])
     axes.plot(*zip(*front, strict=True), color='grey', linewidth=1, zorder=0, label='best of both')
-    for x, y, recipe in points:
-        name = f'K={recipe.modules}' if recipe.modules > 1 else 'E2E'
-        weight = 'bold' if recipe == plan.recommended else 'normal'
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=7, fontweight=weight)
+    named = [p for p in sorted(points, key=lambda p: p[:2]) if p[:2] in front or p[2].modules == 1]
+    for index, (x, y, recipe) in enumerate(named):
+        name = f'K={recipe.modules}' if recipe.modules > 1 else 'E2E, stock losses' if recipe.stock else 'E2E'
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(5, 5) if index % 2 == 0 else (5, -11),
+            textcoords='offset points',
+            fontsize=8,
+            fontweight='bold' if recipe == plan.recommended else 'normal',
+        )
     if plan.budget is not None:
-        axes.axhline(plan.budget / GIB, linestyle='--', linewidth=1, label='budget')
-    axes.set(xlabel='FLOPs of E2E', ylabel='predicted peak, GiB', title=str(plan.setup), ylim=(0, None))
+        axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
+    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup), ylim=(0, None))
+    axes.margins(x=0.1)
     axes.legend()
     figure.savefig(path, dpi=150, bbox_inches='tight')
-    plt.close(figure)
 
 
 def pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

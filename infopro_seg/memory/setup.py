@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, UserError
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,42 @@ def training_setup(
 
     Raises:
         ConfigError: batch or crop are neither given nor in the config.
+        UserError: one of them is below 1.
     """
-    wrapper = cfg.get('optim_wrapper') or {}
-    if amp is None and 'Amp' in str(wrapper.get('type', '')):
-        amp = 'bf16' if 'bfloat16' in str(wrapper.get('dtype', '')) else 'fp16'
-    batch = batch or (cfg.get('train_dataloader') or {}).get('batch_size')
+    if batch is None:
+        batch = (cfg.get('train_dataloader') or {}).get('batch_size')
     if batch is None:
         raise ConfigError(
             'the config does not say how many images a step has; set train_dataloader.batch_size, or pass '
             '--batch'
         )
-    crop = crop or _crop(cfg)
+    if crop is None:
+        crop = _crop(cfg)
     if crop is None:
         raise ConfigError(
             'the config does not say how large training images are; set data_preprocessor.size to '
             '(height, width), or pass --crop HEIGHT WIDTH'
         )
-    return TrainingSetup(int(batch), crop, amp, int(wrapper.get('accumulative_counts', 1)))
+    if min(batch, *crop) < 1:
+        raise UserError(
+            f'a step of {batch} images of {crop[0]}x{crop[1]} pixels trains nothing; give --batch and --crop '
+            'numbers from 1 on'
+        )
+    wrapper = cfg.get('optim_wrapper') or {}
+    return TrainingSetup(
+        int(batch),
+        crop,
+        own_precision(cfg) if amp is None else amp,
+        int(wrapper.get('accumulative_counts', 1)),
+    )
+
+
+def own_precision(cfg: Any) -> str | None:
+    """The precision that a config's `optim_wrapper` trains in: 'fp16', 'bf16', or None for float32."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'Amp' not in str(wrapper.get('type', '')):
+        return None
+    return 'bf16' if 'bfloat16' in str(wrapper.get('dtype', '')) else 'fp16'
 
 
 def _crop(cfg: Any) -> tuple[int, int] | None:

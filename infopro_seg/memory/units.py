@@ -7,6 +7,7 @@ import re
 from infopro_seg.errors import UserError
 
 GIB = 2**30
+DIGITS = {'GiB': 2, 'MiB': 1}  # after the point, where amounts are shown
 FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9, 't': 10**12, 'ki': 2**10, 'mi': 2**20, 'gi': GIB, 'ti': 2**40}
 
 
@@ -20,6 +21,17 @@ def parse_bytes(text: str) -> int:
     if match is None or float(match[1]) <= 0:
         raise UserError(f'cannot read the budget {text!r}; write a positive number with its unit, e.g. 11GiB')
     return int(float(match[1]) * FACTORS[match[2]])
+
+
+def unit_for(reference: int) -> tuple[str, int]:
+    """The unit to show amounts in beside a reference, and its bytes: GiB, or MiB below one GiB."""
+    return ('GiB', GIB) if reference >= GIB else ('MiB', 2**20)
+
+
+def show_bytes(size: int, reference: int) -> str:
+    """An amount of memory with its unit, that of the reference."""
+    unit, factor = unit_for(reference)
+    return f'{size / factor:.{DIGITS[unit]}f} {unit}'
 
 
 def parse_range(text: str) -> range:

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
+from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.command import Request, plan_command
-from infopro_seg.memory.planner import stock_losses
+from infopro_seg.memory.costs import PLAIN
+from infopro_seg.memory.planned_config import write_config
+from infopro_seg.memory.planner import Plan, stock_losses
+from infopro_seg.memory.recipes import Recipe
+from infopro_seg.memory.report import config_lines
+from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.units import parse_bytes, parse_range
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +88,55 @@ def test_written_config_gives_the_predicted_peak(planned):
     assert trace.peak / 2**30 == pytest.approx(best['peak_gib'], abs=1e-4)
 
 
+RECIPE = Recipe('E2E', ('layer1.0',), (PLAIN, 'blocks'), False, peak=2**20, flops=1, bound='')
+CROP = (64, 128)
+
+
+@pytest.mark.parametrize('amp', [None, 'fp16', 'bf16'])
+@pytest.mark.parametrize('nested', [False, True])
+def test_written_config_asks_for_all_that_was_planned(tmp_path, amp, nested):
+    config = Config.fromfile(DEMO)
+    if nested:
+        crops = [[{'type': 'RandomCrop', 'crop_size': (96, 192)}], [{'type': 'RandomFlip', 'prob': 0.5}]]
+        choice = {'type': 'RandomChoice', 'transforms': crops}
+        inner = {**config.train_dataloader.dataset, 'pipeline': [{'type': 'LoadImage'}, choice]}
+        config.train_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [inner], '_delete_': True}
+    config.dump(tmp_path / 'source.py')
+    setup = TrainingSetup(3, CROP, amp)
+    plan = Plan(setup, RECIPE, (RECIPE,))
+    write_config(plan, RECIPE, tmp_path / 'source.py', tmp_path / 'new/written.py')
+    written = load_config(tmp_path / 'new/written.py')
+    assert training_setup(written) == setup
+    assert written.train_dataloader.batch_size == 3
+    assert written.model.data_preprocessor.size == CROP
+    assert written.model.backbone.cuts == ('layer1.0',)
+    assert written.model.backbone.checkpoint == (PLAIN, 'blocks')
+    dataset = written.train_dataloader.dataset
+    if nested:
+        first, second = dataset.datasets[0].pipeline[1].transforms
+        assert (first[0].crop_size, second[0].type) == (CROP, 'RandomFlip')
+    else:
+        own = config.train_dataloader.dataset.pipeline
+        assert dataset.pipeline == [{**s, 'crop_size': CROP} if s.type == 'RandomCrop' else s for s in own]
+    kinds = {None: 'OptimWrapper', 'fp16': 'AmpOptimWrapper', 'bf16': 'AmpOptimWrapper'}
+    assert written.optim_wrapper.type == kinds[amp]
+    assert written.optim_wrapper.get('dtype') == {None: None, 'fp16': 'float16', 'bf16': 'bfloat16'}[amp]
+    assert written.optim_wrapper.get('loss_scale') == ('dynamic' if amp == 'fp16' else None)
+    assert written.optim_wrapper.optimizer == config.optim_wrapper.optimizer
+
+
+def test_lines_on_the_console_name_what_differs():
+    config = load_config(DEMO)
+    own = config_lines(config, RECIPE, training_setup(config))
+    other = config_lines(config, RECIPE, TrainingSetup(3, CROP, 'fp16'))
+    assert own == other[: len(own)]
+    assert other[len(own) :].splitlines()[1:] == [
+        'model.data_preprocessor.size and crop_size of RandomCrop: (64, 128)',
+        'train_dataloader = dict(batch_size=3)',
+        "optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')",
+    ]
+
+
 def test_plots(planned):
     _, _, files = planned
     assert files['plan.png'].read_bytes().startswith(b'\x89PNG')
@@ -119,7 +174,18 @@ def test_nothing_fits(capsys):
         ({'modules': '5-3'}, UserError, 'numbers of modules'),
         ({'modules': '64'}, ConfigError, '64 local modules, but the encoder has 9 blocks'),
         ({'max_crop': True}, UserError, '--max-crop needs a budget'),
-        ({'batch': 0}, UserError, 'from 1 on'),
+        ({'batch': 0}, UserError, 'a step of 0 images.*from 1 on'),
+        ({'crop': (0, 64)}, UserError, '0x64 pixels.*from 1 on'),
+        (
+            {'budget': '60MiB', 'max_crop': True, 'crop': (16, 32)},
+            UserError,
+            '16x32 is too small.*--crop 64 128',
+        ),
+        ({'plot': Path('x.xyz')}, UserError, r'x.xyz: cannot draw.*\.png'),
+        ({'budget': '60MiB', 'write_config': Path('x.txt')}, UserError, r'end it in \.py'),
+        ({'budget': '60MiB', 'write_config': DEMO}, UserError, 'the config itself'),
+        ({'json': ROOT}, UserError, 'is a folder'),
+        ({'json': DEMO / 'x.json'}, UserError, 'cannot write'),
         ({'config': ROOT / 'configs/none.py'}, ConfigError, 'no config'),
     ],
 )

@@ -1,0 +1,77 @@
+"""The config that trains as planned: recipe, batch, crop and precision."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.cli import load_config
+from infopro_seg.memory.planner import Plan
+from infopro_seg.memory.recipes import Recipe
+from infopro_seg.memory.setup import TrainingSetup, own_precision
+from infopro_seg.memory.units import show_bytes
+
+DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
+
+def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
+    """What a config has to say otherwise to train a recipe in a setup, as a nested dict to merge into it."""
+    own = cfg.to_dict()
+    planned = copy.deepcopy(own)
+    planned['model']['backbone'].update(recipe.backbone_options(), num_modules=None)
+    for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
+        if preprocessor:
+            preprocessor['size'] = setup.crop
+            if preprocessor.get('size_divisor') is not None:
+                preprocessor['size_divisor'] = None  # mmseg takes one of both
+    loader = planned.setdefault('train_dataloader', {})
+    loader['batch_size'] = setup.batch
+    for key in ('train_pipeline', 'train_dataloader'):
+        if key in planned:
+            planned[key] = _with_crop(planned[key], setup.crop)
+    if 'crop_size' in planned:
+        planned['crop_size'] = setup.crop
+    if setup.amp is not None and setup.amp != own_precision(cfg):
+        wrapper = planned.setdefault('optim_wrapper', {})
+        wrapper.update(type='AmpOptimWrapper', dtype=DTYPES[setup.amp])
+        if setup.amp == 'fp16':
+            wrapper['loss_scale'] = 'dynamic'
+    return _difference(own, planned)
+
+
+def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
+    """Writes a config that inherits from another and asks for what was planned."""
+    base = os.path.relpath(source.resolve(), target.resolve().parent)
+    changes = Config(planned_changes(load_config(source), recipe, plan.setup)).pretty_text
+    peak = show_bytes(recipe.peak, plan.reference.peak)
+    text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding='utf-8')
+
+
+def _with_crop(node: Any, crop: tuple[int, int]) -> Any:
+    """A part of a config, every RandomCrop in it with another size."""
+    if isinstance(node, dict):
+        changed = {key: _with_crop(value, crop) for key, value in node.items()}
+        return {**changed, 'crop_size': crop} if node.get('type') == 'RandomCrop' else changed
+    return type(node)(_with_crop(one, crop) for one in node) if isinstance(node, (list, tuple)) else node
+
+
+def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
+    """The items that differ, dicts within dicts as well; lists are replaced whole, as configs merge."""
+    found = {}
+    for key, value in planned.items():
+        if key not in own:
+            if value is not None:
+                found[key] = value
+        elif isinstance(value, dict) and isinstance(own[key], dict):
+            inner = _difference(own[key], value)
+            if inner:
+                found[key] = inner
+        elif value != own[key]:
+            found[key] = value
+    return found
