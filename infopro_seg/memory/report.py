@@ -67,14 +67,13 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     text = f'model = dict(backbone=dict(\n{lines}))'
     changes = planned_changes(cfg, recipe, setup)
     loader = changes.get('train_dataloader', {})
-    size = changes['model'].get('data_preprocessor', changes.get('data_preprocessor'))
-    if size or 'dataset' in loader:
+    if 'data_preprocessor' in changes['model'] or 'dataset' in loader:
         text += f'\nmodel.data_preprocessor.size and crop_size of RandomCrop: {setup.crop}'
     if 'batch_size' in loader:
         text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'
     if 'optim_wrapper' in changes:
-        options = ', '.join(f'{key}={value!r}' for key, value in changes['optim_wrapper'].items())
-        text += f'\noptim_wrapper = dict({options})'
+        settings = ', '.join(f'{key}={value!r}' for key, value in changes['optim_wrapper'].items())
+        text += f'\noptim_wrapper = dict({settings})'
     return text
 
 

@@ -52,7 +52,8 @@ def test_table_and_json_tell_the_same(planned):
     text, rows, _ = planned
     assert all(set(row) >= KEYS for row in rows)
     names = [row['recipe'] for row in rows]
-    assert names[:4] == ['E2E', 'E2E + checkpointing', 'InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
+    assert names[:3] == ['E2E, stock losses', 'E2E', 'E2E + checkpointing']
+    assert names[3:5] == ['InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
     for row in rows:
         assert row['recipe'] in text
         assert row['fits'] == (row['peak_gib'] * 1024 <= 60)
