@@ -128,7 +128,10 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
 
 
 class SavedForBackward:
-    """Counts the bytes that graphs keep for backward passes, each storage once; `peak` is their most."""
+    """Counts the bytes that graphs keep for backward passes, each storage once; `peak` is their most.
+
+    What the policies `norms` and `expansions` keep is held outside the graph and not counted.
+    """
 
     def __init__(self) -> None:
         self.peak = self.live = 0
