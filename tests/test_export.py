@@ -117,7 +117,12 @@ def test_nothing_of_this_package_is_left(exported):
 def test_everything_else_of_the_config_is_kept(exported, lively):
     before, after = shipped(lively), Config.fromfile(exported[1])
     assert after.model.backbone == before.model.backbone.encoder
-    assert after.model.decode_head == {**before.model.decode_head, 'in_channels': 32}
+    stock_loss = {**before.model.decode_head.loss_decode, 'type': 'CrossEntropyLoss'}
+    assert after.model.decode_head == {
+        **before.model.decode_head,
+        'in_channels': 32,
+        'loss_decode': stock_loss,
+    }
     for key in (
         'param_scheduler',
         'test_cfg',
