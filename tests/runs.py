@@ -48,11 +48,11 @@ class NoteReads(BaseTransform):
 class SignalHook(Hook):
     """Sends a signal during an iteration, to this process or to its whole group (as Ctrl-C does)."""
 
-    def __init__(self, iteration: int, number: int, group: bool = False) -> None:
-        self.iteration, self.number, self.group = iteration, number, group
+    def __init__(self, iteration: int, number: int, group: bool = False, rank: int = 0) -> None:
+        self.iteration, self.number, self.group, self.rank = iteration, number, group, rank
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None):
-        if runner.iter + 1 == self.iteration:
+        if runner.iter + 1 == self.iteration and runner.rank == self.rank:
             if self.group:
                 os.killpg(os.getpgrp(), self.number)
             else:

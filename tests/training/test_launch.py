@@ -92,6 +92,18 @@ def test_two_processes_train_one_model(streets, tmp_path):
     assert all(value.isfinite().all() for value in state.values())
 
 
+def test_a_signal_to_one_rank_stops_all_at_the_same_iteration(streets, tmp_path):
+    """Else the others would wait for its gradients for ever."""
+    signalled = {'type': 'SignalHook', 'iteration': 2, 'number': SIGINT, 'rank': 1}
+    options = tiny_options(streets, custom_hooks=hooks(signalled))
+    config = write_config(tmp_path / 'tiny.py', options)
+    command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=240)
+    assert done.returncode != 0
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
+    assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
+
+
 @pytest.mark.parametrize(
     ('given', 'batch', 'expected'), [(False, 2, 0.05), (True, 2, 0.025), (True, 4, 0.05)]
 )
