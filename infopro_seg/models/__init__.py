@@ -3,6 +3,7 @@
 import infopro_seg.models.point_sample  # noqa: F401  PointRend's head works once it is imported
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
+from infopro_seg.models.contrastive_head import ContrastiveHead
 from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
 from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
@@ -10,6 +11,7 @@ from infopro_seg.models.segmentor import InfoProCascadeEncoderDecoder, InfoProEn
 
 __all__ = [
     'Block',
+    'ContrastiveHead',
     'InfoProBackbone',
     'InfoProCascadeEncoderDecoder',
     'InfoProEncoderDecoder',

@@ -3,8 +3,10 @@
 # loss_weight is lambda; a pair runs linearly from the first local module to the last.
 local_head = dict(
     type='InfoProHead',
+    stride=1,
     decoder=dict(
         type='ReconstructionDecoder',
+        stride=1,
         channels=(128, 32, 12),
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         loss_recon=dict(type='ReconstructionLoss', loss_weight=1.5)),

@@ -1,0 +1,9 @@
+# The training methods of the paper: what each sets in the InfoProBackbone of a suite's model.
+# `local_head` names the file whose `local_head` trains the early modules; the suite sizes it.
+methods = dict(
+    e2e=dict(),
+    e2e_checkpointed=dict(checkpoint=True),
+    greedy=dict(local_head='{{ fileDirname }}/../_base_/local_heads/greedy.py'),
+    dgl=dict(local_head='{{ fileDirname }}/../_base_/local_heads/dgl.py'),
+    infopro=dict(local_head='{{ fileDirname }}/../_base_/local_heads/paper.py'),
+    infopro_contrast=dict(local_head='{{ fileDirname }}/../_base_/local_heads/contrast.py'))

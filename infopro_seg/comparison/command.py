@@ -1,0 +1,94 @@
+"""What `tools/compare.py` does: data, trainings, results."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.cli import load_config
+from infopro_seg.comparison.plots import plot_curves, plot_memory
+from infopro_seg.comparison.results import read_runs, summarise, trace_settings
+from infopro_seg.comparison.suite import Run, select_runs
+from infopro_seg.comparison.tables import class_table, comparison_table
+from infopro_seg.comparison.trainings import train_all, write_configs
+from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.hooks.results import device_name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arguments of the command."""
+
+    suite: Path
+    out: Path
+    train_tool: Path
+    methods: Sequence[str] | None = None
+    modules: Sequence[int] | None = None
+    seeds: Sequence[int] | None = None
+    jobs: int = 1
+
+
+def compare(request: Comparison, report: Callable[[str], None]) -> int:
+    """Trains what is not trained yet and writes the results; returns 1 if a training failed.
+
+    Raises:
+        UserError: an argument or the suite asks for what cannot be.
+    """
+    if request.jobs < 1:
+        raise UserError(f'--jobs {request.jobs} trains nothing; give 1 or more')
+    suite = load_config(request.suite)
+    for key in ('methods', 'comparison'):
+        if key not in suite:
+            raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
+    runs = select_runs(suite, request.methods, request.modules, request.seeds)
+    paths = write_configs(suite, runs, request.out)
+    _draw_data(suite)
+    trace_settings(suite, runs, request.out, report)
+    failed = train_all(paths, request.out, request.train_tool, request.jobs, report)
+    write_results(suite, runs, request, report)
+    if failed:
+        report(f'{len(failed)} of {len(runs)} runs failed; the same command resumes them')
+    return 1 if failed else 0
+
+
+def write_results(
+    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+) -> None:
+    """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs."""
+    results = read_runs(runs, request.out)
+    if not results:
+        return
+    rows = summarise(results)
+    setting = {
+        'suite': request.suite.stem,
+        'data': suite.comparison.data.to_dict(),
+        'crop': list(suite.crop_size),
+        'batch': suite.train_dataloader.batch_size,
+        'iterations': suite.train_cfg.max_iters,
+        'device': device_name(),
+        'machine': f'{platform.machine()}, {platform.python_implementation()} {platform.python_version()}',
+        'jobs': request.jobs,
+        'date': date.today().isoformat(),
+    }
+    content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
+    (request.out / 'results.json').write_text(json.dumps(content, indent=1) + '\n')
+    described = ', '.join(f'{key} {value}' for key, value in setting.items())
+    text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
+    (request.out / 'table.md').write_text(text, encoding='utf-8')
+    plot_curves(rows, request.out / 'curves.png')
+    plot_memory(rows, request.out / 'memory.png')
+    report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
+
+
+def _draw_data(suite: Config) -> None:
+    """Draws the suite's synthetic streets, unless they are there."""
+    data = suite.comparison.data
+    make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)

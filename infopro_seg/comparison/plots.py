@@ -1,0 +1,67 @@
+"""A comparison in two pictures: learning curves, and mIoU against peak memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infopro_seg.comparison.tables import MIB
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def plot_curves(rows: Rows, path: Path) -> None:
+    """Draws mIoU against iterations, the mean over seeds: a panel for each K, end-to-end in all."""
+    counts = sorted({row['modules'] for row in rows if row['modules'] > 1}) or [1]
+    figure, panels = _figure(len(counts))
+    for axes, count in zip(panels, counts, strict=True):
+        for row in rows:
+            if row['modules'] in (1, count):
+                iterations, values = zip(*row['curve'], strict=True)
+                style = '--' if row['modules'] == 1 else '-'
+                label, color = row['method'], _color(rows, row['method'])
+                axes.plot(iterations, [100 * v for v in values], style, label=label, color=color)
+        axes.set(title=f'K = {count}', xlabel='iterations')
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel('mIoU, %')
+    panels[-1].legend(fontsize=8, loc='lower right')
+    figure.savefig(path, dpi=150, bbox_inches='tight')
+
+
+def plot_memory(rows: Rows, path: Path) -> None:
+    """Draws mIoU against the peak memory, measured where all runs were on a GPU, else traced."""
+    measured = all(row['measured_bytes'] for row in rows)
+    figure, [axes] = _figure(1)
+    for method in dict.fromkeys(row['method'] for row in rows):
+        group = [row for row in rows if row['method'] == method]
+        memory = [(row['measured_bytes'] if measured else row['traced']['peak_bytes']) / MIB for row in group]
+        values = [100 * row['mIoU'] for row in group]
+        spread = [100 * (row['mIoU_sd'] or 0.0) for row in group]
+        axes.errorbar(memory, values, spread, marker='o', capsize=3, label=method, color=_color(rows, method))
+        for x, y, row in zip(memory, values, group, strict=True):
+            if row['modules'] > 1:
+                axes.annotate(
+                    f'K={row["modules"]}', (x, y), xytext=(5, 4), textcoords='offset points', fontsize=7
+                )
+    kind = 'measured' if measured else 'traced'
+    axes.set(xlabel=f'peak memory of a training step, {kind}, MiB', ylabel='mIoU, % (mean, sd over seeds)')
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=150, bbox_inches='tight')
+
+
+def _figure(panels: int) -> tuple[Any, list[Any]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * panels + 3, 4.5))
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def _color(rows: Rows, method: str) -> str:
+    """The same color for a method in every panel."""
+    methods = list(dict.fromkeys(row['method'] for row in rows))
+    return f'C{methods.index(method) % 10}'

@@ -1,0 +1,122 @@
+"""What finished trainings show: their metrics, learning curves and memory, and the means over seeds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.comparison.trainings import METRICS, folder_of, is_finished
+from infopro_seg.memory import resolve_cuts, trace_step
+from infopro_seg.memory.setup import training_setup
+
+TRACES = 'traces.json'
+
+
+def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callable[[str], None]) -> None:
+    """Traces a training step of every method and number of modules, unless that was done before.
+
+    They are written to `traces.json`: peak bytes and FLOPs of a step.
+    """
+    path = out / TRACES
+    traces: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.is_file() else {}
+    for run in runs:
+        if run.setting in traces:
+            continue
+        report(f'tracing {run.setting}')
+        cfg = resolve_cuts(run_config(suite, run))
+        setup = training_setup(cfg)
+        trace = trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+        traces[run.setting] = {'peak_bytes': trace.peak, 'flops': trace.flops}
+        path.write_text(json.dumps(traces, indent=2) + '\n')
+
+
+def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
+    """The results of the finished runs, as they go into `results.json`."""
+    traces = json.loads((out / TRACES).read_text())
+    found = []
+    for run in runs:
+        if not is_finished(out, run):
+            continue
+        folder = folder_of(out, run)
+        metrics = json.loads((folder / METRICS).read_text())
+        logged = read_scalars(folder)
+        found.append(
+            {
+                'method': run.method,
+                'modules': run.modules,
+                'seed': run.seed,
+                'mIoU': metrics['mIoU'],
+                'IoU': metrics['IoU'],
+                'iterations': metrics['iterations'],
+                'seconds_per_iteration': statistics.median(
+                    entry['time'] for entry in logged if 'loss' in entry
+                ),
+                'traced': traces[run.setting],
+                'measured': metrics['peak_memory'],
+                'curve': _curve(logged),
+                'versions': metrics['versions'],
+            }
+        )
+    return found
+
+
+def read_scalars(folder: Path) -> list[dict[str, Any]]:
+    """What a run has logged, also where it was resumed; later entries for an iteration come last."""
+    lines = [
+        line
+        for path in sorted(folder.glob('*/vis_data/scalars.json'))
+        for line in path.read_text().splitlines()
+    ]
+    return [json.loads(line) for line in lines]
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each method and number of modules: means over seeds, and their standard deviation.
+
+    `mIoU_sd` is the standard deviation of a sample, None for a single seed; `IoU` holds the means of each
+    class over the seeds that saw it.
+    """
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result['method'], result['modules']), []).append(result)
+    rows = []
+    for (method, modules), group in groups.items():
+        values = [result['mIoU'] for result in group]
+        rows.append(
+            {
+                'method': method,
+                'modules': modules,
+                'seeds': [result['seed'] for result in group],
+                'mIoU': statistics.fmean(values),
+                'mIoU_sd': statistics.stdev(values) if len(values) > 1 else None,
+                'IoU': {name: _mean(r['IoU'][name] for r in group) for name in group[0]['IoU']},
+                'seconds_per_iteration': statistics.median(r['seconds_per_iteration'] for r in group),
+                'traced': group[0]['traced'],
+                'measured_bytes': max(r['measured'].get('allocated_bytes', 0) for r in group) or None,
+                'curve': mean_curve(group),
+            }
+        )
+    return rows
+
+
+def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    """The mean mIoU over runs at the iterations that all of them have validated at."""
+    curves = [dict(map(tuple, result['curve'])) for result in group]
+    shared = set.intersection(*(set(curve) for curve in curves))
+    return [(step, statistics.fmean(curve[step] for curve in curves)) for step in sorted(shared)]
+
+
+def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    """The mIoU at the iterations that were validated, as fractions; mmseg logs percent."""
+    return sorted({entry['step']: entry['mIoU'] / 100 for entry in logged if 'mIoU' in entry}.items())
+
+
+def _mean(values: Any) -> float | None:
+    seen = [value for value in values if value is not None]
+    return statistics.fmean(seen) if seen else None

@@ -1,0 +1,129 @@
+"""A suite: a config that trains end to end, and what each method changes in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.cli import load_config
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.blocks import iter_blocks
+from infopro_seg.models.encoder import build_encoder
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a comparison."""
+
+    method: str
+    modules: int
+    seed: int
+
+    @property
+    def setting(self) -> str:
+        """Method and number of modules, the same for all seeds."""
+        return f'{self.method}_k{self.modules}'
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f'{self.setting}_seed{self.seed}'
+
+
+def select_runs(
+    suite: Config,
+    methods: Sequence[str] | None = None,
+    modules: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Run]:
+    """The runs of a suite, or those asked for, all methods of a seed before the next seed.
+
+    Args:
+        suite: config of the suite.
+        methods: their names; None for those of the suite's `comparison.runs`.
+        modules: numbers of local modules; None for the suite's. Methods without local heads have one.
+        seeds: None for the suite's.
+
+    Raises:
+        ConfigError: a method is unknown.
+    """
+    for method in methods or ():
+        if method not in suite.methods:
+            raise ConfigError(f'unknown method {method!r}; choose from {", ".join(suite.methods)}')
+    return [
+        Run(method, count, seed)
+        for seed in (suite.comparison.seeds if seeds is None else dict.fromkeys(seeds))
+        for method in (suite.comparison.runs if methods is None else dict.fromkeys(methods))
+        for count in _module_counts(suite, method, modules)
+    ]
+
+
+def _module_counts(suite: Config, method: str, modules: Sequence[int] | None) -> Sequence[int]:
+    """The numbers of local modules to train a method with."""
+    if 'local_head' not in suite.methods[method]:
+        return (1,)
+    if modules is not None:
+        return sorted(set(modules))
+    others = {count for counts in suite.comparison.runs.values() for count in counts if count > 1}
+    counts: Sequence[int] = suite.comparison.runs.get(method, sorted(others))
+    return counts
+
+
+def run_config(suite: Config, run: Run) -> Config:
+    """The config of one training.
+
+    Args:
+        suite: config of the suite.
+        run: which training.
+
+    Raises:
+        ConfigError: the encoder has fewer blocks than the run has local modules, or the file of the local
+            head cannot be read.
+    """
+    cfg = copy.deepcopy(suite)
+    for key in ('methods', 'comparison'):
+        cfg.pop(key)
+    options = dict(suite.methods[run.method])
+    head_file = options.pop('local_head', None)
+    backbone = cfg.model.backbone
+    backbone.update(options)
+    if run.modules > 1:
+        if head_file is None:
+            raise ConfigError(
+                f'the method {run.method!r} has no local_head to train {run.modules} local modules; run it '
+                'with one'
+            )
+        head = load_config(head_file).local_head
+        backbone.local_head = resized(head.to_dict(), suite.comparison.local_head.to_dict())
+        if suite.comparison.cuts == 'balanced':
+            backbone.num_modules = run.modules
+        else:
+            backbone.cuts = even_cuts(backbone.encoder, run.modules)
+    cfg.randomness = {'seed': run.seed}
+    return cfg
+
+
+def resized(config: Any, sizes: Any) -> Any:
+    """A config with other values for the keys that it has, at any nesting; keys it lacks are not added."""
+    if not isinstance(config, dict) or not isinstance(sizes, dict) or 'type' in sizes:
+        return sizes
+    return {key: resized(value, sizes[key]) if key in sizes else value for key, value in config.items()}
+
+
+def even_cuts(encoder: dict[str, Any], modules: int) -> tuple[str, ...]:
+    """The cuts that give each local module as many blocks as the others, give or take one.
+
+    Raises:
+        ConfigError: there are fewer blocks than modules.
+    """
+    names = [block.name for block in iter_blocks(build_encoder(encoder))]
+    if modules > len(names):
+        raise ConfigError(
+            f'{modules} local modules, but the encoder has {len(names)} blocks: {", ".join(names)}'
+        )
+    return tuple(names[step * len(names) // modules - 1] for step in range(1, modules))

@@ -1,0 +1,50 @@
+"""A comparison as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MIB = 2**20
+
+
+def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Method, K, mIoU in percent, memory and time; peaks that were traced and measured apart."""
+    reference = next((row['traced']['flops'] for row in rows if row['method'] == 'e2e'), None)
+    measured = any(row['measured_bytes'] for row in rows)
+    header = ['method', 'K', 'mIoU % (mean ± sd)', 'seeds', 'peak MiB, traced']
+    header += ['peak MiB, measured on GPU'] * measured
+    header += ['FLOPs of E2E, traced'] * (reference is not None) + ['s per iteration']
+    lines = []
+    for row in rows:
+        line = [row['method'], str(row['modules']), percent(row), str(len(row['seeds']))]
+        line.append(f'{row["traced"]["peak_bytes"] / MIB:.1f}')
+        if measured:
+            line.append('' if row['measured_bytes'] is None else f'{row["measured_bytes"] / MIB:.1f}')
+        if reference is not None:
+            line.append(f'{row["traced"]["flops"] / reference:.3f}')
+        lines.append([*line, f'{row["seconds_per_iteration"]:.3f}'])
+    return _markdown(header, lines)
+
+
+def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The mean IoU of every class in percent; one column for each method and K."""
+    classes = list(rows[0]['IoU']) if rows else []
+    header = ['class', *(f'{row["method"]} K={row["modules"]}' for row in rows)]
+    cells = [[name, *(_share(row['IoU'].get(name)) for row in rows)] for name in classes]
+    return _markdown(header, cells)
+
+
+def percent(row: Mapping[str, Any]) -> str:
+    """Mean and standard deviation of the mIoU in percent."""
+    spread = '' if row['mIoU_sd'] is None else f' ± {100 * row["mIoU_sd"]:.2f}'
+    return f'{100 * row["mIoU"]:.2f}{spread}'
+
+
+def _share(value: float | None) -> str:
+    return '' if value is None else f'{100 * value:.1f}'
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ['---', *['---:'] * (len(header) - 1)]
+    return ''.join(f'| {" | ".join(cells)} |\n' for cells in (header, rule, *rows))

@@ -1,0 +1,119 @@
+"""Runs the trainings of a comparison, each in its own process, so that a broken one can be resumed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import set_random_seed
+from mmseg.registry import MODELS
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.cli import INTERRUPTED
+from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.errors import ConfigError
+
+METRICS = 'metrics.json'
+
+
+def folder_of(out: Path, run: Run) -> Path:
+    """The work dir of a run."""
+    return out / 'runs' / run.name
+
+
+def initial_of(out: Path, run: Run) -> Path:
+    """The checkpoint that all methods start from with the run's seed."""
+    return out / f'initial_seed{run.seed}.pth'
+
+
+def is_finished(out: Path, run: Run) -> bool:
+    """Whether a run has been trained to its end."""
+    return (folder_of(out, run) / METRICS).is_file()
+
+
+def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Path]:
+    """Writes the config of each run, and the initial weights of each seed.
+
+    Raises:
+        ConfigError: the folder holds runs of another setting.
+    """
+    (out / 'configs').mkdir(parents=True, exist_ok=True)
+    paths: dict[Run, Path] = {}
+    for run in runs:
+        text = run_config(suite, run).pretty_text
+        path = out / 'configs' / f'{run.name}.py'
+        if not path.is_file():
+            path.write_text(text, encoding='utf-8')
+        elif path.read_text(encoding='utf-8') != text:
+            raise ConfigError(
+                f'{path} is of another setting than the suite asks for now, and its results would not '
+                'compare; give another --out, or remove it with its run'
+            )
+        if not initial_of(out, run).is_file():
+            save_initial(suite, run.seed, initial_of(out, run))
+        paths[run] = path
+    return paths
+
+
+def save_initial(suite: Config, seed: int, path: Path) -> None:
+    """Saves the freshly initialised end-to-end network of a seed, from which every method starts."""
+    with torch.random.fork_rng(), DefaultScope.overwrite_default_scope('mmseg'):
+        set_random_seed(seed)
+        model = MODELS.build(suite.model)
+        model.init_weights()
+    partial = path.with_suffix('.partial')
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, partial)
+    partial.replace(path)
+
+
+def train_all(
+    paths: dict[Run, Path],
+    out: Path,
+    train_tool: Path,
+    jobs: int,
+    report: Callable[[str], None],
+) -> list[Run]:
+    """Trains the runs that are not finished, some of them at once, and returns those that failed.
+
+    Args:
+        paths: the config of each run.
+        out: folder of the comparison.
+        train_tool: path of `tools/train.py`.
+        jobs: trainings at once; they share the cores.
+        report: gets a line about each run.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = {'OMP_NUM_THREADS': threads, **os.environ}
+    todo = [run for run in paths if not is_finished(out, run)]
+    if len(todo) < len(paths):
+        report(f'{len(paths) - len(todo)} of {len(paths)} runs are finished already')
+
+    def train(run: Run) -> Run | None:
+        folder = folder_of(out, run)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(train_tool), str(paths[run]), '--work-dir', str(folder), '--resume']
+        command += ['--cfg-options', f'load_from={initial_of(out, run)}']
+        start = time.monotonic()
+        with open(folder / 'train.log', 'a') as log:
+            status = subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+        if status == 0 and is_finished(out, run):
+            report(f'{run.name}: finished in {time.monotonic() - start:.0f} s')
+            return None
+        report(f'{run.name}: stopped with exit status {status}; see {folder / "train.log"}')
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt  # whoever stopped one means all
+        return run
+
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        return [run for run in pool.map(train, todo) if run is not None]
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C: no further run begins

@@ -1,0 +1,133 @@
+"""The contrastive auxiliary head: I(h, y) by drawing together the pixels of a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor, nn
+
+from infopro_seg.models.decoder import BATCH_NORM, RELU
+
+
+@MODELS.register_module()
+class ContrastiveHead(BaseModule):
+    """A pixel-wise auxiliary head with a supervised contrastive loss (paper, section 3.3).
+
+    It takes the place of the softmax classifier in an `InfoProHead`. Each training step it draws as many
+    pixels of every class from the whole batch, as far as there are so many, and contrasts their
+    projections; ignored pixels are never drawn.
+
+    Args:
+        in_channels: channels of the feature map.
+        channels: width of the hidden convolutions.
+        num_classes: number of classes.
+        out_channels: width of the projection.
+        num_convs: hidden 3x3 convolutions before the projection.
+        temperature: tau of the loss.
+        pixels_per_class: the most pixels that are drawn of a class; similarities take
+            (classes * pixels)^2 floats.
+        ignore_index: label of the pixels that are never drawn.
+        loss_weight: lambda_task.
+        norm_cfg: norm of the hidden convolutions; None for none.
+        act_cfg: their activation.
+        in_index: the only feature map's index.
+        init_cfg: mmengine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        num_classes: int,
+        out_channels: int = 128,
+        num_convs: int = 1,
+        temperature: float = 0.07,
+        pixels_per_class: int = 64,
+        ignore_index: int = 255,
+        loss_weight: float = 1.0,
+        norm_cfg: dict[str, Any] | None = BATCH_NORM,
+        act_cfg: dict[str, Any] | None = RELU,
+        in_index: int = 0,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.in_index = in_index
+        self.num_classes = num_classes
+        self.temperature = temperature
+        self.pixels_per_class = pixels_per_class
+        self.ignore_index = ignore_index
+        self.loss_weight = loss_weight
+        widths = [in_channels] + [channels] * num_convs
+        self.convs = nn.Sequential(
+            *(
+                ConvModule(width, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                for width in widths[:-1]
+            )
+        )
+        self.projection = nn.Conv2d(widths[-1], out_channels, 1)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Projects a feature map (N, C, h, w) onto the unit sphere, (N, out_channels, h, w)."""
+        projected: Tensor = self.projection(self.convs(features[self.in_index]))
+        return F.normalize(projected.to(torch.promote_types(projected.dtype, torch.float32)))
+
+    def loss(
+        self, features: list[Tensor], data_samples: SampleList, train_cfg: Any = None
+    ) -> dict[str, Tensor]:
+        """The weighted loss, `loss_contrast`, of feature maps whose pixels take the nearest label."""
+        embeddings = self(features)
+        labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
+        labels = F.interpolate(labels.float(), size=embeddings.shape[2:]).long().flatten()
+        drawn, valid = draw_pixels(
+            labels.masked_fill(labels == self.ignore_index, -1), self.num_classes, self.pixels_per_class
+        )
+        vectors = embeddings.permute(0, 2, 3, 1).flatten(0, 2)[drawn]
+        loss = supervised_contrastive_loss(vectors, labels[drawn], valid, self.temperature)
+        return {'loss_contrast': self.loss_weight * loss}
+
+
+def draw_pixels(labels: Tensor, num_classes: int, per_class: int) -> tuple[Tensor, Tensor]:
+    """Draws pixels at random, without repetition and as many of each class as there are, up to a number.
+
+    Args:
+        labels: class of each pixel, (P,); others than 0 to `num_classes` - 1 are never drawn.
+        num_classes: number of classes.
+        per_class: the most pixels of a class.
+
+    Returns:
+        Indices of the drawn pixels, (num_classes * min(per_class, P),), and which of them are valid: the
+        number is fixed, so places stay empty where a class has fewer.
+    """
+    score = torch.rand(labels.shape, device=labels.device)
+    classes = torch.arange(num_classes, device=labels.device)
+    of_class = torch.where(labels == classes[:, None], score, -1.0)
+    best = of_class.topk(min(per_class, len(labels)), dim=1)
+    return best.indices.flatten(), best.values.flatten() >= 0
+
+
+def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, valid: Tensor, temperature: float) -> Tensor:
+    """The mean over all ordered pairs i, j of one class of -log softmax_j(z_i z_j / tau), j other than i.
+
+    The estimate of I(h, y) by contrast (paper, section 3.3; Khosla et al., NeurIPS 2020, with pairs
+    instead of anchors weighted equally). Without any such pair it is 0, with gradients 0.
+
+    Args:
+        vectors: unit vectors z, (P, D).
+        labels: their classes, (P,).
+        valid: which of them take part, (P,).
+        temperature: tau.
+    """
+    with torch.autocast(vectors.device.type, enabled=False):  # half precision is too coarse for 1 / tau
+        similarity = vectors @ vectors.T / temperature
+    others = valid & ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    hidden = torch.finfo(similarity.dtype).min
+    log_softmax = similarity - similarity.masked_fill(~others, hidden).logsumexp(dim=1, keepdim=True)
+    pairs = others & valid[:, None] & (labels == labels[:, None])
+    loss: Tensor = -torch.where(pairs, log_softmax, 0.0).sum() / pairs.sum().clamp(min=1)
+    return loss

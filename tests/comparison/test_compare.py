@@ -1,0 +1,122 @@
+"""tools/compare.py as a command, on a suite of two iterations."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from infopro_seg.comparison.command import Comparison, compare
+from infopro_seg.errors import UserError
+from tests.runs import ROOT, read_png
+
+SUITE = """
+_base_ = ['{root}/configs/compare/smoke.py']
+data_root = '{data}'
+train_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+train_cfg = dict(max_iters={iterations}, val_interval=1)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
+comparison = dict(data=dict(train=4, val=2))
+"""
+
+
+def call(out, suite, *arguments):
+    return subprocess.run(
+        [sys.executable, 'tools/compare.py', '--suite', str(suite), '--out', str(out), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+
+
+def write_suite(folder, iterations=2):
+    suite = folder / f'suite_{iterations}.py'
+    text = SUITE.format(root=ROOT.as_posix(), data=(folder / 'data').as_posix(), iterations=iterations)
+    suite.write_text(text)
+    return suite
+
+
+CHOICE = ('--methods', 'e2e', 'greedy', '--modules', '2', '--jobs', '2')
+
+
+@pytest.fixture(scope='module')
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('compare')
+    done = call(folder / 'out', write_suite(folder), *CHOICE)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_the_results_are_those_of_the_runs(compared):
+    folder, _ = compared
+    results = json.loads((folder / 'out' / 'results.json').read_text())
+    for run, (method, modules) in zip(results['runs'], [('e2e', 1), ('greedy', 2)], strict=True):
+        work_dir = folder / 'out' / 'runs' / f'{method}_k{modules}_seed0'
+        metrics = json.loads((work_dir / 'metrics.json').read_text())
+        assert (run['method'], run['modules'], run['seed']) == (method, modules, 0)
+        assert (run['mIoU'], run['IoU']) == (metrics['mIoU'], metrics['IoU'])
+        assert [step for step, _ in run['curve']] == [1, 2]
+        assert run['curve'][-1][1] == pytest.approx(run['mIoU'], abs=1e-4)
+    table = (folder / 'out' / 'table.md').read_text()
+    assert table.count('| e2e | 1 |') == table.count('| greedy | 2 |') == 1
+    for picture in ('curves.png', 'memory.png'):
+        assert read_png(folder / 'out' / picture).std() > 0
+
+
+def test_all_methods_start_from_the_same_encoder_and_see_the_same_data(compared):
+    folder, _ = compared
+    initial = torch.load(folder / 'out' / 'initial_seed0.pth')['state_dict']
+    for name in ('e2e_k1_seed0', 'greedy_k2_seed0'):
+        [log] = (folder / 'out' / 'runs' / name).glob('*/*.log')
+        text = log.read_text()
+        assert f'Load checkpoint from {folder / "out" / "initial_seed0.pth"}' in text
+        assert 'unexpected key' not in text
+        assert 'backbone.layer1' not in text.partition('missing keys')[2].partition('Iter(train)')[0]
+    stems = {name for name in initial if name.startswith('backbone.stem')}
+    assert stems
+    assert {'backbone.layer3.5.conv2.weight', 'decode_head.conv_seg.weight'} < initial.keys()
+
+
+def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
+    folder, _ = compared
+    out = folder / 'out'
+    before = json.loads((out / 'results.json').read_text())['runs']
+    kept, broken = (out / 'runs' / name for name in ('e2e_k1_seed0', 'greedy_k2_seed0'))
+    (broken / 'metrics.json').unlink()
+    stamp = (kept / 'metrics.json').stat().st_mtime_ns
+    done = call(out, folder / 'suite_2.py', *CHOICE)
+    assert done.returncode == 0, done.stderr
+    assert '1 of 2 runs are finished already' in done.stderr
+    assert (kept / 'metrics.json').stat().st_mtime_ns == stamp
+    after = json.loads((out / 'results.json').read_text())['runs']
+    assert [run['mIoU'] for run in after] == [run['mIoU'] for run in before]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ({'methods': ['greddy']}, ["unknown method 'greddy'", 'infopro_contrast']),
+        ({'jobs': 0}, ['--jobs 0', '1 or more']),
+        ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
+        ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is no suite', 'configs/compare/cpu.py']),
+    ],
+    ids=['method', 'jobs', 'modules', 'suite'],
+)
+def test_bad_arguments_are_named(tmp_path, arguments, words):
+    suite = ROOT / 'configs' / 'compare' / 'smoke.py'
+    request = Comparison(**{'suite': suite, 'out': tmp_path, 'train_tool': tmp_path, **arguments})
+    with pytest.raises(UserError) as caught:
+        compare(request, lambda line: None)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_runs_of_another_setting_are_not_mixed(compared):
+    folder, _ = compared
+    other = write_suite(folder, iterations=3)
+    request = Comparison(other, folder / 'out', folder, methods=['e2e'])
+    with pytest.raises(UserError, match=r'another setting .* give another --out'):
+        compare(request, lambda line: None)

@@ -1,0 +1,90 @@
+import json
+import statistics
+
+import numpy as np
+import pytest
+
+from infopro_seg.comparison.results import mean_curve, read_scalars, summarise
+from infopro_seg.comparison.tables import class_table, comparison_table
+
+MIB = 2**20
+
+
+def result(method, modules, seed, miou, road=None, seconds=0.1, curve=()):
+    return {
+        'method': method,
+        'modules': modules,
+        'seed': seed,
+        'mIoU': miou,
+        'IoU': {'road': road, 'sky': None},
+        'seconds_per_iteration': seconds,
+        'traced': {'peak_bytes': 3 * MIB * modules, 'flops': 100 + 10 * modules},
+        'measured': {'device': 'cpu', 'resident_bytes': 5},
+        'curve': list(curve),
+    }
+
+
+RESULTS = [
+    result('e2e', 1, 0, 0.5, 0.9, 0.1, [[10, 0.1], [20, 0.5]]),
+    result('greedy', 2, 0, 0.25, 0.8, 0.3, [[10, 0.25]]),
+    result('e2e', 1, 1, 0.6, None, 0.3, [[10, 0.3], [20, 0.6], [30, 1.0]]),
+    result('e2e', 1, 2, 0.4, 0.7, 0.2, [[10, 0.2], [20, 0.4]]),
+]
+
+
+def test_a_row_holds_the_mean_and_the_spread_of_its_seeds():
+    e2e, greedy = summarise(RESULTS)
+    assert (e2e['method'], e2e['modules'], e2e['seeds']) == ('e2e', 1, [0, 1, 2])
+    assert e2e['mIoU'] == pytest.approx(np.mean([0.5, 0.6, 0.4]))
+    assert e2e['mIoU_sd'] == pytest.approx(np.std([0.5, 0.6, 0.4], ddof=1))
+    assert e2e['IoU'] == {'road': pytest.approx(np.mean([0.9, 0.7])), 'sky': None}  # seed 1 saw no road
+    assert e2e['seconds_per_iteration'] == np.median([0.1, 0.3, 0.2])
+    assert (greedy['mIoU'], greedy['mIoU_sd'], greedy['seeds']) == (0.25, None, [0])
+
+
+def test_a_mean_curve_has_the_iterations_that_all_seeds_share():
+    curve = mean_curve([result for result in RESULTS if result['method'] == 'e2e'])
+    assert curve == [(10, pytest.approx(0.2)), (20, pytest.approx(0.5))]
+
+
+def test_a_resumed_run_is_read_in_the_order_of_its_logs(tmp_path):
+    for folder, lines in (('20260102_000000', [3, 4]), ('20260101_000000', [1, 2])):
+        (tmp_path / folder / 'vis_data').mkdir(parents=True)
+        text = ''.join(json.dumps({'step': step}) + '\n' for step in lines)
+        (tmp_path / folder / 'vis_data' / 'scalars.json').write_text(text)
+    assert [entry['step'] for entry in read_scalars(tmp_path)] == [1, 2, 3, 4]
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip('|\n').split('|')] for line in table.splitlines()]
+
+
+def test_the_table_shows_percent_and_traced_shares_of_e2e():
+    header, _, e2e, greedy = cells(comparison_table(summarise(RESULTS)))
+    assert header == [
+        'method',
+        'K',
+        'mIoU % (mean ± sd)',
+        'seeds',
+        'peak MiB, traced',
+        'FLOPs of E2E, traced',
+        's per iteration',
+    ]
+    spread = 100 * statistics.stdev([0.5, 0.6, 0.4])
+    assert e2e == ['e2e', '1', f'50.00 ± {spread:.2f}', '3', '3.0', '1.000', '0.200']
+    assert greedy == ['greedy', '2', '25.00', '1', '6.0', f'{120 / 110:.3f}', '0.300']
+
+
+def test_measured_peaks_have_a_column_of_their_own():
+    measured = {**RESULTS[0], 'measured': {'device': 'GPU', 'allocated_bytes': 7 * MIB}}
+    header, _, e2e, greedy = cells(comparison_table(summarise([measured, RESULTS[1]])))
+    column = header.index('peak MiB, measured on GPU')
+    assert (e2e[column], greedy[column]) == ('7.0', '')
+    assert e2e[header.index('peak MiB, traced')] == '3.0'
+
+
+def test_classes_that_were_never_seen_have_no_iou():
+    header, _, road, sky = cells(class_table(summarise(RESULTS)))
+    assert header == ['class', 'e2e K=1', 'greedy K=2']
+    assert road == ['road', '80.0', '80.0']
+    assert sky == ['sky', '', '']

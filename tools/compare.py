@@ -1,0 +1,51 @@
+"""Train the methods of the paper side by side on synthetic streets and compare what they learn.
+
+Finished trainings are kept and a broken one is resumed: repeat the command.
+
+Examples:
+  python tools/compare.py --suite smoke --out work_dirs/compare_smoke
+  python tools/compare.py --suite cpu --seeds 0 1 2 --jobs 2 --out work_dirs/compare_cpu
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from infopro_seg.cli import run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--suite',
+        required=True,
+        help='smoke, cpu or streets, or the path of a suite like configs/compare/cpu.py',
+    )
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
+    parser.add_argument('--methods', nargs='+', metavar='NAME', help='default: those of the suite')
+    parser.add_argument('--modules', nargs='+', type=int, metavar='K', help='numbers of local modules')
+    parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at once, on shared cores; default: 1')
+    args = parser.parse_args()
+
+    from infopro_seg.comparison.command import Comparison, compare
+
+    named = ROOT / 'configs' / 'compare' / f'{args.suite}.py'
+    request = Comparison(
+        suite=named if named.is_file() else Path(args.suite),
+        out=args.out,
+        train_tool=ROOT / 'tools' / 'train.py',
+        methods=args.methods,
+        modules=args.modules,
+        seeds=args.seeds,
+        jobs=args.jobs,
+    )
+    return compare(request, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+if __name__ == '__main__':
+    run(main)
