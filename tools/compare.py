@@ -30,6 +30,9 @@ def main() -> int:
     parser.add_argument('--modules', nargs='+', type=int, metavar='K', help='numbers of local modules')
     parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
     parser.add_argument('--jobs', type=int, default=1, help='trainings at once, on shared cores; default: 1')
+    parser.add_argument(
+        '--report-only', action='store_true', help='train nothing: the results of the runs finished so far'
+    )
     args = parser.parse_args()
 
     from infopro_seg.comparison.command import Comparison, compare
@@ -43,6 +46,7 @@ def main() -> int:
         modules=args.modules,
         seeds=args.seeds,
         jobs=args.jobs,
+        report_only=args.report_only,
     )
     return compare(request, lambda line: print(line, file=sys.stderr, flush=True))
 

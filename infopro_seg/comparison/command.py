@@ -34,6 +34,7 @@ class Comparison:
     modules: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
     jobs: int = 1
+    report_only: bool = False
 
 
 def compare(request: Comparison, report: Callable[[str], None]) -> int:
@@ -49,23 +50,32 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
-    paths = write_configs(suite, runs, request.out)
-    _draw_data(suite)
-    trace_settings(suite, runs, request.out, report)
-    failed = train_all(paths, request.out, request.train_tool, request.jobs, report)
-    write_results(suite, runs, request, report)
+    failed = [] if request.report_only else _train(suite, runs, request, report)
+    if write_results(suite, runs, request):
+        report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
+    elif request.report_only:
+        raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
     if failed:
         report(f'{len(failed)} of {len(runs)} runs failed; the same command resumes them')
     return 1 if failed else 0
 
 
-def write_results(
+def _train(
     suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
-) -> None:
-    """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs."""
+) -> list[Run]:
+    """Trains what is not trained yet and returns the runs that failed."""
+    paths = write_configs(suite, runs, request.out)
+    data = suite.comparison.data
+    make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    trace_settings(suite, runs, request.out, report)
+    return train_all(paths, request.out, request.train_tool, request.jobs, report)
+
+
+def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bool:
+    """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs, if any."""
     results = read_runs(runs, request.out)
     if not results:
-        return
+        return False
     rows = summarise(results)
     setting = {
         'suite': request.suite.stem,
@@ -85,10 +95,4 @@ def write_results(
     (request.out / 'table.md').write_text(text, encoding='utf-8')
     plot_curves(rows, request.out / 'curves.png')
     plot_memory(rows, request.out / 'memory.png')
-    report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
-
-
-def _draw_data(suite: Config) -> None:
-    """Draws the suite's synthetic streets, unless they are there."""
-    data = suite.comparison.data
-    make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    return True

@@ -38,7 +38,8 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
 
 def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
     """The results of the finished runs, as they go into `results.json`."""
-    traces = json.loads((out / TRACES).read_text())
+    path = out / TRACES
+    traces = json.loads(path.read_text()) if path.is_file() else {}
     found = []
     for run in runs:
         if not is_finished(out, run):

@@ -102,9 +102,10 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
         ({'methods': ['greddy']}, ["unknown method 'greddy'", 'infopro_contrast']),
         ({'jobs': 0}, ['--jobs 0', '1 or more']),
         ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
+        ({'report_only': True}, ['no finished run', 'without --report-only']),
         ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is no suite', 'configs/compare/cpu.py']),
     ],
-    ids=['method', 'jobs', 'modules', 'suite'],
+    ids=['method', 'jobs', 'modules', 'nothing to report', 'suite'],
 )
 def test_bad_arguments_are_named(tmp_path, arguments, words):
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
