@@ -46,6 +46,7 @@ def plot_memory(rows: Rows, path: Path) -> None:
                 )
     kind = 'measured' if measured else 'traced'
     axes.set(xlabel=f'peak memory of a training step, {kind}, MiB', ylabel='mIoU, % (mean, sd over seeds)')
+    axes.margins(x=0.08)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
