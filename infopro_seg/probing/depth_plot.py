@@ -15,7 +15,7 @@ from infopro_seg.probing.report import Report
 
 SIZE = (10.5, 3.7)  # inches
 PANEL_WIDTH = 2.8  # of the axes of one panel, in inches
-LETTER = 0.075  # inches
+LETTER = 0.062  # inches
 PANELS: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
     ('Image: reconstruction error', 'mean squared error', lambda row: row['mse']),
     ('Classes: linear classifier', 'mIoU', lambda row: row['linear']['mIoU']),
@@ -81,7 +81,7 @@ def _stages(axes: Axes, names: Sequence[str]) -> None:
             axes.axvspan(start - 0.5, end - 0.5, color='0.955', zorder=0)
     middles = [(start + end - 1) / 2 for _, start, end in spans]
     inches = PANEL_WIDTH / len(names)
-    widths = [LETTER * (len(stage) + 1) for stage, _, _ in spans]
+    widths = [LETTER * len(stage) + 0.05 for stage, _, _ in spans]
     crowded = any(
         (right - left) * inches < (a + b) / 2
         for left, right, a, b in zip(middles, middles[1:], widths, widths[1:], strict=False)
