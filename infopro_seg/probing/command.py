@@ -1,0 +1,173 @@
+"""What `tools/probe.py` does: looks into the networks of several checkpoints, and draws them side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from rich.console import Console
+from rich.progress import track
+
+from infopro_seg.cli import load_config
+from infopro_seg.errors import UserError
+from infopro_seg.probing.data import (
+    batch_size,
+    describe_data,
+    plain,
+    require_splits,
+    train_loader,
+    val_loader,
+)
+from infopro_seg.probing.depth_plot import depth_figure
+from infopro_seg.probing.network import FrozenEncoder, choose_blocks
+from infopro_seg.probing.probes import HIDDEN, build_probe
+from infopro_seg.probing.report import Report, Subject, markdown, write_json
+from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
+from infopro_seg.probing.sheet import sheet_figure
+from infopro_seg.probing.store import INPUT, KeptResults, folder_name
+
+IMAGES = 2  # on the contact sheet
+DPI = 130
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """The arguments of the command, as the user wrote them."""
+
+    config: Path
+    checkpoints: Sequence[Path]
+    out: Path
+    labels: Sequence[str] | None = None
+    blocks: Sequence[str] = ()
+    iterations: int = 1000
+    batch: int | None = None
+    seed: int = 0
+    device: str | None = None
+    options: Mapping[str, Any] | None = None
+
+
+def probe(request: ProbeRequest) -> Report:
+    """Writes `results.json`, `table.md`, `depth.png` and `reconstructions.png`.
+
+    Args:
+        request: what to look into.
+
+    Raises:
+        UserError: an argument, the config, the data or a checkpoint is wrong.
+    """
+    console = Console(stderr=True)
+    if request.iterations < 1:
+        raise UserError(f'--iterations is {request.iterations}; give 1 or more')
+    labels = choose_labels(request.checkpoints, request.labels)
+    config = load_config(request.config, request.options)
+    require_splits(config)
+    settings = {
+        'iterations': request.iterations,
+        'batch': batch_size(config, request.batch),
+        'seed': request.seed,
+    }
+    device = choose_device(request.device)
+    networks = [FrozenEncoder(config, checkpoint, device) for checkpoint in request.checkpoints]
+    names = networks[0].names
+    chosen = choose_blocks(names, request.blocks)
+    shown = spread(IMAGES, len(DATASETS.build(config.val_dataloader['dataset'])))
+    common = {
+        **settings,
+        'learning_rate': LEARNING_RATE,
+        'hidden': HIDDEN,
+        'images': shown,
+        'data': describe_data(config),
+    }
+    subjects: list[Subject] = []
+    for label, checkpoint, network in zip(labels, request.checkpoints, networks, strict=True):
+        own = {'weights': network.fingerprint, 'encoder': plain(network.config), **common}
+        kept = KeptResults(request.out / folder_name(label), own)
+        missing = [name for name in chosen if name not in kept.blocks]
+        if len(missing) < len(chosen):
+            console.print(f'{label}: {len(chosen) - len(missing)} of {len(chosen)} blocks are known already')
+        if missing:
+            kept.add(look_into(network, config, missing, common, label, console))
+        scores = {name: kept.blocks[name] for name in chosen}
+        pictures = {name: kept.pictures(name) for name in chosen}
+        subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
+    report = Report(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
+    write_json(report, request.out / 'results.json')
+    (request.out / 'table.md').write_text(markdown(report))
+    depth_figure(report).savefig(request.out / 'depth.png', dpi=DPI)
+    sheet_figure(report).savefig(request.out / 'reconstructions.png', dpi=DPI)
+    console.print(
+        f'{request.out}: depth.png, reconstructions.png, table.md, results.json', markup=False, soft_wrap=True
+    )
+    return report
+
+
+def look_into(
+    network: FrozenEncoder,
+    config: Config,
+    blocks: Sequence[str],
+    settings: Mapping[str, Any],
+    label: str,
+    console: Console,
+) -> Findings:
+    """Trains and evaluates the probes of some blocks of a network."""
+
+    def show(doing: str) -> Track:
+        description = f'{label}: {doing}'
+        return lambda steps, total: track(steps, description, total, console=console)
+
+    seed = settings['seed']
+    validation = val_loader(config)
+    classes = len(validation.dataset.metainfo['classes'])
+    channels = network.channels(blocks)
+    probes = {name: build_probe(name, channels[name], classes, seed).to(network.device) for name in blocks}
+    training = train_loader(config, settings['batch'], seed)
+    fit_probes(network, probes, training, settings['iterations'], LEARNING_RATE, show('training probes'))
+    return evaluate_probes(network, probes, validation, classes, settings['images'], show('evaluating'))
+
+
+def choose_labels(checkpoints: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    """What to call each checkpoint: as given, else after its folder, with its own name where that is shared.
+
+    Raises:
+        UserError: there are more or fewer labels than checkpoints, or two would share a folder of results.
+    """
+    if labels is None:
+        folders = Counter(path.resolve().parent.name for path in checkpoints)
+        labels = [
+            name if folders[name] == 1 else f'{name}/{path.stem}'
+            for path, name in ((path, path.resolve().parent.name) for path in checkpoints)
+        ]
+    if len(labels) != len(checkpoints):
+        raise UserError(
+            f'{len(labels)} --labels ({", ".join(labels)}) for {len(checkpoints)} checkpoints; give one for '
+            'each'
+        )
+    folders = Counter(folder_name(label).lower() for label in labels)
+    for label in labels:
+        if folders[folder_name(label).lower()] > 1:
+            raise UserError(
+                f'two checkpoints are called {label!r}, or so alike that their results would share a folder; '
+                'give --labels that differ in letters or digits'
+            )
+    return list(labels)
+
+
+def choose_device(given: str | None) -> str:
+    """The device: as given, else the GPU where there is one.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    device = given or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'--device {device} cannot be used ({reason}); take cpu, or cuda') from error
+    return device

@@ -1,0 +1,139 @@
+"""Trains probes on the frozen output of blocks, and evaluates them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from mmseg.models.utils import resize
+from torch import Tensor
+
+from infopro_seg.models.image import to_rgb, to_uint8
+from infopro_seg.probing.network import FrozenEncoder
+from infopro_seg.probing.probes import CLASSIFIERS, Probe, ProbeOptimizer
+from infopro_seg.probing.scores import ClassScore, Ignorance, ReconstructionScore, result_of
+
+LEARNING_RATE = 3e-3
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What probes have found.
+
+    Args:
+        blocks: the scores of each block, by its name.
+        ignorance: the scores of a guess that knows nothing of the image.
+        images: the images shown, (H, W, 3) RGB uint8.
+        reconstructions: what each block's decoder makes of them.
+    """
+
+    blocks: dict[str, dict[str, Any]]
+    ignorance: dict[str, float]
+    images: list[np.ndarray]
+    reconstructions: dict[str, list[np.ndarray]]
+
+
+def fit_probes(
+    network: FrozenEncoder,
+    probes: Mapping[str, Probe],
+    loader: Iterable[Any],
+    iterations: int,
+    lr: float = LEARNING_RATE,
+    track: Track = lambda steps, total: steps,
+) -> None:
+    """Trains the probes of all blocks in one pass over batches.
+
+    The forward pass stops at each block until its probe has run forward and backward, so that the memory is
+    that of one probe. No probe's result depends on which others are trained with it.
+
+    Args:
+        network: the network, which is not changed.
+        probes: a probe for each block, by its name.
+        loader: gives batches, at least `iterations` of them.
+        iterations: number of iterations.
+        lr: learning rate of the first iteration.
+        track: shows progress over an iterable of a known length.
+    """
+    for probe in probes.values():
+        probe.train()
+    optimizer = ProbeOptimizer(probes, lr, iterations)
+    for data in track(islice(loader, iterations), iterations):
+        inputs, samples = network.prepare(data, True)
+        image = to_rgb(inputs, network.data_preprocessor)
+        labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in samples]).long()
+        features = network.features(inputs, probes)
+        optimizer.step(probes[name].loss(feature, image, labels) for name, feature in features)
+
+
+@torch.no_grad()
+def evaluate_probes(
+    network: FrozenEncoder,
+    probes: Mapping[str, Probe],
+    loader: Any,
+    num_classes: int,
+    shown: Sequence[int] = (),
+    track: Track = lambda steps, total: steps,
+) -> Findings:
+    """Evaluates probes over a data set.
+
+    Args:
+        network: the network.
+        probes: a trained probe for each block, by its name.
+        loader: gives every image once.
+        num_classes: classes of the data.
+        shown: the images, by their position, whose reconstructions are kept.
+        track: shows progress over an iterable of a known length.
+    """
+    for probe in probes.values():
+        probe.eval()
+    errors = {name: ReconstructionScore() for name in probes}
+    classes = {name: {kind: ClassScore(num_classes) for kind in CLASSIFIERS} for name in probes}
+    ignorance = Ignorance(num_classes)
+    images: list[np.ndarray] = []
+    decoded: dict[str, list[np.ndarray]] = {name: [] for name in probes}
+    position = 0
+    for data in track(loader, len(loader)):
+        inputs, samples = network.prepare(data, False)
+        image = to_rgb(inputs, network.data_preprocessor)
+        targets = [sample.gt_sem_seg.data.squeeze(0).to(inputs.device) for sample in samples]
+        parts = [_without_padding(sample, image.shape[2:]) for sample in samples]
+        kept = [index for index in range(len(samples)) if position + index in shown]
+        position += len(samples)
+        for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
+            ignorance.add(image[index][part], target)
+        images += [to_uint8(image[index][parts[index]]) for index in kept]
+        for name, feature in network.features(inputs, probes):
+            logits = probes[name](feature, image.shape[2:])
+            for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
+                errors[name].add(logits['image'][index][part], image[index][part])
+                for kind, score in classes[name].items():
+                    score.add(_labels(logits[kind][index][part], target), target)
+            reconstructed = logits['image'].sigmoid()
+            decoded[name] += [to_uint8(reconstructed[index][parts[index]]) for index in kept]
+    results = {name: result_of(errors[name], classes[name]) for name in probes}
+    return Findings(results, ignorance.result(), images, decoded)
+
+
+def spread(count: int, length: int) -> list[int]:
+    """`count` positions spread evenly over a data set, or all where it has fewer."""
+    positions = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return sorted(set(positions.tolist()))
+
+
+def _labels(logits: Tensor, target: Tensor) -> Tensor:
+    """The classes that logits (classes, H, W) predict, at the size of the labels, as mmseg evaluates."""
+    if logits.shape[1:] != target.shape:
+        logits = resize(logits[None], target.shape, mode='bilinear', align_corners=False, warning=False)[0]
+    return logits.argmax(0)
+
+
+def _without_padding(sample: Any, size: Sequence[int]) -> tuple[slice, slice, slice]:
+    """Where the image lies in a padded one of a size (H, W); padding is right and below."""
+    _, right, _, below = sample.metainfo.get('img_padding_size', (0, 0, 0, 0))
+    return slice(None), slice(0, size[0] - below), slice(0, size[1] - right)

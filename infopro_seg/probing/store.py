@@ -1,0 +1,89 @@
+"""Results that are kept, so that a run that is started again goes on where the last one ended."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from infopro_seg.errors import UserError
+from infopro_seg.probing.run import Findings
+
+INPUT = 'image'
+
+
+class KeptResults:
+    """The findings of one checkpoint, in a folder of its own.
+
+    `probes.json` holds the settings and the scores of each block, `<block>.png` the reconstructions side by
+    side, `image.png` the images themselves. As probes of different blocks are independent, blocks that are
+    asked for later are added to those that are there.
+
+    Args:
+        folder: the folder.
+        settings: all that decides the results, but for the choice of blocks; `images` lists the positions of
+            those that are shown.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder, self.settings = folder, settings
+        self.path = folder / 'probes.json'
+        self.blocks: dict[str, dict[str, Any]] = {}
+        self.ignorance: dict[str, float] = {}
+        content = self._read()
+        if content.get('settings') == settings:
+            names = [*content['blocks'], INPUT]
+            if all(self._picture(name).is_file() for name in names):
+                self.blocks, self.ignorance = content['blocks'], content['ignorance']
+
+    def add(self, findings: Findings) -> None:
+        """Writes findings beside those that are there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.blocks:
+            self.path.unlink(missing_ok=True)  # of other settings; the pictures are written over
+        for name, pictures in {INPUT: findings.images, **findings.reconstructions}.items():
+            _write(self._picture(name), pictures)
+        self.blocks = {**self.blocks, **findings.blocks}
+        self.ignorance = findings.ignorance
+        content = {'settings': self.settings, 'ignorance': self.ignorance, 'blocks': self.blocks}
+        partial = self.path.with_suffix('.partial')  # a run may be stopped at any time
+        partial.write_text(json.dumps(content, indent=2) + '\n')
+        partial.replace(self.path)
+
+    def pictures(self, name: str) -> list[np.ndarray]:
+        """The images, or what a block's decoder made of them, (H, W, 3) RGB uint8."""
+        picture = cv2.imread(str(self._picture(name)))
+        if picture is None:
+            raise UserError(f'cannot read {self._picture(name)}; remove {self.folder} to have it made again')
+        return np.split(picture[..., ::-1], len(self.settings['images']), axis=1)
+
+    def _picture(self, name: str) -> Path:
+        return self.folder / f'{name}.png'
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.is_file():
+            return {}
+        try:
+            content: dict[str, Any] = json.loads(self.path.read_text())
+        except ValueError as error:
+            raise UserError(f'{self.path} is damaged ({error}); remove it to have it made again') from error
+        return content
+
+
+def folder_name(label: str) -> str:
+    """A label as the name of a folder."""
+    return re.sub(r'\W+', '_', label).strip('_') or 'checkpoint'
+
+
+def _write(path: Path, pictures: list[np.ndarray]) -> None:
+    """Writes pictures (H, W, 3) RGB uint8 side by side; smaller ones on the lower right filled with black."""
+    height, width = (max(picture.shape[side] for picture in pictures) for side in (0, 1))
+    row = np.zeros((height, width * len(pictures), 3), np.uint8)
+    for index, picture in enumerate(pictures):
+        row[: picture.shape[0], index * width : index * width + picture.shape[1]] = picture[..., ::-1]
+    if not cv2.imwrite(str(path), row):
+        raise UserError(f'cannot write {path}; is the disk full, or the folder read-only?')
