@@ -128,6 +128,10 @@ class Chain:
         first = start + (self.shortest if module else 1)
         return range(first, count - self.shortest * (modules - module - 1) + 1)
 
+    def shared_gradients(self, start: int) -> int:
+        """Bytes of the gradients of the blocks from `start` on that the modules around a cut there share."""
+        return sum(block.gradients for block in self.blocks[start : start + self.overlap])
+
     @property
     def fixed(self) -> int:
         """Bytes that every recipe holds: all that is owned but the local heads."""

@@ -113,12 +113,14 @@ class Probe:
             total: Tensor = self.model.parse_losses(losses)[0]
             return total
 
-        owned = [*head.parameters(), *(p for block in shared for p in block.owned)]
-        owned += [] if momentum_block is None else momentum_block.parameters()
+        owned = [*head.parameters(), *(momentum_block.parameters() if momentum_block is not None else ())]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
         plain = not shared and momentum_block is None
         key = (id(head), feature, *sizes) if plain else None
-        return self._measure(run, state, True, owned, key)
+        cost = self._measure(run, state, True, owned, key)
+        for parameter in (p for block in shared for p in block.owned):
+            parameter.grad = None  # the model of a module counts these where the blocks are its own
+        return cost
 
     def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
         """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""

@@ -173,7 +173,9 @@ def test_local_heads_read_through_the_next_block_of_any_encoder(tiny, option):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     batch = make_batch(size=tiny.size)
     owned = [{names[id(p)] for block in blocks for p in block.owned} for blocks in modules]
-    shared = [{names[id(p)] for p in blocks[0].owned} for blocks in modules[1:]] if 'overlap' in option else []
+    shared = (
+        [{names[id(p)] for p in blocks[0].owned} for blocks in modules[1:]] if 'overlap' in option else []
+    )
     ever = set()
     for index, losses in enumerate(model.local_losses(*preprocessed(model, batch))):
         model.zero_grad()
