@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.models.state_dict import TRAINING_ONLY
 
-LOCAL_HEADS = 'backbone.local_heads.'
+LOCAL_HEADS = tuple(f'backbone.{name}' for name in TRAINING_ONLY)  # with their momentum blocks
 
 
 @HOOKS.register_module()
@@ -112,7 +113,7 @@ def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     """Takes the local heads, which only train, out of a model and a checkpoint, in place."""
     backbone: Any = getattr(model, 'backbone', None)
     if isinstance(backbone, InfoProBackbone):
-        backbone.local_heads = nn.ModuleList()
+        backbone.local_heads, backbone.momentum_blocks = nn.ModuleList(), None
     state_dict = checkpoint.get('state_dict', checkpoint)
     for key in [key for key in state_dict if key.startswith(LOCAL_HEADS)]:
         del state_dict[key]

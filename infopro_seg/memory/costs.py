@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PLAIN = 'none'  # the policy that recomputes nothing
@@ -90,6 +90,7 @@ class Chain:
         inputs: bytes of the network's input.
         owned: bytes of parameters, buffers and optimizer state outside blocks and local heads.
         optimizer_share: bytes that the optimizer's step takes, as a share of the gradients'.
+        overlap: number of blocks that neighbouring modules share.
         accumulated: whether gradients are alive throughout, from earlier iterations.
     """
 
@@ -102,11 +103,34 @@ class Chain:
     inputs: int
     owned: int
     optimizer_share: float
+    overlap: int = 0
     accumulated: bool = False
 
     def head(self, module: int, block: int) -> HeadCost:
         """The local head of a module that ends with a block."""
         return self.heads[min(module, len(self.heads) - 1)][block]
+
+    @property
+    def shortest(self) -> int:
+        """The fewest blocks of a module after a cut."""
+        return max(1, self.overlap)
+
+    @property
+    def most_modules(self) -> int:
+        """The largest number of modules."""
+        return 1 + (len(self.blocks) - 1) // self.shortest
+
+    def ends(self, module: int, modules: int, start: int) -> Sequence[int]:
+        """Where a module, one of `modules`, may end that starts with block `start`."""
+        count = len(self.blocks)
+        if module == modules - 1:
+            return [count]
+        first = start + (self.shortest if module else 1)
+        return range(first, count - self.shortest * (modules - module - 1) + 1)
+
+    def shared_gradients(self, start: int) -> int:
+        """Bytes of the gradients of the blocks from `start` on that the modules around a cut there share."""
+        return sum(block.gradients for block in self.blocks[start : start + self.overlap])
 
     @property
     def fixed(self) -> int:

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
-from infopro_seg.memory.profile import lists_heads, profile_chain
+from infopro_seg.memory.profile import lists_heads, profile_chain, with_listed_heads
 from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
@@ -49,7 +49,7 @@ def resolve_cuts(cfg: Config) -> Config:
         return cfg
     policies = module_policies(backbone.get('checkpoint', False), modules)
     chain = profile_chain(
-        cfg,
+        with_listed_heads(cfg, modules),
         setup.batch,
         setup.crop,
         setup.amp,
@@ -114,11 +114,11 @@ def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
     Raises:
         ConfigError: it has not.
     """
-    count = len(chain.blocks)
-    if modules > count:
+    if modules > chain.most_modules:
+        shared = f', each to share {chain.overlap} with the module before' if chain.overlap > 1 else ''
         raise ConfigError(
-            f'{modules} local modules, but the encoder has {count} blocks: {", ".join(_names(chain))}; '
-            f'choose num_modules from 1 to {count}'
+            f'{modules} local modules{shared}, but the encoder has {len(chain.blocks)} blocks: '
+            f'{", ".join(_names(chain))}; choose num_modules from 1 to {chain.most_modules}'
         )
     if modules > 1 and not chain.heads:
         raise ConfigError(f'{modules} local modules need local heads; give the backbone a local_head')

@@ -63,18 +63,16 @@ def balanced(segments: Segments, modules: int, policies: Sequence[str] | str = P
     """
     if isinstance(policies, str):
         policies = [policies] * modules
-    count = len(segments.chain.blocks)
     labels: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, 0, ())]}
     for module in range(modules):
         last = module == modules - 1
         reached: dict[int, list[_Label]] = {}
         for start, ways in labels.items():
-            ends = [count] if last else range(start + 1, count - (modules - module - 2))
-            for end in ends:
+            for end in segments.chain.ends(module, modules, start):
                 found = segments.segment(module, start, end, policies[module])
                 reached.setdefault(end, []).extend(_extend(segments, way, found, last) for way in ways)
         labels = {end: _undominated(ways) for end, ways in reached.items()}
-    finished = [_finish(segments, way) for way in labels[count]]
+    finished = [_finish(segments, way) for way in labels[len(segments.chain.blocks)]]
     return min(finished, key=lambda partition: (partition.peak, partition.flops, partition.ends))
 
 
@@ -118,7 +116,7 @@ def _cheapest(
         last = module == modules - 1
         reached: dict[int, dict[tuple[int, int], _Label]] = {}
         for start, ways in labels.items():
-            for end in [count] if last else range(start + 1, count - (modules - module - 2)):
+            for end in segments.chain.ends(module, modules, start):
                 options = [segments.segment(module, start, end, policy) for policy in policies]
                 for way in ways.values():
                     fitting = [option for option in options if option.peak + way.gradients <= room]

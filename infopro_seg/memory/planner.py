@@ -96,8 +96,8 @@ class Planner:
         """
         chain = self.segments(self._own_heads).chain
         listed = lists_heads(self.cfg)
-        matching = (1, len(chain.heads) + 1) if listed else range(1, len(chain.blocks) + 1)
-        counts = [k for k in modules if k in matching and k <= len(chain.blocks)] or [min(modules)]
+        matching = (1, len(chain.heads) + 1) if listed else range(1, chain.most_modules + 1)
+        counts = [k for k in modules if k in matching and k <= chain.most_modules] or [min(modules)]
         for count in counts:
             check_modules(chain, count, listed)
         if budget is not None and budget <= chain.fixed + chain.gradients:

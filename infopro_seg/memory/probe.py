@@ -14,6 +14,8 @@ from infopro_seg.memory.costs import BlockCost, PieceCost
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.image import to_rgb
+from infopro_seg.models.lookahead import look_ahead
+from infopro_seg.models.momentum_block import MomentumBlock
 
 Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
 
@@ -82,18 +84,43 @@ class Probe:
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
 
-    def head(self, index: int, state: Any, head: Any) -> PieceCost:
-        """Measures a local head after a block."""
-        feature = self.blocks[index].feature
+    def head(
+        self,
+        index: int,
+        states: Sequence[Any],
+        head: Any,
+        shared: Sequence[Block] = (),
+        momentum_block: MomentumBlock | None = None,
+    ) -> PieceCost:
+        """Measures a local head after a block, with what it runs of the next module and recomputes none of.
+
+        Args:
+            index: index of the block.
+            states: the state before each block, and the last.
+            head: the local head.
+            shared: blocks that both modules train.
+            momentum_block: the average of the next block.
+        """
+        state = states[index + 1]
+        feature = [self.blocks[index], *shared][-1].feature
 
         def run(state: Any) -> Tensor:
-            losses = head.loss(feature(state), self.image, self.samples)
+            if momentum_block is not None:
+                read = momentum_block.read(self.model.backbone.encoder, self.blocks[index + 1], state)
+            else:
+                read = feature(look_ahead(shared, state, 'none'))
+            losses = head.loss(read, self.image, self.samples)
             total: Tensor = self.model.parse_losses(losses)[0]
             return total
 
+        owned = [*head.parameters(), *(momentum_block.parameters() if momentum_block is not None else ())]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
-        key = id(head), feature, *sizes
-        return self._measure(run, state, True, list(head.parameters()), key)
+        plain = not shared and momentum_block is None
+        key = (id(head), feature, *sizes) if plain else None
+        cost = self._measure(run, state, True, owned, key)
+        for parameter in (p for block in shared for p in block.owned):
+            parameter.grad = None  # the model of a module counts these where the blocks are its own
+        return cost
 
     def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
         """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""

@@ -18,7 +18,8 @@ from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, split_blocks
 from infopro_seg.models.checkpoint import recompute, recompute_norms
-from infopro_seg.models.local_head import build_local_heads
+from infopro_seg.models.local_head import build_local_heads, head_configs
+from infopro_seg.models.momentum_block import build_momentum_blocks
 
 
 def profile_chain(
@@ -54,8 +55,11 @@ def profile_chain(
         probe = Probe(model, blocks, tracker, amp)
         probe.start(fake_batch(batch, crop, tracker))
         states = probe.states()
-        rows = _build_heads(cfg, blocks, states)
-        trained = nn.ModuleList([model, *(head for row in rows for head in row.values())])
+        readers = _Readers(backbone, model.backbone.encoder, blocks, states)
+        rows = _build_heads(backbone, readers.widths)
+        trained = nn.ModuleList(
+            [model, *(head for row in rows for head in row.values()), *readers.momentum_blocks.values()]
+        )
         owned = _Owned(build_optimizer(cfg, trained, optimizer))
         if blocks_of is not None:
             costs = blocks_of.blocks
@@ -68,8 +72,11 @@ def profile_chain(
             blocks=costs,
             heads=tuple(
                 tuple(
-                    HeadCost(owned(head), probe.head(index, states[index + 1], head))
-                    for index, head in _per_block(row, blocks, states)
+                    HeadCost(
+                        owned(row[width], *readers.owned(index)),
+                        probe.head(index, states, row[width], **readers.between(index)),
+                    )
+                    for index, width in enumerate(readers.widths)
                 )
                 for row in rows
             ),
@@ -80,6 +87,7 @@ def profile_chain(
             inputs=probe.inputs_bytes,
             owned=owned(model) - sum(cost.owned for cost in costs),
             optimizer_share=_optimizer_share(cfg, optimizer, tracker),
+            overlap=backbone.get('overlap', 0),
             accumulated=accumulation > 1,
         )
 
@@ -116,29 +124,61 @@ def _recomputed(policy: Any, block: Block) -> Any:
     return partial(recompute, policy, block.forward, block.modules)
 
 
-def _build_heads(cfg: Any, blocks: Sequence[Block], states: Sequence[Any]) -> list[dict[int, nn.Module]]:
+def with_listed_heads(cfg: Any, modules: int) -> Any:
+    """A copy of a config with a local head for each cut where pairs make them differ, else the config."""
+    config = cfg.get('model', cfg)['backbone'].get('local_head')
+    if modules < 2 or not isinstance(config, dict):
+        return cfg
+    heads = head_configs(config, modules - 1)
+    if all(head == heads[0] for head in heads):
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    cfg.get('model', cfg)['backbone']['local_head'] = heads
+    return cfg
+
+
+def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Module]]:
     """For each config of local heads, a head for each width of the feature maps."""
-    backbone = cfg.get('model', cfg)['backbone']
     config = backbone.get('local_head')
     if config is None:
         return []
     rows = []
     for one in [config] if isinstance(config, dict) else config:
-        widths = sorted({_width(block, state) for block, state in zip(blocks, states[1:], strict=True)})
-        rows.append({width: build_local_heads(one, [width], ('',))[0].train() for width in widths})
+        heads = {width: build_local_heads(one, [width], ('',))[0].train() for width in sorted({*widths})}
+        rows.append(heads)
         if backbone.get('checkpoint_heads'):
-            recompute_norms(*rows[-1].values())
+            recompute_norms(*heads.values())
     return rows
 
 
-def _per_block(
-    row: dict[int, nn.Module], blocks: Sequence[Block], states: Sequence[Any]
-) -> list[tuple[int, nn.Module]]:
-    return [(i, row[_width(block, states[i + 1])]) for i, block in enumerate(blocks)]
+class _Readers:
+    """What stands between each block, if a cut follows it, and the local head that reads there.
 
+    Args:
+        backbone: config of the backbone.
+        encoder: its encoder.
+        blocks: the encoder's blocks.
+        states: the state before each block, and the last.
+    """
 
-def _width(block: Block, state: Any) -> int:
-    return int(block.feature(state).shape[1])
+    def __init__(self, backbone: Any, encoder: Any, blocks: Sequence[Block], states: Sequence[Any]) -> None:
+        option = backbone.get('momentum_block')
+        self._blocks = blocks
+        self._overlap = backbone.get('overlap', 0)
+        averages = build_momentum_blocks(option, encoder, blocks[1:]) or ()
+        self.momentum_blocks: dict[int, nn.Module] = dict(enumerate(averages))
+        ahead = 1 if self.momentum_blocks else self._overlap
+        ends = [min(index + ahead, len(blocks) - 1) for index in range(len(blocks))]
+        self.widths = [int(blocks[end].feature(states[end + 1]).shape[1]) for end in ends]
+
+    def between(self, index: int) -> dict[str, Any]:
+        """The blocks that a module which ends with a block shares, and the momentum block after it."""
+        shared = self._blocks[index + 1 : index + 1 + self._overlap]
+        return {'shared': shared, 'momentum_block': self.momentum_blocks.get(index)}
+
+    def owned(self, index: int) -> list[nn.Module]:
+        """What belongs to the local head besides itself."""
+        return [self.momentum_blocks[index]] if index in self.momentum_blocks else []
 
 
 class _Owned:

@@ -84,13 +84,15 @@ class Segments:
         what = 'neck and heads' if last else f'the local head after {chain.blocks[end - 1].name}'
         live.reach(closing.forward_rise + cached, f'the forward of {what}')
         live.reach(closing.backward_rise, f'the backward of {what}')
-        gradients = 0 if chain.accumulated else closing.gradients
+        gradients = closing.gradients + (0 if last else chain.shared_gradients(end))
+        gradients = 0 if chain.accumulated else gradients
         for index in range(end - 1, start - 1, -1):
             piece = pieces[index - start]
             live.now = bases[index - start]
             extra = self._waiting(index, end, attached, piece)
             live.reach(piece.backward_rise + extra + gradients, f'the backward of {chain.blocks[index].name}')
-            gradients += 0 if chain.accumulated else piece.gradients
+            there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
+            gradients += 0 if there else piece.gradients
         peak = live.peak + self.offsets.get(self.position(start, end), 0)
         return Segment(start, end, policy, peak, live.where, sum(p.flops for p in [*pieces, closing]))
 
@@ -102,7 +104,9 @@ class Segments:
         """Bytes alive before a module: image, labels, the state at the cut, outputs, gradients."""
         chain = self.chain
         states = {output for output in chain.outputs if output < start} | ({start - 1} if start else set())
-        gradients = 0 if chain.accumulated else sum(block.gradients for block in chain.blocks[:start])
+        gradients = sum(block.gradients for block in chain.blocks[:start])
+        gradients += chain.shared_gradients(start) if start else 0
+        gradients = 0 if chain.accumulated else gradients
         images = (0 if last else chain.image) + (0 if start else chain.inputs)
         return chain.labels + images + sum(chain.blocks[index].state for index in states) + gradients
 

@@ -17,6 +17,8 @@ from infopro_seg.models.blocks import Block, probe_size, split_blocks
 from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.local_head import build_local_heads
+from infopro_seg.models.lookahead import check_overlap, look_ahead
+from infopro_seg.models.momentum_block import MomentumBlock, build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_error, pretrained_of, require_known
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
@@ -49,11 +51,18 @@ class InfoProBackbone(BaseModule):
             :mod:`infopro_seg.models.checkpoint`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
+        overlap: number of blocks after a cut through which the local head before it reads, and which so
+            learn from the losses of both modules (after HPFF, ECCV 2024), see
+            :func:`infopro_seg.models.lookahead.look_ahead`.
+        momentum_block: momentum, e.g. 0.995, of an averaged copy of the block after each cut, through which
+            the local head before it reads (after MAN, ECCV 2024), or a dict of options, see
+            :class:`infopro_seg.models.momentum_block.MomentumBlock`.
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        ConfigError: the encoder has no block rule, a cut is not one of its blocks, or the number of
-            local heads or of policies does not match the number of cuts.
+        ConfigError: the encoder has no block rule, a cut is not one of its blocks, the number of local
+            heads or of policies does not match the number of cuts, or `overlap` or `momentum_block` is
+            wrong.
     """
 
     def __init__(
@@ -64,6 +73,8 @@ class InfoProBackbone(BaseModule):
         num_modules: int | None = None,
         checkpoint: bool | str | Sequence[int | str] = False,
         checkpoint_heads: bool = False,
+        overlap: int = 0,
+        momentum_block: float | Config | None = None,
         init_cfg: Config | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -78,6 +89,12 @@ class InfoProBackbone(BaseModule):
         self.cuts = tuple(cuts)
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder: Any = build_encoder(encoder)
+        modules = self.local_modules()
+        check_overlap(overlap, modules, momentum_block)
+        self.overlap = overlap
+        self.momentum_blocks: Any = build_momentum_blocks(
+            momentum_block, self.encoder, [blocks[0] for blocks in modules[1:]]
+        )
         features, outputs = self._probe()
         self.out_shapes = tuple(tuple(output.shape[1:]) for output in outputs)  # of a tiny image
         self.out_channels = tuple(shape[0] for shape in self.out_shapes)
@@ -135,13 +152,14 @@ class InfoProBackbone(BaseModule):
             The encoder's outputs, None for those not read: attached to the graph where the last
             module computes them, detached where an earlier one does.
         """
-        *early, last = zip(self.local_modules(), self.policies, strict=True)
+        modules = self.local_modules()
+        *early, last = zip(modules, self.policies, strict=True)
         state: State = inputs
         kept: list[Kept] = []
         del inputs  # the first module's graph keeps it as long as it is needed
         for index, ((blocks, policy), head) in enumerate(zip(early, self.local_heads, strict=True)):
             state = _run(blocks, state, kept, read, policy)
-            losses = head.loss(blocks[-1].feature(state), image, data_samples)
+            losses = head.loss(self._feature(modules, index, state, policy), image, data_samples)
             yield add_prefix(losses, f'local_{index}')
             del losses
             state, kept = tree_map_only(Tensor, Tensor.detach, (state, kept))
@@ -163,10 +181,26 @@ class InfoProBackbone(BaseModule):
         """
         state: State = inputs
         images: list[Tensor | None] = []
-        for blocks, head in zip(self.local_modules(), self.local_heads, strict=False):
-            state = _run(blocks, state, [], ())
-            images.append(head.reconstruct(blocks[-1].feature(state), size))
+        modules = self.local_modules()
+        for index, head in enumerate(self.local_heads):
+            state = _run(modules[index], state, [], ())
+            images.append(head.reconstruct(self._feature(modules, index, state), size))
         return images
+
+    def update_momentum_blocks(self) -> None:
+        """Lets the averaged copies follow their blocks, after a step of the optimizer."""
+        for momentum_block in self.momentum_blocks or ():
+            momentum_block.update(self.encoder)
+
+    def _feature(
+        self, modules: Sequence[Sequence[Block]], index: int, state: State, policy: Policy = 'none'
+    ) -> Tensor:
+        """The feature map that a local head reads: at its cut, or after blocks of the next module."""
+        if self.momentum_blocks is not None:
+            momentum_block: MomentumBlock = self.momentum_blocks[index]
+            return momentum_block.read(self.encoder, modules[index + 1][0], state, policy)
+        shared = modules[index + 1][: self.overlap]
+        return [modules[index][-1], *shared][-1].feature(look_ahead(shared, state, policy))
 
     @torch.no_grad()
     def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
@@ -176,12 +210,14 @@ class InfoProBackbone(BaseModule):
         state: State = torch.zeros(1, 3, *probe_size(self.encoder))
         features: list[Tensor] = []
         kept: list[Kept] = []
-        for blocks in self.local_modules():
+        modules = self.local_modules()
+        for index, blocks in enumerate(modules):
             state = _run(blocks, state, kept, None)
-            features.append(blocks[-1].feature(state))
+            if index < len(modules) - 1:
+                features.append(self._feature(modules, index, state))
         self.encoder.train(training)
         outputs = [item[0](item[1]) for item in kept if item is not None]
-        return features[:-1], outputs
+        return features, outputs
 
 
 def _run(

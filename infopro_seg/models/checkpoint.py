@@ -126,10 +126,10 @@ def _contexts(
 ) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """The contexts of the forward pass and of the recomputation."""
     if policy == 'blocks':
-        return nullcontext(), _untouched_buffers(modules)
+        return nullcontext(), untouched_buffers(modules)
     selective: Any = create_selective_checkpoint_contexts
     forward, again = selective(partial(_choose, policy))
-    return forward, _both(_untouched_buffers(modules), again)
+    return forward, _both(untouched_buffers(modules), again)
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _both(outer: AbstractContextManager[Any], inner: AbstractContextManager[Any]
 
 
 @contextmanager
-def _untouched_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
+def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Lends copies of the buffers to modules in training: a norm's second forward pass updates those."""
     lent = [
         (module, name, buffer)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.lean_loss import head_losses
 
+PAIRS = {'loss_weight', 'num_convs'}  # what a pair (first, last) interpolates over the local heads
+
 
 @MODELS.register_module()
 class InfoProHead(BaseModule):
@@ -122,43 +124,65 @@ def build_local_heads(
     """
     if cuts and config is None:
         raise ConfigError(f'the cuts {tuple(cuts)} need local heads; give the backbone a local_head')
-    if config is None or isinstance(config, dict):
-        configs = [config or {}] * len(cuts)
-    elif len(config) == len(cuts):
-        configs = list(config)
-    else:
+    if config is not None and not isinstance(config, dict) and len(config) != len(cuts):
         raise ConfigError(
             f'local_head lists {len(config)} heads, but the {len(cuts)} cuts {tuple(cuts)} need '
             f'{len(cuts)}; give one per cut, or a single one for all'
         )
-    heads = []
-    for index, (head, width) in enumerate(zip(configs, channels, strict=True)):
-        depth = index / (len(cuts) - 1) if len(cuts) > 1 else 0.0
-        heads.append(MODELS.build({**interpolate_weights(head, depth), 'in_channels': width}))
-    return nn.ModuleList(heads)
+    return nn.ModuleList(
+        MODELS.build({**head, 'in_channels': width})
+        for head, width in zip(head_configs(config or {}, len(cuts)), channels, strict=True)
+    )
 
 
-def interpolate_weights(config: Any, depth: float) -> Any:
-    """Replaces every `loss_weight` that is a pair by its value at a depth (paper, section 5).
+def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The config of each of some local heads, pairs interpolated; from one for all, or one per head."""
+    configs = [config] * count if isinstance(config, dict) else config
+    return [
+        interpolate_pairs(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)
+    ]
+
+
+def interpolate_pairs(config: Any, depth: float) -> Any:
+    """Replaces every `loss_weight` and `num_convs` that is a pair by its value at a depth.
+
+    Weights as in the paper, section 5. A falling `num_convs=(3, 1)` makes the auxiliary heads of early
+    modules deeper (AugLocal: Ma et al., Scaling Supervised Local Learning with Augmented Auxiliary Networks,
+    ICLR 2024). Of AugLocal this is the depth alone, which falls linearly and is rounded, half to even:
+    there an auxiliary network is made of copies of layers that follow in the network, with their
+    widths and strides; here it has `num_convs` convolutions of one width.
 
     Args:
         config: the config of a local head, at any nesting.
         depth: 0 for the first local module with a local head, 1 for the last; linear between.
 
     Returns:
-        A copy of the config in which every `loss_weight` is a number.
+        A copy of the config in which every `loss_weight` is a number, every `num_convs` a whole one.
+
+    Raises:
+        ConfigError: such a value has not one or two numbers, or a pair of `num_convs` not whole ones.
     """
     if isinstance(config, dict):
-        out = {key: interpolate_weights(value, depth) for key, value in config.items()}
-        weight = out.get('loss_weight')
-        if isinstance(weight, (list, tuple)):
-            if len(weight) != 2:
-                raise ConfigError(
-                    f'loss_weight={weight} of a local head; give one number, or the pair (first, last)'
-                )
-            first, last = weight
-            out['loss_weight'] = first + (last - first) * depth
+        out = {key: interpolate_pairs(value, depth) for key, value in config.items()}
+        for key in out.keys() & PAIRS:
+            if isinstance(out[key], (list, tuple)):
+                out[key] = _at_depth(key, out[key], depth)
         return out
     if isinstance(config, (list, tuple)):
-        return type(config)(interpolate_weights(item, depth) for item in config)
+        return type(config)(interpolate_pairs(item, depth) for item in config)
     return config
+
+
+def _at_depth(key: str, pair: Sequence[float], depth: float) -> float:
+    if len(pair) != 2:
+        raise ConfigError(f'{key}={pair} of a local head; give one number, or the pair (first, last)')
+    first, last = pair
+    value = first + (last - first) * depth
+    if key != 'num_convs':
+        return value
+    if not all(isinstance(count, int) and count >= 0 for count in pair):
+        raise ConfigError(
+            f'num_convs={pair} of a local head counts convolutions; give a whole number from 0 on, or a pair '
+            '(first, last) of them'
+        )
+    return round(value)

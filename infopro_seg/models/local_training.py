@@ -108,6 +108,10 @@ class LocalTraining:
         """One iteration: backward per module, one optimizer step."""
         return local_train_step(self, data, optim_wrapper)
 
+    def after_optimizer_step(self) -> None:
+        """What follows a step of the optimizer: averaged copies follow their blocks."""
+        self.backbone.update_momentum_blocks()
+
     def heads(self) -> dict[str, Any]:
         """The decode heads and the auxiliary heads, by the prefix that mmseg gives their losses."""
         return {**dict(_numbered('decode', self.decode_head)), **self.auxiliary_heads()}

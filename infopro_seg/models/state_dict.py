@@ -1,7 +1,7 @@
 """State-dict hooks that let the backbone wrapper save and load the encoder's own keys.
 
 `backbone.encoder.layer1.0.conv1.weight` is stored as `backbone.layer1.0.conv1.weight`, the key of the
-stock network; only `backbone.local_heads.*` is added to it.
+stock network; only `backbone.local_heads.*` and, where there are any, `backbone.momentum_blocks.*` are added.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 ENCODER = 'encoder.'
-LOCAL_HEADS = 'local_heads.'
+TRAINING_ONLY = ('local_heads.', 'momentum_blocks.')  # what is dropped after training
 
 
 def hide_encoder_prefix(
@@ -31,7 +31,7 @@ def show_encoder_prefix(module: nn.Module, state_dict: dict[str, Any], prefix: s
     _rename(
         state_dict,
         prefix,
-        lambda rest: rest if rest.startswith(LOCAL_HEADS) else ENCODER + rest,
+        lambda rest: rest if rest.startswith(TRAINING_ONLY) else ENCODER + rest,
     )
 
 

@@ -56,5 +56,16 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         )
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: backward per module, gradients averaged over ranks, one optimizer step."""
+        """One iteration: backward per module, gradients averaged over ranks, one optimizer step.
+
+        Raises:
+            ConfigError: local modules overlap, so that the parameters they share would become ready twice.
+        """
+        backbone: Any = self.module.backbone
+        if backbone.overlap and backbone.cuts:
+            raise ConfigError(
+                f'overlap={backbone.overlap} of the backbone does not work with DDP, which exchanges each '
+                'gradient once: blocks that two local modules share get theirs in two backward passes; set '
+                'overlap=0, choose momentum_block instead, or train in one process'
+            )
         return local_train_step(self, data, optim_wrapper)

@@ -54,6 +54,7 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
             require_gradients(module)
         optim_wrapper.step()
         optim_wrapper.zero_grad()
+        module.after_optimizer_step()
     return {'loss': torch.as_tensor(total), **log_vars}
 
 

@@ -12,7 +12,7 @@ from infopro_seg.memory.segments import Segments
 POLICIES = ('none', 'norms', 'blocks')
 
 
-def make_chain(seed, blocks=7, accumulated=False):
+def make_chain(seed, blocks=7, accumulated=False, overlap=0):
     """Random costs; recomputing keeps less and takes more FLOPs."""
     draw = random.Random(seed)
 
@@ -55,6 +55,7 @@ def make_chain(seed, blocks=7, accumulated=False):
         inputs=13,
         owned=100,
         optimizer_share=1.0,
+        overlap=overlap,
         accumulated=accumulated,
     )
 
@@ -67,6 +68,23 @@ def test_balanced_is_the_minimum_over_all_partitions(seed, modules):
     found = balanced(segments, modules)
     assert found.peak == min(partition.peak for partition in every)
     assert partition_at(segments, found.ends) == found
+
+
+@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize(('modules', 'overlap'), [(2, 1), (3, 2), (4, 2), (2, 4)])
+def test_every_module_after_a_cut_is_as_long_as_what_it_shares(seed, modules, overlap):
+    segments = Segments(make_chain(seed, overlap=overlap))
+    every = [
+        partition_at(segments, ends)
+        for ends in itertools.combinations(range(1, 7), modules - 1)
+        if all(b - a >= overlap for a, b in itertools.pairwise((*ends, 7)))
+    ]
+    found = balanced(segments, modules)
+    assert found.peak == min(partition.peak for partition in every)
+    assert found in every
+    cheap = cheapest(segments, modules, max(partition.peak for partition in every), ['none'])
+    assert cheap in every
+    assert cheap.flops == min(partition.flops for partition in every)
 
 
 @pytest.mark.parametrize('seed', range(8))

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models import InfoProBackbone, iter_blocks
@@ -36,7 +37,7 @@ def make_image(tiny):
     return torch.randn(2, 3, *tiny.size)
 
 
-def make_model(tiny, cuts, all_outputs=True):
+def make_model(tiny, cuts, all_outputs=True, **backbone):
     """The decode head is a UPerHead on all outputs, or an FCNHead on the last or only one."""
     count = sum(len(block.outputs) for block in iter_blocks(make_encoder(tiny)))
     head = head_config(in_index=count - 1)
@@ -44,6 +45,7 @@ def make_model(tiny, cuts, all_outputs=True):
         head = head_config(type='UPerHead', in_index=tuple(range(count)), pool_scales=(1, 2))
     config = model_config(cuts, encoder=tiny.encoder, decode_head=head, auxiliary_head=None)
     config['data_preprocessor']['size'] = tiny.size
+    config['backbone'] |= backbone
     return build(config, double=False)
 
 
@@ -157,6 +159,47 @@ def test_losses_train_only_their_own_module(tiny):
         assert not (others - own) & reached
         heads = {name for name in reached if '.local_heads.' in name}
         assert all(name.startswith(f'backbone.local_heads.{index}.') for name in heads)
+
+
+@every_encoder
+@pytest.mark.parametrize(
+    'option', [{'overlap': 1}, {'momentum_block': {'learnable': True}}], ids=['overlap', 'momentum block']
+)
+def test_local_heads_read_through_the_next_block_of_any_encoder(tiny, option):
+    """All is trained, each local loss reaches one block too far at most, and no batch counts twice."""
+    cuts = (tiny.blocks[0], tiny.blocks[1])
+    model, plain = make_model(tiny, cuts, **option), make_model(tiny, cuts)
+    modules = model.backbone.local_modules()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    batch = make_batch(size=tiny.size)
+    owned = [{names[id(p)] for block in blocks for p in block.owned} for blocks in modules]
+    shared = (
+        [{names[id(p)] for p in blocks[0].owned} for blocks in modules[1:]] if 'overlap' in option else []
+    )
+    ever = set()
+    for index, losses in enumerate(model.local_losses(*preprocessed(model, batch))):
+        model.zero_grad()
+        summed(losses).backward()
+        reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+        allowed = owned[index] | (shared[index] if index < len(shared) else set())
+        assert set.union(*owned) & reached == allowed
+        ever |= reached
+    assert ever == set(names.values())
+    for losses in plain.local_losses(*preprocessed(plain, batch)):
+        summed(losses).backward()
+    assert counted(model) == counted(plain)
+
+    before = deepcopy(dict(model.named_parameters()))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    logs = model.train_step(batch, OptimWrapper(optimizer))
+    assert logs['loss'].isfinite()
+    assert any((before[name] != p).any() for name, p in model.named_parameters())
+
+
+def counted(model):
+    """How many batches each norm of the encoder has counted."""
+    buffers = model.backbone.encoder.named_buffers()
+    return {name: int(value) for name, value in buffers if name.endswith('num_batches_tracked')}
 
 
 @every_encoder

@@ -7,10 +7,16 @@ from mmseg.registry import MODELS
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models import InfoProHead
-from infopro_seg.models.local_head import build_local_heads, interpolate_weights
+from infopro_seg.models.local_head import build_local_heads, interpolate_pairs
 from tests.stand_ins import assert_same, head_config, jitter, local_head_config, make_batch
 
 RECON, TASK = 0.7, 0.3
+
+
+def with_convs(num_convs):
+    config = local_head_config()
+    config['auxiliary_head']['num_convs'] = num_convs
+    return config
 
 
 def make_head(*parts):
@@ -101,6 +107,27 @@ def test_weights_run_linearly_from_the_first_local_module_to_the_last(heads, rec
     assert config == given  # not changed in place
 
 
+@pytest.mark.parametrize(
+    ('pair', 'depths'),
+    [
+        ((3, 1), {1: [3], 2: [3, 1], 3: [3, 2, 1], 4: [3, 2, 2, 1]}),  # 7/3 and 5/3
+        ([4, 1], {3: [4, 2, 1]}),  # 5/2, a half, goes to the even neighbour
+        ((1, 2), {3: [1, 2, 2]}),
+        (2, {3: [2, 2, 2]}),
+    ],
+    ids=str,
+)
+def test_auxiliary_heads_are_as_deep_as_the_line_from_the_first_to_the_last(pair, depths):
+    config = with_convs(pair)
+    config['auxiliary_head']['loss_decode']['loss_weight'] = (1.0, 0.0)
+    given = deepcopy(config)
+    for heads, expected in depths.items():
+        built = build_local_heads(config, [4] * heads, [f'cut{i}' for i in range(heads)])
+        assert [len(head.auxiliary_head.convs) for head in built] == expected
+        assert built[-1].auxiliary_head.loss_decode.loss_weight == (1.0 if heads == 1 else 0.0)
+    assert config == given
+
+
 def test_a_list_gives_each_local_module_its_own_head():
     configs = [
         local_head_config(1.0, (4.0, 2.0)),
@@ -116,7 +143,7 @@ def test_a_list_gives_each_local_module_its_own_head():
 def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
     config = {'a': [{'loss_weight': (0, 10)}, {'loss_weight': 3.0}], 'scales': (1, 2), 'b': ({'c': None},)}
     expected = {'a': [{'loss_weight': 2.5}, {'loss_weight': 3.0}], 'scales': (1, 2), 'b': ({'c': None},)}
-    assert interpolate_weights(config, 0.25) == expected
+    assert interpolate_pairs(config, 0.25) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,8 +162,20 @@ def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
             ['loss_weight=(1, 2, 3)', 'one number', '(first, last)'],
         ),
         (local_head_config(task=[1.0]), ['a'], ['loss_weight=[1.0]', '(first, last)']),
+        (with_convs((3, 2, 1)), ['a', 'b'], ['num_convs=(3, 2, 1)', 'one number', '(first, last)']),
+        (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number from 0 on']),
+        (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number from 0 on']),
     ],
-    ids=['none', 'too few', 'too many', 'three weights', 'one weight in a list'],
+    ids=[
+        'none',
+        'too few',
+        'too many',
+        'three weights',
+        'one weight in a list',
+        'three depths',
+        'half a convolution',
+        'negative depth',
+    ],
 )
 def test_heads_that_do_not_fit_the_cuts_are_refused_with_the_remedy(config, cuts, words):
     with pytest.raises(ConfigError) as caught:

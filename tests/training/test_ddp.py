@@ -27,6 +27,12 @@ class Case:
     iterations: int = 2
     max_norm: float | None = None
     updates: list[int] = field(default_factory=lambda: [0, 1])  # iterations that end with a step
+    backbone: dict = field(default_factory=dict)
+
+    def config(self):
+        config = model_config(self.cuts)
+        config['backbone'] |= self.backbone
+        return config
 
 
 CASES = {
@@ -34,6 +40,7 @@ CASES = {
     'end to end': Case(cuts=()),
     'clipped': Case(max_norm=0.1),
     'accumulated': Case(accumulative_counts=3, iterations=4, updates=[2, 3]),
+    'momentum block': Case(backbone={'momentum_block': {'momentum': 0.7, 'learnable': True}}),
 }
 
 
@@ -51,7 +58,7 @@ def train_on_rank(rank, folder):
     init_default_scope('mmseg')
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
     for name, case in CASES.items():
-        model = build(model_config(case.cuts))
+        model = build(case.config())
         for parameter in model.parameters():
             parameter.data += rank  # DDP itself must make the ranks' parameters equal
         config = {'type': 'LocalDistributedDataParallel', 'module': model, 'device_ids': [rank]}
@@ -112,7 +119,7 @@ def load(folder, name):
 
 def averaged_oracle(case):
     """The same training in one process: gradients of both ranks' merged losses, averaged by hand."""
-    replicas = [build(model_config(case.cuts)) for _ in range(RANKS)]
+    replicas = [build(case.config()) for _ in range(RANKS)]
     names = [name for name, _ in replicas[0].named_parameters()]
     gradients = dict.fromkeys(names, 0.0)
     optimizers = [make_optimizer(replica.parameters()) for replica in replicas]
@@ -133,6 +140,7 @@ def averaged_oracle(case):
                 for name, parameter in replica.named_parameters():
                     parameter.grad = gradients[name] * scale
                 optimizer.step()
+                replica.after_optimizer_step()
             gradients = dict.fromkeys(names, 0.0)
     return replicas, logs
 
@@ -191,6 +199,19 @@ def test_the_wrapper_is_mmengine_s_with_buffers_of_each_rank_its_own():
     assert not ddp.broadcast_buffers
     assert ddp.device_ids is None  # the model is on the CPU
     assert LocalDistributedDataParallel(build(model_config()), broadcast_buffers=True).broadcast_buffers
+
+
+@pytest.mark.usefixtures('one_process')
+def test_overlapping_modules_are_refused_in_training():
+    config = model_config()
+    config['backbone']['overlap'] = 1
+    ddp = LocalDistributedDataParallel(build(config, double=False))
+    ddp.eval()
+    assert len(ddp.test_step(make_batch())) == 2
+    with pytest.raises(ConfigError) as caught:
+        ddp.train_step(make_batch(), OptimWrapper(make_optimizer(ddp.parameters())))
+    for word in ('overlap=1', 'two backward passes', 'overlap=0', 'momentum_block', 'one process'):
+        assert word in str(caught.value)
 
 
 @pytest.mark.usefixtures('one_process')

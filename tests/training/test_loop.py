@@ -6,6 +6,7 @@ import torch
 
 from infopro_seg.cli import FAILED, run
 from infopro_seg.errors import DataError
+from infopro_seg.export import export
 from tests.runs import (
     BATCH,
     ITERS,
@@ -106,6 +107,21 @@ def test_an_interrupt_before_the_gradients_of_a_step_are_complete_loses_none(str
     train_tiny(streets, tmp_path / 'parts', custom_hooks=stop_at(2), **accumulate)
     train_tiny(streets, tmp_path / 'parts', resume=True, **accumulate)
     assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
+
+
+def test_averaged_blocks_are_resumed_and_left_out_of_the_export(streets, tmp_path):
+    momentum = {'model.backbone.momentum_block': 0.9, 'train_cfg.max_iters': STOPPED}
+    train_tiny(streets, tmp_path / 'whole', **momentum)
+    train_tiny(streets, tmp_path / 'parts', custom_hooks=stop_at(1), **momentum)
+    train_tiny(streets, tmp_path / 'parts', resume=True, **momentum)
+    last = f'iter_{STOPPED}.pth'
+    assert_same_run(tmp_path / 'parts', tmp_path / 'whole', last)
+    weights = load(tmp_path / 'whole' / last)['state_dict']
+    assert weights['backbone.momentum_blocks.0.updates'] == STOPPED
+    export(tmp_path / 'whole' / last, tmp_path / 'plain.pth')  # which compares the logits
+    training = ('backbone.momentum_blocks.', 'backbone.local_heads.')
+    stock = [key for key in weights if not key.startswith(training)]
+    assert list(load(tmp_path / 'plain.pth')['state_dict']) == stock
 
 
 def test_signal_handlers_are_given_back(streets, tmp_path):
