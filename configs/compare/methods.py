@@ -6,4 +6,10 @@ methods = dict(
     greedy=dict(local_head='{{ fileDirname }}/../_base_/local_heads/greedy.py'),
     dgl=dict(local_head='{{ fileDirname }}/../_base_/local_heads/dgl.py'),
     infopro=dict(local_head='{{ fileDirname }}/../_base_/local_heads/paper.py'),
-    infopro_contrast=dict(local_head='{{ fileDirname }}/../_base_/local_heads/contrast.py'))
+    infopro_contrast=dict(local_head='{{ fileDirname }}/../_base_/local_heads/contrast.py'),
+    # what may close the gap at larger K; see docs/methods.md
+    infopro_deeper_early=dict(local_head='{{ fileDirname }}/../_base_/local_heads/deeper_early.py'),
+    infopro_momentum=dict(
+        local_head='{{ fileDirname }}/../_base_/local_heads/paper.py',
+        momentum_block=dict(momentum=0.995, learnable=True)),
+    infopro_overlap=dict(local_head='{{ fileDirname }}/../_base_/local_heads/paper.py', overlap=1))

@@ -8,6 +8,7 @@ from infopro_seg.models.encoder import build_encoder
 from tests.runs import ROOT
 from tests.stand_ins import encoder_config
 
+OPTIONS = ('checkpoint', 'momentum_block', 'overlap')
 SUITES = sorted(
     set((ROOT / 'configs' / 'compare').glob('*.py')) - {ROOT / 'configs' / 'compare' / 'methods.py'}
 )
@@ -84,4 +85,4 @@ def test_methods_of_a_suite_differ_in_the_backbone_only(path):
         other = config['model'].pop('backbone')
         assert config == first
         assert other.pop('encoder') == backbone['encoder']
-        assert other.keys() <= {'type', 'cuts', 'num_modules', 'local_head', 'checkpoint'}
+        assert other.keys() <= {'type', 'cuts', 'num_modules', 'local_head', *OPTIONS}
