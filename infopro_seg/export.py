@@ -146,6 +146,12 @@ def to_stock(node: Any) -> Any:
 def _require_same_logits(model: Any, stock: Any, config: Config) -> None:
     size = _size(config)
     inputs = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    if isinstance(stock.eval().backbone(inputs), torch.Tensor):  # MobileNetV2 with one of out_indices
+        raise UserError(
+            f'stock mmseg cannot run this network: its {type(stock.backbone).__name__} gives a single output '
+            'bare, where its heads expect a list; train with another index in encoder.out_indices, which no '
+            'head has to read'
+        )
     meta = [{'img_shape': size, 'pad_shape': size, 'ori_shape': size}]
     expected, given = (network.eval().encode_decode(inputs, meta) for network in (model, stock))
     if not torch.equal(expected, given):
