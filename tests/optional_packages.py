@@ -1,7 +1,7 @@
 """Imports timm and mmpretrain, if they are installed, also without torchvision.
 
-Both import torchvision for their own data loading, and their encoders never call it. Its wheels do not fit
-a CPU-only torch, so where it is missing a stand-in takes its place while they are imported.
+Both import torchvision for their own data loading, and the encoders tested here never call it. Its wheels
+do not fit a CPU-only torch, so where it is missing a stand-in takes its place while they are imported.
 """
 
 from __future__ import annotations
@@ -56,24 +56,38 @@ def _is_torchvision(name: str) -> bool:
     return name.partition('.')[0] == 'torchvision'
 
 
+def _torchvision_works() -> bool:
+    try:
+        import_module('torchvision')
+    except (ImportError, RuntimeError):  # the second where it was built for another torch
+        return False
+    return True
+
+
+def _forget_torchvision() -> None:
+    for name in filter(_is_torchvision, [*sys.modules]):
+        del sys.modules[name]
+
+
 @contextmanager
 def _with_torchvision() -> Iterator[None]:
-    if find_spec('torchvision') is not None:
+    if _torchvision_works():
         yield
         return
+    _forget_torchvision()
     finder = _Torchvision()
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in filter(_is_torchvision, [*sys.modules]):
-            del sys.modules[name]
+        _forget_torchvision()
 
 
 def import_them() -> None:
     """Must run before mmseg is imported, which looks once whether timm is there."""
-    with _with_torchvision():
-        for module in MODULES:
-            if find_spec(module.partition('.')[0]) is not None:
+    installed = [module for module in MODULES if find_spec(module.partition('.')[0]) is not None]
+    if installed:
+        with _with_torchvision():
+            for module in installed:
                 import_module(module)
