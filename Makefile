@@ -26,6 +26,7 @@ clean:
 	@sh tools/setup_venv.sh $(PYTHON) requirements.txt
 	@touch $@
 
-.venv/developers.stamp: .venv/users.stamp requirements-dev.txt
+.venv/developers.stamp: .venv/users.stamp requirements-dev.txt requirements-encoders.txt
 	@sh tools/setup_venv.sh $(PYTHON) requirements-dev.txt
+	@sh tools/setup_venv.sh $(PYTHON) requirements-encoders.txt --no-deps
 	@touch $@

@@ -7,7 +7,9 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(512, 512)),
-    backbone=dict(local_head=dict(auxiliary_head=dict(num_classes=6))),
+    backbone=dict(
+        cuts=('layer3.3',),
+        local_head=dict(auxiliary_head=dict(num_classes=6))),
     decode_head=dict(num_classes=6),
     auxiliary_head=dict(num_classes=6))
 auto_scale_lr = dict(base_batch_size=16)

@@ -1,3 +1,3 @@
 # UPerNet-Swin-T with InfoPro, K = 2, lean local head.
 _base_ = ['./upernet_swin_t_e2e_cityscapes.py', '_base_/local_heads/lean.py']
-model = dict(backbone=dict(cuts=('stages.1.downsample',), local_head={{_base_.local_head}}))
+model = dict(backbone=dict(cuts=('stages.2.blocks.4',), local_head={{_base_.local_head}}))

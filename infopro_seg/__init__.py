@@ -3,7 +3,7 @@
 Use of a trained network::
 
     import infopro_seg
-    network = infopro_seg.load('work_dirs/demo', 'work_dirs/demo/iter_1000.pth')
+    network = infopro_seg.load('work_dirs/demo', 'work_dirs/demo/iter_700.pth')
     labels = network.predict('street.png')  # (H, W) uint8, indices into network.classes
 """
 

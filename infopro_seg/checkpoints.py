@@ -9,6 +9,42 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.models.pretrained import location_of
+
+
+def require_latest(work_dir: str | Path) -> Path | None:
+    """The latest checkpoint of a run, or None if it has saved none.
+
+    Raises:
+        CheckpointError: it has, but the file is no longer there.
+    """
+    note = Path(work_dir) / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    path = Path(note.read_text().strip())
+    if not path.is_file():
+        raise CheckpointError(
+            f'{note} names {path.absolute()}, which is not there; {_checkpoints_in(Path(work_dir))}. Resume '
+            f'one with --resume FILE, or delete {note} to start anew'
+        )
+    return path
+
+
+def require_start(load_from: str) -> None:
+    """Checks that the weights to start from exist, if they are a file.
+
+    Args:
+        load_from: of the config: a path, a URL, or a name such as `open-mmlab://...`.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    path = Path(load_from)
+    if '://' not in load_from and not path.is_file():
+        raise CheckpointError(
+            f'load_from={load_from!r}: there is no file {path.absolute()}; {_checkpoints_in(path.parent)}. '
+            'Correct it, or start without it (--cfg-options load_from=None)'
+        )
 
 
 def require_file(checkpoint: str | Path) -> None:
@@ -19,9 +55,7 @@ def require_file(checkpoint: str | Path) -> None:
     """
     path = Path(checkpoint)
     if not path.is_file():
-        nearby = sorted(str(p) for p in path.parent.glob('*.pth')) if path.parent.is_dir() else []
-        hint = f'there are {", ".join(nearby)}' if nearby else f'{path.parent} holds none'
-        raise CheckpointError(f'no checkpoint {path}; {hint}')
+        raise CheckpointError(f'no checkpoint {path}; {_checkpoints_in(path.parent)}')
 
 
 def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
@@ -43,11 +77,22 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:
-    """The error for a file that cannot be read as a checkpoint."""
+    """The error for a file that cannot be read as a checkpoint, or downloaded."""
+    if '://' in str(checkpoint):
+        return CheckpointError(
+            f'cannot load {checkpoint} ({type(error).__name__}: {error}). It is looked for in '
+            f'{location_of(str(checkpoint))}. Put the file there, or give the path of a file '
+            '(--cfg-options load_from=FILE)'
+        )
     return CheckpointError(
         f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or '
         'was not written or downloaded to its end: take another'
     )
+
+
+def _checkpoints_in(folder: Path) -> str:
+    nearby = sorted(str(path) for path in folder.glob('*.pth')) if folder.is_dir() else []
+    return f'there are {", ".join(nearby)}' if nearby else f'{folder} holds none'
 
 
 def config_of(checkpoint: dict[str, Any], name: str | Path) -> Config:

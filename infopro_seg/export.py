@@ -111,12 +111,15 @@ def export(
 def to_stock_config(config: Config, model: LocalTraining) -> Config:
     """The config without anything of this package: encoder as backbone, channels written out."""
     content = to_stock(config.to_dict())
-    for name in OWN_SETTINGS:
-        content.pop(name, None)
     stock = content['model']
     stock['backbone'] = stock['backbone']['encoder']
+    imports = _imports(content.get('custom_imports'))
     if stock['backbone']['type'].startswith('mmpretrain.'):
-        content['custom_imports'] = {'imports': ['mmpretrain.models'], 'allow_failed_imports': False}
+        imports.append('mmpretrain.models')
+    for name in OWN_SETTINGS:
+        content.pop(name, None)
+    if imports:
+        content['custom_imports'] = {'imports': imports, 'allow_failed_imports': False}
     if model.with_neck:
         stock['neck'] = neck_config(stock['neck'], model.backbone.out_channels)
     for name in ('decode_head', 'auxiliary_head'):
@@ -126,6 +129,13 @@ def to_stock_config(config: Config, model: LocalTraining) -> Config:
     if constructor == 'LocalLearningRateDecayConstructor':
         content['optim_wrapper']['constructor'] = 'LearningRateDecayOptimizerConstructor'
     return Config(content)
+
+
+def _imports(custom: Any) -> list[str]:
+    """The modules that a config imports for its own encoders and data sets, without this package's."""
+    names = (custom or {}).get('imports') or []
+    names = [names] if isinstance(names, str) else names
+    return [name for name in names if name.partition('.')[0] != 'infopro_seg']
 
 
 def to_stock(node: Any) -> Any:
@@ -146,6 +156,12 @@ def to_stock(node: Any) -> Any:
 def _require_same_logits(model: Any, stock: Any, config: Config) -> None:
     size = _size(config)
     inputs = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    if isinstance(stock.eval().backbone(inputs), torch.Tensor):  # MobileNetV2 with one of out_indices
+        raise UserError(
+            f'stock mmseg cannot run this network: its {type(stock.backbone).__name__} gives a single output '
+            'bare, where its heads expect a list; train with another index in encoder.out_indices, which no '
+            'head has to read'
+        )
     meta = [{'img_shape': size, 'pad_shape': size, 'ori_shape': size}]
     expected, given = (network.eval().encode_decode(inputs, meta) for network in (model, stock))
     if not torch.equal(expected, given):

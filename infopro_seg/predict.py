@@ -13,7 +13,7 @@ from rich.progress import track
 
 from infopro_seg.cli import load_config
 from infopro_seg.errors import DataError, UserError
-from infopro_seg.evaluation.label_images import write_label_image
+from infopro_seg.evaluation.label_images import write_image, write_label_image
 from infopro_seg.inference import Predictor
 from infopro_seg.visualization.overlay import overlay
 
@@ -56,9 +56,7 @@ def predict(
         target = Path(out) / name
         picture = overlay(read_rgb(path), labels, predictor.palette)
         write_label_image(target.with_name(f'{target.stem}_labels.png'), labels, predictor.classes)
-        cv2.imwrite(
-            str(target.with_name(f'{target.stem}_overlay.png')), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        )
+        write_image(target.with_name(f'{target.stem}_overlay.png'), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     console.print(
         f'{len(found) - len(skipped)} of {len(found)} images predicted into {out}',
         markup=False,

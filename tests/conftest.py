@@ -5,8 +5,12 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
-from tests import runs
+from tests import optional_packages
+
+optional_packages.import_them()  # before mmseg
+
+from infopro_seg.datasets.synthetic_streets import make_synthetic_streets  # noqa: E402
+from tests import runs  # noqa: E402
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 

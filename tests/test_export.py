@@ -61,6 +61,7 @@ torch.save({
 def shipped(checkpoint):
     """The config inside a checkpoint, without the transform that only these tests have."""
     config = config_of(load(checkpoint), checkpoint)
+    config.custom_imports.imports = ['infopro_seg.register']
     pipeline = config.train_dataloader.dataset.pipeline
     config.train_dataloader.dataset.pipeline = [step for step in pipeline if step.type != 'NoteReads']
     config.pop('train_pipeline')
@@ -155,6 +156,22 @@ def test_any_heads_are_written_with_their_channels(changes):
     inputs = torch.randn(1, 3, 32, 64)
     with torch.no_grad():
         assert_same(stock(inputs), model(inputs))
+
+
+@pytest.mark.parametrize(
+    ('given', 'kept'),
+    [
+        (['infopro_seg.register'], None),
+        (['infopro_seg.register', 'my_encoder', 'infopro_seg'], ['my_encoder']),
+        ('my_encoder', ['my_encoder']),
+        (None, None),
+    ],
+)
+def test_imports_of_one_s_own_are_kept(given, kept):
+    config = model_config()
+    imports = {'custom_imports': {'imports': given, 'allow_failed_imports': False}} if given else {}
+    exported = to_stock_config(Config({'model': config, **imports}), build(config))
+    assert exported.get('custom_imports', {}).get('imports') == kept
 
 
 def test_what_cannot_be_exported_is_refused(checkpoint, tmp_path):

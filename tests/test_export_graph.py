@@ -17,16 +17,24 @@ from infopro_seg.inference import Predictor
 from infopro_seg.predict import read_rgb
 from tests.models.test_heads import NETWORKS
 from tests.runs import images, load
-from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed
+from tests.stand_ins import (
+    CUTS,
+    assert_same,
+    build,
+    head_config,
+    make_batch,
+    model_config,
+    preprocessed,
+)
 
 SIZES = [(64, 96), (96, 160)]
 CLOSE = {'rtol': 1e-3, 'atol': 1e-3}
 META = {'classes': ('a', 'b', 'c', 'd', 'e'), 'palette': [[n, 0, 0] for n in range(5)]}
 
 
-def saved(folder, **change):
+def saved(folder, cuts=CUTS, **change):
     """A checkpoint of a tiny network as a training leaves it, and the network."""
-    config = model_config(CUTS, **change)
+    config = model_config(cuts, **change)
     model = build(config, double=False).eval()
     meta = {'cfg': Config({'model': config}).pretty_text, 'dataset_meta': META}
     torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'trained.pth')
@@ -89,6 +97,15 @@ def test_pointrend_is_no_graph(tmp_path):
     _, model = saved(tmp_path, **NETWORKS['PointRend'])
     with pytest.raises(UserError, match=r'PointRend .* use --format mmseg'):
         Network(model)
+
+
+def test_what_stock_mmseg_cannot_run_is_refused(tmp_path):
+    encoder = {'type': 'MobileNetV2', 'widen_factor': 0.25, 'out_indices': (6,)}
+    heads = {'decode_head': head_config(in_index=0), 'auxiliary_head': None}
+    checkpoint, _ = saved(tmp_path, cuts=('layer3.1',), encoder=encoder, **heads)
+    with pytest.raises(UserError, match=r'MobileNetV2 gives a single output .* encoder\.out_indices'):
+        export(checkpoint, tmp_path / 'plain.pth')
+    assert not (tmp_path / 'plain.pth').exists()
 
 
 def test_another_suffix_and_missing_packages_are_named(tmp_path, monkeypatch):

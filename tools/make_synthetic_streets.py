@@ -17,21 +17,28 @@ from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Draw street scenes in the layout of Cityscapes.')
-    parser.add_argument('--out', type=Path, default=Path('data/synthetic_streets'))
-    parser.add_argument('--train', type=int, default=400, help='training images (default: 400)')
-    parser.add_argument('--val', type=int, default=100, help='validation images (default: 100)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('data/synthetic_streets'),
+        help='folder to fill; default: %(default)s',
+    )
+    parser.add_argument('--train', type=int, default=400, help='training images; default: %(default)s')
+    parser.add_argument('--val', type=int, default=100, help='validation images; default: %(default)s')
     parser.add_argument(
         '--size',
         type=int,
         nargs=2,
         default=(512, 1024),
         metavar=('H', 'W'),
-        help='height and width in pixels (default: 512 1024)',
+        help='height and width in pixels; default: 512 1024',
     )
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, help='processes (default: one per core)')
-    parser.add_argument('--force', action='store_true', help='replace another synthetic set in OUT')
+    parser.add_argument('--seed', type=int, default=0, help='of the scenes; default: %(default)s')
+    parser.add_argument('--workers', type=int, help='number of processes; default: one per core')
+    parser.add_argument('--force', action='store_true', help='replace another synthetic set in the folder')
     return parser.parse_args()
 
 

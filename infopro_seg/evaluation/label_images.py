@@ -27,9 +27,24 @@ def write_label_image(path: Path, prediction: np.ndarray, classes: Sequence[str]
     Raises:
         UserError: the file cannot be written.
     """
-    ids = label_ids(tuple(classes))[prediction]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), ids):
+    write_image(path, label_ids(tuple(classes))[prediction])
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes an image file, and makes its folder.
+
+    Args:
+        path: where to; the suffix says the format.
+        image: (H, W) or, in the order BGR, (H, W, 3); uint8.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'cannot make the folder {path.parent}: {error.strerror}; name another') from error
+    if not cv2.imwrite(str(path), image):
         raise UserError(f'cannot write {path}; is the disk full, or the folder read-only?')
 
 

@@ -61,7 +61,8 @@ def location_of(name: str) -> str:
     if name.startswith(('torchvision://', 'modelzoo://')):
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
         return (
-            f'a file in {folder}, downloaded where it is missing; its name comes from the package torchvision'
+            f'a file in {folder}, downloaded where it is missing; its name comes from the package '
+            'torchvision: pip install torchvision'
         )
     if '://' in name:
         return name

@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import config_of, read_checkpoint, unreadable_checkpoint
+from infopro_seg.checkpoints import (
+    config_of,
+    read_checkpoint,
+    require_latest,
+    require_start,
+    unreadable_checkpoint,
+)
 from infopro_seg.cli import load_config, quiet_console, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
@@ -55,7 +61,7 @@ def train(
     cfg.work_dir = work_dir_of(cfg, work_dir)
     cfg.resume = bool(resume)
     if resume is True:
-        if find_latest_checkpoint(cfg.work_dir) is None:
+        if require_latest(cfg.work_dir) is None:
             cfg.resume = False  # a first start, perhaps from the config's load_from
         else:
             cfg.load_from = None  # mmengine would resume that one
@@ -63,6 +69,8 @@ def train(
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
         cfg.load_from = resume
+    if cfg.get('load_from'):
+        require_start(cfg.load_from)
     if amp:
         cfg.optim_wrapper = use_amp(cfg.optim_wrapper)
     if seed is not None:
@@ -81,7 +89,7 @@ def _with_cuts(cfg: Config) -> Config:
     """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory."""
     if cfg.model.backbone.get('num_modules') is None:
         return cfg
-    checkpoint = (cfg.load_from or find_latest_checkpoint(cfg.work_dir)) if cfg.resume else None
+    checkpoint = (cfg.load_from or require_latest(cfg.work_dir)) if cfg.resume else None
     if checkpoint is None:
         return resolve_cuts(cfg)
     cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts

@@ -4,7 +4,7 @@ from cityscapesscripts.helpers.labels import name2label
 from mmseg.datasets import CityscapesDataset
 
 from infopro_seg.errors import UserError
-from infopro_seg.evaluation.label_images import label_ids, write_label_image
+from infopro_seg.evaluation.label_images import label_ids, write_image, write_label_image
 from tests.runs import read_png
 
 CLASSES = CityscapesDataset.METAINFO['classes']
@@ -29,3 +29,15 @@ def test_a_label_image_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'a.png').mkdir()
     with pytest.raises(UserError, match=r'cannot write .*/a.png'):
         write_label_image(tmp_path / 'a.png', np.zeros((2, 2), int), CLASSES)
+
+
+def test_an_image_below_a_file_is_refused(tmp_path):
+    (tmp_path / 'out').touch()
+    with pytest.raises(UserError, match=r'cannot make the folder .*/out/deep: .*; name another'):
+        write_image(tmp_path / 'out' / 'deep' / 'a.png', np.zeros((2, 2, 3), np.uint8))
+
+
+def test_an_image_that_opencv_does_not_write_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr('cv2.imwrite', lambda *args: False)
+    with pytest.raises(UserError, match=r'cannot write .*/a.png'):
+        write_image(tmp_path / 'a.png', np.zeros((2, 2, 3), np.uint8))

@@ -75,6 +75,7 @@ def timm(name: str, **kwargs: Any) -> dict[str, Any]:
     return {'type': 'TIMMBackbone', 'model_name': name, 'pretrained': False, **kwargs}
 
 
+BOTTLENECKS = ('stem', 'layer3.2', 'layer4.2')
 SWIN = ('patch_embed', 'stages.1.downsample', 'stages.3.blocks.0')
 MIT = ('layers.0.0', 'layers.2.1.0', 'layers.3.1.0')
 MSCAN = ('patch_embed1', 'block3.0', 'block4.0')
@@ -83,6 +84,12 @@ CONVNEXT = ('downsample_layers.0', 'stages.2.0', 'stages.3.0')
 HRNET = ('stem', 'stage3.0', 'stage4.0')
 
 ENCODERS = {
+    'resnet': Tiny(encoder_config(type='ResNet', with_cp=True), ('stem', 'layer3.0', 'layer4.1')),
+    'resnet_v1d': Tiny(encoder_config(type='ResNetV1d', depth=50), BOTTLENECKS),
+    'resnext': Tiny(
+        encoder_config(type='ResNeXt', depth=50, base_channels=16, groups=4, base_width=8), BOTTLENECKS
+    ),
+    'resnest': Tiny(encoder_config(type='ResNeSt', depth=50, radix=2, reduction_factor=4), BOTTLENECKS),
     'resnet_v1c': Tiny(encoder_config(), ('stem', 'layer3.0', 'layer4.1')),
     'mobilenet_v2': Tiny(
         {'type': 'MobileNetV2', 'widen_factor': 0.25, 'strides': (1, 2, 2, 1, 1, 1, 1)},

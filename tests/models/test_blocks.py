@@ -9,8 +9,8 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models import iter_blocks, split_blocks
 from tests.stand_ins import assert_same, encoder_config, jitter
 
+# options of ResNets; what holds for every encoder is in test_encoders.py
 ENCODERS = {
-    'resnet': encoder_config(type='ResNet'),
     'resnet_caffe': encoder_config(type='ResNet', depth=50, style='caffe'),
     'resnet_out_1_3': encoder_config(type='ResNet', out_indices=(1, 3)),
     'resnet_three_stages': encoder_config(
@@ -20,9 +20,6 @@ ENCODERS = {
     'resnet_v1c_dilated': encoder_config(
         strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True, multi_grid=(1, 2)
     ),
-    'resnet_v1d': encoder_config(type='ResNetV1d', depth=50),
-    'resnext': encoder_config(type='ResNeXt', depth=50, base_channels=16, groups=4, base_width=8),
-    'resnest': encoder_config(type='ResNeSt', depth=50, radix=2, reduction_factor=4),
 }
 R18 = ['stem', *(f'layer{stage}.{step}' for stage in (1, 2, 3, 4) for step in (0, 1))]
 

@@ -4,9 +4,12 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
 from torch.utils._pytree import tree_map_only
 
+from infopro_seg.export import to_stock_config
 from infopro_seg.models import InfoProBackbone, iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from tests.models.encoder_list import ENCODERS, params
@@ -37,7 +40,7 @@ def make_image(tiny):
     return torch.randn(2, 3, *tiny.size)
 
 
-def make_model(tiny, cuts, all_outputs=True, **backbone):
+def model_settings(tiny, cuts, all_outputs=True, **backbone):
     """The decode head is a UPerHead on all outputs, or an FCNHead on the last or only one."""
     count = sum(len(block.outputs) for block in iter_blocks(make_encoder(tiny)))
     head = head_config(in_index=count - 1)
@@ -46,7 +49,11 @@ def make_model(tiny, cuts, all_outputs=True, **backbone):
     config = model_config(cuts, encoder=tiny.encoder, decode_head=head, auxiliary_head=None)
     config['data_preprocessor']['size'] = tiny.size
     config['backbone'] |= backbone
-    return build(config, double=False)
+    return config
+
+
+def make_model(tiny, cuts, all_outputs=True, **backbone):
+    return build(model_settings(tiny, cuts, all_outputs, **backbone), double=False)
 
 
 def run_blocks(encoder, image):
@@ -219,3 +226,17 @@ def test_outside_training_the_backbone_is_its_encoder(tiny):
     outputs = backbone(image)
     assert_same(outputs, tuple(as_list(backbone.encoder(image))))
     assert [output.shape[1] for output in outputs] == list(backbone.out_channels)
+
+
+# stock mmseg cannot run a MobileNetV2 with a single output
+@pytest.mark.parametrize('tiny', params(ENCODERS.keys() - {'mobilenet_v2_checkpointed'}))
+def test_its_export_is_a_stock_network_with_the_same_logits(tiny):
+    model = make_model(tiny, (tiny.blocks[1],)).eval()
+    exported = to_stock_config(Config({'model': model_settings(tiny, (tiny.blocks[1],))}), model)
+    assert exported.model.backbone == tiny.encoder
+    stock = MODELS.build(exported.model).eval()
+    weights = {key: value for key, value in model.state_dict().items() if '.local_heads.' not in key}
+    stock.load_state_dict(weights, strict=True)
+    image = make_image(tiny)
+    with torch.no_grad():
+        assert_same(stock(image), model(image))

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -82,6 +83,14 @@ def test_a_missing_file_is_named_with_its_whole_path(monkeypatch, tmp_path):
     with pytest.raises(CheckpointError) as caught:
         model_from('pretrain/encoder.pth').init_weights()
     for word in (str(Path(tmp_path) / 'pretrain' / 'encoder.pth'), OWN_FILE, SCRATCH):
+        assert word in str(caught.value)
+
+
+def test_weights_of_torchvision_name_the_package_where_it_is_missing(offline, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchvision', None)
+    with pytest.raises(CheckpointError) as caught:
+        model_from('torchvision://resnet50').init_weights()
+    for word in ("'torchvision://resnet50'", 'pip install torchvision', str(offline), OWN_FILE, SCRATCH):
         assert word in str(caught.value)
 
 

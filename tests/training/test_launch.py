@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -144,6 +145,44 @@ def test_resume_without_a_checkpoint_starts_from_load_from(streets, trained, tmp
 def test_a_checkpoint_that_is_not_there_cannot_be_resumed(streets, tmp_path):
     with pytest.raises(CheckpointError, match=r'no checkpoint nowhere.pth to resume; --resume alone'):
         one_iteration(streets, tmp_path, resume='nowhere.pth')
+
+
+def test_a_run_whose_latest_checkpoint_was_removed_names_those_that_are_left(streets, tmp_path):
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_9.pth'))
+    (tmp_path / 'iter_4.pth').touch()
+    with pytest.raises(CheckpointError) as caught:
+        one_iteration(streets, tmp_path, resume=True)
+    for word in ('last_checkpoint names', 'iter_9.pth', 'iter_4.pth', '--resume FILE', 'delete'):
+        assert word in str(caught.value)
+
+
+def test_a_start_that_is_not_there_is_named_with_its_whole_path(streets, tmp_path, monkeypatch):
+    (tmp_path / 'weights').mkdir()
+    (tmp_path / 'weights' / 'real.pth').touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        one_iteration(streets, tmp_path, {'load_from': 'weights/stock.pth'})
+    for word in (
+        "load_from='weights/stock.pth'",
+        str(tmp_path / 'weights' / 'stock.pth'),
+        'there are weights/real.pth',
+        '--cfg-options load_from=None',
+    ):
+        assert word in str(caught.value)
+    assert not list(tmp_path.glob('*/*.log'))  # before anything is built
+
+
+def test_a_start_that_cannot_be_downloaded_names_the_file_that_belongs_there(streets, tmp_path, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise URLError('no route to host')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path))
+    url = 'https://nowhere.invalid/zoo/stock.pth'
+    with pytest.raises(CheckpointError) as caught:
+        one_iteration(streets, tmp_path, {'load_from': url})
+    for word in (url, 'no route to host', str(tmp_path / 'checkpoints' / 'stock.pth'), 'load_from=FILE'):
+        assert word in str(caught.value)
 
 
 def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):
