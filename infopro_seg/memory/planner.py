@@ -148,17 +148,18 @@ class Planner:
         return found
 
     def _configured(self, chain: Chain) -> list[Recipe]:
-        """The recipe with the config's own cuts and policies."""
+        """The recipes with the config's own cuts: recomputing nothing, and by its own policies."""
         if not self._own_cuts:
             return []
         names = [block.name for block in chain.blocks]
-        partition = partition_at(
-            self.segments(self._own_heads),
-            [names.index(cut) + 1 for cut in self._own_cuts],
-            module_policies(self._own_policies, len(self._own_cuts) + 1),
-        )
-        recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
-        return [replace(recipe, name=f'{recipe.name}, cuts of the config')]
+        ends = [names.index(cut) + 1 for cut in self._own_cuts]
+        own = module_policies(self._own_policies, len(ends) + 1)
+        found = []
+        for policies in dict.fromkeys([(PLAIN,) * len(own), own]):
+            partition = partition_at(self.segments(self._own_heads), ends, policies)
+            recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
+            found.append(replace(recipe, name=f'{recipe.name}, cuts of the config'))
+        return found
 
     def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:
         """The recipe with the fewest FLOPs that fits, verified by a complete trace."""

@@ -126,7 +126,8 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config = config_with()
     config.model.backbone.cuts = ('layer2.0', 'layer3.1')
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
-    recipe = planned(config, [1]).recipes[-1]
+    plain, recipe = planned(config, [1]).recipes[-2:]
+    assert (plain.cuts, plain.policies) == (recipe.cuts, ('none',) * 3)
     assert recipe.cuts == config.model.backbone.cuts
     assert recipe.policies == ('none', 'blocks', 'norms')
     assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.policies).peak, rel=0.002)
