@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,18 @@ from rich.progress import track
 import infopro_seg
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
-from infopro_seg.memory.planner import Plan, Planner, stock_losses
+from infopro_seg.memory.labels import MARKERS, annotate
+from infopro_seg.memory.planner import Plan, Planner
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import training_setup
-from infopro_seg.memory.units import GIB, parse_bytes, parse_range
+from infopro_seg.memory.units import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
+
+KINDS = {  # of measured bytes, the one that predictions are compared with first
+    'allocated_bytes': 'peak allocated',
+    'reserved_bytes': 'peak reserved',
+    'live_bytes': 'peak alive',
+}
 
 
 @dataclass(frozen=True)
@@ -51,23 +58,24 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
         UserError: an argument or the config asks for what cannot be.
     """
     console = Console(stderr=True)
-    budget = None if request.max_crop is None else parse_bytes(request.max_crop)
-    if budget is not None and not torch.cuda.is_available():
-        raise UserError(
-            '--max-crop finds the largest crop by trial on a GPU, and there is none; tools/plan.py '
-            '--max-crop predicts it without one'
-        )
+    budget = _checked_budget(request)
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
+    modules = parse_range(request.modules)
     cfg = load_config(request.config)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
+    without_cuts(cfg)  # says early that there are no recipes
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'cannot write to --out {request.out}: {error.strerror}') from error
     with console.status('predicting'):
         planner = Planner(cfg, setup)
-        plan = planner.plan(parse_range(request.modules))
+        plan = planner.plan(modules)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for recipe in track(plan.rows, description='measuring', console=console):
-            chosen = stock_losses(without_cuts(cfg)) if recipe.stock else planner.configure(recipe)
+            chosen = planner.reference_config() if recipe.stock else planner.configure(recipe)
             path = Path(folder) / 'request.json'
             chosen_path = path.with_suffix('.py')
             type(cfg)(dict(chosen)).dump(chosen_path)
@@ -75,9 +83,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
                 json.dumps(
                     {
                         'config': str(chosen_path),
-                        'batch': setup.batch,
-                        'crop': setup.crop,
-                        'amp': setup.amp,
+                        'setup': asdict(setup),
                         'iterations': request.iterations,
                         'budget': budget,
                     }
@@ -85,13 +91,32 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
             )
             rows.append({**recipe.as_json(plan.reference, budget), 'measured': _measure(path)})
     environment = describe_environment(request, plan)
-    request.out.mkdir(parents=True, exist_ok=True)
     content = {'environment': environment, 'recipes': rows}
     (request.out / 'results.json').write_text(json.dumps(content, indent=2) + '\n')
     (request.out / 'results.md').write_text(markdown(environment, rows))
-    plot(plan.rows, rows, request.out / 'results.png')
+    if any('seconds' in row['measured'] for row in rows):
+        plot(plan.rows, rows, request.out / 'results.png')
     console.print((request.out / 'results.md').read_text(), markup=False, highlight=False, soft_wrap=True)
     return rows
+
+
+def _checked_budget(request: BenchmarkRequest) -> int | None:
+    """The bytes of `--max-crop`; None without it."""
+    if request.max_crop is None:
+        return None
+    budget = parse_bytes(request.max_crop)
+    if not torch.cuda.is_available():
+        raise UserError(
+            '--max-crop finds the largest crop by trial on a GPU, and there is none; tools/plan.py '
+            '--max-crop predicts it without one'
+        )
+    total = torch.cuda.get_device_properties(0).total_memory
+    if budget > total:
+        raise UserError(
+            f'--max-crop {request.max_crop} is more than the {show_bytes(total, total)} of this GPU; give '
+            'less, or let tools/plan.py --max-crop predict it'
+        )
+    return budget
 
 
 def _measure(request: Path) -> dict[str, Any]:
@@ -124,25 +149,29 @@ def describe_environment(request: BenchmarkRequest, plan: Plan) -> dict[str, Any
 
 def markdown(environment: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """The results as a Markdown table; predicted and measured figures in columns of their own."""
-    gpu = any('allocated_bytes' in row['measured'] for row in rows)
-    kinds = (
-        [('allocated GiB, measured', 'allocated_bytes'), ('reserved GiB, measured', 'reserved_bytes')]
-        if gpu
-        else [('saved for backward GiB, measured', 'saved_for_backward_bytes')]
-    )
-    names = ['recipe', 'peak GiB, traced', *(name for name, _ in kinds), 's per iteration', 'images per s']
+    unit, factor = unit_for(round(max(row['peak_gib'] for row in rows) * GIB))
+    kinds = [(key, name) for key, name in KINDS.items() if any(key in row['measured'] for row in rows)]
+    names = ['recipe', f'predicted peak {unit}', *(f'{name} {unit}, measured' for _, name in kinds)]
+    names += ['of predicted', 's per iteration', 'images per s']
+    if any('max_crop' in row['measured'] for row in rows):
+        names = [*names[:2], 'largest crop, measured']
     lines = [', '.join(f'{key}: {value}' for key, value in environment.items()), '']
     lines += ['| ' + ' | '.join(names) + ' |', '|---' + '|---:' * (len(names) - 1) + '|']
     for row in rows:
-        measured = row['measured']
-        cells = [row['recipe'], f'{row["peak_gib"]:.2f}']
+        measured, digits = row['measured'], DIGITS[unit]
+        predicted = row['peak_gib'] * GIB
+        cells = [row['recipe'], f'{predicted / factor:.{digits}f}']
         if 'seconds' in measured:
-            cells += [f'{measured[key] / GIB:.2f}' for _, key in kinds]
+            cells += [f'{measured[key] / factor:.{digits}f}' for key, _ in kinds]
             spread = f'{measured["seconds_min"]:.3f}-{measured["seconds_max"]:.3f}'
-            cells += [f'{measured["seconds"]:.3f} ({spread})', f'{measured["images_per_second"]:.2f}']
+            cells += [f'{measured[kinds[0][0]] / predicted:.3f}', f'{measured["seconds"]:.3f} ({spread})']
+            cells.append(f'{measured["images_per_second"]:.2f}')
+        elif 'error' in measured:
+            cells.append(measured['error'])
         else:
-            cells.append(measured.get('error') or f'largest crop {measured["max_crop"]}')
-            cells += [''] * (len(names) - len(cells))
+            crop = measured['max_crop']
+            cells.append('none' if crop is None else f'{crop[0]}x{crop[1]}')
+        cells += [''] * (len(names) - len(cells))
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
@@ -152,20 +181,22 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    pairs = [(recipe, row['measured']) for recipe, row in zip(recipes, rows, strict=True)]
+    pairs = [(recipe, measured) for recipe, measured in pairs if 'seconds' in measured]
+    kind = next(key for key in KINDS if key in pairs[0][1])
+    unit, factor = unit_for(max(measured[kind] for _, measured in pairs))
     figure = Figure(figsize=(8, 5))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    label = 'saved for backward'
-    for recipe, row in zip(recipes, rows, strict=True):
-        measured = row['measured']
-        if 'seconds' not in measured:
-            continue
-        if 'allocated_bytes' in measured:
-            label = 'peak allocated'
-        size = measured.get('allocated_bytes', measured.get('saved_for_backward_bytes')) / GIB
-        axes.scatter(measured['seconds'], size, marker='^' if recipe.checkpointed else 'o', color='C0')
-        axes.annotate(
-            recipe.name, (measured['seconds'], size), xytext=(4, 4), textcoords='offset points', fontsize=7
-        )
-    axes.set(xlabel='seconds per iteration, measured', ylabel=f'{label}, GiB, measured', ylim=(0, None))
+    for recomputed, marker, label in MARKERS:
+        chosen = [m for recipe, m in pairs if bool(recipe.checkpointed) == recomputed]
+        if chosen:
+            axes.scatter(
+                [m['seconds'] for m in chosen], [m[kind] / factor for m in chosen], marker=marker, label=label
+            )
+    axes.set(xlabel='seconds per iteration, measured', ylabel=f'{KINDS[kind]} {unit}, measured')
+    axes.margins(x=0.15, y=0.15)
+    axes.set_ylim(0)
+    axes.legend()
+    annotate(axes, [(m['seconds'], m[kind] / factor, recipe.short_name) for recipe, m in pairs])
     figure.savefig(path, dpi=150, bbox_inches='tight')

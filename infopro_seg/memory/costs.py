@@ -83,7 +83,8 @@ class Chain:
         heads: `heads[k][b]` is the k-th module's local head if it ends with block b; a single row where all
             modules share one config.
         tails: `tails[n]` is the cost of neck and heads where the last module computes the last n of the
-            outputs that are read.
+            outputs that are read: where the one before is gone when the heads are done with it, and where
+            it is the state that the module begins with.
         outputs: indices of the blocks whose outputs are read.
         labels: bytes of the labels, alive throughout.
         image: bytes of the image that local heads reconstruct, alive until the last module.
@@ -96,7 +97,7 @@ class Chain:
 
     blocks: tuple[BlockCost, ...]
     heads: tuple[tuple[HeadCost, ...], ...]
-    tails: tuple[PieceCost, ...]
+    tails: tuple[tuple[PieceCost, PieceCost], ...]
     outputs: tuple[int, ...]
     labels: int
     image: int
@@ -109,6 +110,11 @@ class Chain:
     def head(self, module: int, block: int) -> HeadCost:
         """The local head of a module that ends with a block."""
         return self.heads[min(module, len(self.heads) - 1)][block]
+
+    def tail(self, start: int) -> PieceCost:
+        """Neck and heads after a last module that begins with the block `start`."""
+        computed = sum(start <= output for output in self.outputs)
+        return self.tails[computed][start - 1 in self.outputs]
 
     @property
     def shortest(self) -> int:
@@ -141,4 +147,4 @@ class Chain:
     @property
     def gradients(self) -> int:
         """Bytes of all gradients but the local heads'."""
-        return self.tails[0].gradients + sum(block.gradients for block in self.blocks)
+        return self.tails[0][0].gradients + sum(block.gradients for block in self.blocks)

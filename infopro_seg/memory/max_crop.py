@@ -22,9 +22,13 @@ def with_max_crops(planner: Planner, plan: Plan, budget: int) -> Plan:
     A recipe keeps its cuts. The costs at other crops follow from those at two crops.
     """
     crops = _Crops(planner)
-    found = [replace(recipe, max_crop=_largest(recipe, crops, budget)) for recipe in plan.recipes]
-    recommended = plan.recommended and found[plan.recipes.index(plan.recommended)]
-    return replace(plan, recipes=tuple(found), recommended=recommended)
+    found = {recipe: replace(recipe, max_crop=_largest(recipe, crops, budget)) for recipe in plan.rows}
+    return replace(
+        plan,
+        reference=found.get(plan.reference, plan.reference),
+        recipes=tuple(found[recipe] for recipe in plan.recipes),
+        recommended=plan.recommended and found[plan.recommended],
+    )
 
 
 class _Crops:
@@ -36,29 +40,36 @@ class _Crops:
         self.first = height, width
         self.second = 2 * STEP * max(1, round(height / STEP)), 2 * STEP * max(1, round(width / STEP))
         self.at = cache(self._at)
-        self._measured: dict[bool, Chain] = {}
+        self._chains = cache(self._measure)
+        self._blocks: Chain | None = None  # at the second crop; they are the same in all recipes
 
-    def _at(self, steps: int, heads: bool) -> Segments:
-        first, second = self.planner.segments(heads).chain, self._second(heads)
+    def _at(self, steps: int, stock: bool, heads: bool) -> Segments:
+        first, second = self._chains(stock, heads)
         (h, w), (h2, w2) = self.first, self.second
         return Segments(chain_at(2 * (steps * STEP) ** 2, (h * w, first), (h2 * w2, second)))
 
-    def _second(self, heads: bool) -> Chain:
-        if heads not in self._measured:
-            self.planner.report('measuring a second crop')
-            known = next(iter(self._measured.values()), None)
-            planner = self.planner
-            self._measured[heads] = profile_at(planner.cfg, planner.setup, heads, self.second, known)
-        return self._measured[heads]
+    def _measure(self, stock: bool, heads: bool) -> tuple[Chain, Chain]:
+        """The costs at both crops, of the reference or of what the config itself asks for."""
+        planner = self.planner
+        cfg, first = planner.cfg, planner.segments(heads or stock).chain
+        if stock:
+            planner.report('measuring heads with stock losses')
+            cfg = planner.reference_config()
+            first = profile_at(cfg, planner.setup, heads, blocks_of=first)
+        planner.report('measuring a second crop')
+        second = profile_at(cfg, planner.setup, heads, self.second, self._blocks)
+        self._blocks = second
+        return first, second
 
 
 def _largest(recipe: Recipe, crops: _Crops, budget: int) -> tuple[int, int] | None:
     """By bisection over heights, the peak growing with the crop."""
-    names = [block.name for block in crops.planner.segments(recipe.heads_recomputed).chain.blocks]
+    known = crops.planner.segments(recipe.heads_recomputed or recipe.stock)
+    names = [block.name for block in known.chain.blocks]
     ends = [names.index(cut) + 1 for cut in recipe.cuts]
 
     def fits(steps: int) -> bool:
-        segments = crops.at(steps, recipe.heads_recomputed)
+        segments = crops.at(steps, recipe.stock, recipe.heads_recomputed)
         return partition_at(segments, ends, recipe.policies).peak <= budget
 
     smallest, largest = 0, LARGEST // STEP

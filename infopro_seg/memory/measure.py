@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import sys
 import time
-import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
 from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.storages import StorageTracker
 
 WARMUP = 3  # iterations before the measured ones: allocator and cuDNN settle
+SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
+AMP_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')  # of `AmpOptimWrapper` alone
 CROP_STEP = 64  # pixels; heights of crops that are tried, twice as wide
 
 
@@ -41,12 +45,11 @@ class Trial:
         init_default_scope('mmseg')
         self.setup = setup
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.benchmark = bool(cfg.get('env_cfg', {}).get('cudnn_benchmark', False))
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         cfg = without_pretraining(cfg)
         self.model = build_model(cfg, setup.crop).to(self.device)
-        wrapper = {**cfg.optim_wrapper, **self._precision(), 'accumulative_counts': 1}
-        self.optim_wrapper = build_optim_wrapper(self.model, wrapper)
+        self.optim_wrapper = build_optim_wrapper(self.model, self._wrapper(cfg))
         self.data = synthetic_batch(setup)
 
     def step(self) -> None:
@@ -64,17 +67,38 @@ class Trial:
             times.append(time.perf_counter() - start)
         return times
 
+    def warm_up(self) -> None:
+        """Trains until time and memory settle and the optimizer has its state."""
+        self.seconds(max(WARMUP if self.device == 'cuda' else 1, self.setup.accumulation))
+        scales = SCALES if hasattr(self.optim_wrapper, 'loss_scaler') else 0
+        for _ in range(scales * self.setup.accumulation):
+            if self.optim_wrapper.optimizer.state:
+                break
+            self.step()
+
+    def state(self) -> list[Tensor]:
+        """The tensors that are alive between steps."""
+        parameters = list(self.model.parameters())
+        states = [t for s in self.optim_wrapper.optimizer.state.values() for t in s.values()]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        found = [*parameters, *self.model.buffers(), *gradients, *states]
+        return [tensor for tensor in found if isinstance(tensor, Tensor)]
+
     def _wait(self) -> None:
         if self.device == 'cuda':
             torch.cuda.synchronize()
 
-    def _precision(self) -> dict[str, Any]:
+    def _wrapper(self, cfg: Config) -> dict[str, Any]:
+        """The config's optimizer wrapper, in the precision of the trial."""
+        own = {key: value for key, value in cfg.optim_wrapper.items() if key not in AMP_OPTIONS}
+        scaling = {key: cfg.optim_wrapper[key] for key in AMP_OPTIONS if key in cfg.optim_wrapper}
+        own['accumulative_counts'] = self.setup.accumulation
         if self.setup.amp is None:
-            return {'type': 'OptimWrapper'}
+            return {**own, 'type': 'OptimWrapper'}
         if self.device == 'cpu':
-            return {'type': 'CPUAmpOptimWrapper'}
+            return {**own, 'type': 'CPUAmpOptimWrapper'}
         dtype = {'fp16': 'float16', 'bf16': 'bfloat16'}[self.setup.amp]
-        return {'type': 'AmpOptimWrapper', 'dtype': dtype}
+        return {**own, **scaling, 'type': 'AmpOptimWrapper', 'dtype': dtype}
 
 
 def synthetic_batch(setup: TrainingSetup) -> dict[str, Any]:
@@ -100,12 +124,12 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
 
     Returns:
         `seconds` (median), `seconds_min`, `seconds_max`, `images_per_second`; on a GPU the peaks
-        `allocated_bytes` and `reserved_bytes`; on a CPU `saved_for_backward_bytes`, the most bytes that
-        the graph kept for backward passes at any time.
+        `allocated_bytes` and `reserved_bytes`; on a CPU `live_bytes`, the peak of the tensors' bytes.
     """
     trial = Trial(cfg, setup)
-    trial.seconds(WARMUP if trial.device == 'cuda' else 1)
+    trial.warm_up()
     found: dict[str, Any] = {}
+    iterations = max(iterations, setup.accumulation)  # an optimizer step is among them
     if trial.device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     times = trial.seconds(iterations)
@@ -113,9 +137,7 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
         found['allocated_bytes'] = torch.cuda.max_memory_allocated()
         found['reserved_bytes'] = torch.cuda.max_memory_reserved()
     else:
-        with SavedForBackward() as saved:
-            trial.step()
-        found['saved_for_backward_bytes'] = saved.peak
+        found['live_bytes'] = live_peak(trial)
     median = statistics.median(times)
     return {
         **found,
@@ -127,64 +149,53 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
     }
 
 
-class SavedForBackward:
-    """Counts the bytes that graphs keep for backward passes, each storage once; `peak` is their most.
+def live_peak(trial: Trial) -> int:
+    """The most bytes alive in a step of a warmed-up trial, its storages followed as they come and go.
 
-    What the policies `norms` and `expansions` keep is held outside the graph and not counted.
+    That is what :func:`infopro_seg.memory.trace.trace_step` predicts, here of real tensors. The optimizer
+    takes all parameters at once, as torch chooses on a GPU.
     """
-
-    def __init__(self) -> None:
-        self.peak = self.live = 0
-        self._storages: dict[int, int] = {}
-        self._hooks: AbstractContextManager[None] = torch.autograd.graph.saved_tensors_hooks(
-            self._pack, lambda handle: handle.tensor
-        )
-
-    def __enter__(self) -> SavedForBackward:
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._hooks.__exit__(*error)
-
-    def _pack(self, tensor: Tensor) -> _Handle:
-        key, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
-        if not self._storages.get(key):
-            self.live += size
-            self.peak = max(self.peak, self.live)
-        self._storages[key] = self._storages.get(key, 0) + 1
-        handle = _Handle(tensor)
-        weakref.finalize(handle, self._release, key, size)
-        return handle
-
-    def _release(self, key: int, size: int) -> None:
-        self._storages[key] -= 1
-        if not self._storages[key]:
-            self.live -= size
-
-
-class _Handle:
-    """What the graph holds in place of a tensor; it dies with the graph."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+    for group in trial.optim_wrapper.optimizer.param_groups:
+        if group.get('foreach', True) is None:
+            group['foreach'] = True
+    with StorageTracker(values=True) as tracker:
+        with tracker.paused():  # on a GPU the loader's tensors would be elsewhere
+            tracker.follow(
+                tree_leaves([trial.data['inputs'], [s.gt_sem_seg.data for s in trial.data['data_samples']]])
+            )
+        tracker.follow(trial.state())
+        for _ in range(min(trial.setup.accumulation, 2)):  # one of two begins with gradients
+            trial.step()
+        peak: int = tracker.peak
+    return peak
 
 
 def largest_crop(cfg: Config, setup: TrainingSetup, budget: int) -> tuple[int, int] | None:
     """Finds by trial the largest crop, twice as wide as high, that trains within a budget on this GPU."""
-    torch.cuda.set_per_process_memory_fraction(budget / torch.cuda.get_device_properties(0).total_memory)
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(budget / total, 1.0))
 
     def fits(height: int) -> bool:
+        gc.collect()  # what the last trial left, its traceback included
+        torch.cuda.empty_cache()
         try:
-            Trial(cfg, TrainingSetup(setup.batch, (height, 2 * height), setup.amp)).seconds(2)
-        except torch.cuda.OutOfMemoryError:
-            return False
-        finally:
-            torch.cuda.empty_cache()
+            trial = Trial(cfg, replace(setup, crop=(height, 2 * height)))
+            trial.warm_up()
+            trial.seconds(setup.accumulation)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                return False
+            raise
         return True
 
     height = largest(fits)
     return None if height is None else (height, 2 * height)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that the GPU's memory is full: PyTorch's own, or one of CUDA's libraries'."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or 'out of memory' in text or 'ALLOC_FAILED' in text
 
 
 def largest(fits: Callable[[int], bool]) -> int | None:
@@ -202,13 +213,15 @@ def main(request: Path) -> None:
     """Reads a request (config file, setup, what to measure) and writes the answer beside it."""
     asked = json.loads(request.read_text())
     cfg = Config.fromfile(asked['config'])
-    setup = TrainingSetup(asked['batch'], tuple(asked['crop']), asked['amp'])
+    setup = TrainingSetup(**{**asked['setup'], 'crop': tuple(asked['setup']['crop'])})
     try:
         if asked['budget'] is None:
             answer = measure(cfg, setup, asked['iterations'])
         else:
             answer = {'max_crop': largest_crop(cfg, setup, asked['budget'])}
-    except torch.cuda.OutOfMemoryError:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         answer = {'error': 'out of memory'}
     request.with_suffix('.answer.json').write_text(json.dumps(answer))
 

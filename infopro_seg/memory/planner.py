@@ -18,7 +18,7 @@ from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.trace import trace_step
-from infopro_seg.memory.units import GIB
+from infopro_seg.memory.units import show_bytes
 from infopro_seg.models.checkpoint import POLICIES, module_policies
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
@@ -101,10 +101,11 @@ class Planner:
         for count in counts:
             check_modules(chain, count, listed)
         if budget is not None and budget <= chain.fixed + chain.gradients:
+            least = chain.fixed + chain.gradients
             raise UserError(
-                f'the budget {budget / GIB:.2f} GiB is below what parameters, gradients and optimizer state '
-                f'take alone, {(chain.fixed + chain.gradients) / GIB:.2f} GiB; raise it, or choose a smaller '
-                'model or an optimizer with less state'
+                f'the budget {show_bytes(budget, least)} is below what parameters, gradients and optimizer '
+                f'state take alone, {show_bytes(least, least)}; raise it, or choose a smaller model or an '
+                'optimizer with less state'
             )
         reference = self._reference()
         recipes = [recipe for count in counts for recipe in self._pair(count)]
@@ -122,12 +123,17 @@ class Planner:
             self._segments[heads_recomputed] = Segments(chain)
         return self._segments[heads_recomputed]
 
+    def reference_config(self) -> Any:
+        """The config of the reference: end to end, mmseg's own losses, nothing recomputed."""
+        cfg = stock_losses(without_cuts(self.cfg))
+        cfg.get('model', cfg)['backbone']['local_head'] = None
+        return cfg
+
     def _reference(self) -> Recipe:
         self.report('tracing plain end-to-end training')
-        traced = self._trace(stock_losses(without_cuts(self.cfg)))
-        first = make_recipe(
-            self.segments(self._own_heads).chain, balanced(self.segments(self._own_heads), 1), False
-        )
+        traced = self._trace(self.reference_config())
+        segments = self.segments(self._own_heads)
+        first = make_recipe(segments.chain, balanced(segments, 1), False)
         return replace(
             first, name='E2E, stock losses', peak=traced[0], flops=traced[1], traced=True, stock=True
         )
@@ -142,17 +148,18 @@ class Planner:
         return found
 
     def _configured(self, chain: Chain) -> list[Recipe]:
-        """The recipe with the config's own cuts and policies."""
+        """The recipes with the config's own cuts: recomputing nothing, and by its own policies."""
         if not self._own_cuts:
             return []
         names = [block.name for block in chain.blocks]
-        partition = partition_at(
-            self.segments(self._own_heads),
-            [names.index(cut) + 1 for cut in self._own_cuts],
-            module_policies(self._own_policies, len(self._own_cuts) + 1),
-        )
-        recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
-        return [replace(recipe, name=f'{recipe.name}, cuts of the config')]
+        ends = [names.index(cut) + 1 for cut in self._own_cuts]
+        own = module_policies(self._own_policies, len(ends) + 1)
+        found = []
+        for policies in dict.fromkeys([(PLAIN,) * len(own), own]):
+            partition = partition_at(self.segments(self._own_heads), ends, policies)
+            recipe = make_recipe(chain, partition, self._own_heads, balanced=False)
+            found.append(replace(recipe, name=f'{recipe.name}, cuts of the config'))
+        return found
 
     def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:
         """The recipe with the fewest FLOPs that fits, verified by a complete trace."""

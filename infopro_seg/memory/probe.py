@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -122,18 +122,20 @@ class Probe:
             parameter.grad = None  # the model of a module counts these where the blocks are its own
         return cost
 
-    def tails(self, states: Sequence[Any]) -> Iterator[PieceCost]:
-        """Measures neck and heads: none of the outputs they read attached, the last, the last two, ..."""
+    def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
+        """Measures neck and heads: none of the outputs they read attached, the last, the last two, ...
+
+        Each with the last detached output gone when the heads are done with it, and with it alive as the
+        state that the module began with.
+        """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
         owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
-        for attached in range(len(self.outputs) + 1):
-            first = len(self.outputs) - attached
-            yield self._measure(
-                self._finish,
-                {o: states[o + 1] for o in self.outputs},
-                set(self.outputs[first:]),
-                owned,
-            )
+        read = {output: states[output + 1] for output in self.outputs}
+        for first in range(len(self.outputs), -1, -1):
+            attached = set(self.outputs[first:])
+            begun = attached | set(self.outputs[:first][-1:])
+            cost = self._run(self._finish, read, attached, owned, attached)
+            yield cost, self._run(self._finish, read, attached, owned, begun) if first else cost
 
     def _finish(self, states: dict[int, Any]) -> Tensor:
         """What the segmentor does once the encoder is through."""
@@ -170,8 +172,14 @@ class Probe:
         return self._known[key]
 
     def _run(
-        self, run: Callable[[Any], Any], state: Any, attached: Any, owned: Sequence[nn.Parameter]
+        self,
+        run: Callable[[Any], Any],
+        state: Any,
+        attached: Any,
+        owned: Sequence[nn.Parameter],
+        held: Collection[int] = (),
     ) -> PieceCost:
+        """Measures a piece; `held` are the parts of its state that other pieces keep for their backward."""
         tracker = self.tracker
         state = _fresh(state, attached)
         before = tracker.live
@@ -184,10 +192,12 @@ class Probe:
         root: Any = _sink(*(leaf for leaf in tree_leaves(out) if _trains(leaf)))
         del out
         released = before + kept - tracker.live
+        others = [state[key] for key in held]
         del state
         unread = before + kept - released - tracker.live
         backward = tracker.begin('backward')
         root.backward()
+        del others
         parameters = [p for p in owned if p.grad is not None]
         gradients = storage_bytes(p.grad for p in parameters)
         for parameter in parameters:

@@ -50,6 +50,13 @@ class Recipe:
         return len(self.cuts) + 1
 
     @property
+    def short_name(self) -> str:
+        """What plots call it, whose markers say whether anything is recomputed."""
+        if self.modules > 1:
+            return f'K={self.modules}'
+        return 'E2E, stock losses' if self.stock else 'E2E'
+
+    @property
     def checkpointed(self) -> list[int]:
         """The modules that recompute anything."""
         return [index for index, policy in enumerate(self.policies) if policy != PLAIN]

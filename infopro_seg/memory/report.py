@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.memory.labels import MARKERS, annotate
 from infopro_seg.memory.planned_config import planned_changes
 from infopro_seg.memory.planner import Plan
 from infopro_seg.memory.recipes import Recipe
@@ -96,28 +97,21 @@ def plot_plan(plan: Plan, path: Path) -> None:
     axes = figure.subplots()
     unit, factor = unit_for(plan.reference.peak)
     points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
-    for plain, marker, label in ((True, 'o', 'nothing recomputed'), (False, '^', 'with recomputation')):
-        chosen = [(x, y) for x, y, recipe in points if (not recipe.checkpointed) == plain]
+    for recomputed, marker, label in MARKERS:
+        chosen = [(x, y) for x, y, recipe in points if bool(recipe.checkpointed) == recomputed]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
     front = pareto([(x, y) for x, y, _ in points])
     axes.plot(*zip(*front, strict=True), color='grey', linewidth=1, zorder=0, label='best of both')
-    named = [p for p in sorted(points, key=lambda p: p[:2]) if p[:2] in front or p[2].modules == 1]
-    for index, (x, y, recipe) in enumerate(named):
-        name = f'K={recipe.modules}' if recipe.modules > 1 else 'E2E, stock losses' if recipe.stock else 'E2E'
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(5, 5) if index % 2 == 0 else (5, -11),
-            textcoords='offset points',
-            fontsize=8,
-            fontweight='bold' if recipe == plan.recommended else 'normal',
-        )
     if plan.budget is not None:
         axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
-    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup), ylim=(0, None))
-    axes.margins(x=0.1)
+    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup))
+    axes.margins(x=0.1, y=0.1)
+    axes.set_ylim(0)
     axes.legend()
+    named = sorted(points, key=lambda p: (p[:2] not in front, p[2].modules, p[0]))
+    bold = [recipe == plan.recommended for _, _, recipe in named]
+    annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 

@@ -71,7 +71,7 @@ class Segments:
         last = end == len(chain.blocks)
         pieces = self._pieces(start, end, policy)
         attached = [output for output in chain.outputs if start <= output] if last else []
-        closing = chain.tails[len(attached)] if last else chain.head(module, end - 1).cost
+        closing = chain.tail(start) if last else chain.head(module, end - 1).cost
         live = _Live(self._held(start, last))
         bases: list[int] = []  # live bytes below each block: those before it, less what it is first to drop
         cached = 0
@@ -83,12 +83,13 @@ class Segments:
             cached += piece.cached
         what = 'neck and heads' if last else f'the local head after {chain.blocks[end - 1].name}'
         live.reach(closing.forward_rise + cached, f'the forward of {what}')
-        live.reach(closing.backward_rise, f'the backward of {what}')
+        live.reach(closing.backward_rise - (closing.unread if last else 0), f'the backward of {what}')
         gradients = closing.gradients + (0 if last else chain.shared_gradients(end))
         gradients = 0 if chain.accumulated else gradients
+        gone = self._gone(start) if last else 0
         for index in range(end - 1, start - 1, -1):
             piece = pieces[index - start]
-            live.now = bases[index - start]
+            live.now = bases[index - start] - gone
             extra = self._waiting(index, end, attached, piece)
             live.reach(piece.backward_rise + extra + gradients, f'the backward of {chain.blocks[index].name}')
             there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
@@ -117,10 +118,13 @@ class Segments:
             return 0
         return piece.unread if index == start else min(piece.unread, pieces[index - start - 1].released)
 
+    def _gone(self, start: int) -> int:
+        """Bytes of outputs of earlier modules that nobody holds once the backward of the heads is through."""
+        return sum(self.chain.blocks[output].state for output in self.chain.outputs if output < start - 1)
+
     def _waiting(self, index: int, end: int, attached: list[int], piece: PieceCost) -> int:
-        """Bytes beside a block's backward: outputs in the caller's frame, gradients of earlier outputs."""
-        in_frame = attached or [end - 1]
+        """Bytes beside a block's backward: the state for the next module, gradients of earlier outputs."""
         blocks = self.chain.blocks
-        waiting = sum(blocks[output].state for output in in_frame if output > index)
-        waiting += sum(blocks[output].state for output in attached if output < index)
-        return waiting + (piece.released if index in in_frame else 0)
+        if end < len(blocks):
+            return piece.released if index == end - 1 else blocks[end - 1].state
+        return sum(blocks[output].state for output in attached if output < index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,11 +40,13 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         granularity: bytes that allocations are rounded up to.
+        values: whether the tensors are real, so that questions about their values need no made-up answer.
     """
 
-    def __init__(self, granularity: int = ALLOCATION) -> None:
+    def __init__(self, granularity: int = ALLOCATION, values: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.granularity = granularity
+        self.values = values
         self.live = 0
         self.phases = [Phase('start', 0, 0)]
         self._alive: dict[int, weakref.ref[Any]] = {}
@@ -69,6 +71,11 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._watching = True
 
+    def follow(self, tensors: Iterable[Tensor]) -> None:
+        """Counts tensors that were there before the tracker was entered."""
+        for tensor in tensors:
+            self._watch(tensor)
+
     def rounded(self, tensor: Tensor) -> int:
         """The bytes that a tensor's storage takes."""
         return -(-tensor.untyped_storage().nbytes() // self.granularity) * self.granularity
@@ -77,7 +84,9 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        known = accumulate_in_place(func, args) or answer_without_values(func, args, kwargs)
+        known = accumulate_in_place(func, args)
+        if known is None and not self.values:
+            known = answer_without_values(func, args, kwargs)
         out = func(*args, **kwargs) if known is None else known[0]
         count_flops = flop_registry.get(func._overloadpacket)
         if count_flops is not None:
@@ -112,7 +121,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def accumulate_in_place(func: Any, args: tuple[Any, ...]) -> tuple[Any] | None:
     """Adds gradients of a tensor that was used twice as autograd does, into the first; else None.
 
-    The engine does so between two nodes, but not for subclasses of tensors such as fake ones.
+    The engine does so between two nodes, but not for subclasses of tensors such as fake ones, nor while
+    somebody follows its operations.
     """
     if func is not torch.ops.aten.add.Tensor or torch.is_grad_enabled():
         return None

@@ -77,6 +77,7 @@ class LocalTraining:
         losses = self.decode_losses(features, data_samples)
         for name, head in self.auxiliary_heads().items():
             losses.update(add_prefix(head_losses(head, features, data_samples, self.train_cfg), name))
+        del features  # the graph keeps them as long as it needs them
         yield losses
 
     def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:

@@ -13,9 +13,9 @@ from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import training_setup
-from infopro_seg.models import LeanCrossEntropyLoss  # noqa: F401
+from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.checkpoint import POLICIES
-from tests.stand_ins import local_head_config, model_config
+from tests.stand_ins import encoder_config, head_config, local_head_config, model_config
 
 CROP = (64, 64)
 
@@ -65,6 +65,26 @@ def test_additive_model_equals_complete_traces(amp, accumulation):
         assert predicted == pytest.approx([module.peak for module in trace.modules], **close)
 
 
+def test_outputs_that_blocks_keep_too_are_alive_while_the_heads_run_backward(monkeypatch):
+    """The auxiliary head reads layer3: its output goes with that head only if no later block reads it."""
+    monkeypatch.setattr(upsampled_cross_entropy, 'STRIP_BYTES', 2**15)  # logits small beside the features
+    lean = {'num_classes': 2, 'loss_decode': {'type': 'LeanCrossEntropyLoss'}}
+    config = config_with(
+        encoder=encoder_config(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
+        decode_head=head_config(type='ASPPHead', in_index=3, **lean, channels=48, dilations=(1, 2, 3)),
+        auxiliary_head=head_config(in_index=2, **lean),
+    )
+    size = (128, 128)
+    chain = profile_chain(config, 2, size, policies=['blocks'])
+    names = [block.name for block in chain.blocks]
+    for cuts, policy in [((), 'none'), (('layer3.1',), 'none'), (('layer4.0',), 'none'), ((), 'blocks')]:
+        partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policy)
+        config.model.backbone.update(cuts=cuts, checkpoint=policy)
+        trace = trace_step(config, 2, size)
+        assert policy == 'blocks' or partition.segments[-1].where == 'the backward of neck and heads'
+        assert module_peaks(chain, partition)[-1] == pytest.approx(trace.modules[-1].peak, rel=0.002)
+
+
 def test_balanced_cut_is_the_best_of_all_by_complete_traces():
     config = config_with(2)
     (cut,) = resolve_cuts(config).model.backbone.cuts
@@ -106,7 +126,8 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config = config_with()
     config.model.backbone.cuts = ('layer2.0', 'layer3.1')
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
-    recipe = planned(config, [1]).recipes[-1]
+    plain, recipe = planned(config, [1]).recipes[-2:]
+    assert (plain.cuts, plain.policies) == (recipe.cuts, ('none',) * 3)
     assert recipe.cuts == config.model.backbone.cuts
     assert recipe.policies == ('none', 'blocks', 'norms')
     assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.policies).peak, rel=0.002)

@@ -48,7 +48,7 @@ def make_chain(seed, blocks=7, accumulated=False, overlap=0):
     return Chain(
         blocks=tuple(block(index) for index in range(blocks)),
         heads=(tuple(head() for _ in range(blocks)),),
-        tails=tuple(with_gradients(piece(), 40) for _ in range(3)),
+        tails=tuple((with_gradients(piece(), 40), with_gradients(piece(), 40)) for _ in range(3)),
         outputs=(blocks // 2, blocks - 1),
         labels=7,
         image=11,

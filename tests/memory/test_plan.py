@@ -16,6 +16,7 @@ from infopro_seg.memory.command import Request, plan_command
 from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Plan, stock_losses
+from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
 from infopro_seg.memory.setup import TrainingSetup, training_setup
@@ -69,14 +70,17 @@ def test_recommends_the_fewest_flops_that_fit(planned):
     assert best['flops_of_e2e'] <= min(row['flops_of_e2e'] for row in rows if row['fits']) + 0.005
 
 
-def test_max_crops_are_the_largest_multiples_of_64(planned):
+@pytest.mark.parametrize('name', ['E2E, stock losses', 'InfoPro* K=2'])
+def test_max_crops_are_the_largest_multiples_of_64(planned, name):
     _, rows, _ = planned
-    row = next(row for row in rows if row['recipe'] == 'InfoPro* K=2')
+    row = next(row for row in rows if row['recipe'] == name)
     height, width = row['max_crop']
     assert width == 2 * height
     assert height % 64 == 0
     config = Config.fromfile(DEMO)
     config.model.backbone.cuts = tuple(row['cuts'])
+    if not row['cuts']:
+        config = stock_losses(without_cuts(config))
     peaks = [trace_step(config, 4, (size, 2 * size)).peak / 2**20 for size in (height, height + 64)]
     assert peaks[0] <= 60 < peaks[1]
 
@@ -167,7 +171,11 @@ def test_nothing_fits(capsys):
 @pytest.mark.parametrize(
     ('changes', 'error', 'message'),
     [
-        ({'budget': '1MiB'}, UserError, 'below what parameters, gradients and optimizer state take'),
+        (
+            {'budget': '1MiB'},
+            UserError,
+            r'budget 1\.0 MiB is below what parameters, .* take alone, \d+\.\d MiB',
+        ),
         ({'budget': 'eleven'}, UserError, "cannot read the budget 'eleven'.*11GiB"),
         ({'budget': '11'}, UserError, "cannot read the budget '11'"),
         ({'budget': '-3GiB'}, UserError, 'positive number with its unit'),
