@@ -111,11 +111,14 @@ def stage_config(cfg: Config, stage: int, options: Options = None) -> Config:
     changes = part.pop('stages')[stage]
     try:
         part.merge_from_dict(changes.to_dict() if hasattr(changes, 'to_dict') else dict(changes))
-    except (TypeError, KeyError, AssertionError) as error:
-        raise ConfigError(f'stages[{stage}] does not fit the config: {error}') from error
-    kept = ('stages', 'work_dir')  # which are settled
-    part.merge_from_dict({k: v for k, v in (options or {}).items() if k.partition('.')[0] not in kept})
-    part.model.backbone.stage = stage
+        kept = ('stages', 'work_dir')  # which are settled
+        part.merge_from_dict({k: v for k, v in (options or {}).items() if k.partition('.')[0] not in kept})
+        part.model.backbone.stage = stage
+    except (TypeError, KeyError, AttributeError, AssertionError) as error:
+        raise ConfigError(
+            f'stages[{stage}] does not fit the config: {error}; write a part of a config in it, e.g. '
+            'dict(train_cfg=dict(max_iters=20000)), or dict()'
+        ) from error
     if part.get('work_dir'):
         part.work_dir = str(Path(part.work_dir) / f'stage_{stage}')
     name = part.get('experiment_name') or Path(part.filename or 'training').stem
