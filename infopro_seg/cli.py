@@ -90,9 +90,12 @@ class WithoutDumps(logging.Filter):
         '"HardDiskBackend" is',
     )
 
+    FROZEN = 'is skipped since its requires_grad=False'  # each of the parameters that do not train
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is for the console."""
-        return not record.getMessage().startswith(self.STARTS)
+        message = record.getMessage()
+        return not message.startswith(self.STARTS) and self.FROZEN not in message
 
 
 def quiet_console(logger: logging.Logger) -> None:

@@ -38,6 +38,8 @@ OWN_SETTINGS = (
     'model_wrapper_cfg',
     'local_head',
     'data_howto',
+    'stages',
+    'weights_before',
 )
 
 

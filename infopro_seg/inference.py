@@ -120,7 +120,7 @@ def without_local_modules(model: Any) -> Any:
     """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
     model = copy.deepcopy(model)
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
-        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
+        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False, stage=None)
     return model
 
 

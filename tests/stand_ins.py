@@ -129,6 +129,19 @@ def jitter(module: nn.Module) -> nn.Module:
     return module
 
 
+@torch.no_grad()
+def settle(model: Any) -> Any:
+    """Gives the encoder's BN the statistics of a batch: those of `jitter` leave nothing alive in testing."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train().momentum = None
+    model.backbone.encoder(preprocessed(model, make_batch(seed=99))[0])
+    for norm in norms:
+        norm.momentum = 0.1
+    return model.train()
+
+
 def load_stock(model: nn.Module, stock: nn.Module) -> None:
     """Copies a stock network's values by position, so that no state-dict hook takes part."""
     for kind in ('parameters', 'buffers'):

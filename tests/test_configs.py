@@ -11,6 +11,7 @@ from mmengine.registry import TRANSFORMS
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.training.stages import stage_config
 from tests.models.encoder_list import is_missing
 from tests.runs import LOADERS, ROOT
 from tests.shrunk import thin
@@ -140,3 +141,29 @@ def test_the_synthetic_twin_differs_only_in_the_data(training):
         for key in ('data_root', 'pipeline'):
             ours[loader]['dataset'].pop(key), theirs[loader]['dataset'].pop(key)
         assert ours[loader] == theirs[loader]
+
+
+STAGED = [
+    (path, stage) for path in CONFIGS for stage in range(len(Config.fromfile(str(path)).get('stages') or ()))
+]
+
+
+@pytest.mark.parametrize(('path', 'stage'), STAGED, ids=lambda value: getattr(value, 'stem', value))
+def test_every_stage_of_a_config_takes_a_train_step(path, stage):
+    """With its own schedule; the parameters of its module move, and no others."""
+    config = stage_config(Config.fromfile(str(path)), stage)
+    last = stage == len(config.model.backbone.cuts)
+    assert (config.val_dataloader is not None) == last
+    assert config.param_scheduler[-1].end == config.train_cfg.max_iters
+    config.model = thin(config.model)
+    model = revert_sync_batchnorm(MODELS.build(config.model))
+    optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    logs = model.train().train_step(make_batch(size=(64, 128)), optim_wrapper)
+    assert all(math.isfinite(value) for value in logs.values())
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
+    heads = {name for name in before if name.startswith(('decode_head', 'auxiliary_head'))}
+    assert (moved >= heads) if last else not (moved & heads)
+    local = [name for name in moved if name.startswith(f'backbone.local_heads.{stage}.')]
+    assert bool(local) != last

@@ -2,6 +2,7 @@
 
 Examples:
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py
+  python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (what each of its stages takes)
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --budget 11GiB --write-config configs/mine.py
 """
 

@@ -3,6 +3,7 @@
 Examples:
   python tools/train.py configs/deeplabv3_infopro_cityscapes.py
   python tools/train.py configs/deeplabv3_infopro_cityscapes.py --resume
+  python tools/train.py configs/deeplabv3_infopro_async_cityscapes.py --stage 0
 """
 
 import argparse
@@ -26,6 +27,12 @@ def main() -> int:
         default=False,
         metavar='CKPT',
         help='continue the latest run in the work dir, or this checkpoint',
+    )
+    parser.add_argument(
+        '--stage',
+        type=int,
+        metavar='K',
+        help="train only this of the config's stages; default: all in turn",
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--seed', type=int, help='makes the run repeatable')
@@ -53,6 +60,7 @@ def main() -> int:
         auto_scale_lr=args.auto_scale_lr,
         options=args.cfg_options,
         launcher=args.launcher,
+        stage=args.stage,
     )
     return 0 if runner.iter >= runner.max_iters else INTERRUPTED
 

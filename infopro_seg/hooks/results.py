@@ -25,6 +25,8 @@ from infopro_seg.visualization.panel import draw_panel
 class ResultsHook(Hook):
     """Writes `metrics.json` and `panel.png` into the work dir when the training is through.
 
+    Without a validation there is no panel, and no mIoU among the metrics.
+
     Args:
         rows: how many validation images the panel shows.
     """
@@ -79,7 +81,8 @@ class ResultsHook(Hook):
             },
         }
         (folder / 'metrics.json').write_text(json.dumps(results, indent=2) + '\n')
-        runner.logger.info(f'results: {folder / "metrics.json"}, {folder / "panel.png"}')
+        panel = f', {folder / "panel.png"}' if runner.val_loop is not None else ''
+        runner.logger.info(f'results: {folder / "metrics.json"}{panel}')
 
 
 def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:

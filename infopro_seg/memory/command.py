@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from infopro_seg.memory.planner import Plan, Planner
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.units import parse_bytes, parse_range
 
 STDOUT = Path('-')
@@ -56,6 +58,8 @@ def plan_command(request: Request) -> int:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
     _check_outputs(request)
     cfg = load_config(request.config)
+    if cfg.get('stages') is not None:
+        return _plan_stages(request, cfg, budget)
     without_cuts(cfg)  # says early that there is nothing to plan
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     if request.max_crop and min(setup.crop) < STEP:
@@ -71,6 +75,23 @@ def plan_command(request: Request) -> int:
             plan = with_max_crops(planner, plan, budget)
     _show(plan, request, cfg)
     return 1 if budget is not None and plan.recommended is None else 0
+
+
+def _plan_stages(request: Request, cfg: Config, budget: int | None) -> int:
+    """Shows what each stage of an asynchronous training takes; returns 1 if one does not fit."""
+    for option in ('max_crop', 'plot', 'write_config'):
+        if getattr(request, option):
+            raise UserError(
+                f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '
+                'config without them'
+            )
+    plans = plan_stages(cfg, request.batch, request.crop, request.amp)
+    console = _console(request)
+    console.print(stages_table(plans, budget))
+    if request.json is not None:
+        text = json.dumps([plan.as_json() for plan in plans], indent=2) + '\n'
+        _write_json(request.json, text)
+    return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
 
 
 def _check_outputs(request: Request) -> None:
@@ -93,22 +114,30 @@ def _check_outputs(request: Request) -> None:
 
 
 def _show(plan: Plan, request: Request, cfg: Config) -> None:
-    to_stdout = request.json == STDOUT
-    console = Console(stderr=to_stdout)
-    if not console.is_terminal:
-        console = Console(stderr=to_stdout, width=WIDTH)
+    console = _console(request)
     console.print(plan_table(plan))
     console.print(verdict(plan, cfg), markup=False, highlight=False)
     if request.json is not None:
-        if to_stdout:
-            sys.stdout.write(plan_json(plan))
-        else:
-            request.json.write_text(plan_json(plan), encoding='utf-8')
+        _write_json(request.json, plan_json(plan))
     if request.plot is not None:
         plot_plan(plan, request.plot)
     if request.write_config is not None and plan.recommended is not None:
         write_config(plan, plan.recommended, request.config, request.write_config)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)
+
+
+def _console(request: Request) -> Console:
+    """Where the tables go: to stderr where stdout is for the JSON."""
+    to_stdout = request.json == STDOUT
+    console = Console(stderr=to_stdout)
+    return console if console.is_terminal else Console(stderr=to_stdout, width=WIDTH)
+
+
+def _write_json(path: Path, text: str) -> None:
+    if path == STDOUT:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text, encoding='utf-8')
 
 
 @contextmanager

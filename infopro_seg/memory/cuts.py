@@ -95,6 +95,7 @@ def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: Trainin
     cfg = copy.deepcopy(cfg)
     backbone = cfg.get('model', cfg)['backbone']
     backbone['cuts'] = cut_names(chain, partition)
+    backbone['stage'] = None  # also modules that train one after the other are balanced together
     return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
 
 

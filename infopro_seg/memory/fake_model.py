@@ -25,8 +25,9 @@ from torch._subclasses.fake_tensor import (
 import infopro_seg.models  # noqa: F401  registers the models
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import cuda_rules
-from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.memory.storages import ELSEWHERE, StorageTracker
 from infopro_seg.models.encoder import without_weights
+from infopro_seg.models.stages import modules_elsewhere, slots
 
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
 
@@ -51,7 +52,7 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
 
 def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
-    """Builds the model of a config for a crop, ready to train on a single process."""
+    """Builds the model of a config for a crop, ready to train on a single process; see `ELSEWHERE`."""
     model_cfg = copy.deepcopy(cfg.get('model', cfg))
     preprocessor = model_cfg.get('data_preprocessor')
     if preprocessor is not None:
@@ -62,6 +63,9 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
         backbone['encoder'] = without_weights(backbone['encoder'])
     model: Any = revert_sync_batchnorm(MODELS.build(model_cfg))
     model.train()
+    for module in modules_elsewhere(model).values():
+        for store, name, tensor in slots(module):
+            store[name] = nn.Parameter(tensor.detach().to(ELSEWHERE), requires_grad=False)
     return model
 
 

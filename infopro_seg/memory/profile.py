@@ -112,6 +112,7 @@ def without_cuts(cfg: Any) -> Any:
         backbone['local_head'] = None  # a list has one head per cut
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
+    backbone.pop('stage', None)
     return cfg
 
 

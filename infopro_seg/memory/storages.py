@@ -16,6 +16,7 @@ from torch.utils.flop_counter import flop_registry
 
 from infopro_seg.memory.unknown_values import answer_without_values
 
+ELSEWHERE = torch.device('meta')
 ALLOCATION = 512  # bytes; CUDA's caching allocator rounds every request up to a multiple of it
 
 
@@ -36,7 +37,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     then until its last owner lets go of it. It does not see memory that a kernel takes and gives back
     inside one operation (cuDNN's workspaces, the scratch space of sorts), nor what the caching allocator
     keeps beyond it (fragmentation, the CUDA context). Storages that exist before it is entered do not
-    count.
+    count, nor those on the device `meta`, which stands for other memory.
 
     Args:
         granularity: bytes that allocations are rounded up to.
@@ -104,7 +105,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = storage._cdata
         if key in self._alive:
             return
-        size = self.rounded(tensor) if self._watching else 0
+        elsewhere = tensor.device == ELSEWHERE
+        size = self.rounded(tensor) if self._watching and not elsewhere else 0
         self._alive[key] = weakref.ref(storage, self._on_free(key, size))
         self.live += size
         phase = self.phases[-1]

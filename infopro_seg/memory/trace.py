@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
-from infopro_seg.memory.storages import Phase, StorageTracker, storage_bytes
+from infopro_seg.memory.storages import ELSEWHERE, Phase, StorageTracker, storage_bytes
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class StepTrace:
     Args:
         modules: the local modules in turn; a single one for end-to-end training.
         optimizer_peak: the most bytes alive during the optimizer's step.
-        parameters: bytes of the parameters, frozen ones included.
-        buffers: bytes of the buffers.
+        parameters: bytes of the parameters on the device, frozen ones included.
+        buffers: bytes of the buffers on the device.
         gradients: bytes of the parameters' gradients when the optimizer steps.
         optimizer_state: bytes of the optimizer's state.
         seconds: how long the trace took.
@@ -90,7 +90,7 @@ def trace_step(
     The figures are those of `torch.cuda.max_memory_allocated`, less what a trace cannot see: see
     :class:`infopro_seg.memory.storages.StorageTracker`. SyncBN is traced as BN, which holds the same
     tensors but for a few per channel; gradient scaling and clipping work in place and are left out;
-    boolean masks count as true everywhere.
+    boolean masks count as true everywhere. Of a `stage` of the backbone only what is on its device counts.
 
     Args:
         cfg: a config with `model`, or the model's config itself.
@@ -118,8 +118,8 @@ def trace_step(
         return StepTrace(
             modules=tuple(_modules(tracker.phases, _block_names(model))),
             optimizer_peak=max(phase.peak for phase in tracker.phases if phase.name == 'optimizer'),
-            parameters=storage_bytes(model.parameters()),
-            buffers=storage_bytes(model.buffers()),
+            parameters=storage_bytes(_here(model.parameters())),
+            buffers=storage_bytes(_here(model.buffers())),
             gradients=wrapper.gradients,
             optimizer_state=storage_bytes(state),
             seconds=time.perf_counter() - start,
@@ -167,11 +167,17 @@ class PhasedOptimWrapper(OptimWrapper):
         super().step(**kwargs)
 
 
+def _here(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if tensor.device != ELSEWHERE]
+
+
 def _block_names(model: Any) -> list[tuple[str, ...]]:
     local_modules = getattr(getattr(model, 'backbone', None), 'local_modules', None)
     if local_modules is None:
         return [()]
-    return [tuple(block.name for block in blocks) for blocks in local_modules()]
+    names = [tuple(block.name for block in blocks) for blocks in local_modules()]
+    stage = model.backbone.stage
+    return names if stage is None else [names[stage]]
 
 
 def _modules(phases: Sequence[Phase], names: Sequence[tuple[str, ...]]) -> Iterator[ModuleTrace]:

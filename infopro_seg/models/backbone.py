@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.blocks import Block, probe_size, split_blocks
+from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
 from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.lookahead import check_overlap, look_ahead
 from infopro_seg.models.momentum_block import MomentumBlock, build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_error, pretrained_of, require_known
+from infopro_seg.models.stages import lent, require_stage
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -57,12 +58,14 @@ class InfoProBackbone(BaseModule):
         momentum_block: momentum, e.g. 0.995, of an averaged copy of the block after each cut, through which
             the local head before it reads (after MAN, ECCV 2024), or a dict of options, see
             :class:`infopro_seg.models.momentum_block.MomentumBlock`.
+        stage: the only local module that trains, on the frozen outputs of those before it (asynchronous
+            training); None trains all at once.
         init_cfg: mmengine's initialisation config.
 
     Raises:
         ConfigError: the encoder has no block rule, a cut is not one of its blocks, the number of local
-            heads or of policies does not match the number of cuts, or `overlap` or `momentum_block` is
-            wrong.
+            heads or of policies does not match the number of cuts, `overlap` or `momentum_block` is wrong, or
+            there is no such stage.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class InfoProBackbone(BaseModule):
         checkpoint_heads: bool = False,
         overlap: int = 0,
         momentum_block: float | Config | None = None,
+        stage: int | None = None,
         init_cfg: Config | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -87,6 +91,8 @@ class InfoProBackbone(BaseModule):
                 f'{num_modules - 1} cuts yourself'
             )
         self.cuts = tuple(cuts)
+        require_stage(stage, len(self.cuts) + 1, overlap=overlap, momentum_block=momentum_block)
+        self.stage = stage
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder: Any = build_encoder(encoder)
         modules = self.local_modules()
@@ -127,8 +133,21 @@ class InfoProBackbone(BaseModule):
         """The blocks of each local module."""
         return split_blocks(self.encoder, self.cuts)
 
+    def train(self, mode: bool = True) -> InfoProBackbone:
+        """Sets the mode; the modules before a stage stay as they are tested, or their norms would move."""
+        super().train(mode)
+        for blocks in self.local_modules()[: self.stage or 0]:
+            for block in blocks:
+                for module in block.modules:
+                    module.train(False)
+        return self
+
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The encoder's own forward pass: images (N, 3, H, W) to its outputs."""
+        """The encoder's own forward pass: images (N, 3, H, W) to its outputs; no gradients in a stage."""
+        if self.stage is not None:
+            kept: list[Kept] = []
+            _run_frozen(list(iter_blocks(self.encoder)), inputs, kept, None, inputs.device)
+            return tuple(item[0](item[1]) for item in kept if item is not None)
         outputs: Tensor | Sequence[Tensor] = self.encoder(inputs)
         return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
@@ -138,8 +157,10 @@ class InfoProBackbone(BaseModule):
         image: Tensor,
         data_samples: SampleList,
         read: Collection[int] | None = None,
-    ) -> Generator[Losses, None, tuple[Tensor | None, ...]]:
+    ) -> Generator[Losses, None, tuple[Tensor | None, ...] | None]:
         """Yields the losses of each early module; the caller runs backward before it asks for the next.
+
+        Of a stage only those of its module: the ones before it run without gradients, none runs after it.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
@@ -150,18 +171,26 @@ class InfoProBackbone(BaseModule):
 
         Returns:
             The encoder's outputs, None for those not read: attached to the graph where the last
-            module computes them, detached where an earlier one does.
+            module computes them, detached where an earlier one does. None if a stage ends before the last.
         """
         modules = self.local_modules()
         *early, last = zip(modules, self.policies, strict=True)
+        finished = self.stage or 0
+        if self.stage not in (None, len(early)):
+            read = ()  # nobody reads an output in this stage
         state: State = inputs
         kept: list[Kept] = []
         del inputs  # the first module's graph keeps it as long as it is needed
         for index, ((blocks, policy), head) in enumerate(zip(early, self.local_heads, strict=True)):
+            if index < finished:
+                state = _run_frozen(blocks, state, kept, read, image.device)
+                continue
             state = _run(blocks, state, kept, read, policy)
             losses = head.loss(self._feature(modules, index, state, policy), image, data_samples)
             yield add_prefix(losses, f'local_{index}')
             del losses
+            if index == self.stage:
+                return None
             state, kept = tree_map_only(Tensor, Tensor.detach, (state, kept))
         del image
         blocks, policy = last
@@ -177,14 +206,17 @@ class InfoProBackbone(BaseModule):
             size: height and width of the reconstructions, in pixels.
 
         Returns:
-            One RGB batch in [0, 1], (N, 3, *size), per local head; None for a head without decoder.
+            One RGB batch in [0, 1], (N, 3, *size), per local head; None for a head without decoder. Of a
+            stage only those of its module and the ones before it.
         """
+        stages = None if self.stage is None else self.stage + 1
         state: State = inputs
         images: list[Tensor | None] = []
         modules = self.local_modules()
-        for index, head in enumerate(self.local_heads):
-            state = _run(modules[index], state, [], ())
-            images.append(head.reconstruct(self._feature(modules, index, state), size))
+        for index, head in enumerate(self.local_heads[:stages]):
+            state = _run_frozen(modules[index], state, [], (), inputs.device)
+            with lent(inputs.device, head):
+                images.append(head.reconstruct(self._feature(modules, index, state), size))
         return images
 
     def update_momentum_blocks(self) -> None:
@@ -233,4 +265,19 @@ def _run(
         for output in block.outputs:
             unread = read is not None and len(kept) not in read
             kept.append(None if unread else (output, state))
+    return state
+
+
+@torch.no_grad()
+def _run_frozen(
+    blocks: Sequence[Block],
+    state: State,
+    kept: list[Kept],
+    read: Collection[int] | None,
+    device: torch.device,
+) -> State:
+    """The same without gradients, each block on the device only while it runs."""
+    for block in blocks:
+        with lent(device, *block.modules):
+            state = _run([block], state, kept, read)
     return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
@@ -16,6 +17,7 @@ from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out
 from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.models.stages import freeze_others, modules_elsewhere
 from infopro_seg.training.step import local_train_step
 
 
@@ -41,6 +43,8 @@ class LocalTraining:
     train_cfg: Any
     with_neck: bool
     with_auxiliary_head: bool
+    modules: Any
+    _set_device: Any
 
     def __init__(
         self,
@@ -57,9 +61,10 @@ class LocalTraining:
         del self._neck_config
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
+        freeze_others(self)
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module, the last with neck and heads.
+        """Yields the losses of each local module, the last with neck and heads; of a stage only its own.
 
         Run backward on each before asking for the next: only one module's graph is alive at a time
         (paper, figure 1).
@@ -72,6 +77,8 @@ class LocalTraining:
         early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
         del inputs, image  # the last module needs neither
         features = yield from early
+        if features is None:
+            return  # a stage that ends with its local head
         if self.with_neck:
             features = self.neck(features)
         losses = self.decode_losses(features, data_samples)
@@ -104,6 +111,19 @@ class LocalTraining:
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """Moves the model; of a stage only what trains, see :mod:`infopro_seg.models.stages`."""
+        stock = super().to  # type: ignore[misc]
+        device, dtype = torch._C._nn._parse_to(*args, **kwargs)[:2]
+        if self.backbone.stage is None or device is None:
+            return stock(*args, **kwargs)
+        self._set_device(device)  # that of the batches
+        away = set(modules_elsewhere(self).values())
+        for module in self.modules():
+            if module not in away:
+                module._apply(lambda tensor: tensor.to(device), recurse=False)
+        return self if dtype is None else stock(dtype)
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration: backward per module, one optimizer step."""

@@ -11,6 +11,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.stages import tensors_elsewhere
 from infopro_seg.training.step import local_train_step
 
 
@@ -19,7 +20,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
     """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
 
     DDP's forward returns the unstarted generator of local losses, which arms its reducer; then every
-    parameter becomes ready once, in the backward of its own module.
+    parameter becomes ready once, in the backward of its own module. Of a stage it takes only what trains,
+    as the rest lives on another device and is the same on all ranks.
 
     Args:
         module: an `InfoProEncoderDecoder`.
@@ -47,7 +49,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
                     f'forward pass returns; remove {option} from the config (every trainable parameter '
                     'gets a gradient in each iteration, so it is not needed)'
                 )
-        on_cpu = next(module.parameters()).device.type == 'cpu'
+        self._set_params_and_buffers_to_ignore_for_model(module, tensors_elsewhere(module))
+        on_cpu = all(p.device.type == 'cpu' for p in module.parameters() if p.requires_grad)
         super().__init__(
             module,
             device_ids=None if on_cpu else device_ids,

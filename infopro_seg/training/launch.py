@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import barrier, is_distributed
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
@@ -25,6 +27,7 @@ from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.stages import stages_in_turn
 
 
 def train(
@@ -36,8 +39,9 @@ def train(
     auto_scale_lr: bool = False,
     options: Mapping[str, Any] | None = None,
     launcher: str = 'none',
+    stage: int | None = None,
 ) -> Runner:
-    """Trains a model.
+    """Trains a model; with a config that has `stages`, one local module after the other.
 
     Args:
         config: path of the config.
@@ -49,9 +53,10 @@ def train(
         auto_scale_lr: scales the learning rate to the real total batch size.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
+        stage: the only one of the config's `stages` to train; None for all that are not finished.
 
     Returns:
-        The runner, after training.
+        The runner, after training; of several stages that of the last one that ran.
 
     Raises:
         UserError: the config, the data or the checkpoint to resume is wrong.
@@ -59,6 +64,42 @@ def train(
     cfg = load_config(config, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    runner: Any = None
+    for part, resumed in stages_in_turn(cfg, stage, resume, options):
+        if runner is not None:
+            runner = None
+            _clean_up()
+        _choose_start(part, resumed)
+        if amp:
+            part.optim_wrapper = use_amp(part.optim_wrapper)
+        if seed is not None:
+            part.randomness = {**part.get('randomness', {}), 'seed': seed}
+        if auto_scale_lr:
+            part.auto_scale_lr = {**part.get('auto_scale_lr', {}), 'enable': True}
+        require_equal_classes(part)
+        require_data(part, ('train', 'val'))
+        runner = build_runner(_with_cuts(part))
+        runner.train()
+        if runner.iter < runner.max_iters:
+            break  # interrupted
+        barrier()  # the first rank still writes the checkpoint that all read next
+    return runner
+
+
+def _clean_up() -> None:
+    """Makes room for the next stage, and measures its memory from now on."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _choose_start(cfg: Config, resume: str | bool) -> None:
+    """Says in the config whether a run continues, and what it starts from.
+
+    Raises:
+        CheckpointError: there is no checkpoint to resume.
+    """
     cfg.resume = bool(resume)
     if resume is True:
         if require_latest(cfg.work_dir) is None:
@@ -71,18 +112,6 @@ def train(
         cfg.load_from = resume
     if cfg.get('load_from'):
         require_start(cfg.load_from)
-    if amp:
-        cfg.optim_wrapper = use_amp(cfg.optim_wrapper)
-    if seed is not None:
-        cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
-    if auto_scale_lr:
-        cfg.auto_scale_lr = {**cfg.get('auto_scale_lr', {}), 'enable': True}
-    require_equal_classes(cfg)
-    require_data(cfg, ('train', 'val'))
-    cfg = _with_cuts(cfg)
-    runner = build_runner(cfg)
-    runner.train()
-    return runner
 
 
 def _with_cuts(cfg: Config) -> Config:
@@ -127,6 +156,16 @@ class QuietRunner(Runner):
         except Exception as error:  # torch raises whatever its unpickler does
             raise unreadable_checkpoint(filename, error) from error
 
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = 'cpu',
+    ) -> None:
+        """Resumes a run; the checkpoint is read into CPU memory, as all of it need not fit the GPU."""
+        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """The run's logger."""
         logger = super().build_logger(*args, **kwargs)
@@ -136,6 +175,7 @@ class QuietRunner(Runner):
 
 def build_runner(cfg: Config) -> Runner:
     """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
-    if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
+    launched = cfg.get('launcher', 'none') != 'none'
+    if launched and not torch.cuda.is_available() and not is_distributed():
         torch.distributed.init_process_group('gloo')
     return QuietRunner.from_cfg(cfg)

@@ -15,6 +15,7 @@ from infopro_seg.memory import trace_step
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors
 from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.models.stages import lent
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 
 FLOAT = 4
@@ -122,9 +123,6 @@ def test_state_of_the_model_by_hand():
     trace = trace_step(config, 2, SIZE, optimizer={'type': 'Adam', 'lr': 0.1})
     model = build(config, double=False)
 
-    def rounded(tensors):
-        return sum(-(-t.numel() * t.element_size() // 512) * 512 for t in tensors)
-
     assert trace.parameters == trace.gradients == rounded(model.parameters())
     assert trace.buffers == rounded(model.buffers())
     moments = 2 * trace.parameters
@@ -221,3 +219,50 @@ def test_a_trace_does_not_touch_the_config():
     assert config.to_dict() == before
     assert make_batch()  # and real tensors are real again
     assert type(torch.empty(1)) is torch.Tensor
+
+
+def rounded(tensors):
+    return sum(-(-t.numel() * t.element_size() // 512) * 512 for t in tensors)
+
+
+def staged(stage):
+    config = model_config()
+    config['backbone']['stage'] = stage
+    return ConfigDict(config)
+
+
+@pytest.mark.parametrize('stage', range(3))
+def test_a_stage_holds_the_state_of_its_module_only(stage):
+    trace = trace_step(staged(stage), 2, SIZE)
+    model = build(staged(stage), double=False)
+    trained = rounded(p for p in model.parameters() if p.requires_grad)
+    assert trace.parameters == trace.gradients == trace.optimizer_state == trained
+    whole = trace_step(staged(None), 2, SIZE)
+    assert [module.blocks for module in trace.modules] == [whole.modules[stage].blocks]
+    assert trace.flops < whole.flops
+
+
+def test_a_stage_s_peak_is_that_of_its_module_without_the_state_of_the_others():
+    whole, first = (trace_step(staged(stage), 2, (128, 256)) for stage in (None, 0))
+    spared = [
+        getattr(whole, kind) - getattr(first, kind) for kind in ('parameters', 'optimizer_state', 'buffers')
+    ]
+    assert min(spared) > 0
+    assert first.modules[0].peak == whole.modules[0].peak - sum(spared)
+    for stage in (1, 2):  # whose gradients of earlier modules and logged losses are not there either
+        later = trace_step(staged(stage), 2, (128, 256))
+        kinds = ('parameters', 'optimizer_state', 'buffers')
+        spared = sum(getattr(whole, kind) - getattr(later, kind) for kind in kinds)
+        assert later.modules[0].peak < whole.modules[stage].peak - spared
+
+
+def test_a_lent_block_counts_while_it_runs(tracker):
+    module = nn.Conv2d(4, 8, 3)
+    owned = sum(p.numel() * FLOAT for p in module.parameters())
+    for name, parameter in list(module.named_parameters()):
+        module._parameters[name] = nn.Parameter(parameter.detach().to('meta'), requires_grad=False)
+        del parameter
+    assert tracker.live == 0
+    with lent(torch.device('cpu'), module):
+        assert tracker.live == owned
+    assert tracker.live == 0

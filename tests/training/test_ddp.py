@@ -13,7 +13,7 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.ddp import LocalDistributedDataParallel
-from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, summed
+from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, settle, summed
 
 RANKS = 2
 
@@ -26,12 +26,13 @@ class Case:
     accumulative_counts: int = 1
     iterations: int = 2
     max_norm: float | None = None
+    stage: int | None = None
     updates: list[int] = field(default_factory=lambda: [0, 1])  # iterations that end with a step
     backbone: dict = field(default_factory=dict)
 
     def config(self):
         config = model_config(self.cuts)
-        config['backbone'] |= self.backbone
+        config['backbone'] |= {**self.backbone, 'stage': self.stage}
         return config
 
 
@@ -41,7 +42,12 @@ CASES = {
     'clipped': Case(max_norm=0.1),
     'accumulated': Case(accumulative_counts=3, iterations=4, updates=[2, 3]),
     'momentum block': Case(backbone={'momentum_block': {'momentum': 0.7, 'learnable': True}}),
+    'stage': Case(stage=1),
 }
+
+
+def trained(model):
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def rank_batch(step, rank):
@@ -58,8 +64,8 @@ def train_on_rank(rank, folder):
     init_default_scope('mmseg')
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
     for name, case in CASES.items():
-        model = build(case.config())
-        for parameter in model.parameters():
+        model = settle(build(case.config()))
+        for parameter in trained(model).values():
             parameter.data += rank  # DDP itself must make the ranks' parameters equal
         config = {'type': 'LocalDistributedDataParallel', 'module': model, 'device_ids': [rank]}
         ddp = MODEL_WRAPPERS.build(config)
@@ -119,8 +125,8 @@ def load(folder, name):
 
 def averaged_oracle(case):
     """The same training in one process: gradients of both ranks' merged losses, averaged by hand."""
-    replicas = [build(case.config()) for _ in range(RANKS)]
-    names = [name for name, _ in replicas[0].named_parameters()]
+    replicas = [settle(build(case.config())) for _ in range(RANKS)]
+    names = list(trained(replicas[0]))
     gradients = dict.fromkeys(names, 0.0)
     optimizers = [make_optimizer(replica.parameters()) for replica in replicas]
     logs = [[] for _ in range(RANKS)]
@@ -130,14 +136,14 @@ def averaged_oracle(case):
         for rank, replica in enumerate(replicas):
             loss = summed(replica.loss(*preprocessed(replica, rank_batch(step, rank))))
             logs[rank].append(loss.detach())
-            parts = torch.autograd.grad(loss, list(replica.parameters()))
+            parts = torch.autograd.grad(loss, list(trained(replica).values()))
             for name, part in zip(names, parts, strict=True):
                 gradients[name] = gradients[name] + part / RANKS / (group - start)
         if step in case.updates:
             norm = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
             scale = min(1.0, case.max_norm / (float(norm) + 1e-6)) if case.max_norm else 1.0
             for replica, optimizer in zip(replicas, optimizers, strict=True):
-                for name, parameter in replica.named_parameters():
+                for name, parameter in trained(replica).items():
                     parameter.grad = gradients[name] * scale
                 optimizer.step()
                 replica.after_optimizer_step()
@@ -153,7 +159,8 @@ def test_two_processes_equal_one_with_averaged_gradients(name, folder):
     for result, replica, expected in zip(results, replicas, logs, strict=True):
         assert_same(result['logs'], expected, rtol=1e-9, atol=1e-11)
         assert_same(dict(result['state']), dict(replica.state_dict()), rtol=1e-9, atol=1e-11)
-    mean = 'decode_head.convs.0.bn.running_mean'
+    head = 'decode_head' if CASES[name].stage is None else 'backbone.local_heads.1.auxiliary_head'
+    mean = f'{head}.convs.0.bn.running_mean'
     assert (results[0]['state'][mean] != results[1]['state'][mean]).any()
 
 
@@ -164,7 +171,8 @@ def test_the_ranks_exchange_gradients_once_per_optimizer_step(name, folder):
 
 @pytest.mark.parametrize('name', CASES)
 def test_every_module_has_a_backward_of_its_own(name, folder):
-    expected = (len(CASES[name].cuts) + 1) * CASES[name].iterations
+    modules = len(CASES[name].cuts) + 1 if CASES[name].stage is None else 1
+    expected = modules * CASES[name].iterations
     assert [result['backwards'] for result in load(folder, name)] == [expected] * RANKS
 
 
@@ -222,3 +230,23 @@ def test_testing_through_the_wrapper_is_testing_the_model():
     actual = LocalDistributedDataParallel(model).test_step(make_batch())
     for ours, theirs in zip(actual, twin.test_step(make_batch()), strict=True):
         assert_same(ours.seg_logits.data, theirs.seg_logits.data)
+
+
+@pytest.mark.usefixtures('one_process')
+@pytest.mark.parametrize('stage', [0, 1])
+def test_what_lives_elsewhere_takes_no_part(stage):
+    """Later modules of a stage are on another device, here `meta`: neither DDP nor the step touches them."""
+    model, twin = (settle(build(Case(stage=stage).config())) for _ in range(2))
+    names = ['backbone.encoder.layer4', 'decode_head', 'auxiliary_head']
+    names += ['backbone.encoder.layer3', 'backbone.local_heads.1'] if stage == 0 else []
+    for name in names:
+        for module in model.get_submodule(name).modules():
+            for store in (module._parameters, module._buffers):
+                for key, tensor in store.items():
+                    store[key] = None if tensor is None else nn.Parameter(tensor.detach().to('meta'), False)
+    ddp = LocalDistributedDataParallel(model)
+    assert not any(p.is_meta for p in ddp._module_parameters)
+    ours, theirs = (OptimWrapper(make_optimizer(m.parameters())) for m in (model, twin))
+    assert_same(ddp.train_step(make_batch(), ours), twin.train_step(make_batch(), theirs))
+    for name, parameter in trained(twin).items():
+        assert_same(model.get_parameter(name), parameter)

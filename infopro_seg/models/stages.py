@@ -1,0 +1,115 @@
+"""Asynchronous training: a stage trains one local module on the frozen outputs of those before it.
+
+Only what the module consists of moves to the device that trains. Finished modules stay where they are and
+are lent to the device block by block, for their forward pass; later ones never go there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+
+
+def require_stage(stage: int | None, count: int, **options: Any) -> None:
+    """Checks that a stage is one of `count` local modules, whose local heads read nothing of later ones.
+
+    Args:
+        stage: the only module that trains, None for all.
+        count: number of local modules.
+        options: those of the backbone by which local heads read blocks of the next module.
+
+    Raises:
+        ConfigError: it is not, or one of the options is set.
+    """
+    if stage is not None and (isinstance(stage, bool) or stage not in range(count)):
+        raise ConfigError(
+            f'no stage {stage!r}: {count} local modules train in the stages 0 to {count - 1}; choose one of '
+            'these, or None to train all at once'
+        )
+    for name, value in options.items():
+        if stage is not None and value:
+            raise ConfigError(
+                f'{name}={value!r} reads blocks of the next local module, which are not there in stage {stage}; '
+                f'leave out {name}, or train all modules at once'
+            )
+
+
+@contextmanager
+def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
+    """Lends modules to a device: copies of their parameters and buffers stand in for those elsewhere.
+
+    For forward passes without gradients; what a module writes into its buffers is lost.
+
+    Args:
+        device: where the modules run within the context.
+        modules: modules that stay where they are; those on the device already are left alone.
+    """
+    homes = [slot for module in _submodules(modules) for slot in slots(module) if slot[2].device != device]
+    try:
+        for store, name, tensor in homes:
+            store[name] = tensor.detach().to(device)
+        yield
+    finally:
+        for store, name, tensor in homes:
+            store[name] = tensor
+
+
+def slots(module: nn.Module) -> list[tuple[dict[str, Any], str, Tensor]]:
+    """Where a module itself, without its submodules, holds tensors: dictionary, name and tensor."""
+    stores: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+    return [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
+
+
+def freeze_others(model: Any) -> None:
+    """Leaves only the parameters of the stage's module trainable; all of them where there is no stage."""
+    stage = model.backbone.stage
+    if stage is None:
+        return
+    parts = [
+        {id(p) for p in (*(p for block in blocks for p in block.owned), *head.parameters())}
+        for blocks, head in zip(model.backbone.local_modules(), model.backbone.local_heads, strict=False)
+    ]
+    early = set().union(*parts)
+    for parameter in model.parameters():
+        mine = id(parameter) in parts[stage] if stage < len(parts) else id(parameter) not in early
+        if not mine:
+            parameter.requires_grad_(False)
+
+
+def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
+    """The modules whose own tensors do not move to the device of a stage, by name.
+
+    What the model, its preprocessor and the encoder hold themselves (position embeddings) always moves.
+
+    Args:
+        model: an `InfoProEncoderDecoder`; without a stage there are none.
+    """
+    stage = getattr(getattr(model, 'backbone', None), 'stage', None)
+    if stage is None:
+        return {}
+    backbone = model.backbone
+    parts = [
+        _submodules([*(module for block in blocks for module in block.modules), head])
+        for blocks, head in zip(backbone.local_modules(), backbone.local_heads, strict=False)
+    ]
+    everywhere = _submodules([model.data_preprocessor]) | {model, backbone, backbone.encoder}
+    parts.append(set(model.modules()) - everywhere - set().union(*parts))
+    away = set().union(*(part for index, part in enumerate(parts) if index != stage))
+    return {name: module for name, module in model.named_modules() if module in away}
+
+
+def tensors_elsewhere(model: Any) -> list[str]:
+    """The names of the parameters and buffers that do not move to the device of a stage."""
+    return [
+        f'{path}.{name}' for path, module in modules_elsewhere(model).items() for _, name, _ in slots(module)
+    ]
+
+
+def _submodules(roots: Iterable[nn.Module]) -> set[nn.Module]:
+    return {module for root in roots for module in root.modules()}

@@ -1,0 +1,71 @@
+"""What a stage of an asynchronous training has reached, as its latest checkpoint says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The latest checkpoint of a stage.
+
+    Args:
+        checkpoint: its file.
+        finished: whether it is of the stage's last iteration.
+        cuts: names of the blocks after which gradients stopped.
+        weights: digest of all weights of the network.
+        weights_before: the same of the stage before, from which this one started; None for the first.
+    """
+
+    checkpoint: Path
+    finished: bool
+    cuts: tuple[str, ...]
+    weights: str
+    weights_before: str | None
+
+
+def stage_result(cfg: Config) -> StageResult | None:
+    """What a stage has reached; None for one that has not begun.
+
+    Args:
+        cfg: the config of the stage, with its own `work_dir`.
+
+    Raises:
+        ConfigError: the config does not say how many iterations the stage has.
+        CheckpointError: its checkpoint cannot be read.
+    """
+    last = (cfg.get('train_cfg') or {}).get('max_iters')
+    if last is None:
+        raise ConfigError('stages count iterations: give train_cfg a max_iters, for each stage or for all')
+    note = Path(cfg.work_dir) / 'last_checkpoint'
+    checkpoint = Path(note.read_text().strip()) if note.is_file() else None
+    if checkpoint is None or not checkpoint.is_file():
+        return None
+    content = read_checkpoint(checkpoint)
+    trained = config_of(content, checkpoint)
+    return StageResult(
+        checkpoint=checkpoint,
+        finished=content['meta'].get('iter', 0) >= last,
+        cuts=tuple(trained.model.backbone.get('cuts') or ()),
+        weights=digest(content['state_dict']),
+        weights_before=trained.get('weights_before'),
+    )
+
+
+def digest(state_dict: Mapping[str, Tensor]) -> str:
+    """A short text that differs wherever a weight does."""
+    found = hashlib.sha256()
+    for name, value in state_dict.items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

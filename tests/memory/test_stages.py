@@ -1,0 +1,56 @@
+"""The predicted memory of stages, as the planner shows it."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from infopro_seg.errors import UserError
+from infopro_seg.memory import trace_step
+from infopro_seg.memory.command import Request, plan_command
+from tests.stand_ins import CUTS, SIZE, model_config
+
+BATCH = 2
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    """Three stages, the second with half the images."""
+    path = tmp_path_factory.mktemp('plan') / 'staged.py'
+    stages = [{}, {'train_dataloader': {'batch_size': BATCH // 2}}, {}]
+    model = model_config()
+    Config({'model': model, 'train_dataloader': {'batch_size': BATCH}, 'stages': stages}).dump(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def planned(config):
+    out = config.with_suffix('.json')
+    assert plan_command(Request(config, json=out)) == 0
+    return json.loads(out.read_text())
+
+
+def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
+    assert [row['stage'] for row in planned] == [None, *range(len(CUTS) + 1)]
+    for row in planned:
+        cfg = Config.fromfile(str(config))
+        cfg.model.backbone.stage = row['stage']
+        trace = trace_step(cfg, BATCH // 2 if row['stage'] == 1 else BATCH, SIZE)
+        state = trace.parameters + trace.buffers + trace.gradients + trace.optimizer_state
+        assert (row['peak_bytes'], row['state_bytes'], row['flops']) == (trace.peak, state, trace.flops)
+
+
+def test_the_exit_status_tells_whether_every_stage_fits(config, planned, capsys):
+    largest = max(row['peak_bytes'] for row in planned[1:])
+    for budget, status in ((largest, 0), (largest - 1, 1)):
+        assert plan_command(Request(config, budget=f'{budget / 1000}kB')) == status
+    shown = capsys.readouterr().out
+    for word in ('all at once', 'stage 0', 'stage 1 (batch 1', 'stage 2', 'yes', 'no'):
+        assert word in shown
+
+
+@pytest.mark.parametrize('option', ['plot', 'write_config'])
+def test_recipes_are_not_planned_for_stages(config, option, tmp_path):
+    request = Request(config, budget='1GiB', **{option: tmp_path / {'plot': 'a.png'}.get(option, 'a.py')})
+    with pytest.raises(UserError, match=f'--{option.replace("_", "-")}: a config with stages has no recipes'):
+        plan_command(request)
