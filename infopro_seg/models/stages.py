@@ -35,7 +35,7 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
     for name, value in options.items():
         if stage is not None and value:
             raise ConfigError(
-                f'{name}={value!r} reads blocks of the next local module, which are not there in stage {stage}; '
+                f'{name}={value!r} reads blocks of the next module, which are not there in stage {stage}; '
                 f'leave out {name}, or train all modules at once'
             )
 
