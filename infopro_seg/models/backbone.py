@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -10,23 +10,21 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
-from infopro_seg.models.checkpoint import Policy, module_policies, recompute, recompute_norms
+from infopro_seg.models.checkpoint import module_policies, recompute_norms
 from infopro_seg.models.encoder import build_encoder
+from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.lookahead import check_overlap, look_ahead
 from infopro_seg.models.momentum_block import MomentumBlock, build_momentum_blocks
-from infopro_seg.models.pretrained import pretrained_error, pretrained_of, require_known
+from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.stages import lent, require_stage
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
 Losses: TypeAlias = dict[str, Tensor]
-State: TypeAlias = Any
-Kept: TypeAlias = 'tuple[Callable[[State], Tensor], State] | None'
 
 
 @MODELS.register_module()
@@ -119,15 +117,8 @@ class InfoProBackbone(BaseModule):
         Raises:
             CheckpointError: the encoder's pretrained weights cannot be loaded.
         """
-        name = pretrained_of(self.encoder)
-        if name is not None:
-            require_known(name)
-        try:
+        with pretrained_errors(self.encoder):
             super().init_weights()
-        except (OSError, ImportError, RuntimeError) as error:
-            if name is None or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
-                raise
-            raise pretrained_error(name, error) from error
 
     def local_modules(self) -> list[list[Block]]:
         """The blocks of each local module."""
@@ -145,9 +136,9 @@ class InfoProBackbone(BaseModule):
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """The encoder's own forward pass: images (N, 3, H, W) to its outputs; no gradients in a stage."""
         if self.stage is not None:
-            kept: list[Kept] = []
-            _run_frozen(list(iter_blocks(self.encoder)), inputs, kept, None, inputs.device)
-            return tuple(item[0](item[1]) for item in kept if item is not None)
+            forward_pass = ForwardPass(inputs)
+            forward_pass.run_frozen(list(iter_blocks(self.encoder)), inputs.device)
+            return tuple(output for output in forward_pass.outputs() if output is not None)
         outputs: Tensor | Sequence[Tensor] = self.encoder(inputs)
         return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
@@ -174,28 +165,24 @@ class InfoProBackbone(BaseModule):
             module computes them, detached where an earlier one does. None if a stage ends before the last.
         """
         modules = self.local_modules()
-        *early, last = zip(modules, self.policies, strict=True)
-        finished = self.stage or 0
-        if self.stage not in (None, len(early)):
+        if self.stage not in (None, len(modules) - 1):
             read = ()  # nobody reads an output in this stage
-        state: State = inputs
-        kept: list[Kept] = []
+        forward_pass = ForwardPass(inputs, read)
         del inputs  # the first module's graph keeps it as long as it is needed
-        for index, ((blocks, policy), head) in enumerate(zip(early, self.local_heads, strict=True)):
-            if index < finished:
-                state = _run_frozen(blocks, state, kept, read, image.device)
+        for index, head in enumerate(self.local_heads):
+            if index < (self.stage or 0):
+                forward_pass.run_frozen(modules[index], image.device)
                 continue
-            state = _run(blocks, state, kept, read, policy)
-            losses = head.loss(self._feature(modules, index, state, policy), image, data_samples)
+            forward_pass.run(modules[index], self.policies[index])
+            losses = head.loss(self._head_input(modules, index, forward_pass.state), image, data_samples)
             yield add_prefix(losses, f'local_{index}')
             del losses
             if index == self.stage:
                 return None
-            state, kept = tree_map_only(Tensor, Tensor.detach, (state, kept))
+            forward_pass.cut()
         del image
-        blocks, policy = last
-        _run(blocks, state, kept, read, policy)
-        return tuple(None if item is None else item[0](item[1]) for item in kept)
+        forward_pass.run(modules[-1], self.policies[-1])
+        return forward_pass.outputs()
 
     @torch.no_grad()
     def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
@@ -210,13 +197,13 @@ class InfoProBackbone(BaseModule):
             stage only those of its module and the ones before it.
         """
         stages = None if self.stage is None else self.stage + 1
-        state: State = inputs
-        images: list[Tensor | None] = []
         modules = self.local_modules()
+        forward_pass = ForwardPass(inputs, read=())
+        images: list[Tensor | None] = []
         for index, head in enumerate(self.local_heads[:stages]):
-            state = _run_frozen(modules[index], state, [], (), inputs.device)
+            forward_pass.run_frozen(modules[index], inputs.device)
             with lent(inputs.device, head):
-                images.append(head.reconstruct(self._feature(modules, index, state), size))
+                images.append(head.reconstruct(self._head_input(modules, index, forward_pass.state), size))
         return images
 
     def update_momentum_blocks(self) -> None:
@@ -224,10 +211,9 @@ class InfoProBackbone(BaseModule):
         for momentum_block in self.momentum_blocks or ():
             momentum_block.update(self.encoder)
 
-    def _feature(
-        self, modules: Sequence[Sequence[Block]], index: int, state: State, policy: Policy = 'none'
-    ) -> Tensor:
+    def _head_input(self, modules: Sequence[Sequence[Block]], index: int, state: Any) -> Tensor:
         """The feature map that a local head reads: at its cut, or after blocks of the next module."""
+        policy = self.policies[index]
         if self.momentum_blocks is not None:
             momentum_block: MomentumBlock = self.momentum_blocks[index]
             return momentum_block.read(self.encoder, modules[index + 1][0], state, policy)
@@ -236,48 +222,15 @@ class InfoProBackbone(BaseModule):
 
     @torch.no_grad()
     def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The feature maps at the cuts and the encoder's outputs for a tiny image, for their channels."""
+        """What the local heads read and the encoder's outputs for a tiny image, for their channels."""
         training = self.encoder.training
         self.encoder.eval()
-        state: State = torch.zeros(1, 3, *probe_size(self.encoder))
+        forward_pass = ForwardPass(torch.zeros(1, 3, *probe_size(self.encoder)))
         features: list[Tensor] = []
-        kept: list[Kept] = []
         modules = self.local_modules()
         for index, blocks in enumerate(modules):
-            state = _run(blocks, state, kept, None)
+            forward_pass.run(blocks)
             if index < len(modules) - 1:
-                features.append(self._feature(modules, index, state))
+                features.append(self._head_input(modules, index, forward_pass.state))
         self.encoder.train(training)
-        outputs = [item[0](item[1]) for item in kept if item is not None]
-        return features, outputs
-
-
-def _run(
-    blocks: Sequence[Block],
-    state: State,
-    kept: list[Kept],
-    read: Collection[int] | None,
-    policy: Policy = 'none',
-) -> State:
-    """Runs blocks and notes the states at which the encoder returns an output that is read."""
-    for block in blocks:
-        state = recompute(policy, block.forward, block.modules, state)
-        for output in block.outputs:
-            unread = read is not None and len(kept) not in read
-            kept.append(None if unread else (output, state))
-    return state
-
-
-@torch.no_grad()
-def _run_frozen(
-    blocks: Sequence[Block],
-    state: State,
-    kept: list[Kept],
-    read: Collection[int] | None,
-    device: torch.device,
-) -> State:
-    """The same without gradients, each block on the device only while it runs."""
-    for block in blocks:
-        with lent(device, *block.modules):
-            state = _run([block], state, kept, read)
-    return state
+        return features, [output for output in forward_pass.outputs() if output is not None]

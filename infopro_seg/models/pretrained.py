@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,24 @@ REMEDY = (
     'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE), or train from '
     'scratch (--cfg-options model.backbone.encoder.init_cfg=None)'
 )
+
+
+@contextmanager
+def pretrained_errors(encoder: Any) -> Iterator[None]:
+    """Explains what fails within the context, the initialisation of an encoder.
+
+    Raises:
+        CheckpointError: the encoder's pretrained weights are unknown, or cannot be loaded.
+    """
+    name = pretrained_of(encoder)
+    if name is not None:
+        require_known(name)
+    try:
+        yield
+    except (OSError, ImportError, RuntimeError) as error:
+        if name is None or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
+            raise
+        raise pretrained_error(name, error) from error
 
 
 def pretrained_of(encoder: Any) -> str | None:
