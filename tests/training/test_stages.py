@@ -13,7 +13,6 @@ from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.export import export
-from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS
 from infopro_seg.training.launch import train
 from infopro_seg.training.stage_result import digest
 from infopro_seg.training.stages import stages_in_turn
@@ -51,7 +50,7 @@ def final(folder, stage):
 def module_keys(stage, keys):
     """Which keys of a state dict belong to a stage's module, by name."""
     early = [
-        (*(f'backbone.{part}.' for part in parts), f'{LOCAL_HEADS}{index}.')
+        (*(f'backbone.{part}.' for part in parts), f'backbone.local_heads.{index}.')
         for index, parts in enumerate(PARTS)
     ]
     if stage < len(early):
