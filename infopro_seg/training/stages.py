@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import ConfigError
 from infopro_seg.inference import without_pretraining
 from infopro_seg.training.stage_result import StageResult, stage_result
@@ -33,8 +34,8 @@ def stages_in_turn(
         options: overrides of the config, which win over those of a stage.
 
     Raises:
-        ConfigError: there is no such stage, the one before it is not finished or had other cuts, or the
-            stages do not fit the local modules.
+        ConfigError: there is no such stage, the one before it is not finished or had other cuts, the
+            stages do not fit the local modules, or the checkpoint to continue is of another stage.
     """
     if stage is None and cfg.get('stages') is None:
         yield cfg, resume
@@ -49,6 +50,8 @@ def stages_in_turn(
         part = stage_config(cfg, index, options)
         if index > 0:
             _continue_from(part, index, stage_result(stage_config(cfg, index - 1, options)))
+        if isinstance(resume, str) and Path(resume).is_file():
+            _require_same_stage(part, index, resume)
         result = stage_result(part)
         logger = MMLogger.get_current_instance()
         if isinstance(resume, str) or result is None:
@@ -128,6 +131,23 @@ def stage_config(cfg: Config, stage: int, options: Options = None) -> Config:
     if stage < len(cfg.stages) - 1:  # no complete network yet to validate
         part.val_dataloader = part.val_cfg = part.val_evaluator = None
     return part
+
+
+def _require_same_stage(cfg: Config, stage: int, checkpoint: str) -> None:
+    """Checks that a checkpoint to continue is of this stage, on the same weights of the one before."""
+    trained = config_of(read_checkpoint(checkpoint), checkpoint)
+    found = trained.model.backbone.get('stage')
+    if found != stage:
+        of = 'no stage, but all modules at once' if found is None else f'stage {found}'
+        raise ConfigError(
+            f'--resume {checkpoint} is of {of}; stage {stage} continues a checkpoint of its own, and starts '
+            'without --resume'
+        )
+    if trained.get('weights_before') != cfg.get('weights_before'):
+        raise ConfigError(
+            f'--resume {checkpoint} was trained on other weights of stage {stage - 1} than those of '
+            f'{cfg.load_from}; leave --resume out to start stage {stage} on these'
+        )
 
 
 def _continue_from(cfg: Config, stage: int, before: StageResult | None) -> None:

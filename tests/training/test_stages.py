@@ -143,11 +143,11 @@ def test_balanced_cuts_are_found_once_and_kept(streets, tmp_path):
     assert (list(part.model.backbone.cuts), part.model.backbone.num_modules) == ([cut], None)
 
 
-def made_up(folder, stage, iteration=6, cuts=('layer1.1', 'layer3.0'), before=None, value=0.0):
+def made_up(folder, stage, iteration=6, cuts=('layer1.1', 'layer3.0'), before=None, value=0.0, stage_of=None):
     """A checkpoint of a stage, as far as the next one looks at it; returns the digest of its weights."""
     path = Path(folder) / f'stage_{stage}'
     path.mkdir(parents=True, exist_ok=True)
-    cfg = f'model = dict(backbone=dict(cuts={cuts!r}))\nweights_before = {before!r}\n'
+    cfg = f'model = dict(backbone=dict(cuts={cuts!r}, stage={stage_of}))\nweights_before = {before!r}\n'
     weights = {'weight': torch.full((2,), value)}
     content = {'meta': {'iter': iteration, 'cfg': cfg}, 'state_dict': weights}
     torch.save(content, path / 'made_up.pth')
@@ -174,6 +174,21 @@ def test_a_stage_on_other_weights_than_the_stage_before_has_now_starts_anew(stre
         plan(streets, tmp_path / 'elsewhere', 2)
     assert f'not finished in {tmp_path / "elsewhere" / "stage_1"}' in str(caught.value)
     assert plan(streets, tmp_path, 1, True) == [(1, False)]
+
+
+def test_a_checkpoint_to_continue_is_of_the_same_stage_and_on_the_same_weights(streets, tmp_path):
+    first = made_up(tmp_path, 0, stage_of=0)
+    made_up(tmp_path, 1, iteration=3, before=first, stage_of=1)
+    of_zero, of_one = (str(tmp_path / f'stage_{stage}' / 'made_up.pth') for stage in (0, 1))
+    assert plan(streets, tmp_path, 1, of_one) == [(1, of_one)]
+    with pytest.raises(ConfigError, match=r'made_up.pth is of stage 0; stage 1 continues'):
+        plan(streets, tmp_path, 1, of_zero)
+    made_up(tmp_path, 0, value=3.0, stage_of=0)
+    with pytest.raises(ConfigError, match=r'trained on other weights of stage 0 than those of .*stage_0'):
+        plan(streets, tmp_path, 1, of_one)
+    made_up(tmp_path, 1, before=first, stage_of=None)
+    with pytest.raises(ConfigError, match='is of no stage, but all modules at once; stage 1'):
+        plan(streets, tmp_path, 1, of_one)
 
 
 @pytest.mark.parametrize(
