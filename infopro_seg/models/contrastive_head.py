@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.decoder import BATCH_NORM, RELU
 
 
@@ -38,6 +39,10 @@ class ContrastiveHead(BaseModule):
         act_cfg: their activation.
         in_index: the only feature map's index.
         init_cfg: mmengine's initialisation config.
+
+    Raises:
+        ConfigError: the temperature is not above 0, or there are less than two pixels of a class to make a
+            pair.
     """
 
     def __init__(
@@ -57,6 +62,13 @@ class ContrastiveHead(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if temperature <= 0:
+            raise ConfigError(f'temperature={temperature} of a ContrastiveHead divides; give e.g. 0.07')
+        if pixels_per_class < 2:
+            raise ConfigError(
+                f'pixels_per_class={pixels_per_class} of a ContrastiveHead makes no pair of one class, so '
+                'that nothing would be learnt; give 2 or more'
+            )
         self.in_index = in_index
         self.num_classes = num_classes
         self.temperature = temperature

@@ -7,6 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.contrastive_head import ContrastiveHead, draw_pixels, supervised_contrastive_loss
 from tests.stand_ins import assert_same, jitter
 
@@ -139,3 +140,16 @@ def test_similarities_are_taken_in_single_precision_under_autocast(dtype):
     expected = by_pairs(flat.double(), classes, classes >= 0)
     assert loss.dtype == torch.float32
     assert_same(loss, expected.float(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        ({'temperature': 0}, 'temperature=0 .* give e.g. 0.07'),
+        ({'pixels_per_class': 1}, 'pixels_per_class=1 .* no pair of one class.* 2 or more'),
+    ],
+    ids=str,
+)
+def test_what_could_not_learn_is_refused(option, words):
+    with pytest.raises(ConfigError, match=words):
+        head(**option)
