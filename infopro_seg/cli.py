@@ -90,12 +90,15 @@ class WithoutDumps(logging.Filter):
         '"HardDiskBackend" is',
     )
 
-    FROZEN = 'is skipped since its requires_grad=False'  # each of the parameters that do not train
+    PARTS = (
+        'is skipped since its requires_grad=False',  # each of the parameters that do not train
+        ' - torch.Size(',  # how each of them was initialised
+    )
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is for the console."""
         message = record.getMessage()
-        return not message.startswith(self.STARTS) and self.FROZEN not in message
+        return not message.startswith(self.STARTS) and not any(part in message for part in self.PARTS)
 
 
 def quiet_console(logger: logging.Logger) -> None:

@@ -21,10 +21,11 @@ TRACES = 'traces.json'
 def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callable[[str], None]) -> None:
     """Traces a training step of every method and number of modules, unless that was done before.
 
-    They are written to `traces.json`: peak bytes and FLOPs of a step.
+    They are written to `traces.json`: peak bytes and FLOPs of a step, and the cuts, which differ between
+    methods where they are balanced by memory.
     """
     path = out / TRACES
-    traces: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.is_file() else {}
+    traces: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
     for run in runs:
         if run.setting in traces:
             continue
@@ -32,7 +33,8 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         cfg = resolve_cuts(run_config(suite, run))
         setup = training_setup(cfg)
         trace = trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
-        traces[run.setting] = {'peak_bytes': trace.peak, 'flops': trace.flops}
+        cuts = list(cfg.model.backbone.cuts)
+        traces[run.setting] = {'peak_bytes': trace.peak, 'flops': trace.flops, 'cuts': cuts}
         path.write_text(json.dumps(traces, indent=2) + '\n')
 
 

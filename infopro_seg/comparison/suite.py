@@ -50,8 +50,17 @@ def select_runs(
         seeds: None for the suite's.
 
     Raises:
-        ConfigError: a method is unknown.
+        ConfigError: a method is unknown, a number of local modules below 2, or a seed below 0.
     """
+    for count in modules or ():
+        if count < 2:
+            raise ConfigError(
+                f'--modules {count}: local training has 2 modules or more; methods without local heads, like '
+                'e2e, always have 1'
+            )
+    for seed in seeds or ():
+        if seed < 0:
+            raise ConfigError(f'--seeds {seed}: a seed is a whole number from 0 on')
     for method in methods or ():
         if method not in suite.methods:
             raise ConfigError(f'unknown method {method!r}; choose from {", ".join(suite.methods)}')

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from mmseg.registry import MODELS
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.cli import INTERRUPTED
+from infopro_seg.cli import INTERRUPTED, quiet_console
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.errors import ConfigError
 
@@ -67,6 +68,7 @@ def save_initial(suite: Config, seed: int, path: Path) -> None:
     """Saves the freshly initialised end-to-end network of a seed, from which every method starts."""
     with torch.random.fork_rng(), DefaultScope.overwrite_default_scope('mmseg'):
         set_random_seed(seed)
+        quiet_console(MMLogger.get_current_instance())
         model = MODELS.build(suite.model)
         model.init_weights()
     partial = path.with_suffix('.partial')

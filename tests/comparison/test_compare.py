@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from infopro_seg.comparison.command import Comparison, compare
 from infopro_seg.errors import UserError
@@ -52,7 +53,8 @@ def compared(tmp_path_factory):
 
 
 def test_the_results_are_those_of_the_runs(compared):
-    folder, _ = compared
+    folder, done = compared
+    assert 'Init' not in done.stdout + done.stderr  # a line for each weight
     results = json.loads((folder / 'out' / 'results.json').read_text())
     for run, (method, modules) in zip(results['runs'], [('e2e', 1), ('greedy', 2)], strict=True):
         work_dir = folder / 'out' / 'runs' / f'{method}_k{modules}_seed0'
@@ -60,6 +62,9 @@ def test_the_results_are_those_of_the_runs(compared):
         assert (run['method'], run['modules'], run['seed']) == (method, modules, 0)
         assert (run['mIoU'], run['IoU']) == (metrics['mIoU'], metrics['IoU'])
         assert [step for step, _ in run['curve']] == [1, 2]
+        trained = Config.fromfile(str(work_dir / f'{work_dir.name}.py'))  # as the run has written it
+        assert run['traced']['cuts'] == list(trained.model.backbone.cuts)
+        assert len(run['traced']['cuts']) == modules - 1
         assert run['curve'][-1][1] == pytest.approx(run['mIoU'], abs=1e-4)
     table = (folder / 'out' / 'table.md').read_text()
     assert table.count('| e2e | 1 |') == table.count('| greedy | 2 |') == 1
@@ -102,10 +107,12 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
         ({'methods': ['greddy']}, ["unknown method 'greddy'", 'infopro_contrast']),
         ({'jobs': 0}, ['--jobs 0', '1 or more']),
         ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
+        ({'modules': [4, 1]}, ['--modules 1', '2 modules or more', 'e2e']),
+        ({'seeds': [-1]}, ['--seeds -1', 'from 0 on']),
         ({'report_only': True}, ['no finished run', 'without --report-only']),
         ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is no suite', 'configs/compare/cpu.py']),
     ],
-    ids=['method', 'jobs', 'modules', 'nothing to report', 'suite'],
+    ids=['method', 'jobs', 'modules', 'one module', 'seed', 'nothing to report', 'suite'],
 )
 def test_bad_arguments_are_named(tmp_path, arguments, words):
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
