@@ -33,7 +33,7 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         cfg = resolve_cuts(run_config(suite, run))
         setup = training_setup(cfg)
         trace = trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
-        cuts = list(cfg.model.backbone.cuts)
+        cuts = list(cfg.model.backbone.get('cuts') or ())
         traces[run.setting] = {'peak_bytes': trace.peak, 'flops': trace.flops, 'cuts': cuts}
         path.write_text(json.dumps(traces, indent=2) + '\n')
 

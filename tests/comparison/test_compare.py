@@ -63,7 +63,7 @@ def test_the_results_are_those_of_the_runs(compared):
         assert (run['mIoU'], run['IoU']) == (metrics['mIoU'], metrics['IoU'])
         assert [step for step, _ in run['curve']] == [1, 2]
         trained = Config.fromfile(str(work_dir / f'{work_dir.name}.py'))  # as the run has written it
-        assert run['traced']['cuts'] == list(trained.model.backbone.cuts)
+        assert run['traced']['cuts'] == list(trained.model.backbone.get('cuts') or ())
         assert len(run['traced']['cuts']) == modules - 1
         assert run['curve'][-1][1] == pytest.approx(run['mIoU'], abs=1e-4)
     table = (folder / 'out' / 'table.md').read_text()
