@@ -16,7 +16,7 @@ from infopro_seg.memory.profile import lists_heads, profile_chain, with_listed_h
 from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
-from infopro_seg.memory.units import GIB
+from infopro_seg.memory.units import DIGITS, unit_for
 from infopro_seg.models.checkpoint import module_policies
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
@@ -135,10 +135,12 @@ def _names(chain: Chain) -> list[str]:
 
 
 def _table(trace: StepTrace, setup: TrainingSetup) -> str:
-    rows = [('module', 'blocks', 'peak GiB')]
+    unit, factor = unit_for(trace.peak)
+    rows = [('module', 'blocks', f'peak {unit}')]
     for index, module in enumerate(trace.modules):
-        blocks = f'{module.blocks[0]} to {module.blocks[-1]} ({len(module.blocks)})'
-        rows.append((str(index), blocks, f'{module.peak / GIB:.2f}'))
+        first, last = module.blocks[0], module.blocks[-1]
+        blocks = first if first == last else f'{first} to {last} ({len(module.blocks)})'
+        rows.append((str(index), blocks, f'{module.peak / factor:.{DIGITS[unit]}f}'))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f'{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
     title = f'{len(trace.modules)} local modules, balanced for {setup}:'

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MARKERS = ((False, 'o', 'nothing recomputed'), (True, '^', 'with recomputation'))
+CLEARER = 1.6  # times as far as from its own point a name is from points of other names
 PLACES = (  # around a point, in points: offset, and how the text lies to it
     ((5, 4), 'left', 'bottom'),
     ((5, -4), 'left', 'top'),
@@ -18,7 +19,7 @@ PLACES = (  # around a point, in points: offset, and how the text lies to it
 
 
 def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequence[bool] = ()) -> None:
-    """Writes a name beside each point that has room for one: clear of other names, nearest to its point.
+    """Writes a name beside each point that has room for one: clear of other names and points.
 
     Args:
         axes: matplotlib's, its limits final and everything else drawn.
@@ -47,10 +48,12 @@ def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequen
             )
             text.set_path_effects([withStroke(linewidth=2, foreground='white')])
             box = text.get_window_extent(renderer)
-            nearest = min(range(len(dots)), key=lambda i: _distance(box, dots[i]))
+            own = _distance(box, dots[index])
+            others = [dot for dot, point in zip(dots, points, strict=True) if point[2] != name]
+            clear = all(_distance(box, dot) > CLEARER * own for dot in others)
             inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 and axes.bbox.y0 < box.y0
             free = not any(box.overlaps(other) for other in taken)
-            if inside and free and nearest == index:
+            if inside and free and clear:
                 taken.append(box)
                 break
             text.remove()

@@ -63,12 +63,14 @@ def verdict(plan: Plan, cfg: Config) -> str:
 
 def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     """The lines of a config that ask for a recipe, and for batch, crop and precision other than its own."""
-    options = recipe.backbone_options()
-    lines = ''.join(f'    {key}={value!r},\n' for key, value in options.items() if key == 'cuts' or value)
-    text = f'model = dict(backbone=dict(\n{lines}))'
     changes = planned_changes(cfg, recipe, setup)
-    loader = changes.get('train_dataloader', {})
-    if 'data_preprocessor' in changes['model'] or 'dataset' in loader:
+    model, loader = changes.get('model', {}), changes.get('train_dataloader', {})
+    own = cfg.model.backbone  # what it says must be taken back, where the recipe does without it
+    options = {'cuts': recipe.cuts, **model.get('backbone', {})}
+    shown = {key: value for key, value in options.items() if key == 'cuts' or value or key in own}
+    lines = ''.join(f'    {key}={value!r},\n' for key, value in shown.items())
+    text = f'model = dict(backbone=dict(\n{lines}))'
+    if 'data_preprocessor' in model or 'dataset' in loader:
         text += f'\nmodel.data_preprocessor.size and crop_size of RandomCrop: {setup.crop}'
     if 'batch_size' in loader:
         text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'

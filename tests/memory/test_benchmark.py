@@ -26,21 +26,23 @@ def config_with(**backbone):
 
 
 def test_every_recipe_is_measured_beside_its_prediction(tmp_path):
-    rows = benchmark(BenchmarkRequest(DEMO, tmp_path, batch=2, crop=(64, 128), modules='2', iterations=1))
+    config = tmp_path / 'config.py'
+    config_with(cuts=()).dump(config)
+    rows = benchmark(BenchmarkRequest(config, tmp_path, batch=2, crop=CROP, modules='2', iterations=1))
     content = json.loads((tmp_path / 'results.json').read_text())
     assert content['recipes'] == rows
-    assert [row['recipe'] for row in rows][:3] == [
-        'E2E, stock losses',
-        'InfoPro* K=2',
-        'InfoPro* K=2 + checkpointing',
-    ]
-    table = (tmp_path / 'results.md').read_text()
-    for row in rows:
+    names = ['E2E, stock losses', 'InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
+    assert [row['recipe'] for row in rows] == names
+    table = (tmp_path / 'results.md').read_text().splitlines()
+    head, cells = table[2], [line.strip('| ').split(' | ') for line in table[-len(rows) :]]
+    assert head.startswith('| recipe | predicted peak MiB | peak alive MiB, measured | of predicted |')
+    for row, (name, predicted, alive, *_) in zip(rows, cells, strict=True):
         measured = row['measured']
         assert measured['images_per_second'] == pytest.approx(2 / measured['seconds'])
         assert measured['live_bytes'] / 2**30 == pytest.approx(row['peak_gib'], rel=0.02)  # ignored labels
-        assert f'| {row["recipe"]} | {row["peak_gib"] * 1024:.0f} |' in table
-    assert '| predicted peak MiB | peak alive MiB, measured | of predicted |' in table
+        assert name == row['recipe']
+        assert float(predicted) == pytest.approx(row['peak_gib'] * 1024, abs=0.2)  # of rounded GiB
+        assert float(alive) == pytest.approx(measured['live_bytes'] / 2**20, abs=0.051)
     assert (tmp_path / 'results.png').read_bytes().startswith(b'\x89PNG')
 
 

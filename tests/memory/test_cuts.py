@@ -162,8 +162,15 @@ def test_resolves_once_and_leaves_the_rest_alone(caplog):
     assert len(resolved.model.backbone.cuts) == 2
     assert resolve_cuts(resolved) is resolved
     assert resolve_cuts(config).model.backbone.cuts == resolved.model.backbone.cuts
-    for word in ('module', 'blocks', 'peak GiB', 'stem to', 'batch 2, crop 64x64'):
-        assert word in caplog.text
+    assert 'balanced for batch 2, crop 64x64' in caplog.text
+    header, *rows = [
+        line.split() for line in caplog.text.splitlines() if line[:1].isdigit() or 'peak' in line
+    ]
+    assert header == ['module', 'blocks', 'peak', 'MiB']
+    modules = traced_with(resolved.model.backbone.cuts).modules
+    for number, (row, module) in enumerate(zip(rows, modules, strict=True)):
+        assert (row[0], row[1]) == (str(number), module.blocks[0])
+        assert float(row[-1]) == pytest.approx(module.peak / 2**20, abs=0.051)
 
 
 def test_one_module_is_end_to_end():

@@ -142,6 +142,22 @@ def test_lines_on_the_console_name_what_differs():
     ]
 
 
+def test_lines_on_the_console_ask_for_the_recipe_whatever_the_config_said(tmp_path):
+    """Merged into the config, as a leaf that inherits from it would be."""
+    plain = Recipe('E2E', ('layer1.0',), (PLAIN, PLAIN), False, peak=2**20, flops=1, bound='')
+    config = load_config(DEMO, {'model.backbone.checkpoint': 'norms', 'model.backbone.num_modules': 4})
+    config.model.backbone.checkpoint_heads = True
+    for recipe in (plain, RECIPE):
+        lines: dict = {}
+        exec(config_lines(config, recipe, training_setup(config)), lines)
+        config.merge_from_dict({'model': lines['model']})
+        options = {key: config.model.backbone[key] for key in ('cuts', 'checkpoint', 'checkpoint_heads')}
+        assert options == recipe.backbone_options()
+        assert config.model.backbone.num_modules is None
+    again = config_lines(config, RECIPE, training_setup(config))
+    assert again.splitlines()[1] == "    cuts=('layer1.0',),"  # also where nothing has to change
+
+
 def test_plots(planned):
     _, _, files = planned
     assert files['plan.png'].read_bytes().startswith(b'\x89PNG')

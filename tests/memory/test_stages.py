@@ -8,6 +8,7 @@ from mmengine.config import Config
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.command import Request, plan_command
+from infopro_seg.memory.stages import plan_stages
 from tests.stand_ins import CUTS, SIZE, model_config
 
 BATCH = 2
@@ -24,7 +25,14 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def planned(config):
+def plans(config):
+    return plan_stages(Config.fromfile(str(config)))
+
+
+@pytest.fixture
+def planned(config, plans, monkeypatch):
+    """What the command writes; it does not trace again."""
+    monkeypatch.setattr('infopro_seg.memory.command.plan_stages', lambda *given: plans)
     out = config.with_suffix('.json')
     assert plan_command(Request(config, json=out)) == 0
     return json.loads(out.read_text())
