@@ -51,7 +51,8 @@ def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequen
             own = _distance(box, dots[index])
             others = [dot for dot, point in zip(dots, points, strict=True) if point[2] != name]
             clear = all(_distance(box, dot) > CLEARER * own for dot in others)
-            inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 and axes.bbox.y0 < box.y0
+            inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+            inside &= axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1
             free = not any(box.overlaps(other) for other in taken)
             if inside and free and clear:
                 taken.append(box)

@@ -36,7 +36,10 @@ def test_names_of_a_crowd_are_nearest_to_their_own_points_and_apart():
     assert len(texts) > len(CROWDED) / 2
     for (_, one), (_, other) in itertools.combinations(texts, 2):
         assert not one.overlaps(other)
+    frame = axes.bbox
     for name, box in texts:
+        assert frame.x0 < box.x0 < box.x1 < frame.x1
+        assert frame.y0 < box.y0 < box.y1 < frame.y1
         away = {point[2]: distance(box, point, axes) for point in CROWDED}
         own = away.pop(name)
         assert min(away.values()) > 1.5 * own  # no reader takes it for another point's
