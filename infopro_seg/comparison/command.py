@@ -85,7 +85,6 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
         'iterations': suite.train_cfg.max_iters,
         'device': device_name(),
         'machine': f'{platform.machine()}, {platform.python_implementation()} {platform.python_version()}',
-        'jobs': request.jobs,
         'date': date.today().isoformat(),
     }
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
