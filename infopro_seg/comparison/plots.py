@@ -33,23 +33,24 @@ def plot_memory(rows: Rows, path: Path) -> None:
     """Draws mIoU against the peak memory, measured where all runs were on a GPU, else traced."""
     measured = all(row['measured_bytes'] for row in rows)
     figure, [axes] = _figure(1)
-    for method in dict.fromkeys(row['method'] for row in rows):
+    for index, method in enumerate(dict.fromkeys(row['method'] for row in rows)):
         group = [row for row in rows if row['method'] == method]
         memory = [(row['measured_bytes'] if measured else row['traced']['peak_bytes']) / MIB for row in group]
         values = [100 * row['mIoU'] for row in group]
         spread = [100 * (row['mIoU_sd'] or 0.0) for row in group]
-        axes.errorbar(memory, values, spread, marker='o', capsize=3, label=method, color=_color(rows, method))
+        color = _color(rows, method)
+        axes.errorbar(memory, values, spread, marker='o', capsize=3, elinewidth=1, label=method, color=color)
+        above = 6 if index % 2 else -12
         for x, y, row in zip(memory, values, group, strict=True):
             if row['modules'] > 1:
-                axes.annotate(
-                    f'K={row["modules"]}', (x, y), xytext=(5, 4), textcoords='offset points', fontsize=7
-                )
+                name = f'K={row["modules"]}'
+                place = {'xytext': (5, above), 'textcoords': 'offset points'}
+                axes.annotate(name, (x, y), color=color, fontsize=8, **place)
     kind = 'measured' if measured else 'traced'
     axes.set(xlabel=f'peak memory of a training step, {kind}, MiB', ylabel='mIoU, % (mean, sd over seeds)')
-    axes.margins(x=0.08)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * axes.dataLim.x1)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc='upper left')
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 
