@@ -15,17 +15,18 @@ def plot_curves(rows: Rows, path: Path) -> None:
     """Draws mIoU against iterations, the mean over seeds: a panel for each K, end-to-end in all."""
     counts = sorted({row['modules'] for row in rows if row['modules'] > 1}) or [1]
     figure, panels = _figure(len(counts))
+    lines: dict[str, Any] = {}  # of all panels, as a method need not be in each
     for axes, count in zip(panels, counts, strict=True):
         for row in rows:
             if row['modules'] in (1, count):
                 iterations, values = zip(*row['curve'], strict=True)
                 style = '--' if row['modules'] == 1 else '-'
                 label, color = row['method'], _color(rows, row['method'])
-                axes.plot(iterations, [100 * v for v in values], style, label=label, color=color)
+                [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)
     panels[0].set_ylabel('mIoU, %')
-    panels[-1].legend(fontsize=8, loc='lower right')
+    panels[-1].legend(list(lines.values()), list(lines), fontsize=8, loc='lower right')
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 
