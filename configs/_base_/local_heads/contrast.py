@@ -1,16 +1,9 @@
 # InfoPro (contrast): the decoder of the paper's local head, a pixel-wise contrastive auxiliary head.
 # A leaf puts it into its model: model = dict(backbone=dict(local_head={{_base_.local_head}}))
-# loss_weight is lambda; a pair runs linearly from the first local module to the last.
+_base_ = './paper.py'
 local_head = dict(
-    type='InfoProHead',
-    stride=1,
-    decoder=dict(
-        type='ReconstructionDecoder',
-        stride=1,
-        channels=(128, 32, 12),
-        norm_cfg=dict(type='SyncBN', requires_grad=True),
-        loss_recon=dict(type='ReconstructionLoss', loss_weight=1.5)),
     auxiliary_head=dict(
+        _delete_=True,
         type='ContrastiveHead',
         channels=512,
         num_convs=1,
