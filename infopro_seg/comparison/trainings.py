@@ -103,6 +103,7 @@ def train_all(
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(train_tool), str(paths[run]), '--work-dir', str(folder), '--resume']
         command += ['--cfg-options', f'load_from={initial_of(out, run)}']
+        report(f'{run.name}: training, progress in {folder / "train.log"}')
         start = time.monotonic()
         with open(folder / 'train.log', 'a') as log:
             status = subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
