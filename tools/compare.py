@@ -36,10 +36,10 @@ def main() -> int:
     args = parser.parse_args()
 
     from infopro_seg.comparison.command import Comparison, compare
+    from infopro_seg.comparison.suite import find_suite
 
-    named = ROOT / 'configs' / 'compare' / f'{args.suite}.py'
     request = Comparison(
-        suite=named if named.is_file() else Path(args.suite),
+        suite=find_suite(args.suite, ROOT / 'configs' / 'compare'),
         out=args.out,
         train_tool=ROOT / 'tools' / 'train.py',
         methods=args.methods,

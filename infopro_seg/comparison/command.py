@@ -17,7 +17,7 @@ from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
-from infopro_seg.comparison.trainings import train_all, write_configs
+from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.hooks.results import device_name
@@ -50,7 +50,11 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
-    failed = [] if request.report_only else _train(suite, runs, request, report)
+    failed: list[Run] = []
+    if request.report_only:
+        runs = _finished(suite, runs, request)
+    else:
+        failed = _train(suite, runs, request, report)
     if write_results(suite, runs, request):
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
     elif request.report_only:
@@ -58,6 +62,16 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     if failed:
         report(f'{len(failed)} of {len(runs)} runs failed; the same command resumes them')
     return 1 if failed else 0
+
+
+def _finished(suite: Config, runs: list[Run], request: Comparison) -> list[Run]:
+    """The runs to report: those asked for, or all in the folder; none may be of another setting."""
+    if (request.methods, request.modules, request.seeds) == (None, None, None):
+        others = [run for run in finished_runs(request.out) if run.method in suite.methods]
+        runs = list(dict.fromkeys([*runs, *others]))
+    for run in runs:
+        checked_config(suite, run, request.out)
+    return runs
 
 
 def _train(

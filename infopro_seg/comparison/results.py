@@ -82,22 +82,27 @@ def read_scalars(folder: Path) -> list[dict[str, Any]]:
 def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each method and number of modules: means over seeds, and their standard deviation.
 
-    `mIoU_sd` is the standard deviation of a sample, None for a single seed; `IoU` holds the means of each
-    class over the seeds that saw it.
+    `mIoU_sd` is the standard deviation of a sample, None for a single seed; `against_e2e` is the mean
+    difference from the mIoU of the end-to-end training with the same seed, None where that is missing; `IoU`
+    holds the means of each class over the seeds that saw it.
     """
+    reference = {result['seed']: result['mIoU'] for result in results if result['method'] == 'e2e'}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result['method'], result['modules']), []).append(result)
     rows = []
     for (method, modules), group in groups.items():
         values = [result['mIoU'] for result in group]
+        differences = [r['mIoU'] - reference[r['seed']] for r in group if r['seed'] in reference]
         rows.append(
             {
                 'method': method,
                 'modules': modules,
                 'seeds': [result['seed'] for result in group],
                 'mIoU': statistics.fmean(values),
-                'mIoU_sd': statistics.stdev(values) if len(values) > 1 else None,
+                'mIoU_sd': _spread(values),
+                'against_e2e': _mean(differences),
+                'against_e2e_sd': _spread(differences),
                 'IoU': {name: _mean(r['IoU'][name] for r in group) for name in group[0]['IoU']},
                 'seconds_per_iteration': statistics.median(r['seconds_per_iteration'] for r in group),
                 'traced': group[0]['traced'],
@@ -118,6 +123,10 @@ def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
 def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     """The mIoU at the iterations that were validated, as fractions; mmseg logs percent."""
     return sorted({entry['step']: entry['mIoU'] / 100 for entry in logged if 'mIoU' in entry}.items())
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def _mean(values: Any) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -33,6 +34,28 @@ class Run:
     def name(self) -> str:
         """Its folder."""
         return f'{self.setting}_seed{self.seed}'
+
+    @classmethod
+    def named(cls, name: str) -> Run:
+        """The run of a folder's name."""
+        setting, _, seed = name.rpartition('_seed')
+        method, _, modules = setting.rpartition('_k')
+        return cls(method, int(modules), int(seed))
+
+
+def find_suite(name: str, folder: Path) -> Path:
+    """The file of a suite, by its name in a folder of suites or by its own path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    named = folder / f'{name}.py'
+    if named.is_file():
+        return named
+    if not Path(name).is_file():
+        names = ', '.join(sorted(path.stem for path in folder.glob('*.py') if path.stem != 'methods'))
+        raise ConfigError(f'--suite {name}: no such suite or file; choose from {names}, or give a path')
+    return Path(name)
 
 
 def select_runs(

@@ -12,13 +12,17 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Method, K, mIoU in percent, memory and time; peaks that were traced and measured apart."""
     reference = next((row['traced']['flops'] for row in rows if row['method'] == 'e2e'), None)
     measured = any(row['measured_bytes'] for row in rows)
-    header = ['method', 'K', 'mIoU % (mean ± sd)', 'seeds', 'peak MiB, traced']
+    compared = any(row['against_e2e'] is not None for row in rows if row['method'] != 'e2e')
+    header = ['method', 'K', 'mIoU % (mean ± sd)', *['against E2E, same seeds'] * compared, 'seeds']
+    header += ['peak MiB, traced']
     header += ['peak MiB, measured on GPU'] * measured
     header += ['FLOPs of E2E, traced'] * (reference is not None) + ['s per iteration']
     lines = []
     for row in rows:
-        line = [row['method'], str(row['modules']), percent(row), str(len(row['seeds']))]
-        line.append(f'{row["traced"]["peak_bytes"] / MIB:.1f}')
+        line = [row['method'], str(row['modules']), percent(row['mIoU'], row['mIoU_sd'])]
+        if compared:
+            line.append('' if row['method'] == 'e2e' else difference(row))
+        line += [str(len(row['seeds'])), f'{row["traced"]["peak_bytes"] / MIB:.1f}']
         if measured:
             line.append('' if row['measured_bytes'] is None else f'{row["measured_bytes"] / MIB:.1f}')
         if reference is not None:
@@ -35,10 +39,16 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return _markdown(header, cells)
 
 
-def percent(row: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of the mIoU in percent."""
-    spread = '' if row['mIoU_sd'] is None else f' ± {100 * row["mIoU_sd"]:.2f}'
-    return f'{100 * row["mIoU"]:.2f}{spread}'
+def percent(value: float, spread: float | None, sign: str = '') -> str:
+    """A share and its standard deviation, if any, in percent."""
+    return f'{100 * value:{sign}.2f}' + ('' if spread is None else f' ± {100 * spread:.2f}')
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """The mean difference of the mIoU from end-to-end training, in percent points."""
+    if row['against_e2e'] is None:
+        return ''
+    return percent(row['against_e2e'], row['against_e2e_sd'], '+')
 
 
 def _share(value: float | None) -> str:

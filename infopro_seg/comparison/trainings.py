@@ -35,9 +35,35 @@ def initial_of(out: Path, run: Run) -> Path:
     return out / f'initial_seed{run.seed}.pth'
 
 
+def config_of(out: Path, run: Run) -> Path:
+    """The config of a run."""
+    return out / 'configs' / f'{run.name}.py'
+
+
 def is_finished(out: Path, run: Run) -> bool:
     """Whether a run has been trained to its end."""
     return (folder_of(out, run) / METRICS).is_file()
+
+
+def finished_runs(out: Path) -> list[Run]:
+    """All runs in the folder that have been trained to their end, sorted by name."""
+    return [Run.named(path.parent.name) for path in sorted((out / 'runs').glob(f'*_seed*/{METRICS}'))]
+
+
+def checked_config(suite: Config, run: Run, out: Path) -> Config:
+    """The config of a run, unless the folder has it with another setting.
+
+    Raises:
+        ConfigError: it has; their results would not compare.
+    """
+    cfg = run_config(suite, run)
+    path = config_of(out, run)
+    if path.is_file() and Config.fromfile(path).to_dict() != cfg.to_dict():
+        raise ConfigError(
+            f'{path} is of another setting than the suite asks for now, and its results would not '
+            'compare; give another --out, or remove it with its run'
+        )
+    return cfg
 
 
 def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Path]:
@@ -49,15 +75,10 @@ def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Pa
     (out / 'configs').mkdir(parents=True, exist_ok=True)
     paths: dict[Run, Path] = {}
     for run in runs:
-        text = run_config(suite, run).pretty_text
-        path = out / 'configs' / f'{run.name}.py'
+        cfg = checked_config(suite, run, out)
+        path = config_of(out, run)
         if not path.is_file():
-            path.write_text(text, encoding='utf-8')
-        elif path.read_text(encoding='utf-8') != text:
-            raise ConfigError(
-                f'{path} is of another setting than the suite asks for now, and its results would not '
-                'compare; give another --out, or remove it with its run'
-            )
+            path.write_text(cfg.pretty_text, encoding='utf-8')
         if not initial_of(out, run).is_file():
             save_initial(suite, run.seed, initial_of(out, run))
         paths[run] = path

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -128,3 +129,22 @@ def test_runs_of_another_setting_are_not_mixed(compared):
     request = Comparison(other, folder / 'out', folder, methods=['e2e'])
     with pytest.raises(UserError, match=r'another setting .* give another --out'):
         compare(request, lambda line: None)
+    with pytest.raises(UserError, match=r'another setting .* give another --out'):
+        compare(replace(request, methods=None, report_only=True), lambda line: None)
+
+
+def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
+    folder, _ = compared
+    out = folder / 'out'
+
+    def reported(**choice):
+        request = Comparison(folder / 'suite_2.py', out, folder, report_only=True, **choice)
+        compare(request, lambda line: None)
+        return [
+            (run['method'], run['modules']) for run in json.loads((out / 'results.json').read_text())['runs']
+        ]
+
+    assert reported() == [('e2e', 1), ('greedy', 2)]  # the suite itself asks for greedy with 4
+    assert reported(methods=['greedy'], modules=[2]) == [('greedy', 2)]
+    with pytest.raises(UserError, match='no finished run'):
+        reported(methods=['greedy'])

@@ -42,6 +42,22 @@ def test_a_row_holds_the_mean_and_the_spread_of_its_seeds():
     assert (greedy['mIoU'], greedy['mIoU_sd'], greedy['seeds']) == (0.25, None, [0])
 
 
+def test_a_row_is_compared_with_the_end_to_end_trainings_of_its_seeds():
+    greedy = [result('greedy', 2, seed, miou) for seed, miou in ((1, 0.5), (2, 0.45), (3, 0.9))]
+    e2e, row = summarise([*RESULTS[:1], *RESULTS[2:], *greedy])  # 0.5, 0.6 and 0.4; none with seed 3
+    assert row['against_e2e'] == pytest.approx(np.mean([-0.1, 0.05]))
+    assert row['against_e2e_sd'] == pytest.approx(np.std([-0.1, 0.05], ddof=1))
+    header, _, first, second = cells(comparison_table([e2e, row]))
+    column = header.index('against E2E, same seeds')
+    assert (first[column], second[column]) == ('', f'-2.50 ± {100 * np.std([-0.1, 0.05], ddof=1):.2f}')
+
+
+def test_without_end_to_end_training_nothing_is_compared():
+    [row] = summarise([RESULTS[1]])
+    assert (row['against_e2e'], row['against_e2e_sd']) == (None, None)
+    assert 'against' not in comparison_table([row])
+
+
 def test_a_mean_curve_has_the_iterations_that_all_seeds_share():
     curve = mean_curve([result for result in RESULTS if result['method'] == 'e2e'])
     assert curve == [(10, pytest.approx(0.2)), (20, pytest.approx(0.5))]
@@ -65,14 +81,15 @@ def test_the_table_shows_percent_and_traced_shares_of_e2e():
         'method',
         'K',
         'mIoU % (mean ± sd)',
+        'against E2E, same seeds',
         'seeds',
         'peak MiB, traced',
         'FLOPs of E2E, traced',
         's per iteration',
     ]
     spread = 100 * statistics.stdev([0.5, 0.6, 0.4])
-    assert e2e == ['e2e', '1', f'50.00 ± {spread:.2f}', '3', '3.0', '1.000', '0.200']
-    assert greedy == ['greedy', '2', '25.00', '1', '6.0', f'{120 / 110:.3f}', '0.300']
+    assert e2e == ['e2e', '1', f'50.00 ± {spread:.2f}', '', '3', '3.0', '1.000', '0.200']
+    assert greedy == ['greedy', '2', '25.00', '-25.00', '1', '6.0', f'{120 / 110:.3f}', '0.300']
 
 
 def test_measured_peaks_have_a_column_of_their_own():

@@ -1,7 +1,7 @@
 import pytest
 
 from infopro_seg.cli import load_config
-from infopro_seg.comparison.suite import Run, even_cuts, resized, run_config, select_runs
+from infopro_seg.comparison.suite import Run, even_cuts, find_suite, resized, run_config, select_runs
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder
@@ -19,6 +19,14 @@ def cpu():
     return load_config(ROOT / 'configs' / 'compare' / 'cpu.py')
 
 
+def test_a_suite_is_found_by_its_name_or_its_path():
+    folder = ROOT / 'configs' / 'compare'
+    assert find_suite('smoke', folder) == folder / 'smoke.py'
+    assert find_suite(str(folder / 'cpu.py'), ROOT) == folder / 'cpu.py'
+    with pytest.raises(ConfigError, match=r'--suite nope: .*choose from cpu, smoke, streets, or give a path'):
+        find_suite('nope', folder)
+
+
 def test_the_runs_of_a_seed_come_before_those_of_the_next(cpu):
     runs = select_runs(cpu)
     planned = {(method, count) for method, counts in cpu.comparison.runs.items() for count in counts}
@@ -31,7 +39,7 @@ def test_the_runs_of_a_seed_come_before_those_of_the_next(cpu):
 @pytest.mark.parametrize(
     ('asked', 'expected'),
     [
-        ({'methods': ['greedy', 'greedy']}, [('greedy', k, s) for s in (0, 1, 2) for k in (2, 4, 8)]),
+        ({'methods': ['greedy', 'greedy']}, [('greedy', k, s) for s in (0, 1, 2) for k in (2, 8)]),
         ({'modules': [4], 'seeds': [7], 'methods': ['dgl', 'e2e']}, [('dgl', 4, 7), ('e2e', 1, 7)]),
         ({'modules': [3], 'seeds': [1], 'methods': ['infopro']}, [('infopro', 3, 1)]),
     ],
@@ -66,6 +74,12 @@ def test_even_cuts_give_every_module_as_many_blocks_but_for_one():
         assert sum(sizes) == len(names)
         assert len(sizes) == modules
         assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_run_is_known_by_the_name_of_its_folder():
+    run = Run('infopro_kseed_k', 16, 30)
+    assert run.name == 'infopro_kseed_k_k16_seed30'
+    assert Run.named(run.name) == run
 
 
 def test_sizes_replace_what_a_config_says_and_add_nothing():
