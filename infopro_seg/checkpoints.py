@@ -13,7 +13,7 @@ from infopro_seg.models.pretrained import location_of
 
 
 def require_latest(work_dir: str | Path) -> Path | None:
-    """The latest checkpoint of a run, or None if it has saved none.
+    """The latest checkpoint of a run, or None if it has saved none; also in a folder that was moved.
 
     Raises:
         CheckpointError: it has, but the file is no longer there.
@@ -22,6 +22,8 @@ def require_latest(work_dir: str | Path) -> Path | None:
     if not note.is_file():
         return None
     path = Path(note.read_text().strip())
+    if not path.is_file():
+        path = note.parent / path.name  # the note has a whole path, which a moved folder makes wrong
     if not path.is_file():
         raise CheckpointError(
             f'{note} names {path.absolute()}, which is not there; {_checkpoints_in(Path(work_dir))}. Resume '

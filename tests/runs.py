@@ -45,6 +45,22 @@ class NoteReads(BaseTransform):
 
 
 @HOOKS.register_module()
+class NoteStart(Hook):
+    """Saves the weights before training in `start.pth` and digests of the batches of images in `batches`."""
+
+    def before_train(self, runner: Any) -> None:
+        if runner.iter == 0:
+            torch.save(runner.model.state_dict(), Path(runner.work_dir) / 'start.pth')
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        found = hashlib.sha256()
+        for image in data_batch['inputs']:
+            found.update(image.numpy().tobytes())
+        with open(Path(runner.work_dir) / 'batches', 'a') as file:
+            file.write(f'{found.hexdigest()}\n')
+
+
+@HOOKS.register_module()
 class SignalHook(Hook):
     """Sends a signal during an iteration, to this process or to its whole group (as Ctrl-C does)."""
 

@@ -1,6 +1,7 @@
 """Train the methods of the paper side by side on synthetic streets and compare what they learn.
 
-Finished trainings are kept and a broken one is resumed: repeat the command.
+Finished trainings are kept and a broken one is resumed: repeat the command. Results of all finished trainings
+go into DIR: results.json, table.md, curves.png and memory.png.
 
 Examples:
   python tools/compare.py --suite smoke --out work_dirs/compare_smoke
@@ -26,12 +27,23 @@ def main() -> int:
         help='smoke, cpu or streets, or the path of a suite like configs/compare/cpu.py',
     )
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
-    parser.add_argument('--methods', nargs='+', metavar='NAME', help='default: those of the suite')
-    parser.add_argument('--modules', nargs='+', type=int, metavar='K', help='numbers of local modules')
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
-    parser.add_argument('--jobs', type=int, default=1, help='trainings at once, on shared cores; default: 1')
     parser.add_argument(
-        '--report-only', action='store_true', help='train nothing: the results of the runs finished so far'
+        '--methods',
+        nargs='+',
+        metavar='NAME',
+        help='of configs/compare/methods.py; default: those of the suite',
+    )
+    parser.add_argument(
+        '--modules', nargs='+', type=int, metavar='K', help="numbers of local modules; default: the suite's"
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='trainings at once, on shared cores or one GPU; default: 1'
+    )
+    parser.add_argument(
+        '--report-only',
+        action='store_true',
+        help='train nothing: the results so far, of all runs or of those asked for and E2E',
     )
     args = parser.parse_args()
 

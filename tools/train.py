@@ -32,7 +32,8 @@ def main() -> int:
         '--stage',
         type=int,
         metavar='K',
-        help="train only this of the config's stages; default: all in turn",
+        help="train only this of the config's stages, counted from 0, on the finished one before; "
+        'default: all in turn',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--seed', type=int, help='makes the run repeatable')

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from infopro_seg.cli import load_config
@@ -20,7 +19,6 @@ from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.hooks.results import device_name
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,10 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
-    failed: list[Run] = []
-    if request.report_only:
-        runs = _finished(suite, runs, request)
-    else:
-        failed = _train(suite, runs, request, report)
-    if write_results(suite, runs, request):
+    for run in finished_runs(suite, request.out):
+        checked_config(suite, run, request.out)
+    failed = [] if request.report_only else _train(suite, runs, request, report)
+    if write_results(suite, _to_report(suite, runs, request), request):
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
     elif request.report_only:
         raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
@@ -64,25 +60,29 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     return 1 if failed else 0
 
 
-def _finished(suite: Config, runs: list[Run], request: Comparison) -> list[Run]:
-    """The runs to report: those asked for, or all in the folder; none may be of another setting."""
-    if (request.methods, request.modules, request.seeds) == (None, None, None):
-        others = [run for run in finished_runs(request.out) if run.method in suite.methods]
-        runs = list(dict.fromkeys([*runs, *others]))
-    for run in runs:
-        checked_config(suite, run, request.out)
-    return runs
-
-
 def _train(
     suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
 ) -> list[Run]:
     """Trains what is not trained yet and returns the runs that failed."""
+    amp = suite.optim_wrapper.get('type') == 'AmpOptimWrapper'
+    if amp and not torch.cuda.is_available():
+        raise ConfigError(
+            f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
+        )
     paths = write_configs(suite, runs, request.out)
     data = suite.comparison.data
     make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.train_tool, request.jobs, report)
+
+
+def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:
+    """All finished runs in the folder, or those asked for with --report-only and E2E of their seeds."""
+    finished = finished_runs(suite, request.out)
+    if not request.report_only or (request.methods, request.modules, request.seeds) == (None, None, None):
+        return finished
+    seeds = {run.seed for run in finished if run in runs}
+    return [run for run in finished if run in runs or (run.method == 'e2e' and run.seed in seeds)]
 
 
 def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bool:
@@ -97,9 +97,9 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
         'crop': list(suite.crop_size),
         'batch': suite.train_dataloader.batch_size,
         'iterations': suite.train_cfg.max_iters,
-        'device': device_name(),
-        'machine': f'{platform.machine()}, {platform.python_implementation()} {platform.python_version()}',
-        'date': date.today().isoformat(),
+        'devices': sorted({result['measured']['device'] for result in results}),
+        'dates': sorted({result['date'] for result in results}),
+        'versions': {name: sorted({r['versions'][name] for r in results}) for name in results[0]['versions']},
     }
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
     (request.out / 'results.json').write_text(json.dumps(content, indent=1) + '\n')

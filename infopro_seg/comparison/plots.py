@@ -18,7 +18,7 @@ def plot_curves(rows: Rows, path: Path) -> None:
     lines: dict[str, Any] = {}  # of all panels, as a method need not be in each
     for axes, count in zip(panels, counts, strict=True):
         for row in rows:
-            if row['modules'] in (1, count):
+            if row['modules'] in (1, count) and row['curve']:
                 iterations, values = zip(*row['curve'], strict=True)
                 style = '--' if row['modules'] == 1 else '-'
                 label, color = row['method'], _color(rows, row['method'])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,10 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
                 'mIoU': metrics['mIoU'],
                 'IoU': metrics['IoU'],
                 'iterations': metrics['iterations'],
-                'seconds_per_iteration': statistics.median(
-                    entry['time'] for entry in logged if 'loss' in entry
-                ),
+                'seconds_per_iteration': _median(entry['time'] for entry in logged if 'loss' in entry),
                 'traced': traces[run.setting],
                 'measured': metrics['peak_memory'],
+                'date': date.fromtimestamp((folder / METRICS).stat().st_mtime).isoformat(),
                 'curve': _curve(logged),
                 'versions': metrics['versions'],
             }
@@ -83,8 +83,8 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each method and number of modules: means over seeds, and their standard deviation.
 
     `mIoU_sd` is the standard deviation of a sample, None for a single seed; `against_e2e` is the mean
-    difference from the mIoU of the end-to-end training with the same seed, None where that is missing; `IoU`
-    holds the means of each class over the seeds that saw it.
+    difference from the mIoU of the end-to-end training with the same seed, over the `against_e2e_seeds` seeds
+    that have one; `IoU` holds the means of each class over the seeds that saw it.
     """
     reference = {result['seed']: result['mIoU'] for result in results if result['method'] == 'e2e'}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -103,8 +103,9 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 'mIoU_sd': _spread(values),
                 'against_e2e': _mean(differences),
                 'against_e2e_sd': _spread(differences),
+                'against_e2e_seeds': len(differences),
                 'IoU': {name: _mean(r['IoU'][name] for r in group) for name in group[0]['IoU']},
-                'seconds_per_iteration': statistics.median(r['seconds_per_iteration'] for r in group),
+                'seconds_per_iteration': _median(r['seconds_per_iteration'] for r in group),
                 'traced': group[0]['traced'],
                 'measured_bytes': max(r['measured'].get('allocated_bytes', 0) for r in group) or None,
                 'curve': mean_curve(group),
@@ -129,6 +130,11 @@ def _spread(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def _mean(values: Any) -> float | None:
+def _mean(values: Iterable[float | None]) -> float | None:
     seen = [value for value in values if value is not None]
     return statistics.fmean(seen) if seen else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    seen = [value for value in values if value is not None]
+    return statistics.median(seen) if seen else None

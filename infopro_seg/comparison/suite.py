@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,11 @@ class Run:
         return f'{self.setting}_seed{self.seed}'
 
     @classmethod
-    def named(cls, name: str) -> Run:
-        """The run of a folder's name."""
-        setting, _, seed = name.rpartition('_seed')
-        method, _, modules = setting.rpartition('_k')
-        return cls(method, int(modules), int(seed))
+    def named(cls, name: str) -> Run | None:
+        """The run of a folder's name; None for another folder."""
+        parts = re.fullmatch(r'(\w+)_k(\d+)_seed(\d+)', name)
+        run = parts and cls(parts[1], int(parts[2]), int(parts[3]))
+        return run if run and run.name == name else None
 
 
 def find_suite(name: str, folder: Path) -> Path:
@@ -141,7 +142,10 @@ def run_config(suite: Config, run: Run) -> Config:
 
 
 def resized(config: Any, sizes: Any) -> Any:
-    """A config with other values for the keys that it has, at any nesting; keys it lacks are not added."""
+    """A config with other values for the keys that it has, at any nesting; keys it lacks are not added.
+
+    A dict with a `type` replaces a whole one.
+    """
     if not isinstance(config, dict) or not isinstance(sizes, dict) or 'type' in sizes:
         return sizes
     return {key: resized(value, sizes[key]) if key in sizes else value for key, value in config.items()}

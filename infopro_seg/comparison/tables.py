@@ -27,7 +27,8 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
             line.append('' if row['measured_bytes'] is None else f'{row["measured_bytes"] / MIB:.1f}')
         if reference is not None:
             line.append(f'{row["traced"]["flops"] / reference:.3f}')
-        lines.append([*line, f'{row["seconds_per_iteration"]:.3f}'])
+        seconds = row['seconds_per_iteration']
+        lines.append([*line, '' if seconds is None else f'{seconds:.3f}'])
     return _markdown(header, lines)
 
 
@@ -48,7 +49,9 @@ def difference(row: Mapping[str, Any]) -> str:
     """The mean difference of the mIoU from end-to-end training, in percent points."""
     if row['against_e2e'] is None:
         return ''
-    return percent(row['against_e2e'], row['against_e2e_sd'], '+')
+    shown = percent(row['against_e2e'], row['against_e2e_sd'], '+')
+    paired, seeds = row['against_e2e_seeds'], len(row['seeds'])
+    return shown if paired == seeds else f'{shown} ({paired} of {seeds} seeds)'
 
 
 def _share(value: float | None) -> str:

@@ -45,9 +45,12 @@ def is_finished(out: Path, run: Run) -> bool:
     return (folder_of(out, run) / METRICS).is_file()
 
 
-def finished_runs(out: Path) -> list[Run]:
-    """All runs in the folder that have been trained to their end, sorted by name."""
-    return [Run.named(path.parent.name) for path in sorted((out / 'runs').glob(f'*_seed*/{METRICS}'))]
+def finished_runs(suite: Config, out: Path) -> list[Run]:
+    """All runs in the folder that have been trained to their end, in the order of the suite's methods."""
+    named = (Run.named(path.parent.name) for path in (out / 'runs').glob(f'*/{METRICS}'))
+    methods = list(suite.methods)
+    found = [run for run in named if run is not None and run.method in methods]
+    return sorted(found, key=lambda run: (methods.index(run.method), run.modules, run.seed))
 
 
 def checked_config(suite: Config, run: Run, out: Path) -> Config:
@@ -61,7 +64,7 @@ def checked_config(suite: Config, run: Run, out: Path) -> Config:
     if path.is_file() and Config.fromfile(path).to_dict() != cfg.to_dict():
         raise ConfigError(
             f'{path} is of another setting than the suite asks for now, and its results would not '
-            'compare; give another --out, or remove it with its run'
+            'compare; give another --out'
         )
     return cfg
 

@@ -102,10 +102,11 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
     """
     cfg.resume = bool(resume)
     if resume is True:
-        if require_latest(cfg.work_dir) is None:
+        latest = require_latest(cfg.work_dir)
+        if latest is None:
             cfg.resume = False  # a first start, perhaps from the config's load_from
         else:
-            cfg.load_from = None  # mmengine would resume that one
+            cfg.load_from = str(latest)
     elif isinstance(resume, str):
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')

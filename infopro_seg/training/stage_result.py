@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.checkpoints import config_of, read_checkpoint, require_latest
 from infopro_seg.errors import ConfigError
 
 
@@ -42,14 +42,13 @@ def stage_result(cfg: Config) -> StageResult | None:
 
     Raises:
         ConfigError: the config does not say how many iterations the stage has.
-        CheckpointError: its checkpoint cannot be read.
+        CheckpointError: its latest checkpoint is gone or cannot be read.
     """
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     if last is None:
         raise ConfigError('stages count iterations: give train_cfg a max_iters, for each stage or for all')
-    note = Path(cfg.work_dir) / 'last_checkpoint'
-    checkpoint = Path(note.read_text().strip()) if note.is_file() else None
-    if checkpoint is None or not checkpoint.is_file():
+    checkpoint = require_latest(cfg.work_dir)
+    if checkpoint is None:
         return None
     content = read_checkpoint(checkpoint)
     trained = config_of(content, checkpoint)

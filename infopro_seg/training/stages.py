@@ -95,7 +95,9 @@ def require_stages(cfg: Config, stage: int | None = None) -> int:
             'dict() where nothing is different'
         )
     if stage is not None and stage not in range(count):
-        raise ConfigError(f'no stage {stage}: the config has {count} stages, 0 to {count - 1}')
+        raise ConfigError(
+            f'no stage {stage}: the config has {count} stages; give --stage 0 to {count - 1}, or none for all'
+        )
     return count
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,16 +11,20 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison.command import Comparison, compare
 from infopro_seg.errors import UserError
 from tests.runs import ROOT, read_png
 
+ITERATIONS = 2
 SUITE = """
 _base_ = ['{root}/configs/compare/smoke.py']
 data_root = '{data}'
 train_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 train_cfg = dict(max_iters={iterations}, val_interval=1)
+custom_imports = dict(imports=['infopro_seg.register', 'tests.runs'], allow_failed_imports=False)
+custom_hooks = [dict(type='CheckpointGuardHook'), dict(type='ResultsHook'), dict(type='NoteStart')]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
 comparison = dict(data=dict(train=4, val=2))
 """
@@ -31,11 +36,11 @@ def call(out, suite, *arguments):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
     )
 
 
-def write_suite(folder, iterations=2):
+def write_suite(folder, iterations=ITERATIONS):
     suite = folder / f'suite_{iterations}.py'
     text = SUITE.format(root=ROOT.as_posix(), data=(folder / 'data').as_posix(), iterations=iterations)
     suite.write_text(text)
@@ -73,18 +78,28 @@ def test_the_results_are_those_of_the_runs(compared):
         assert read_png(folder / 'out' / picture).std() > 0
 
 
-def test_all_methods_start_from_the_same_encoder_and_see_the_same_data(compared):
+def test_all_methods_see_the_same_images_in_the_same_order(compared):
+    folder, _ = compared
+    first, second = (
+        (folder / 'out' / 'runs' / f'{name}_seed0' / 'batches').read_text().splitlines()
+        for name in ('e2e_k1', 'greedy_k2')
+    )
+    assert first == second
+    assert len(set(first)) == len(first) == ITERATIONS
+
+
+def test_all_methods_start_from_the_same_network(compared):
     folder, _ = compared
     initial = torch.load(folder / 'out' / 'initial_seed0.pth')['state_dict']
+    assert {'backbone.stem.0.weight', 'backbone.layer3.5.conv2.weight', 'decode_head.conv_seg.weight'} < set(
+        initial
+    )
     for name in ('e2e_k1_seed0', 'greedy_k2_seed0'):
-        [log] = (folder / 'out' / 'runs' / name).glob('*/*.log')
-        text = log.read_text()
-        assert f'Load checkpoint from {folder / "out" / "initial_seed0.pth"}' in text
-        assert 'unexpected key' not in text
-        assert 'backbone.layer1' not in text.partition('missing keys')[2].partition('Iter(train)')[0]
-    stems = {name for name in initial if name.startswith('backbone.stem')}
-    assert stems
-    assert {'backbone.layer3.5.conv2.weight', 'decode_head.conv_seg.weight'} < initial.keys()
+        start = torch.load(folder / 'out' / 'runs' / name / 'start.pth')
+        local = {key for key in start if key.startswith('backbone.local_heads')}
+        assert start.keys() - local == initial.keys()
+        assert bool(local) == (name == 'greedy_k2_seed0')
+        assert all(torch.equal(start[key], value) for key, value in initial.items())
 
 
 def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
@@ -93,6 +108,7 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
     before = json.loads((out / 'results.json').read_text())['runs']
     kept, broken = (out / 'runs' / name for name in ('e2e_k1_seed0', 'greedy_k2_seed0'))
     (broken / 'metrics.json').unlink()
+    [first] = broken.glob('*/*.log')
     stamp = (kept / 'metrics.json').stat().st_mtime_ns
     done = call(out, folder / 'suite_2.py', *CHOICE)
     assert done.returncode == 0, done.stderr
@@ -100,6 +116,10 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
     assert (kept / 'metrics.json').stat().st_mtime_ns == stamp
     after = json.loads((out / 'results.json').read_text())['runs']
     assert [run['mIoU'] for run in after] == [run['mIoU'] for run in before]
+    [second] = set(broken.glob('*/*.log')) - {first}
+    assert 'Iter(train)' in first.read_text()
+    assert 'Iter(train)' not in second.read_text()  # its last checkpoint was there
+    assert f'resumed epoch: 0, iter: {ITERATIONS}' in second.read_text()
 
 
 @pytest.mark.parametrize(
@@ -145,6 +165,40 @@ def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
         ]
 
     assert reported() == [('e2e', 1), ('greedy', 2)]  # the suite itself asks for greedy with 4
-    assert reported(methods=['greedy'], modules=[2]) == [('greedy', 2)]
+    assert reported(methods=['greedy'], modules=[2]) == [('e2e', 1), ('greedy', 2)]
     with pytest.raises(UserError, match='no finished run'):
         reported(methods=['greedy'])
+    (out / 'runs' / 'greedy_k2_seed0_old').mkdir()
+    shutil.copy(out / 'runs' / 'greedy_k2_seed0' / 'metrics.json', out / 'runs' / 'greedy_k2_seed0_old')
+    assert reported() == [('e2e', 1), ('greedy', 2)]
+
+
+@pytest.mark.parametrize(('status', 'outcome'), [(3, 1), (0, 1), (INTERRUPTED, KeyboardInterrupt)])
+def test_a_training_that_does_not_end_is_reported(compared, tmp_path, status, outcome):
+    folder, _ = compared
+    shutil.copytree(folder / 'out', tmp_path / 'out', ignore=shutil.ignore_patterns('*.pth', 'greedy*'))
+    tool = tmp_path / 'train.py'
+    tool.write_text(f'print("to the log")\nraise SystemExit({status})\n')
+    request = Comparison(
+        folder / 'suite_2.py', tmp_path / 'out', tool, methods=['e2e', 'greedy'], modules=[2]
+    )
+    lines = []
+    if outcome is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            compare(request, lines.append)
+    else:
+        assert compare(request, lines.append) == outcome
+        assert lines[-1] == '1 of 2 runs failed; the same command resumes them'
+        runs = json.loads((tmp_path / 'out' / 'results.json').read_text())['runs']
+        assert [run['method'] for run in runs] == ['e2e']
+    log = tmp_path / 'out' / 'runs' / 'greedy_k2_seed0' / 'train.log'
+    assert f'greedy_k2_seed0: stopped with exit status {status}; see {log}' in lines
+    assert log.read_text() == 'to the log\n'
+
+
+def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    request = Comparison(ROOT / 'configs' / 'compare' / 'streets.py', tmp_path / 'out', tmp_path)
+    with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*take the suite cpu'):
+        compare(request, lambda line: None)
+    assert not (tmp_path / 'out').exists()

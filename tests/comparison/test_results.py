@@ -49,7 +49,8 @@ def test_a_row_is_compared_with_the_end_to_end_trainings_of_its_seeds():
     assert row['against_e2e_sd'] == pytest.approx(np.std([-0.1, 0.05], ddof=1))
     header, _, first, second = cells(comparison_table([e2e, row]))
     column = header.index('against E2E, same seeds')
-    assert (first[column], second[column]) == ('', f'-2.50 ± {100 * np.std([-0.1, 0.05], ddof=1):.2f}')
+    spread = 100 * np.std([-0.1, 0.05], ddof=1)
+    assert (first[column], second[column]) == ('', f'-2.50 ± {spread:.2f} (2 of 3 seeds)')
 
 
 def test_without_end_to_end_training_nothing_is_compared():

@@ -82,6 +82,13 @@ def test_a_run_is_known_by_the_name_of_its_folder():
     assert Run.named(run.name) == run
 
 
+@pytest.mark.parametrize(
+    'name', ['e2e_k1_seed0_old', 'e2e_k1_seed0_2', 'e2e_k1_seed01', 'e2e', 'e2e_k_seed0']
+)
+def test_other_folders_are_no_runs(name):
+    assert Run.named(name) is None
+
+
 def test_sizes_replace_what_a_config_says_and_add_nothing():
     config = {'a': {'width': 1, 'norm': {'type': 'SyncBN', 'eps': 1}}, 'b': None, 'c': (1, 2)}
     sizes = {'a': {'width': 2, 'depth': 3, 'norm': {'type': 'BN'}}, 'c': (3,), 'd': {'width': 4}}

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from urllib.error import URLError
@@ -145,6 +146,13 @@ def test_resume_without_a_checkpoint_starts_from_load_from(streets, trained, tmp
 def test_a_checkpoint_that_is_not_there_cannot_be_resumed(streets, tmp_path):
     with pytest.raises(CheckpointError, match=r'no checkpoint nowhere.pth to resume; --resume alone'):
         one_iteration(streets, tmp_path, resume='nowhere.pth')
+
+
+def test_a_run_continues_where_its_folder_was_moved_to(trained, streets, tmp_path):
+    shutil.copy(trained / f'iter_{ITERS}.pth', tmp_path)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'before' / f'iter_{ITERS}.pth'))
+    assert train_tiny(streets, tmp_path, resume=True).iter == ITERS
+    assert not (tmp_path / f'iter_{STOPPED}.pth').exists()  # where a training from the start would have been
 
 
 def test_a_run_whose_latest_checkpoint_was_removed_names_those_that_are_left(streets, tmp_path):

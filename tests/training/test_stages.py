@@ -10,7 +10,7 @@ import torch
 
 import infopro_seg
 from infopro_seg.cli import load_config
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.export import export
 from infopro_seg.training.launch import train
@@ -176,6 +176,16 @@ def test_a_stage_on_other_weights_than_the_stage_before_has_now_starts_anew(stre
     assert plan(streets, tmp_path, 1, True) == [(1, False)]
 
 
+def test_stages_are_found_where_their_folder_was_moved_to(streets, tmp_path):
+    made_up(tmp_path / 'before', 1, before=made_up(tmp_path / 'before', 0), value=1.0)
+    (tmp_path / 'before').rename(tmp_path / 'after')
+    assert plan(streets, tmp_path / 'after') == [(2, False)]
+    assert plan(streets, tmp_path / 'after', 2) == [(2, False)]
+    (tmp_path / 'after' / 'stage_1' / 'made_up.pth').unlink()
+    with pytest.raises(CheckpointError, match=r'last_checkpoint names .*made_up.pth, which is not there'):
+        plan(streets, tmp_path / 'after', 2)
+
+
 def test_a_checkpoint_to_continue_is_of_the_same_stage_and_on_the_same_weights(streets, tmp_path):
     first = made_up(tmp_path, 0, stage_of=0)
     made_up(tmp_path, 1, iteration=3, before=first, stage_of=1)
@@ -194,8 +204,8 @@ def test_a_checkpoint_to_continue_is_of_the_same_stage_and_on_the_same_weights(s
 @pytest.mark.parametrize(
     ('stage', 'resume', 'options', 'words'),
     [
-        (3, False, {}, 'no stage 3: the config has 3 stages, 0 to 2'),
-        (-1, False, {}, 'no stage -1: the config has 3 stages, 0 to 2'),
+        (3, False, {}, 'no stage 3: the config has 3 stages; give --stage 0 to 2'),
+        (-1, False, {}, 'no stage -1: the config has 3 stages; give --stage 0 to 2'),
         (
             1,
             False,
