@@ -124,10 +124,12 @@ def draw_pixels(labels: Tensor, num_classes: int, per_class: int) -> tuple[Tenso
 
 
 def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, valid: Tensor, temperature: float) -> Tensor:
-    """The mean over all ordered pairs i, j of one class of -log softmax_j(z_i z_j / tau), j other than i.
+    """The mean over pixels i of the mean of -log softmax_j(z_i z_j / tau) over the others j of its class.
 
-    The estimate of I(h, y) by contrast (paper, section 3.3; Khosla et al., NeurIPS 2020, with pairs
-    instead of anchors weighted equally). Without any such pair it is 0, with gradients 0.
+    The estimate of I(h, y) by contrast (paper, section 3.3) in the form of Khosla et al., NeurIPS 2020
+    (their L_out). The paper has the mean over all pairs i, j, which is the same for equally frequent
+    classes; of the pixels drawn in street scenes, a few frequent classes would have most pairs. Without any
+    pair it is 0, with gradients 0.
 
     Args:
         vectors: unit vectors z, (P, D).
@@ -141,5 +143,7 @@ def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, valid: Tensor, 
     hidden = torch.finfo(similarity.dtype).min
     log_softmax = similarity - similarity.masked_fill(~others, hidden).logsumexp(dim=1, keepdim=True)
     pairs = others & valid[:, None] & (labels == labels[:, None])
-    loss: Tensor = -torch.where(pairs, log_softmax, 0.0).sum() / pairs.sum().clamp(min=1)
+    partners = pairs.sum(dim=1)
+    by_pixel = -torch.where(pairs, log_softmax, 0.0).sum(dim=1) / partners.clamp(min=1)
+    loss: Tensor = by_pixel.sum() / (partners > 0).sum().clamp(min=1)
     return loss

@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 
 from infopro_seg.cli import load_config
 from infopro_seg.comparison.suite import Run, run_config
-from tests.models.test_contrastive_head import by_pairs
+from tests.models.test_contrastive_head import by_pixels
 from tests.runs import ROOT
 from tests.stand_ins import assert_same, make_batch
 
@@ -80,7 +80,7 @@ def contrasted(head, feature, labels):
     vectors = F.conv2d(hidden, head.projection.weight, head.projection.bias)
     vectors = (vectors / vectors.norm(dim=1, keepdim=True)).permute(0, 2, 3, 1).reshape(-1, PROJECTED)
     coarse = F.interpolate(labels[:, None].double(), feature.shape[2:]).long().flatten()
-    return by_pairs(vectors, coarse, coarse != 255, head.temperature)
+    return by_pixels(vectors, coarse, coarse != 255, head.temperature)
 
 
 def expected_loss(method, model, data):

@@ -14,15 +14,17 @@ from tests.stand_ins import assert_same, jitter
 TAU = 0.2
 
 
-def by_pairs(vectors, labels, valid, temperature=TAU):
-    """The mean of -log softmax over all ordered pairs of one class, one pair after the other."""
+def by_pixels(vectors, labels, valid, temperature=TAU):
+    """-log softmax of each pair of one class, its mean over the pairs of a pixel, and over these pixels."""
     places = [i for i, is_valid in enumerate(valid) if is_valid]
-    terms = []
+    means = []
     for i in places:
         scores = {k: sum(vectors[i] * vectors[k]) / temperature for k in places if k != i}
         total = sum(score.exp() for score in scores.values())
-        terms += [total.log() - scores[j] for j in scores if labels[i] == labels[j]]
-    return sum(terms) / len(terms)
+        terms = [total.log() - scores[j] for j in scores if labels[i] == labels[j]]
+        if terms:
+            means.append(sum(terms) / len(terms))
+    return sum(means) / len(means)
 
 
 def samples(labels):
@@ -34,11 +36,11 @@ def head(**kwargs):
     return jitter(ContrastiveHead(5, **config)).double()
 
 
-def test_the_loss_is_that_of_all_pairs_of_a_class():
+def test_the_loss_is_that_of_each_pixel_and_the_others_of_its_class():
     vectors = F.normalize(torch.randn(12, 4, dtype=torch.double)).requires_grad_()
     labels = torch.tensor([0, 1, 2, 0, 1, 1, 0, 2, 0, 1, 3, 2])  # a class with a single pixel as well
     valid = torch.tensor([True] * 9 + [False] + [True] * 2)
-    ours, theirs = supervised_contrastive_loss(vectors, labels, valid, TAU), by_pairs(vectors, labels, valid)
+    ours, theirs = supervised_contrastive_loss(vectors, labels, valid, TAU), by_pixels(vectors, labels, valid)
     assert_same(ours, theirs, rtol=1e-12, atol=0)
     gradients = (torch.autograd.grad(loss, vectors) for loss in (ours, theirs))
     assert_same(*gradients, rtol=1e-10, atol=1e-14)
@@ -90,7 +92,7 @@ def test_a_head_that_draws_every_pixel_contrasts_the_whole_batch():
     projected = F.conv2d(hidden, projection.weight, projection.bias)
     vectors = (projected / projected.norm(dim=1, keepdim=True)).permute(0, 2, 3, 1).reshape(-1, 4)
     coarse = labels[:, ::2, ::2].reshape(-1)
-    expected = 0.7 * by_pairs(vectors, coarse, coarse != 255)
+    expected = 0.7 * by_pixels(vectors, coarse, coarse != 255)
     assert_same(loss, expected, rtol=1e-10, atol=0)
     gradients = (torch.autograd.grad(of, feature, retain_graph=True) for of in (loss, expected))
     assert_same(*gradients, rtol=1e-8, atol=1e-12)
@@ -137,7 +139,7 @@ def test_similarities_are_taken_in_single_precision_under_autocast(dtype):
         vectors = contrastive([feature])
     flat = vectors.permute(0, 2, 3, 1).reshape(-1, 4)
     classes = labels[0].gt_sem_seg.data.reshape(-1)
-    expected = by_pairs(flat.double(), classes, classes >= 0)
+    expected = by_pixels(flat.double(), classes, classes >= 0)
     assert loss.dtype == torch.float32
     assert_same(loss, expected.float(), rtol=1e-5, atol=0)
 
