@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,9 @@ def _train(
         )
     paths = write_configs(suite, runs, request.out)
     data = suite.comparison.data
+    report(
+        f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are there'
+    )
     make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.train_tool, request.jobs, report)
@@ -97,9 +100,9 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
         'crop': list(suite.crop_size),
         'batch': suite.train_dataloader.batch_size,
         'iterations': suite.train_cfg.max_iters,
-        'devices': sorted({result['measured']['device'] for result in results}),
-        'dates': sorted({result['date'] for result in results}),
-        'versions': {name: sorted({r['versions'][name] for r in results}) for name in results[0]['versions']},
+        'device': _all(result['measured']['device'] for result in results),
+        'date': _all(result['date'] for result in results),
+        'versions': _all(f'{name} {number}' for r in results for name, number in r['versions'].items()),
     }
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
     (request.out / 'results.json').write_text(json.dumps(content, indent=1) + '\n')
@@ -109,3 +112,8 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
     plot_curves(rows, request.out / 'curves.png')
     plot_memory(rows, request.out / 'memory.png')
     return True
+
+
+def _all(values: Iterable[str]) -> str:
+    """What runs have in common, or everything there is."""
+    return ', '.join(sorted(set(values)))

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
-from infopro_seg.comparison.trainings import METRICS, folder_of, is_finished
+from infopro_seg.comparison.trainings import METRICS, folder_of
 from infopro_seg.memory import resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
 
@@ -40,13 +40,11 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
 
 
 def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
-    """The results of the finished runs, as they go into `results.json`."""
+    """The results of finished runs, as they go into `results.json`."""
     path = out / TRACES
     traces = json.loads(path.read_text()) if path.is_file() else {}
     found = []
     for run in runs:
-        if not is_finished(out, run):
-            continue
         folder = folder_of(out, run)
         metrics = json.loads((folder / METRICS).read_text())
         logged = read_scalars(folder)
@@ -131,10 +129,13 @@ def _spread(values: Sequence[float]) -> float | None:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    seen = [value for value in values if value is not None]
-    return statistics.fmean(seen) if seen else None
+    return _of_known(statistics.fmean, values)
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    seen = [value for value in values if value is not None]
-    return statistics.median(seen) if seen else None
+    return _of_known(statistics.median, values)
+
+
+def _of_known(statistic: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistic(known) if known else None
