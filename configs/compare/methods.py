@@ -1,5 +1,6 @@
 # The training methods of the paper: what each sets in the InfoProBackbone of a suite's model.
 # `local_head` names the file whose `local_head` trains the early modules; the suite sizes it.
+# `asynchronous` trains one local module after the other, each as long as the others train at once.
 methods = dict(
     e2e=dict(),
     e2e_checkpointed=dict(checkpoint=True),
@@ -7,6 +8,8 @@ methods = dict(
     dgl=dict(local_head='{{ fileDirname }}/../_base_/local_heads/dgl.py'),
     infopro=dict(local_head='{{ fileDirname }}/../_base_/local_heads/paper.py'),
     infopro_contrast=dict(local_head='{{ fileDirname }}/../_base_/local_heads/contrast.py'),
+    infopro_async=dict(
+        local_head='{{ fileDirname }}/../_base_/local_heads/paper.py', asynchronous=True),
     # what may close the gap at larger K; see docs/methods.md
     infopro_deeper_early=dict(local_head='{{ fileDirname }}/../_base_/local_heads/deeper_early.py'),
     infopro_momentum=dict(

@@ -12,9 +12,10 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
-from infopro_seg.comparison.trainings import METRICS, folder_of
-from infopro_seg.memory import resolve_cuts, trace_step
+from infopro_seg.comparison.trainings import METRICS, parts_of
+from infopro_seg.memory import StepTrace, resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
+from infopro_seg.training.stages import stage_config
 
 TRACES = 'traces.json'
 
@@ -23,7 +24,7 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
     """Traces a training step of every method and number of modules, unless that was done before.
 
     They are written to `traces.json`: peak bytes and FLOPs of a step, and the cuts, which differ between
-    methods where they are balanced by memory.
+    methods where they are balanced by memory. Of stages, the largest peak and the FLOPs of a step of each.
     """
     path = out / TRACES
     traces: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
@@ -32,36 +33,48 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
             continue
         report(f'tracing {run.setting}')
         cfg = resolve_cuts(run_config(suite, run))
-        setup = training_setup(cfg)
-        trace = trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
         cuts = list(cfg.model.backbone.get('cuts') or ())
-        traces[run.setting] = {'peak_bytes': trace.peak, 'flops': trace.flops, 'cuts': cuts}
+        parts = [stage_config(cfg, index) for index in range(len(cfg.get('stages') or ()))] or [cfg]
+        steps = [_trace(part) for part in parts]
+        peak, flops = max(step.peak for step in steps), sum(step.flops for step in steps)
+        traces[run.setting] = {'peak_bytes': peak, 'flops': flops, 'cuts': cuts}
         path.write_text(json.dumps(traces, indent=2) + '\n')
 
 
+def _trace(cfg: Config) -> StepTrace:
+    setup = training_setup(cfg)
+    return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+
+
 def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
-    """The results of finished runs, as they go into `results.json`."""
+    """The results of finished runs, as they go into `results.json`.
+
+    Those of stages are the last one's; their peak is the largest, and an iteration takes the seconds of one
+    of each.
+    """
     path = out / TRACES
     traces = json.loads(path.read_text()) if path.is_file() else {}
     found = []
     for run in runs:
-        folder = folder_of(out, run)
-        metrics = json.loads((folder / METRICS).read_text())
-        logged = read_scalars(folder)
+        parts = parts_of(out, run)
+        metrics = [json.loads((part / METRICS).read_text()) for part in parts]
+        logged = [read_scalars(part) for part in parts]
+        seconds = [_median(entry['time'] for entry in part if 'loss' in entry) for part in logged]
+        last = metrics[-1]
         found.append(
             {
                 'method': run.method,
                 'modules': run.modules,
                 'seed': run.seed,
-                'mIoU': metrics['mIoU'],
-                'IoU': metrics['IoU'],
-                'iterations': metrics['iterations'],
-                'seconds_per_iteration': _median(entry['time'] for entry in logged if 'loss' in entry),
+                'mIoU': last['mIoU'],
+                'IoU': last['IoU'],
+                'iterations': last['iterations'],
+                'seconds_per_iteration': None if None in seconds else sum(seconds),
                 'traced': traces[run.setting],
-                'measured': metrics['peak_memory'],
-                'date': date.fromtimestamp((folder / METRICS).stat().st_mtime).isoformat(),
-                'curve': _curve(logged),
-                'versions': metrics['versions'],
+                'measured': _largest([part['peak_memory'] for part in metrics]),
+                'date': date.fromtimestamp((parts[-1] / METRICS).stat().st_mtime).isoformat(),
+                'curve': _curve(logged[-1]),
+                'versions': last['versions'],
             }
         )
     return found
@@ -122,6 +135,12 @@ def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
 def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     """The mIoU at the iterations that were validated, as fractions; mmseg logs percent."""
     return sorted({entry['step']: entry['mIoU'] / 100 for entry in logged if 'mIoU' in entry}.items())
+
+
+def _largest(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The largest of each measured peak, and the device."""
+    kinds = measured[-1].keys() - {'device'}
+    return {**measured[-1], **{kind: max(peaks[kind] for peaks in measured) for kind in kinds}}
 
 
 def _spread(values: Sequence[float]) -> float | None:

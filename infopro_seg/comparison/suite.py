@@ -123,6 +123,8 @@ def run_config(suite: Config, run: Run) -> Config:
         cfg.pop(key)
     options = dict(suite.methods[run.method])
     head_file = options.pop('local_head', None)
+    if options.pop('asynchronous', False):
+        cfg.stages = [{} for _ in range(run.modules)]
     backbone = cfg.model.backbone
     backbone.update(options)
     if run.modules > 1:

@@ -30,6 +30,13 @@ def folder_of(out: Path, run: Run) -> Path:
     return out / 'runs' / run.name
 
 
+def parts_of(out: Path, run: Run) -> list[Path]:
+    """The work dirs of the trainings that a run consists of: its own, or those of its stages in turn."""
+    folder = folder_of(out, run)
+    stages = [folder / f'stage_{index}' for index in range(run.modules)]
+    return stages if stages[0].is_dir() else [folder]
+
+
 def initial_of(out: Path, run: Run) -> Path:
     """The checkpoint that all methods start from with the run's seed."""
     return out / f'initial_seed{run.seed}.pth'
@@ -42,14 +49,14 @@ def config_of(out: Path, run: Run) -> Path:
 
 def is_finished(out: Path, run: Run) -> bool:
     """Whether a run has been trained to its end."""
-    return (folder_of(out, run) / METRICS).is_file()
+    return (parts_of(out, run)[-1] / METRICS).is_file()
 
 
 def finished_runs(suite: Config, out: Path) -> list[Run]:
     """All runs in the folder that have been trained to their end, in the order of the suite's methods."""
-    named = (Run.named(path.parent.name) for path in (out / 'runs').glob(f'*/{METRICS}'))
+    named = (Run.named(path.name) for path in (out / 'runs').glob('*'))
     methods = list(suite.methods)
-    found = [run for run in named if run is not None and run.method in methods]
+    found = [run for run in named if run and run.method in methods and is_finished(out, run)]
     return sorted(found, key=lambda run: (methods.index(run.method), run.modules, run.seed))
 
 

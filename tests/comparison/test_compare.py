@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,9 @@ from mmengine.config import Config
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison.command import Comparison, compare
+from infopro_seg.comparison.results import read_scalars
 from infopro_seg.errors import UserError
+from infopro_seg.memory.stages import plan_stages
 from tests.runs import ROOT, read_png
 
 ITERATIONS = 2
@@ -100,6 +103,41 @@ def test_all_methods_start_from_the_same_network(compared):
         assert start.keys() - local == initial.keys()
         assert bool(local) == (name == 'greedy_k2_seed0')
         assert all(torch.equal(start[key], value) for key, value in initial.items())
+
+
+def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
+    folder, _ = compared
+    out = tmp_path / 'out'
+    shutil.copytree(folder / 'out', out, ignore=shutil.ignore_patterns('greedy*'))
+    choice = ('--methods', 'infopro_async', '--modules', '2')
+    run = out / 'runs' / 'infopro_async_k2_seed0'
+    done = call(out, folder / 'suite_2.py', *choice)
+    assert done.returncode == 0, done.stderr
+    parts = [run / 'stage_0', run / 'stage_1']
+    first, last = (json.loads((part / 'metrics.json').read_text()) for part in parts)
+    found = json.loads((out / 'results.json').read_text())['runs'][1]
+    assert (found['mIoU'], found['IoU']) == (last['mIoU'], last['IoU'])
+    assert first['mIoU'] is None
+    assert [step for step, _ in found['curve']] == [1, 2]
+    peaks = [metrics['peak_memory']['resident_bytes'] for metrics in (first, last)]
+    assert found['measured'] == {'device': 'cpu', 'resident_bytes': max(peaks)}
+    seconds = [statistics.median(e['time'] for e in read_scalars(part) if 'loss' in e) for part in parts]
+    assert found['seconds_per_iteration'] == pytest.approx(sum(seconds))
+    config = Config.fromfile(out / 'configs' / f'{run.name}.py')
+    plans = [plan.trace for plan in plan_stages(config)[1:]]
+    assert found['traced']['peak_bytes'] == max(plan.peak for plan in plans)
+    assert found['traced']['flops'] == sum(plan.flops for plan in plans)
+    assert found['traced']['cuts'] == list(config.model.backbone.cuts)
+    for part in parts:
+        order = (out / 'runs' / 'e2e_k1_seed0' / 'batches').read_text()
+        assert (part / 'batches').read_text() == order
+    (parts[1] / 'metrics.json').unlink()  # as if it were stopped in its last stage
+    stamp = (parts[0] / 'metrics.json').stat().st_mtime_ns
+    done = call(out, folder / 'suite_2.py', *choice)
+    assert done.returncode == 0, done.stderr
+    assert 'stage 0 is finished' in (run / 'train.log').read_text()
+    assert (parts[0] / 'metrics.json').stat().st_mtime_ns == stamp
+    assert json.loads((out / 'results.json').read_text())['runs'][1]['mIoU'] == found['mIoU']
 
 
 def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
