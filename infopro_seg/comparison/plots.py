@@ -20,7 +20,7 @@ def plot_curves(rows: Rows, path: Path) -> None:
         for row in rows:
             if row['modules'] in (1, count) and row['curve']:
                 iterations, values = zip(*row['curve'], strict=True)
-                style = '--' if row['modules'] == 1 else '-'
+                style = '-' if row['modules'] > 1 else '--' if row['method'] == 'e2e' else ':'
                 label, color = row['method'], _color(rows, row['method'])
                 [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
         axes.set(title=f'K = {count}', xlabel='iterations')

@@ -60,6 +60,7 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
         metrics = [json.loads((part / METRICS).read_text()) for part in parts]
         logged = [read_scalars(part) for part in parts]
         seconds = [_median(entry['time'] for entry in part if 'loss' in entry) for part in logged]
+        known = [value for value in seconds if value is not None]
         last = metrics[-1]
         found.append(
             {
@@ -69,7 +70,7 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
                 'mIoU': last['mIoU'],
                 'IoU': last['IoU'],
                 'iterations': last['iterations'],
-                'seconds_per_iteration': None if None in seconds else sum(seconds),
+                'seconds_per_iteration': sum(known) if len(known) == len(parts) else None,
                 'traced': traces[run.setting],
                 'measured': _largest([part['peak_memory'] for part in metrics]),
                 'date': date.fromtimestamp((parts[-1] / METRICS).stat().st_mtime).isoformat(),

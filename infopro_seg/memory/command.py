@@ -16,8 +16,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
 from infopro_seg.memory.max_crop import STEP, with_max_crops
+from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
-from infopro_seg.memory.planner import Plan, Planner
+from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.setup import training_setup

@@ -8,7 +8,8 @@ from functools import cache
 from infopro_seg.memory.costs import Chain
 from infopro_seg.memory.interpolate import chain_at
 from infopro_seg.memory.partition import partition_at
-from infopro_seg.memory.planner import Plan, Planner, profile_at
+from infopro_seg.memory.plan import Plan
+from infopro_seg.memory.planner import Planner, profile_at
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.segments import Segments
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.cli import load_config
-from infopro_seg.memory.planner import Plan
+from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import TrainingSetup, own_precision
 from infopro_seg.memory.units import show_bytes

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-from mmengine.config import Config
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.cuts import check_modules
 from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
+from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.profile import lists_heads, profile_chain, without_cuts
 from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.stock import has_stock_losses, stock_losses
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.units import show_bytes
 from infopro_seg.models.checkpoint import POLICIES, module_policies
@@ -24,41 +24,6 @@ from infopro_seg.models.checkpoint import POLICIES, module_policies
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
 ATTEMPTS = 3  # recommendations that are traced whole before giving up on the budget
 ALIKE = 0.005  # of end-to-end FLOPs; recipes that differ by less count as equally fast
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The outcome of planning.
-
-    Args:
-        setup: batch, crop and precision.
-        reference: plain end-to-end training with mmseg's own losses, of which shares are taken.
-        recipes: what was compared.
-        budget: bytes that may be used; None for no limit.
-        recommended: the recipe to choose; None without a budget or where none fits.
-        stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
-    """
-
-    setup: TrainingSetup
-    reference: Recipe
-    recipes: tuple[Recipe, ...]
-    budget: int | None = None
-    recommended: Recipe | None = None
-    stock: bool = False
-
-    @property
-    def rows(self) -> tuple[Recipe, ...]:
-        """The recipes, after the reference where that is not one of them."""
-        same = any(
-            recipe.modules == 1 and not recipe.checkpointed and not recipe.heads_recomputed
-            for recipe in self.recipes
-        )
-        return self.recipes if self.stock and same else (self.reference, *self.recipes)
-
-    @property
-    def smallest(self) -> Recipe:
-        """The recipe with the smallest peak."""
-        return min(self.recipes, key=lambda recipe: (recipe.peak, recipe.flops))
 
 
 class Planner:
@@ -110,7 +75,7 @@ class Planner:
         reference = self._reference()
         recipes = [recipe for count in counts for recipe in self._pair(count)]
         recipes += self._configured(chain)
-        plan = Plan(self.setup, reference, tuple(recipes), budget, stock=_has_stock_losses(self.cfg))
+        plan = Plan(self.setup, reference, tuple(recipes), budget, stock=has_stock_losses(self.cfg))
         return plan if budget is None else self._recommend(plan, counts, budget)
 
     def segments(self, heads_recomputed: bool) -> Segments:
@@ -228,24 +193,3 @@ def profile_at(
         policies=POLICIES[1:],
         blocks_of=blocks_of,
     )
-
-
-def stock_losses(cfg: Any) -> Any:
-    """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
-    if isinstance(cfg, Config):
-        cfg = cfg.to_dict()
-    if isinstance(cfg, dict):
-        kept = {key: stock_losses(value) for key, value in cfg.items()}
-        if kept.get('type') == 'LeanCrossEntropyLoss':
-            kept['type'] = 'CrossEntropyLoss'
-        kept.pop('checkpoint_heads', None)
-        return kept
-    return type(cfg)(stock_losses(item) for item in cfg) if isinstance(cfg, (list, tuple)) else cfg
-
-
-def _has_stock_losses(cfg: Any) -> bool:
-    """Whether a config has no lean losses; recomputing heads do not count, recipes say that of their own."""
-    cfg = without_cuts(cfg)
-    cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
-    own = cfg.to_dict() if isinstance(cfg, Config) else cfg
-    return bool(stock_losses(own) == own)

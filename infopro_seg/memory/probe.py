@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.costs import BlockCost, PieceCost
+from infopro_seg.memory.seams import fresh, sink, trains
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.image import to_rgb
@@ -181,7 +182,7 @@ class Probe:
     ) -> PieceCost:
         """Measures a piece; `held` are the parts of its state that other pieces keep for their backward."""
         tracker = self.tracker
-        state = _fresh(state, attached)
+        state = fresh(state, attached)
         before = tracker.live
         forward = tracker.begin('forward')
         with autocast(self.amp):
@@ -189,7 +190,7 @@ class Probe:
             inside = tracker.live
         kept = tracker.live - before
         cached = inside - tracker.live
-        root: Any = _sink(*(leaf for leaf in tree_leaves(out) if _trains(leaf)))
+        root: Any = sink([leaf for leaf in tree_leaves(out) if trains(leaf)])
         del out
         released = before + kept - tracker.live
         others = [state[key] for key in held]
@@ -215,35 +216,6 @@ class Probe:
         )
 
 
-class _Source(torch.autograd.Function):
-    """A tensor that a block before might have computed, and that takes its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, seed: Tensor, like: Tensor) -> Tensor:
-        return torch.empty_like(like)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return torch.zeros(()), None
-
-
-class _Sink(torch.autograd.Function):
-    """A scalar of tensors that gives each a gradient of its own, as the block after would."""
-
-    @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-        ctx.shapes = [(t.shape, t.dtype) for t in tensors]
-        return torch.zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return tuple(torch.empty(shape, dtype=dtype) for shape, dtype in ctx.shapes)
-
-
-_source: Any = _Source.apply
-_sink: Any = _Sink.apply
-
-
 def block_key(block: Block, state: Any) -> Any:
     """What two blocks share that cost the same; None for blocks that may differ in ways unseen.
 
@@ -254,24 +226,6 @@ def block_key(block: Block, state: Any) -> Any:
     flags = tuple(p.requires_grad for p in block.forward.parameters())
     modes = tuple(module.training for module in block.forward.modules())
     return str(block.forward), flags, modes, tuple(state.shape), state.dtype
-
-
-def _trains(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.requires_grad
-
-
-def _fresh(state: Any, attached: Any) -> Any:
-    """New tensors of the same sizes; attached ones take gradients."""
-    if isinstance(attached, set):
-        return {key: _fresh(value, key in attached) for key, value in state.items()}
-
-    def make(tensor: Tensor) -> Tensor:
-        if not tensor.is_floating_point() or not attached:
-            return torch.empty_like(tensor)
-        made: Tensor = _source(torch.zeros((), requires_grad=True), tensor)
-        return made
-
-    return tree_map_only(Tensor, make, state)
 
 
 def _bytes(state: Any) -> int:

@@ -23,10 +23,11 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     `mmpretrain.ConvNeXt` and the like come from mmpretrain, `TIMMBackbone` from timm.
 
     Raises:
-        ConfigError: there is no such encoder, or its package is not installed.
+        ConfigError: there is no such encoder, its package is not installed, or its `init_cfg` is none.
         CheckpointError: timm cannot load its pretrained weights.
     """
     kind = config.get('type')
+    require_init(config.get('init_cfg'))
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
             _import('mmpretrain.models', kind)
@@ -49,6 +50,21 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
             '(--cfg-options model.backbone.encoder.pretrained=False)'
         ) from error
     return encoder
+
+
+def require_init(init: Any) -> None:
+    """Checks that the `init_cfg` of an encoder is what mmengine initialises by: nothing, a dict, or dicts.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for item in init if isinstance(init, (list, tuple)) else [init or {'type': None}]:
+        typed = isinstance(item, dict) and 'type' in item
+        if not typed or (item['type'] == 'Pretrained' and not isinstance(item.get('checkpoint'), str)):
+            raise ConfigError(
+                f'the encoder has init_cfg={init!r}, by which nothing can be initialised; write '
+                'init_cfg=dict(type="Pretrained", checkpoint="FILE"), or init_cfg=None to train from scratch'
+            )
 
 
 def without_weights(config: dict[str, Any]) -> dict[str, Any]:

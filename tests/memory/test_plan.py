@@ -14,12 +14,13 @@ from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.command import Request, plan_command
 from infopro_seg.memory.costs import PLAIN
+from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
-from infopro_seg.memory.planner import Plan, stock_losses
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
 from infopro_seg.memory.setup import TrainingSetup, training_setup
+from infopro_seg.memory.stock import stock_losses
 from infopro_seg.memory.units import parse_bytes, parse_range
 
 ROOT = Path(__file__).parents[2]

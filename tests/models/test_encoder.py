@@ -46,6 +46,26 @@ def test_an_unknown_encoder_is_refused():
 
 
 @pytest.mark.parametrize(
+    'init',
+    ['weights.pth', {'checkpoint': 'weights.pth'}, {'type': 'Pretrained'}, [{'type': 'Kaiming'}, 'Xavier']],
+)
+def test_an_initialisation_that_is_none_is_refused(init):
+    refused(
+        lambda: build_encoder({**hrnet(), 'init_cfg': init}),
+        f'init_cfg={init!r}',
+        'type="Pretrained"',
+        '=None',
+    )
+
+
+@pytest.mark.parametrize(
+    'init', [None, {}, [], {'type': 'Pretrained', 'checkpoint': 'weights.pth'}, [{'type': 'Kaiming'}]]
+)
+def test_what_mmengine_initialises_by_is_taken(init):
+    build_encoder({**hrnet(), 'init_cfg': init})
+
+
+@pytest.mark.parametrize(
     ('config', 'cut', 'words'),
     [
         (hrnet(), 'stage2.0.branches.1', ['inside the block stage2.0', 'choose from stem', 'stage3.1']),
