@@ -15,12 +15,13 @@ from mmengine.registry import OPTIMIZERS, DefaultScope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
 )
+from torch.utils._python_dispatch import _disable_current_modes
 
 import infopro_seg.models  # noqa: F401  registers the models
 from infopro_seg.errors import UserError
@@ -29,6 +30,7 @@ from infopro_seg.memory.storages import ELSEWHERE, StorageTracker
 from infopro_seg.models.encoder import without_weights
 from infopro_seg.models.stages import modules_elsewhere, slots
 
+VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
 
 
@@ -44,7 +46,7 @@ def fake_tensors() -> Iterator[StorageTracker]:
         try:
             with FakeTensorMode(), StorageTracker() as tracker:
                 yield tracker
-        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        except VALUES_NEEDED as error:
             raise UserError(
                 f'cannot trace this model: it computes {error.func}, whose result depends on values that a '
                 'trace does not have; measure it on the GPU instead'
@@ -61,11 +63,34 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     backbone = model_cfg['backbone']
     if 'encoder' in backbone:
         backbone['encoder'] = without_weights(backbone['encoder'])
-    model: Any = revert_sync_batchnorm(MODELS.build(model_cfg))
+    model: Any = revert_sync_batchnorm(_without_values(model_cfg))
     model.train()
     for module in modules_elsewhere(model).values():
         for store, name, tensor in slots(module):
             store[name] = nn.Parameter(tensor.detach().to(ELSEWHERE), requires_grad=False)
+    return model
+
+
+def _without_values(model_cfg: Any) -> nn.Module:
+    """A model of fake tensors.
+
+    One that computes its sizes from values, as timm's RegNets do, is built with real tensors first; a fake
+    one then steps in for each.
+    """
+    try:
+        model: nn.Module = MODELS.build(copy.deepcopy(model_cfg))
+        return model
+    except VALUES_NEEDED:
+        with _disable_current_modes():
+            model = MODELS.build(model_cfg)
+    fakes: dict[Tensor, Tensor] = {}  # some models hold a tensor twice
+    for module in model.modules():
+        for store, name, tensor in slots(module):
+            if tensor not in fakes:
+                fake = torch.empty(tensor.shape, dtype=tensor.dtype)
+                is_parameter = isinstance(tensor, nn.Parameter)
+                fakes[tensor] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+            store[name] = fakes[tensor]
     return model
 
 

@@ -1,11 +1,14 @@
 """The tracer against byte counts by hand, and against what autograd really saves."""
 
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
 from mmengine import ConfigDict
+from mmseg.models.backbones import ResNetV1c
 from mmseg.models.losses import accuracy
+from mmseg.registry import MODELS
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
@@ -113,8 +116,6 @@ def test_saved_bytes_equal_those_of_a_real_run():
 
 
 def build_encoder():
-    from mmseg.registry import MODELS
-
     return MODELS.build(encoder_config())
 
 
@@ -210,6 +211,32 @@ def test_masks_count_as_true_everywhere():
 def test_values_that_a_trace_does_not_have():
     with pytest.raises(UserError, match=r'unique.*measure it on the GPU'), fake_tensors():
         torch.empty(4).unique()
+
+
+@MODELS.register_module()
+class HeldTwice(ResNetV1c):
+    """Two norms have one weight."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layer4[0].bn1.weight = self.layer4[0].bn2.weight
+
+
+@MODELS.register_module()
+class ComputedWidth(HeldTwice):
+    """Computes its width from tensors, as timm's RegNets do."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(base_channels=len(torch.arange(width).unique()), **kwargs)
+
+
+def test_sizes_that_are_computed_from_values():
+    known = encoder_config(type='HeldTwice')
+    computed = encoder_config(type='ComputedWidth')
+    computed['width'] = computed.pop('base_channels')
+    first, second = (trace_step(model_config(encoder=encoder), 2, SIZE) for encoder in (known, computed))
+    assert first.parameters < trace_step(model_config(), 2, SIZE).parameters
+    assert replace(first, seconds=0) == replace(second, seconds=0)
 
 
 def test_a_trace_does_not_touch_the_config():
