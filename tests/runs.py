@@ -76,6 +76,19 @@ class SignalHook(Hook):
 
 
 @HOOKS.register_module()
+class NoteGradients(Hook):
+    """Leaves the gradients that each rank has after an iteration."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None):
+        if runner.iter + 1 == self.iteration:
+            gradients = {name: p.grad.clone() for name, p in runner.model.module.named_parameters()}
+            torch.save(gradients, Path(runner.work_dir) / f'gradients_{runner.rank}')
+
+
+@HOOKS.register_module()
 class DigestHook(Hook):
     """Leaves a digest of the trained parameters of each rank."""
 

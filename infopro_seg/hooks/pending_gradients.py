@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.dist import all_reduce, is_distributed
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -15,7 +16,8 @@ GRADIENTS = 'gradients'
 class PendingGradientsHook(Hook):
     """Saves the gradients that wait for their optimizer step (`accumulative_counts`), and resumes them.
 
-    In distributed training the checkpoint holds those of the rank that writes it, for all ranks.
+    In distributed training the checkpoint holds those of the rank that writes it, for all ranks: call
+    :func:`average_gradients` on all of them before.
     """
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -30,6 +32,14 @@ class PendingGradientsHook(Hook):
         for name, parameter in _parameters(runner):
             if name in pending:
                 parameter.grad = pending[name].to(parameter.device)
+
+
+def average_gradients(runner: Any) -> None:
+    """Gives every rank the mean of what waits on all of them, which leaves the mean of the step the same."""
+    if is_distributed():
+        for _, parameter in _parameters(runner):
+            if parameter.grad is not None:
+                all_reduce(parameter.grad, op='mean')
 
 
 def _parameters(runner: Any) -> Any:

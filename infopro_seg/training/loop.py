@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import UserError
-from infopro_seg.hooks.pending_gradients import PendingGradientsHook
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients
 
 
 class _StoppedError(Exception):
@@ -104,7 +104,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _save(self) -> None:
         """Saves what an unfinished run has reached, where `--resume` finds it."""
-        if self._iter == 0 or get_rank() != 0:
+        if self._iter == 0:
+            return
+        average_gradients(self.runner)
+        if get_rank() != 0:
             return
         name = f'iter_{self._iter}.pth'
         # by_epoch: mmengine counts one iteration more otherwise, as its hooks save before the count rises

@@ -95,15 +95,21 @@ def test_two_processes_train_one_model(streets, tmp_path):
 
 
 def test_a_signal_to_one_rank_stops_all_at_the_same_iteration(streets, tmp_path):
-    """Else the others would wait for its gradients for ever."""
+    """Else the others would wait for its gradients for ever. What waits for a step is that of all ranks."""
     signalled = {'type': 'SignalHook', 'iteration': 2, 'number': SIGINT, 'rank': 1}
-    options = tiny_options(streets, custom_hooks=hooks(signalled))
-    config = write_config(tmp_path / 'tiny.py', options)
+    noted = {'type': 'NoteGradients', 'iteration': 2}
+    options = tiny_options(streets, custom_hooks=hooks(signalled, noted))
+    config = write_config(tmp_path / 'tiny.py', {**options, 'optim_wrapper.accumulative_counts': 3})
     command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=240)
     assert done.returncode != 0
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
-    assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
+    checkpoint = load(tmp_path / 'iter_2.pth')
+    assert checkpoint['meta']['iter'] == 2
+    one, other = (load(tmp_path / f'gradients_{rank}') for rank in range(2))
+    assert any((one[name] != other[name]).any() for name in one)
+    expected = {name: (one[name] + other[name]) / 2 for name in one}
+    assert_same(checkpoint['gradients'], expected)
 
 
 @pytest.mark.parametrize(
