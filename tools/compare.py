@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument(
         '--suite',
         required=True,
-        help='smoke, cpu or streets, or the path of a suite like configs/compare/cpu.py',
+        help='smoke, cpu, cpu_long or streets, or the path of a suite like configs/compare/cpu.py',
     )
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
     parser.add_argument(

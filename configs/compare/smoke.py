@@ -8,6 +8,15 @@ test_dataloader = dict(dataset=dict(data_root=data_root))
 train_cfg = dict(max_iters=20, val_interval=10)
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=10))
 comparison = dict(
-    runs=dict(greedy=(4,), dgl=(4,), infopro=(2, 4), infopro_contrast=(4,), e2e_checkpointed=(1,)),
+    runs=dict(
+        greedy=(4,),
+        dgl=(4,),
+        infopro=(2, 4),
+        infopro_contrast=(4,),
+        e2e_checkpointed=(1,),
+        infopro_async=(2,),
+        infopro_deeper_early=(4,),
+        infopro_momentum=(4,),
+        infopro_overlap=(4,)),
     seeds=(0,),
     data=dict(train=16, val=4))

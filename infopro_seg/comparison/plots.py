@@ -21,7 +21,8 @@ def plot_curves(rows: Rows, path: Path) -> None:
             if row['modules'] in (1, count) and row['curve']:
                 iterations, values = zip(*row['curve'], strict=True)
                 style = '-' if row['modules'] > 1 else '--' if row['method'] == 'e2e' else ':'
-                label, color = row['method'], _color(rows, row['method'])
+                label = row['method'] + (', last stage' if row['stages'] > 1 else '')
+                color = _color(rows, row['method'])
                 [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)

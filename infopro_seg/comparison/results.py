@@ -12,7 +12,8 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
-from infopro_seg.comparison.trainings import METRICS, parts_of
+from infopro_seg.comparison.trainings import parts_of
+from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import StepTrace, resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.training.stages import stage_config
@@ -67,6 +68,7 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
                 'method': run.method,
                 'modules': run.modules,
                 'seed': run.seed,
+                'stages': len(parts),
                 'mIoU': last['mIoU'],
                 'IoU': last['IoU'],
                 'iterations': last['iterations'],
@@ -110,6 +112,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             {
                 'method': method,
                 'modules': modules,
+                'stages': group[0]['stages'],
                 'seeds': [result['seed'] for result in group],
                 'mIoU': statistics.fmean(values),
                 'mIoU_sd': _spread(values),
@@ -139,9 +142,15 @@ def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
 
 
 def _largest(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The largest of each measured peak, and the device."""
-    kinds = measured[-1].keys() - {'device'}
-    return {**measured[-1], **{kind: max(peaks[kind] for peaks in measured) for kind in kinds}}
+    """The largest of each measured peak, and the device.
+
+    A training that was resumed at its end has measured none.
+    """
+    found: dict[str, Any] = {'device': measured[-1]['device']}
+    for peaks in measured:
+        for kind in peaks.keys() - {'device'}:
+            found[kind] = max(peaks[kind], found.get(kind, 0))
+    return found
 
 
 def _spread(values: Sequence[float]) -> float | None:

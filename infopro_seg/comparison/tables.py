@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MIB = 2**20
+OF_STAGES = (
+    'Trained in stages: the peak is that of the largest stage; FLOPs and seconds are those of one iteration '
+    'of each stage.'
+)
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -29,7 +33,8 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
             line.append(f'{row["traced"]["flops"] / reference:.3f}')
         seconds = row['seconds_per_iteration']
         lines.append([*line, '' if seconds is None else f'{seconds:.3f}'])
-    return _markdown(header, lines)
+    table = _markdown(header, lines)
+    return f'{table}\n{OF_STAGES}\n' if any(row['stages'] > 1 for row in rows) else table
 
 
 def class_table(rows: Sequence[Mapping[str, Any]]) -> str:

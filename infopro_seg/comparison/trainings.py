@@ -21,8 +21,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import INTERRUPTED, quiet_console
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.errors import ConfigError
-
-METRICS = 'metrics.json'
+from infopro_seg.hooks.results import METRICS
 
 
 def folder_of(out: Path, run: Run) -> Path:
@@ -49,7 +48,7 @@ def config_of(out: Path, run: Run) -> Path:
 
 def is_finished(out: Path, run: Run) -> bool:
     """Whether a run has been trained to its end."""
-    return (parts_of(out, run)[-1] / METRICS).is_file()
+    return all((part / METRICS).is_file() for part in parts_of(out, run))
 
 
 def finished_runs(suite: Config, out: Path) -> list[Run]:

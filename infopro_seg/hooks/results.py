@@ -20,6 +20,8 @@ import infopro_seg
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.visualization.panel import draw_panel
 
+METRICS = 'metrics.json'
+
 
 @HOOKS.register_module()
 class ResultsHook(Hook):
@@ -80,9 +82,9 @@ class ResultsHook(Hook):
                 'mmseg': mmseg.__version__,
             },
         }
-        (folder / 'metrics.json').write_text(json.dumps(results, indent=2) + '\n')
+        (folder / METRICS).write_text(json.dumps(results, indent=2) + '\n')
         panel = f', {folder / "panel.png"}' if runner.val_loop is not None else ''
-        runner.logger.info(f'results: {folder / "metrics.json"}{panel}')
+        runner.logger.info(f'results: {folder / METRICS}{panel}')
 
 
 def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import warnings
 from collections.abc import Iterator
@@ -83,9 +84,12 @@ def _without_values(model_cfg: Any) -> nn.Module:
     except VALUES_NEEDED:
         with _disable_current_modes():
             model = MODELS.build(model_cfg)
+    gc.collect()  # what was begun on fake tensors
     fakes: dict[Tensor, Tensor] = {}  # some models hold a tensor twice
     for module in model.modules():
-        for store, name, tensor in slots(module):
+        own = vars(module)
+        plain = [(own, name, value) for name, value in own.items() if isinstance(value, Tensor)]
+        for store, name, tensor in [*slots(module), *plain]:
             if tensor not in fakes:
                 fake = torch.empty(tensor.shape, dtype=tensor.dtype)
                 is_parameter = isinstance(tensor, nn.Parameter)

@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import ConfigError
+from infopro_seg.hooks.results import METRICS
 from infopro_seg.inference import without_pretraining
 from infopro_seg.training.stage_result import StageResult, stage_result
 
@@ -24,8 +25,8 @@ def stages_in_turn(
     """Yields the config of each training, and what it resumes; the caller trains before it asks for the next.
 
     A config without `stages` is one training. Stages that are finished are left out, unless one is asked
-    for by its number; the last one is continued at its end. One that began with other weights of the
-    stage before it starts anew.
+    for by its number; the last one is continued at its end, and so is one that has left no results. One
+    that began with other weights of the stage before it starts anew.
 
     Args:
         cfg: the config, with its `work_dir`.
@@ -59,7 +60,7 @@ def stages_in_turn(
         elif result.weights_before != part.get('weights_before'):
             logger.warning(f'stage {index} starts anew: {result.checkpoint} is of another stage {index - 1}')
             yield part, False
-        elif stage is None and result.finished and index < count - 1:
+        elif stage is None and result.finished and index < count - 1 and not _lacks_results(part):
             logger.warning(f'stage {index} is finished: {result.checkpoint}; --stage {index} trains it again')
         else:
             yield part, resume or (stage is None and result.finished)
@@ -150,6 +151,12 @@ def _require_same_stage(cfg: Config, stage: int, checkpoint: str) -> None:
             f'--resume {checkpoint} was trained on other weights of stage {stage - 1} than those of '
             f'{cfg.load_from}; leave --resume out to start stage {stage} on these'
         )
+
+
+def _lacks_results(cfg: Config) -> bool:
+    """Whether a stage was to leave results and has not: it was killed at its very end."""
+    wanted = any(hook.get('type') == 'ResultsHook' for hook in cfg.get('custom_hooks') or ())
+    return wanted and not (Path(cfg.work_dir) / METRICS).is_file()
 
 
 def _continue_from(cfg: Config, stage: int, before: StageResult | None) -> None:

@@ -128,6 +128,11 @@ def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     assert found['traced']['peak_bytes'] == max(plan.peak for plan in plans)
     assert found['traced']['flops'] == sum(plan.flops for plan in plans)
     assert found['traced']['cuts'] == list(config.model.backbone.cuts)
+    assert '| infopro_async | 2 |' in (out / 'table.md').read_text()
+    assert 'Trained in stages' in (out / 'table.md').read_text()
+    initial = torch.load(out / 'initial_seed0.pth')['state_dict']
+    start = torch.load(parts[0] / 'start.pth')
+    assert all(torch.equal(start[key], value) for key, value in initial.items())
     for part in parts:
         order = (out / 'runs' / 'e2e_k1_seed0' / 'batches').read_text()
         assert (part / 'batches').read_text() == order
@@ -137,7 +142,16 @@ def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     assert done.returncode == 0, done.stderr
     assert 'stage 0 is finished' in (run / 'train.log').read_text()
     assert (parts[0] / 'metrics.json').stat().st_mtime_ns == stamp
-    assert json.loads((out / 'results.json').read_text())['runs'][1]['mIoU'] == found['mIoU']
+    resumed = json.loads((out / 'results.json').read_text())['runs'][1]
+    assert resumed['mIoU'] == found['mIoU']
+    assert resumed['measured'] == {
+        'device': 'cpu',
+        'resident_bytes': peaks[0],
+    }  # the last had no iteration left
+    (parts[0] / 'metrics.json').unlink()
+    request = Comparison(folder / 'suite_2.py', out, folder, report_only=True)
+    assert compare(request, lambda line: None) == 0
+    assert [run['method'] for run in json.loads((out / 'results.json').read_text())['runs']] == ['e2e']
 
 
 def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):

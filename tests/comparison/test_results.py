@@ -15,6 +15,7 @@ def result(method, modules, seed, miou, road=None, seconds=0.1, curve=()):
         'method': method,
         'modules': modules,
         'seed': seed,
+        'stages': 1,
         'mIoU': miou,
         'IoU': {'road': road, 'sky': None},
         'seconds_per_iteration': seconds,

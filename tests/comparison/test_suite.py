@@ -28,6 +28,16 @@ def test_a_suite_is_found_by_its_name_or_its_path():
         find_suite('nope', folder)
 
 
+def test_the_long_suite_is_the_other_with_twice_the_iterations(cpu):
+    first, second = (
+        run_config(suite, Run('infopro', 8, 1)).to_dict()
+        for suite in (cpu, load_config(ROOT / 'configs' / 'compare' / 'cpu_long.py'))
+    )
+    twice = 2 * first['max_iters']
+    first['max_iters'] = first['train_cfg']['max_iters'] = first['param_scheduler'][-1]['end'] = twice
+    assert second == first
+
+
 def test_the_runs_of_a_seed_come_before_those_of_the_next(cpu):
     runs = select_runs(cpu)
     planned = {(method, count) for method, counts in cpu.comparison.runs.items() for count in counts}

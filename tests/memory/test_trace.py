@@ -215,19 +215,27 @@ def test_values_that_a_trace_does_not_have():
 
 @MODELS.register_module()
 class HeldTwice(ResNetV1c):
-    """Two norms have one weight."""
+    """Two norms have one weight; a tensor is no buffer, and the encoder refers to itself."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.layer4[0].bn1.weight = self.layer4[0].bn2.weight
+        self.factor = torch.ones(1)
+        self.method = self.forward
+
+    def forward(self, x):
+        return super().forward(x * self.factor)
 
 
 @MODELS.register_module()
 class ComputedWidth(HeldTwice):
-    """Computes its width from tensors, as timm's RegNets do."""
+    """Computes a size from tensors, as timm's RegNets do, when most of it is there."""
 
     def __init__(self, width, **kwargs):
-        super().__init__(base_channels=len(torch.arange(width).unique()), **kwargs)
+        super().__init__(base_channels=width, **kwargs)
+        self.layer4[0].conv1 = nn.Conv2d(
+            4 * width, len(torch.arange(8 * width).unique()), 3, 2, 1, bias=False
+        )
 
 
 def test_sizes_that_are_computed_from_values():

@@ -58,11 +58,11 @@ def test_an_initialisation_that_is_none_is_refused(init):
     )
 
 
-@pytest.mark.parametrize(
-    'init', [None, {}, [], {'type': 'Pretrained', 'checkpoint': 'weights.pth'}, [{'type': 'Kaiming'}]]
-)
+@pytest.mark.parametrize('init', [None, {}, [], [{'type': 'Constant', 'val': 2, 'layer': 'Conv2d'}]])
 def test_what_mmengine_initialises_by_is_taken(init):
-    build_encoder({**hrnet(), 'init_cfg': init})
+    encoder = build_encoder({**hrnet(), 'init_cfg': init})
+    encoder.init_weights()
+    assert bool(init) == bool((encoder.conv1.weight == 2).all())
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def made_up(folder, stage, iteration=6, cuts=('layer1.1', 'layer3.0'), before=No
     content = {'meta': {'iter': iteration, 'cfg': cfg}, 'state_dict': weights}
     torch.save(content, path / 'made_up.pth')
     (path / 'last_checkpoint').write_text(str(path / 'made_up.pth'))
+    (path / 'metrics.json').touch()
     return digest(weights)
 
 
@@ -174,6 +175,14 @@ def test_a_stage_on_other_weights_than_the_stage_before_has_now_starts_anew(stre
         plan(streets, tmp_path / 'elsewhere', 2)
     assert f'not finished in {tmp_path / "elsewhere" / "stage_1"}' in str(caught.value)
     assert plan(streets, tmp_path, 1, True) == [(1, False)]
+
+
+def test_a_stage_that_was_killed_before_it_left_results_is_continued_at_its_end(streets, tmp_path):
+    made_up(tmp_path, 1, before=made_up(tmp_path, 0), value=1.0)
+    (tmp_path / 'stage_0' / 'metrics.json').unlink()
+    assert plan(streets, tmp_path) == [(0, True), (2, False)]
+    without = hooks()  # and none that writes any
+    assert plan(streets, tmp_path, custom_hooks=without) == [(2, False)]
 
 
 def test_stages_are_found_where_their_folder_was_moved_to(streets, tmp_path):
