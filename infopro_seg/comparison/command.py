@@ -51,7 +51,9 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
-    if write_results(suite, _to_report(suite, runs, request), request):
+    finished = _to_report(suite, runs, request)
+    trace_settings(suite, finished, request.out, report)  # some may be of another call
+    if write_results(suite, finished, request):
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
     elif request.report_only:
         raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')

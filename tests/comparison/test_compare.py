@@ -217,6 +217,10 @@ def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
         ]
 
     assert reported() == [('e2e', 1), ('greedy', 2)]  # the suite itself asks for greedy with 4
+    before = (out / 'results.json').read_text()
+    (out / 'traces.json').unlink()
+    assert reported() == [('e2e', 1), ('greedy', 2)]
+    assert (out / 'results.json').read_text() == before
     assert reported(methods=['greedy'], modules=[2]) == [('e2e', 1), ('greedy', 2)]
     with pytest.raises(UserError, match='no finished run'):
         reported(methods=['greedy'])
