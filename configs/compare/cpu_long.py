@@ -1,4 +1,4 @@
-# The suite cpu with twice the iterations: do the methods come together or apart near convergence?
+# The suite cpu with twice the iterations: do the methods come together or apart in longer trainings?
 _base_ = './cpu.py'
 max_iters = 6000
 param_scheduler = [

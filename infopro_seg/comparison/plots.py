@@ -27,7 +27,8 @@ def plot_curves(rows: Rows, path: Path) -> None:
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)
     panels[0].set_ylabel('mIoU, %')
-    panels[-1].legend(list(lines.values()), list(lines), fontsize=8, loc='lower right')
+    beside = {'loc': 'center left', 'bbox_to_anchor': (1.02, 0.5)}
+    panels[-1].legend(list(lines.values()), list(lines), fontsize=8, **beside)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 
