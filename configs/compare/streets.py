@@ -1,4 +1,5 @@
-# For one GPU: DeepLabV3-R50 from scratch on 1024x512 streets, bf16. Meant to take about 25 minutes for all K of a method; not measured.
+# For one GPU: DeepLabV3-R50 from scratch on 1024x512 streets, bf16.
+# Meant to take about 25 minutes for all K of a method; not measured.
 _base_ = [
     './methods.py',
     '../_base_/models/deeplabv3_r50.py',

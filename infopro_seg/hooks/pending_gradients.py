@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.dist import all_reduce, is_distributed
+from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -36,10 +36,7 @@ class PendingGradientsHook(Hook):
 
 def average_gradients(runner: Any) -> None:
     """Gives every rank the mean of what waits on all of them, which leaves the mean of the step the same."""
-    if is_distributed():
-        for _, parameter in _parameters(runner):
-            if parameter.grad is not None:
-                all_reduce(parameter.grad, op='mean')
+    all_reduce_params([p.grad for _, p in _parameters(runner) if p.grad is not None], op='mean')
 
 
 def _parameters(runner: Any) -> Any:

@@ -58,7 +58,8 @@ def require_init(init: Any) -> None:
     Raises:
         ConfigError: it is not.
     """
-    for item in init if isinstance(init, (list, tuple)) else [init or {'type': None}]:
+    items = init if isinstance(init, (list, tuple)) else [init] if init else []
+    for item in items:
         typed = isinstance(item, dict) and 'type' in item
         if not typed or (item['type'] == 'Pretrained' and not isinstance(item.get('checkpoint'), str)):
             raise ConfigError(
