@@ -74,7 +74,7 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
                 'iterations': last['iterations'],
                 'seconds_per_iteration': sum(known) if len(known) == len(parts) else None,
                 'traced': traces[run.setting],
-                'measured': _largest([part['peak_memory'] for part in metrics]),
+                'measured': largest_peaks([part['peak_memory'] for part in metrics]),
                 'date': date.fromtimestamp((parts[-1] / METRICS).stat().st_mtime).isoformat(),
                 'curve': _curve(logged[-1]),
                 'versions': last['versions'],
@@ -141,7 +141,7 @@ def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     return sorted({entry['step']: entry['mIoU'] / 100 for entry in logged if 'mIoU' in entry}.items())
 
 
-def _largest(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def largest_peaks(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The largest of each measured peak, and the device.
 
     A training that was resumed at its end has measured none.

@@ -4,7 +4,7 @@ import statistics
 import numpy as np
 import pytest
 
-from infopro_seg.comparison.results import mean_curve, read_scalars, summarise
+from infopro_seg.comparison.results import largest_peaks, mean_curve, read_scalars, summarise
 from infopro_seg.comparison.tables import class_table, comparison_table
 
 MIB = 2**20
@@ -63,6 +63,11 @@ def test_without_end_to_end_training_nothing_is_compared():
 def test_a_mean_curve_has_the_iterations_that_all_seeds_share():
     curve = mean_curve([result for result in RESULTS if result['method'] == 'e2e'])
     assert curve == [(10, pytest.approx(0.2)), (20, pytest.approx(0.5))]
+
+
+def test_the_peak_of_stages_is_the_largest_of_those_that_were_measured():
+    stages = [{'device': 'GPU', 'a': 9, 'b': 1}, {'device': 'GPU', 'a': 3, 'b': 2}, {'device': 'GPU'}]
+    assert largest_peaks(stages) == {'device': 'GPU', 'a': 9, 'b': 2}
 
 
 def test_a_resumed_run_is_read_in_the_order_of_its_logs(tmp_path):
