@@ -19,6 +19,7 @@ from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
+from infopro_seg.models.stages import without_stage
 
 LABELS = ('LoadLabels', 'LoadAnnotations')
 LOADERS = ('LoadImage', 'LoadImageFromFile')
@@ -120,7 +121,8 @@ def without_local_modules(model: Any) -> Any:
     """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
     model = copy.deepcopy(model)
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
-        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False, stage=None)
+        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
+        without_stage(model['backbone'])
     return model
 
 
