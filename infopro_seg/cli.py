@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
 from infopro_seg.errors import ConfigError, UserError
 
 FAILED = 2  # exit status after an error that the user can mend
 INTERRUPTED = 130  # exit status after Ctrl-C
+
+MODULE2PACKAGE['mmseg'] = (
+    'mmseg'  # so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
+)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
