@@ -45,7 +45,7 @@ def require_onnx() -> None:
     """Checks that the packages are there that an ONNX export needs.
 
     Raises:
-        UserError: one is not.
+        UserError: a package is missing.
     """
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:

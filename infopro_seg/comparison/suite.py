@@ -48,7 +48,7 @@ def find_suite(name: str, folder: Path) -> Path:
     """The file of a suite, by its name in a folder of suites or by its own path.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no suite has that name or path.
     """
     named = folder / f'{name}.py'
     if named.is_file():
@@ -157,7 +157,7 @@ def even_cuts(encoder: dict[str, Any], modules: int) -> tuple[str, ...]:
     """The cuts that give each local module as many blocks as the others, give or take one.
 
     Raises:
-        ConfigError: there are fewer blocks than modules.
+        ConfigError: the encoder has fewer blocks than modules.
     """
     names = [block.name for block in iter_blocks(build_encoder(encoder))]
     if modules > len(names):

@@ -43,7 +43,7 @@ def read_bytes(path: Path) -> bytes:
     """The contents of a file.
 
     Raises:
-        UnreadableError: it is empty, or the system refuses.
+        UnreadableError: the file is empty, or the system cannot read it.
     """
     try:
         data = path.read_bytes()

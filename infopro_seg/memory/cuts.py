@@ -114,7 +114,7 @@ def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
         listed: whether the config lists a local head for each cut.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: the chain has too few blocks, or the config too few local heads.
     """
     if modules > chain.most_modules:
         shared = f', each to share {chain.overlap} with the module before' if chain.overlap > 1 else ''

@@ -54,7 +54,7 @@ def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]
         setup: batch, crop and precision.
 
     Raises:
-        ConfigError: it cannot be built, or has no block rule.
+        ConfigError: the encoder cannot be built, or has no block rule.
         UserError: it asks for values, which a fake tensor does not have.
     """
     rows: list[BlockRow] = []
@@ -108,7 +108,7 @@ def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The config of the encoder, and its cuts; also of a stock mmseg model.
 
     Raises:
-        ConfigError: there is no backbone, or no type in it.
+        ConfigError: the config has no backbone, or the backbone has no type.
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if backbone is None:

@@ -23,7 +23,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     `mmpretrain.ConvNeXt` and the like come from mmpretrain, `TIMMBackbone` from timm.
 
     Raises:
-        ConfigError: there is no such encoder, its package is not installed, or its `init_cfg` is none.
+        ConfigError: the encoder is not registered, its package is not installed, or its `init_cfg` is invalid.
         CheckpointError: timm cannot load its pretrained weights.
     """
     kind = config.get('type')
@@ -56,7 +56,7 @@ def require_init(init: Any) -> None:
     """Checks that the `init_cfg` of an encoder is what mmengine initialises by: nothing, a dict, or dicts.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: `init_cfg` is invalid.
     """
     items = init if isinstance(init, (list, tuple)) else [init] if init else []
     for item in items:

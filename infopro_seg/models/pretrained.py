@@ -55,7 +55,7 @@ def require_known(name: str) -> None:
     """Checks that a name in one of mmengine's lists is there.
 
     Raises:
-        CheckpointError: it is not; the message lists similar names.
+        CheckpointError: the name is unknown; the message lists similar names.
     """
     for scheme, known in SCHEMES.items():
         if name.startswith(scheme):

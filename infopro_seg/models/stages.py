@@ -26,7 +26,7 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
         options: those of the backbone by which local heads read blocks of the next module.
 
     Raises:
-        ConfigError: it is not, or one of the options is set.
+        ConfigError: no local module has that number, or one of the options is set.
     """
     if stage is not None and (isinstance(stage, bool) or stage not in range(count)):
         raise ConfigError(

@@ -75,7 +75,7 @@ def require_stages(cfg: Config, stage: int | None = None) -> int:
         stage: one that has to be among them, or None.
 
     Raises:
-        ConfigError: they are missing or do not fit the local modules, or the one is not among them.
+        ConfigError: `stages` is missing, does not fit the local modules, or lacks the stage asked for.
     """
     stages = cfg.get('stages')
     backbone = cfg.get('model', {}).get('backbone') or {}
