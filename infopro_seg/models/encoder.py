@@ -23,7 +23,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     `mmpretrain.ConvNeXt` and the like come from mmpretrain, `TIMMBackbone` from timm.
 
     Raises:
-        ConfigError: the encoder is not registered, its package is not installed, or its `init_cfg` is invalid.
+        ConfigError: the encoder is not registered, its package is missing, or its `init_cfg` is invalid.
         CheckpointError: timm cannot load its pretrained weights.
     """
     kind = config.get('type')
