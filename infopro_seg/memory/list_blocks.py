@@ -16,7 +16,7 @@ from rich.table import Table
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.autocast import autocast
-from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.fake_model import fake_tensors, without_values
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
@@ -59,7 +59,9 @@ def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]
     """
     rows: list[BlockRow] = []
     with fake_tensors() as tracker:
-        built = revert_sync_batchnorm(build_encoder(without_weights(copy.deepcopy(encoder))))
+        built: Any = revert_sync_batchnorm(
+            without_values(lambda: build_encoder(without_weights(copy.deepcopy(encoder))))
+        )
         built.train()
         inputs = torch.empty(setup.batch, 3, *setup.crop)
         state: Any = inputs

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from infopro_seg.export import to_stock_config
 from infopro_seg.models import InfoProBackbone, iter_blocks
@@ -64,6 +64,20 @@ def run_blocks(encoder, image):
     return outputs
 
 
+def record_layouts(encoder):
+    """Notes the strides of what each innermost module is given and gives; other strides, other kernels."""
+    layouts = {}
+
+    def note(name, *tensors):
+        strides = [tensor.stride() for tensor in tree_leaves(tensors) if isinstance(tensor, torch.Tensor)]
+        layouts.setdefault(name, []).append(strides)
+
+    for name, module in encoder.named_modules():
+        if not any(True for _ in module.children()):
+            module.register_forward_hook(lambda _, given, result, name=name: note(name, given, result))
+    return layouts
+
+
 def as_list(outputs):
     return [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
 
@@ -73,11 +87,14 @@ def as_list(outputs):
 def test_running_the_blocks_equals_the_encoder_bit_for_bit(tiny, training):
     encoder, image = make_encoder(tiny, training), make_image(tiny)
     twin = deepcopy(encoder)
+    layouts, expected_layouts = record_layouts(twin), record_layouts(encoder)
     torch.manual_seed(1)
     expected = as_list(encoder(image))
     torch.manual_seed(1)
     outputs = run_blocks(twin, image)
 
+    assert layouts == expected_layouts
+    assert [output.stride() for output in outputs] == [output.stride() for output in expected]
     assert_same(outputs, expected)
     assert_same(dict(twin.named_buffers()), dict(encoder.named_buffers()))
     for results in (outputs, expected):
