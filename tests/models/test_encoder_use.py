@@ -1,4 +1,4 @@
-"""What a few encoders stand for, one or two of each block rule: cuts, options and exports with any of them."""
+"""What a few encoders stand for, one or two of each block rule: cuts, options and exports."""
 
 from copy import deepcopy
 

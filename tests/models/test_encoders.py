@@ -1,4 +1,4 @@
-"""What holds for every encoder with a block rule; what need not be seen with each is in test_encoder_use.py."""
+"""What holds for every encoder with a block rule; what a few stand for is in test_encoder_use.py."""
 
 from copy import deepcopy
 
