@@ -15,7 +15,7 @@ from rich.table import Table
 
 from infopro_seg.datasets.check import Report
 from infopro_seg.datasets.check_warnings import rounded, warnings_of
-from infopro_seg.datasets.inspection import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 
 SHOWN = 20  # problems on the console
 KINDS = 4  # sizes and modes in the table
