@@ -23,7 +23,7 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         split: train, val or test.
 
     Raises:
-        ConfigError: it has no classes, or too many; a name occurs twice, or a colour is none.
+        ConfigError: it has no classes, one, or too many; a name occurs twice, or a colour is none.
     """
     where = f'the {split} data set {kind}'
     classes = built.metainfo.get('classes')
@@ -33,6 +33,12 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         raise ConfigError(
             f'classes of {where} is the text {classes!r}, neither names nor a file of them; a single name is '
             f'written with a comma: ({classes!r},)'
+        )
+    if len(classes) == 1:
+        raise ConfigError(
+            f'{where} has one class, {classes[0]!r}: a softmax over it is always 1, its loss 0 and mIoU 100; '
+            f"name two, such as classes=('background', {classes[0]!r}) with masks of 0 and 1, also for "
+            'a head with one output channel and a sigmoid'
         )
     require_classes_once(classes, where)
     if len(classes) > MOST_CLASSES:

@@ -78,8 +78,8 @@ def _require_files(
 
 def _refuse(problems: Sequence[Problem], split: str, config: Config) -> None:
     if problems:
-        more = f' (and {len(problems) - 1} more problems)' if len(problems) > 1 else ''
+        first = f'of {len(problems)} problems the first: ' if len(problems) > 1 else ''
         raise DataError(
-            f'{problems[0]}{more}; for all of them run: python tools/check_dataset.py '
-            f'{config.filename or "CONFIG"} --split {split}'
+            f'the {split} data cannot be used: {first}{problems[0]}; to read all files run: '
+            f'python tools/check_dataset.py {config.filename or "CONFIG"} --split {split}'
         )
