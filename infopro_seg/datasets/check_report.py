@@ -108,6 +108,8 @@ def report_json(report: Report) -> str:
         'sizes': [{'width': w, 'height': h, 'images': n} for (w, h), n in report.sizes.most_common()],
         'image_modes': dict(report.image_modes.most_common()),
         'label_modes': dict(report.label_modes.most_common()),
+        'turned_by_exif': len(report.turned),
+        'labels_turned_with_them': len(report.labels_turned),
         'classes': class_rows(report),
         'ignored_pixels': int(report.pixels[IGNORED]),
         'ignored_share': report.ignored_share,
