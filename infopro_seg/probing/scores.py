@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
-from infopro_seg.datasets.loading import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.errors import DataError
 
 

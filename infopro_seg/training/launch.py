@@ -26,10 +26,12 @@ from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.stages import stages_in_turn
 
 
+@batch_norm_needs_two()
 def train(
     config: str | Path,
     work_dir: str | None = None,
