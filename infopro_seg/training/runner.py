@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,25 +16,76 @@ from mmengine.runner import Runner
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import unreadable_checkpoint
 from infopro_seg.cli import quiet_console
-from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.errors import UserError
+from infopro_seg.training.building import building
+
+# what each method of mmengine's runner builds: the key of the config
+PARTS = {
+    'setup_env': 'env_cfg',
+    'set_randomness': 'randomness',
+    'build_log_processor': 'log_processor',
+    'build_logger': 'log_level',
+    'build_visualizer': 'visualizer',
+    'build_model': 'model',
+    'wrap_model': 'model_wrapper_cfg',
+    'register_hook': 'hooks',
+    'build_train_loop': 'train_cfg',
+    'build_val_loop': 'val_cfg',
+    'build_test_loop': 'test_cfg',
+    'build_optim_wrapper': 'optim_wrapper',
+    'scale_lr': 'auto_scale_lr',
+    'build_param_scheduler': 'param_scheduler',
+    '_check_scheduler_cfg': 'param_scheduler',
+}
 
 
-class QuietRunner(Runner):
+def _naming(method: Callable[..., Any], part: str) -> Callable[..., Any]:
+    split = part.partition('_')[0]
+    loader, evaluator = f'{split}_dataloader', f'{split}_evaluator'
+    of_a_loop = dict.fromkeys(('build_dataloader', 'dataset', 'transform', 'data_sampler'), loader)
+    of_a_loop |= dict.fromkeys(('build_evaluator', 'metric', 'evaluator'), evaluator)
+    inner = of_a_loop if method.__name__.endswith('_loop') else {}
+
+    @functools.wraps(method)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        with building(part, **inner):
+            return method(*args, **kwargs)
+
+    return named
+
+
+class NamingRunner(Runner):
+    """mmengine's runner; a part that cannot be built is a :class:`ConfigError` that names it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        with building('parts', add_config='visualizer'):
+            super().__init__(*args, **kwargs)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+        """The data loader; without workers it has none to keep."""
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers', 0):
+            unused = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
+            dataloader = {key: value for key, value in dataloader.items() if key not in unused}
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls all hooks; what a hook refuses before the training begins is the config's fault."""
+        early = fn_name in ('before_run', 'before_train', 'before_train_epoch')
+        for hook in self._hooks:
+            method = getattr(hook, fn_name, None)
+            if method is None:
+                continue
+            with building(f'hook {type(hook).__name__}') if early else nullcontext():
+                method(self, **kwargs)
+
+
+for _name, _part in PARTS.items():
+    setattr(NamingRunner, _name, _naming(getattr(Runner, _name), _part))
+
+
+class QuietRunner(NamingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
-
-    def build_model(self, model: Any) -> Any:
-        """The model; what its parts refuse is the config's fault.
-
-        Raises:
-            ConfigError: the config asks for what cannot be built.
-        """
-        try:
-            return super().build_model(model)
-        except (TypeError, KeyError, AssertionError, AttributeError) as error:
-            raise ConfigError(
-                f'cannot build the model of the config: {type(error).__name__}: {error}; correct that part, '
-                'or the --cfg-options that set it'
-            ) from error
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Loads a checkpoint.
