@@ -80,7 +80,7 @@ def explain(part: str, error: BaseException, **inner: str) -> str:
     if isinstance(error, KeyError) and found.get('obj_cls', '') is None:
         return f'{what}: {unregistered(str(kind), found["registry"])}'
     if signature and name:
-        accepted = arguments_of(_called(signature['call'], frames[-1]) or found.get('obj_cls'))
+        accepted = arguments_of(_called(signature['call'], frames[-1], found.get('obj_cls')))
         takes = did_you_mean(name, accepted) or (f'; it takes {", ".join(accepted)}' if accepted else '')
         return (
             f'{what}: {cause_of(error)}{takes}; {REMEDY}. What comes from a _base_ is left out by '
@@ -152,10 +152,12 @@ def _registered(registry: Registry) -> list[str]:
     return names + (_registered(registry.parent) if registry.parent is not None else [])
 
 
-def _called(name: str | None, caller: FrameType) -> Any:
-    """What the text of a TypeError names, e.g. `DataLoader.__init__`, where it was called under that name."""
-    first = (name or '').removesuffix('.__init__')
-    return caller.f_locals.get(first) or caller.f_globals.get(first)
+def _called(name: str, caller: FrameType, built: Any) -> Any:
+    """What was called under a name such as `DataLoader.__init__`: the class to build, or another."""
+    first = name.removesuffix('.__init__')
+    called = caller.f_locals.get(first) or caller.f_globals.get(first)
+    inherits = inspect.isclass(called) and inspect.isclass(built) and issubclass(built, called)
+    return built if called is None or inherits else called
 
 
 def arguments_of(kind: Any) -> list[str]:

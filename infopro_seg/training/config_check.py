@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -76,7 +76,7 @@ def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> No
             logger.warning(f'{key} of the config is not read; write {OF_OLD[key]} instead')
             continue
         meant = nearest(key, KNOWN, cutoff=0.8)
-        if meant is None or _is_used(config[key], (config.get(known) for known in KNOWN)):
+        if meant is None or _holds(config.get(meant), config[key]) or _is_used(key, config):
             continue
         found = f'{key}={short(config[key])} of the config is not read; did you mean {meant}?'
         if _is_container(config[key]) == (meant not in PLAIN):
@@ -120,18 +120,24 @@ def _paths(config: Config) -> Iterator[str]:
             pending.append((f'{path}.{name}', value))
 
 
-def _is_used(value: Any, parts: Iterable[Any]) -> bool:
-    """Whether a container is found somewhere in the parts; of plain values that would mean nothing."""
-    if not _is_container(value):
-        return False
-    pending = [part for part in parts if _is_container(part)]
+def _is_used(key: str, config: Config) -> bool:
+    """Whether the parts that are read hold the value of a variable, if it is a dict or a list."""
+    value = config[key]
+    pending = [config[known] for known in config if known in KNOWN] if _is_container(value) else []
     while pending:
         node = pending.pop()
         if type(node) is type(value) and node == value:
             return True
-        children = node.values() if isinstance(node, dict) else node
-        pending.extend(child for child in children if _is_container(child))
+        children = node.values() if isinstance(node, dict) else node if _is_container(node) else ()
+        pending.extend(children)
     return False
+
+
+def _holds(part: Any, value: Any) -> bool:
+    """Whether a part has all that a variable says, and perhaps more, as after a merge with a _base_."""
+    if isinstance(value, dict):
+        return isinstance(part, dict) and all(k in part and _holds(part[k], v) for k, v in value.items())
+    return bool(part == value)
 
 
 def _is_container(value: Any) -> bool:

@@ -51,8 +51,7 @@ def class_of(kind: Any, registry: Registry, config: Config) -> Any:
     """The class that a `type` names in the scope of a config; None if it is not registered."""
     if not isinstance(kind, str):
         return kind
-    with registry.switch_scope_and_registry(config.get('default_scope', 'mmseg')) as scoped:
-        return scoped.get(kind)
+    return registry.children.get(config.get('default_scope', 'mmseg'), registry).get(kind)
 
 
 def short(value: Any) -> str:

@@ -19,6 +19,7 @@ from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.runner import build_runner
 from infopro_seg.training.stages import stages_in_turn
@@ -56,6 +57,7 @@ def train(
         UserError: the config, the data or the checkpoint to resume is wrong.
     """
     cfg = load_config(config, options)
+    require_keys(cfg, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
     runner: Any = None

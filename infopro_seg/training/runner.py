@@ -18,6 +18,7 @@ from infopro_seg.checkpoints import unreadable_checkpoint
 from infopro_seg.cli import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.training.building import building
+from infopro_seg.training.late_faults import require_sound
 
 # what each method of mmengine's runner builds: the key of the config
 PARTS = {
@@ -86,6 +87,15 @@ for _name, _part in PARTS.items():
 
 class QuietRunner(NamingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def load_or_resume(self) -> None:
+        """Loads what the run starts from; all parts are built by now, and checked.
+
+        Raises:
+            ConfigError: something would fail later.
+        """
+        require_sound(self)
+        super().load_or_resume()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Loads a checkpoint.
