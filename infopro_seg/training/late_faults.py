@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
 from typing import Any
 
@@ -101,7 +101,7 @@ def _awaited_metrics(runner: Any) -> Iterator[tuple[str, str, str]]:
 
 def _require_numbers(part: str, built: Any) -> None:
     """Arguments that are annotated as numbers are numbers."""
-    init = type(built).__init__
+    init: Any = type(built).__init__
     if not _is_from(init, CHECKED):
         return
     for name, parameter in inspect.signature(init).parameters.items():
