@@ -36,8 +36,8 @@ SIGNATURE = re.compile(
 def building(part: str, **inner: str) -> Iterator[None]:
     """Names the part of the config that is built inside the block, should that fail.
 
-    A fault inside a module of the user's own is told apart by where it was raised: its place is in the
-    message, and its traceback in the cause.
+    A fault inside a module of the user's own, told apart by where it was raised, is no fault of the config:
+    it goes on as it is, with a note of what was built.
 
     Args:
         part: a key of the config, e.g. `train_cfg`.
@@ -54,11 +54,19 @@ def building(part: str, **inner: str) -> Iterator[None]:
     except Exception as error:  # a part may be a class of anybody, which raises whatever it does
         if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             raise
-        raise ConfigError(explain(part, error, **inner)) from error
+        message, is_own = explain(part, error, **inner)
+        if is_own:
+            error.add_note(message)
+            raise
+        raise ConfigError(message) from error
 
 
-def explain(part: str, error: BaseException, **inner: str) -> str:
-    """The message for an error that was raised while a part of a config was built, see :func:`building`."""
+def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
+    """What an error says that was raised while a part of a config was built, see :func:`building`.
+
+    Returns:
+        The message, and whether the fault lies in the user's own code.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     build: FrameType | None = None
     for frame in frames:
@@ -71,22 +79,21 @@ def explain(part: str, error: BaseException, **inner: str) -> str:
             build = frame
     found = build.f_locals if build is not None else {}
     kind = _name_of(found.get('obj_type') or _type_in(found.get('cfg')))
-    what = f'cannot build the {part} of the config' + (f' ({kind})' if kind else '')
+    what = f'the {part} of the config' + (f' ({kind})' if kind else '')
     signature = SIGNATURE.search(str(error)) if isinstance(error, TypeError) else None
     name = signature['name'] if signature else None
     place = own_place(error)
     if place is not None and name not in found.get('args', {}):
-        return f'{what}: {cause_of(error)}, raised in {place}'
+        return f'raised in {place}, while {what} was built', True
+    cause = f'cannot build {what}: {cause_of(error)}'
     if isinstance(error, KeyError) and found.get('obj_cls', '') is None:
-        return f'{what}: {unregistered(str(kind), found["registry"])}'
+        return f'cannot build {what}: {unregistered(str(kind), found["registry"])}', False
     if signature and name:
         accepted = arguments_of(_called(signature['call'], frames[-1], found.get('obj_cls')))
         takes = did_you_mean(name, accepted) or (f'; it takes {", ".join(accepted)}' if accepted else '')
-        return (
-            f'{what}: {cause_of(error)}{takes}; {REMEDY}. What comes from a _base_ is left out by '
-            '_delete_=True beside the type'
-        )
-    return f'{what}: {cause_of(error)}; {REMEDY}'
+        remedy = 'What comes from a _base_ is left out by _delete_=True beside the type'
+        return f'{cause}{takes}; {REMEDY}. {remedy}', False
+    return f'{cause}; {REMEDY}', False
 
 
 def unregistered(kind: str, registry: Registry) -> str:

@@ -42,6 +42,7 @@ def require_parts(config: Config) -> None:
         require_known(config.get(part), keys, part)
     _require_hooks(config)
     _require_counterparts(config)
+    _require_loaders(config)
     _require_registered(config)
     _require_metric_arguments(config)
     _require_paramwise(config)
@@ -98,6 +99,21 @@ def _require_counterparts(config: Config) -> None:
             raise ConfigError(
                 f'{", ".join(missing)} of the config is missing or None, but {", ".join(group)} go together: '
                 'write all of them, or set all to None'
+            )
+
+
+def _require_loaders(config: Config) -> None:
+    samplers = {'train': 'Infinite', 'val': 'Default', 'test': 'Default'}
+    for split, sampler in samplers.items():
+        loader = config.get(f'{split}_dataloader')
+        if isinstance(loader, dict) and loader.get('sampler') is None:
+            raise ConfigError(
+                f'{split}_dataloader of the config has no sampler; write '
+                f"sampler=dict(type='{sampler}Sampler', shuffle={split == 'train'})"
+            )
+        if isinstance(loader, dict) and loader.get('dataset') is None:
+            raise ConfigError(
+                f'{split}_dataloader of the config has no dataset; write dataset=dict(type=...)'
             )
 
 

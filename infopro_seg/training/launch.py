@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import barrier
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
@@ -18,6 +19,7 @@ from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
+from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
@@ -60,6 +62,7 @@ def train(
     require_keys(cfg, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    resume = resume or resumed_by(cfg)
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:
@@ -76,10 +79,24 @@ def train(
         require_data(part, ('train', 'val'))
         runner = build_runner(_with_cuts(part))
         runner.train()
-        if runner.iter < runner.max_iters:
+        if not is_finished(runner):
             break  # interrupted
         barrier()  # the first rank still writes the checkpoint that all read next
     return runner
+
+
+def resumed_by(cfg: Config) -> str | bool:
+    """What a config itself resumes: with `resume=True` the latest run in the work dir, else `load_from`.
+
+    `resume` may also be the path of a checkpoint.
+    """
+    wanted = cfg.get('resume') or False
+    if not wanted:
+        return False
+    MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
+    if wanted is True and cfg.get('load_from') and require_latest(cfg.work_dir) is None:
+        return str(cfg.load_from)
+    return wanted if isinstance(wanted, str) else True
 
 
 def _clean_up() -> None:

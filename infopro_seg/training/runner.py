@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -14,11 +15,13 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import unreadable_checkpoint
+from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.cli import quiet_console
 from infopro_seg.errors import UserError
+from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
 # what each method of mmengine's runner builds: the key of the config
 PARTS = {
@@ -88,6 +91,13 @@ for _name, _part in PARTS.items():
 class QuietRunner(NamingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Registers the hooks of the config, and what makes an early stop count as the end."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(EarlyStopHook())
+
+    _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
+
     def load_or_resume(self) -> None:
         """Loads what the run starts from; all parts are built by now, and checked.
 
@@ -104,11 +114,13 @@ class QuietRunner(NamingRunner):
             CheckpointError: it cannot be read, or is of another model.
         """
         try:
-            return super().load_checkpoint(filename, *args, **kwargs)
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         except UserError:
             raise
         except Exception as error:  # torch raises whatever its unpickler does
             raise unreadable_checkpoint(filename, error) from error
+        self._settings = {key: checkpoint[key] for key in ('meta', 'param_schedulers') if key in checkpoint}
+        return checkpoint
 
     def resume(
         self,
@@ -117,8 +129,26 @@ class QuietRunner(NamingRunner):
         resume_param_scheduler: bool = True,
         map_location: Any = 'cpu',
     ) -> None:
-        """Resumes a run; the checkpoint is read into CPU memory, as all of it need not fit the GPU."""
-        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        """Resumes a run, by the learning rates and schedules of the config.
+
+        The checkpoint is read into CPU memory, as all of it need not fit the GPU.
+
+        Raises:
+            CheckpointError: it is of another optimizer.
+        """
+        plan = Plan.of(self)
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except UserError:
+            raise
+        except (KeyError, ValueError) as error:
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            if not any('/torch/optim/' in frame.f_code.co_filename for frame in frames):
+                raise
+            trained = optimizer_of(config_of(self._settings, filename))
+            reason = f'it was trained with {trained}, the config has {optimizer_of(self.cfg)} ({error})'
+            raise other_optimizer(filename, reason) from error
+        plan.follow(self, self._settings, filename)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """The run's logger."""
