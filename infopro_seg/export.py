@@ -148,6 +148,8 @@ def to_stock(node: Any) -> Any:
         out = {key: to_stock(value) for key, value in node.items() if key not in dropped}
         if isinstance(kind, str):
             out['type'] = STOCK_TYPES.get(kind, kind)
+        if out.get('type') == 'CrossEntropyLoss' and out.get('class_weight') is not None:
+            out.pop('avg_non_ignore', None)  # implied by the weights, and mmseg fails with both
         return out
     if isinstance(node, (list, tuple)):
         return type(node)(to_stock(item) for item in node)

@@ -18,7 +18,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.inference import without_local_modules
-from infopro_seg.training.launch import build_runner
+from infopro_seg.training.runner import build_runner
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from mmengine.registry import HOOKS
 
 import infopro_seg
 from infopro_seg.evaluation.iou import CLASS_IOU
+from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.visualization.panel import draw_panel
 
 METRICS = 'metrics.json'
@@ -54,8 +55,8 @@ class ResultsHook(Hook):
             torch.cuda.reset_peak_memory_stats()
 
     def after_train(self, runner: Any) -> None:
-        """Writes the results of a run that has reached its last iteration."""
-        if runner.iter < runner.max_iters:
+        """Writes the results of a run that has come to its end."""
+        if not is_finished(runner):
             return
         if runner.val_loop is not None and not self.metrics:
             runner.val_loop.run()  # it was at its end already when it was resumed

@@ -14,6 +14,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
 from infopro_seg.models.checkpoint import recompute_norms
+from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
 from infopro_seg.models.stages import freeze_others, placed
@@ -59,6 +60,7 @@ class LocalTraining:
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         freeze_others(self)
+        mend_class_weights(self)  # type: ignore[arg-type]
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of each local module, the last with neck and heads; of a stage only its own.

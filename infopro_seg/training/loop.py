@@ -34,7 +34,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     Args:
         runner: the runner.
-        dataloader: config of the training data loader, with an infinite sampler.
+        dataloader: config of the training data loader.
         max_iters: when the training ends.
         kwargs: the other arguments of `IterBasedTrainLoop`.
     """
@@ -51,7 +51,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> Any:
         """Trains up to `max_iters`, or until interrupted."""
-        self.dataloader.sampler.reseed(self.runner.seed)
+        batches = self.dataloader.batch_sampler  # of torch, or of the user's choice
+        getattr(batches, 'sampler', self.dataloader.sampler).reseed(self.runner.seed)
         try:
             with self._interruptible():
                 model = super().run()
