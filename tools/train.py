@@ -63,7 +63,8 @@ def main() -> int:
         launcher=args.launcher,
         stage=args.stage,
     )
-    return 0 if runner.iter >= runner.max_iters else INTERRUPTED
+    interrupted = getattr(runner.train_loop, 'interrupted', False) or runner.iter < runner.max_iters
+    return INTERRUPTED if interrupted else 0
 
 
 if __name__ == '__main__':

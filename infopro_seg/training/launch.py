@@ -25,6 +25,7 @@ from infopro_seg.cli import load_config, quiet_console, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
+from infopro_seg.faults import require_writable
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.stages import stages_in_turn
@@ -64,6 +65,7 @@ def train(
     cfg = load_config(config, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    require_writable(cfg.work_dir)
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:
@@ -80,8 +82,8 @@ def train(
         require_data(part, ('train', 'val'))
         runner = build_runner(_with_cuts(part))
         runner.train()
-        if runner.iter < runner.max_iters:
-            break  # interrupted
+        if getattr(runner.train_loop, 'interrupted', False) or runner.iter < runner.max_iters:
+            break
         barrier()  # the first rank still writes the checkpoint that all read next
     return runner
 
