@@ -12,10 +12,13 @@ from typing import Any, NoReturn
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
-from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.errors import ConfigError
+from infopro_seg.faults import explained, headline
 
+FAULT = 1  # exit status after any other error, as Python's own
 FAILED = 2  # exit status after an error that the user can mend
 INTERRUPTED = 130  # exit status after Ctrl-C
+TRACEBACK = '--traceback'
 
 MODULE2PACKAGE['mmseg'] = (
     'mmseg'  # so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
@@ -23,18 +26,39 @@ MODULE2PACKAGE['mmseg'] = (
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a tool's main function and exits; a `UserError` is printed as one message."""
+    """Runs a tool's main function and exits; an error is printed as one line that names its cause.
+
+    Nothing else is printed of what the user or the machine can mend. Any other error is a fault of the
+    program, or of a module that the user has written: its traceback follows. `--traceback`, which every tool
+    takes, shows it for every error.
+    """
+    always = TRACEBACK in sys.argv
+    sys.argv[:] = [argument for argument in sys.argv if argument != TRACEBACK]
+    status: int = FAULT
     try:
         status = main() or 0
-    except UserError as error:
-        sys.stderr.write(f'error: {message_of(error)}\n')
-        status = FAILED
-    except BaseException as error:
-        if not interrupted(error):
-            raise
-        sys.stderr.write('interrupted\n')
-        status = INTERRUPTED
+    except Exception as error:
+        known = explained(error)
+        if known is None and interrupted(error):
+            status = _report('interrupted', error, INTERRUPTED, always)
+        else:
+            status = _report(
+                f'error: {headline(error)}',
+                error,
+                FAULT if known is None else FAILED,
+                always or known is None,
+            )
+    except KeyboardInterrupt as error:
+        status = _report('interrupted', error, INTERRUPTED, always)
     sys.exit(status)
+
+
+def _report(line: str, error: BaseException, status: int, with_traceback: bool) -> int:
+    lines = [line, *getattr(error, '__notes__', ())]
+    if with_traceback:
+        lines += ['', ''.join(traceback.format_exception(error)).rstrip()]
+    sys.stderr.write('\n'.join(lines) + '\n')
+    return status
 
 
 def interrupted(error: BaseException | None) -> bool:
@@ -42,14 +66,6 @@ def interrupted(error: BaseException | None) -> bool:
     return error is not None and (
         isinstance(error, KeyboardInterrupt) or interrupted(error.__cause__) or interrupted(error.__context__)
     )
-
-
-def message_of(error: BaseException) -> str:
-    """An error's own message, also where a data-loading worker has wrapped it in a traceback."""
-    text = str(error)
-    if 'Original Traceback' in text:
-        text = text.rsplit(f'{type(error).__name__}: ', 1)[-1]
-    return text.strip()
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -134,11 +150,14 @@ class WithoutDumps(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is for the console."""
         message = record.getMessage()
+        if getattr(record, 'file_only', False):
+            return False
         return not message.startswith(self.STARTS) and not any(part in message for part in self.PARTS)
 
 
 def quiet_console(logger: logging.Logger) -> None:
     """Filters what a logger prints on the console, not what it writes to files."""
+    logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(WithoutDumps())

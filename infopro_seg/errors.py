@@ -17,3 +17,15 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint does not fit the model it is loaded into."""
+
+
+class MachineError(UserError):
+    """The machine lacks what the program needs: room on a disk, memory, a permission."""
+
+
+class DivergedError(UserError):
+    """Losses or weights are no finite numbers any more."""
+
+
+class RankError(UserError):
+    """Another process of a distributed run has ended, so that this one ends too."""

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from infopro_seg.cli import FAILED, INTERRUPTED, message_of, run
+from infopro_seg.cli import FAILED, FAULT, INTERRUPTED, run
 from infopro_seg.errors import DataError, UserError
+from infopro_seg.faults import message_of
 from tests.runs import ROOT, images, read_png, tiny_options, write_config
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
@@ -156,9 +157,14 @@ def test_the_exit_status_and_the_message_tell_how_it_went(main, status, told, ca
     assert (exited.value.code, capsys.readouterr().err) == (status, told)
 
 
-def test_other_errors_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError):
+def test_other_errors_keep_their_traceback_after_a_line_that_names_them(capsys):
+    with pytest.raises(SystemExit) as exited:
         run(lambda: 1 // 0)
+    assert exited.value.code == FAULT
+    first, empty, *trace = capsys.readouterr().err.splitlines()
+    cause = 'ZeroDivisionError: integer division or modulo by zero'
+    assert first.startswith(f'error: {cause} ({__file__}, line ')
+    assert (empty, trace[0], trace[-1]) == ('', 'Traceback (most recent call last):', cause)
 
 
 def test_a_worker_s_traceback_is_taken_off_a_message():

@@ -16,6 +16,7 @@ from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
+from infopro_seg.faults import require_writable
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.inference import without_local_modules
 from infopro_seg.training.runner import build_runner
@@ -53,6 +54,7 @@ def evaluate(
     require_file(checkpoint)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    require_writable(cfg.work_dir)
     cfg.load_from = str(checkpoint)
     cfg.resume = False
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):

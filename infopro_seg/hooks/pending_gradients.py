@@ -39,6 +39,11 @@ def average_gradients(runner: Any) -> None:
     all_reduce_params([p.grad for _, p in _parameters(runner) if p.grad is not None], op='mean')
 
 
+def has_gradients(runner: Any) -> bool:
+    """Whether gradients wait for their optimizer step."""
+    return any(p.grad is not None for _, p in _parameters(runner))
+
+
 def _parameters(runner: Any) -> Any:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return model.named_parameters()

@@ -19,6 +19,7 @@ from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
+from infopro_seg.faults import require_writable
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.batch_norm import batch_norm_needs_two
@@ -65,6 +66,7 @@ def train(
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
     resume = resume or resumed_by(cfg)
+    require_writable(cfg.work_dir)
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:

@@ -1,27 +1,26 @@
-"""The training loop: mmengine's, made exactly resumable and safe to interrupt."""
+"""The training loop: mmengine's, made exactly resumable and safe to end at any time."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmengine.dist import all_reduce, get_rank, is_distributed
+from mmengine.dist import get_rank
+from mmengine.hooks import CheckpointHook, EMAHook, ParamSchedulerHook
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
-from infopro_seg.errors import UserError
-from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients
-
-
-class _StoppedError(Exception):
-    """Ends the loop before a step."""
+from infopro_seg.errors import DivergedError, RankError
+from infopro_seg.faults import headline
+from infopro_seg.hooks.finite_losses import FiniteLossHook
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
+from infopro_seg.training.interrupts import Interrupts, Stopped
+from infopro_seg.training.ranks import PATIENCE, Ranks
+from infopro_seg.training.rollback import Rollback
+from infopro_seg.training.validation_guard import ValidationGuard
 
 
 @LOOPS.register_module()
@@ -29,8 +28,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     """`IterBasedTrainLoop` that continues after a resume as if it had not been stopped.
 
     Every sample and every iteration has a random seed of its own, so that neither depends on what ran
-    before; resuming does not load the data already seen. An interrupt (Ctrl-C, SIGTERM) ends the
-    current iteration and saves a checkpoint, and so does a broken file in the data set.
+    before; resuming does not load the data already seen. Whatever ends it early, Ctrl-C, SIGTERM or any
+    exception, the last completed iteration is saved for `--resume`, and no rank is left waiting.
 
     Args:
         runner: the runner.
@@ -46,73 +45,153 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             'sampler': {'type': 'SeededSampler', 'sampler': dataloader['sampler']},
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
-        self._interrupted = False
+        self.interrupted = False  # whether a signal has ended it, perhaps after its last iteration
+        self._agreed = False  # whether all ranks have agreed to end
+        self._whole = True  # whether the state is that after a completed iteration
+        self._interrupts, self._ranks = Interrupts(), Ranks()
+        self._guard = ValidationGuard(self._interrupts, self._ranks, self._agree)
+        self._rollback = Rollback(runner)
         runner.register_hook(PendingGradientsHook())
+        runner.register_hook(self._guard)
+        if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+            runner.register_hook(FiniteLossHook())
 
     def run(self) -> Any:
-        """Trains up to `max_iters`, or until interrupted."""
+        """Trains up to `max_iters`, or until interrupted.
+
+        Raises:
+            RankError: another process of the training has ended.
+        """
         batches = self.dataloader.batch_sampler  # of torch, or of the user's choice
         getattr(batches, 'sampler', self.dataloader.sampler).reseed(self.runner.seed)
-        try:
-            with self._interruptible():
-                model = super().run()
-        except _StoppedError:
-            model = self.runner.model
-        except UserError:
-            self._any_rank(True)  # the other ranks wait here before their step
-            self._save()
-            raise
-        if self._iter < self._max_iters:
-            self._save()
-        return model
+        failure: BaseException | None = None
+        with self._interrupts:
+            try:
+                super().run()
+                self._agree(ends=False)
+            except BaseException as error:
+                failure = error
+            self._interrupts.at_once = False
+            if failure is not None:
+                failure = self._end(failure)
+            elif self._iter < self._max_iters:  # a hook has stopped it
+                self._save()
+        if failure is not None:
+            raise failure
+        return self.runner.model
 
     def run_iter(self, data_batch: Any) -> None:
         """One iteration, under its own seed (dropout draws from it)."""
-        if self._any_rank(self._interrupted):
-            raise _StoppedError
+        self._agree()
+        self._guard.together = False  # until the step is done, others wait for this rank's gradients
         seed_random((self.runner.seed, get_rank(), self._iter))
-        super().run_iter(data_batch)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Lets a signal end the loop after the current iteration, on all ranks at the same one."""
-        main_process = os.getpid()
-
-        def stop(number: int, frame: Any) -> None:
-            if os.getpid() != main_process:  # a data-loading worker, which inherits the handler
-                if number == signal.SIGTERM:
-                    os._exit(128 + number)
-                return
-            self.runner.logger.warning('stopping after this iteration, or the validation that runs')
-            self._interrupted = True
-            if not is_distributed():  # a launcher repeats the signals that its processes got already
-                signal.signal(number, signal.default_int_handler)
-
-        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
+        self._whole = False
         try:
-            yield
+            with self._rollback:
+                outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            self._whole = self._rollback.undone
+        self._guard.together = True
+        self._complete(data_batch, outputs)
 
-    def _any_rank(self, stop: bool) -> bool:
-        """Whether any rank wants to stop; all ask before each step, so that none waits for gradients."""
-        if not is_distributed():
-            return stop
-        flag = torch.tensor(int(stop))
-        all_reduce(flag, op='max')
-        return bool(flag.item())
+    def _complete(self, data_batch: Any, outputs: Any) -> None:
+        """The hooks' part of an iteration, and the count.
 
-    def _save(self) -> None:
-        """Saves what an unfinished run has reached, where `--resume` finds it."""
-        if self._iter == 0:
+        If a hook fails, those behind it that are part of the training have their turn before the error goes
+        on: the optimizer's step is done, and the learning rate and averages must be of the same iteration.
+        """
+        failure: BaseException | None = None
+        whole = True
+        for hook in self.runner.hooks:
+            if failure is not None and isinstance(hook, CheckpointHook):
+                continue
+            try:
+                hook.after_train_iter(
+                    self.runner, batch_idx=self._iter, data_batch=data_batch, outputs=outputs
+                )
+            except BaseException as error:
+                failure = failure or error
+                whole = whole and not isinstance(hook, (ParamSchedulerHook, EMAHook))
+        self._iter += 1
+        self._whole = whole
+        if failure is not None:
+            raise failure
+
+    def _agree(self, ends: bool | None = None) -> None:
+        """Ends the loop on all ranks if any of them ends, by default those that a signal asks to."""
+        if self._ranks.any(self._interrupts.asked if ends is None else ends):
+            self._agreed = True
+            raise self._ranks.fault() or Stopped
+
+    def _end(self, error: BaseException) -> BaseException | None:
+        """Saves what can be saved, and returns the error to raise: the cause, or None where it was asked for.
+
+        What hinders the saving is noted with the cause.
+        """
+        self.interrupted = isinstance(error, Stopped)
+        cause = self._ranks.explain(error)
+        if cause is not error:
+            cause.__cause__ = error
+        try:
+            self._guard.undo(self.runner)
+            together = self._part(cause)
+            if not self.interrupted:
+                self._log(cause)
+            self._save(together, diverged=isinstance(cause, DivergedError))
+        except BaseException as failure:
+            if self.interrupted:
+                return failure
+            cause.add_note(
+                f'the {self._iter} iterations so far are not saved: {headline(failure)}{self._newest()}'
+            )
+        return None if self.interrupted else cause
+
+    def _part(self, cause: BaseException) -> bool:
+        """Tells the other ranks that this one ends; returns whether all end at the same iteration."""
+        ours = not isinstance(cause, (RankError, KeyboardInterrupt))
+        self._ranks.tell(headline(cause) if ours else None)
+        if self._agreed:
+            return True
+        if not self._guard.together or isinstance(cause, RankError):
+            return False  # they wait for this rank's part of the iteration, or it for one that is gone
+        try:
+            return self._ranks.any(True, PATIENCE)
+        except RankError:
+            return False
+
+    def _log(self, cause: BaseException) -> None:
+        """Writes to the log file why the training ends, and what the visualizer still holds."""
+        if not isinstance(cause, KeyboardInterrupt):
+            text = f'the training ends in iteration {self._iter + 1}: {headline(cause)}'
+            self.runner.logger.error(text, exc_info=cause, extra={'file_only': True})
+        with suppress(Exception):  # the disk may be full
+            self.runner.visualizer.close()
+
+    def _save(self, together: bool = True, diverged: bool = False) -> None:
+        """Saves what an unfinished run has reached, where `--resume` finds it.
+
+        Args:
+            together: whether all ranks save at this iteration.
+            diverged: whether the weights are spoilt.
+        """
+        if together:
+            average_gradients(self.runner)
+        elif self._ranks.several and has_gradients(self.runner):
+            raise RankError('gradients that wait for their step are those of ranks that are gone')
+        if self._iter == 0 or diverged or get_rank() != 0:
             return
-        average_gradients(self.runner)
-        if get_rank() != 0:
-            return
+        if not self._whole:
+            raise RuntimeError('the optimizer step was under way')
         name = f'iter_{self._iter}.pth'
         # by_epoch: mmengine counts one iteration more otherwise, as its hooks save before the count rises
         self.runner.save_checkpoint(self.runner.work_dir, name, by_epoch=True)
         path = Path(self.runner.work_dir) / name
         (path.parent / 'last_checkpoint').write_text(str(path))
         self.runner.logger.info(f'saved {path}; continue with --resume')
+
+    def _newest(self) -> str:
+        note = Path(self.runner.work_dir) / 'last_checkpoint'
+        with suppress(OSError):
+            return f'; the newest checkpoint is {note.read_text().strip()}'
+        return '; there is no checkpoint'

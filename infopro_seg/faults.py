@@ -1,0 +1,145 @@
+"""What an exception means to whoever runs the program: its cause in one line, and where it comes from."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+import sysconfig
+import tempfile
+import traceback
+from pathlib import Path
+
+from infopro_seg.errors import MachineError, RankError, UserError
+
+# of the operating system: what no program can do about; another error of a file may be one of the program
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+_MACHINE |= {errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.EFBIG}
+_REMEDIES = {
+    errno.ENOSPC: 'make room on that disk',
+    errno.EDQUOT: 'make room within your quota',
+    errno.EROFS: 'that disk is read-only; choose another folder',
+    errno.EACCES: 'choose a folder that you may write to, or files that you may read',
+    errno.EPERM: 'choose a folder that you may write to, or files that you may read',
+    errno.EMFILE: 'raise the limit of open files (ulimit -n), or use fewer workers (num_workers)',
+}
+_KILLED = re.compile(
+    r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed by signal: (.+?)\.|exited unexpectedly)'
+)
+_GPU_MEMORY = re.compile(r'CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED')
+_CPU_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough|can't allocate) memory|Cannot allocate memory")
+_SHARED_MEMORY = re.compile(r'Bus error|shared memory|/dev/shm')
+_RANK = re.compile(r'gloo/transport|Connection (closed|reset) by peer|NCCL|Timed out waiting')
+_OURS = Path(__file__).resolve().parent
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
+
+
+def explained(error: BaseException) -> UserError | None:
+    """The error that says in the user's terms what a fault of the machine is; None for any other fault.
+
+    Args:
+        error: any exception.
+    """
+    if isinstance(error, UserError):
+        return error
+    text = str(error)
+    killed = _KILLED.search(text) or _KILLED.search(str(error.__cause__))
+    if killed:
+        return MachineError(
+            f'a data-loading worker was killed ({killed[1] or "it exited unexpectedly"}), most likely by the '
+            'system, as memory ran out: use fewer workers (num_workers) or smaller images, or give the '
+            'machine more memory' + (' in /dev/shm' if _SHARED_MEMORY.search(text) else '')
+        )
+    if _GPU_MEMORY.search(text):
+        return MachineError(
+            f'the memory of the GPU is used up: {_first_line(text)}. Take smaller crops or batches, more '
+            'local modules (num_modules), mixed precision (--amp) or a checkpointing policy; tools/plan.py '
+            'compares them'
+        )
+    if isinstance(error, MemoryError) or _CPU_MEMORY.search(text):
+        return MachineError(
+            f'the memory of the machine is used up{": " * bool(text)}{_first_line(text)}. Use fewer workers '
+            '(num_workers), smaller batches or smaller images'
+        )
+    if isinstance(error, OSError):
+        return _explained_file(error)
+    if isinstance(error, RuntimeError) and _RANK.search(text):
+        return RankError(
+            f'another process of this run is gone: {_first_line(text)}. Its own message says why'
+        )
+    return None
+
+
+def headline(error: BaseException) -> str:
+    """An error's cause in one line, with the place in the user's own code if it comes from there."""
+    known = explained(error)
+    if known is not None:
+        return message_of(known)
+    name = type(error).__name__
+    text = message_of(error).strip()
+    place = _place(error)
+    return f'{name}{": " * bool(text)}{_first_line(text)}{place}'
+
+
+def message_of(error: BaseException) -> str:
+    """An error's own message, also where a data-loading worker has wrapped it in a traceback."""
+    text = str(error)
+    if 'Original Traceback' in text:
+        text = text.rsplit(f'{type(error).__name__}: ', 1)[-1]
+    return text.strip()
+
+
+def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
+    """Makes a folder, and checks that files can be written in it.
+
+    Args:
+        folder: where a run is going to write.
+        option: with which another folder can be chosen.
+
+    Raises:
+        MachineError: it cannot be made, or a file cannot be written in it.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b' ')
+    except OSError as error:
+        raise MachineError(
+            f'cannot write into the folder {folder}: {error.strerror}; choose another one with {option}'
+        ) from error
+
+
+def _explained_file(error: OSError) -> MachineError | None:
+    if error.errno not in _MACHINE and (error.filename is None or _user_frame(error) is not None):
+        return None
+    remedy = _REMEDIES.get(error.errno or 0)
+    name = error.filename if error.filename2 is None else error.filename2
+    where = f' {name}' if name is not None else ''
+    return MachineError(
+        f'cannot read or write{where or " a file"}: {error.strerror}{f"; {remedy}" * bool(remedy)}'
+    )
+
+
+def _place(error: BaseException) -> str:
+    if 'Original Traceback' in str(error):  # a worker has sent its own as text
+        frames = re.findall(r'File "(.+?)", line (\d+), in (\S+)', str(error))
+        frame = next((f for f in reversed(frames) if not _is_library(f[0])), None)
+        return f' ({frame[0]}, line {frame[1]}, in {frame[2]})' if frame else ''
+    found = _user_frame(error)
+    return f' ({found.filename}, line {found.lineno}, in {found.name})' if found else ''
+
+
+def _user_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost call in code that is neither this package's nor a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame for frame in reversed(frames) if not _is_library(frame.filename)), None)
+
+
+def _is_library(file: str) -> bool:
+    path = str(Path(file).resolve()) if not file.startswith('<') else ''
+    tools = str(Path(sys.argv[0]).resolve()) if sys.argv and sys.argv[0] else ''
+    return not path or path == tools or path.startswith((f'{_OURS}/', *_LIBRARIES))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split('\n', 1)[0].rstrip('.')

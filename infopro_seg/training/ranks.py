@@ -1,0 +1,112 @@
+"""What the processes of a distributed training tell each other besides gradients: that one ends, and why."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch
+from mmengine.dist import get_dist_info
+from torch import distributed as dist
+
+from infopro_seg.errors import RankError
+
+PATIENCE = timedelta(minutes=5)  # how long a rank that ends waits for the others to come to their next step
+NOTICE = 5.0  # seconds within which the ranks that are left notice that another is gone
+LOST = re.compile(
+    r'gloo/transport|Connection (closed|reset|refused)|Broken pipe|NCCL|Timed out waiting|Socket'
+)
+
+_trainings = itertools.count()
+
+
+class Ranks:
+    """The ranks of a training; of one process there is nobody to talk to, and every method is idle.
+
+    A rank that ends says why in the store of the process group, which the others can read at any time. Then
+    it meets them at their next :meth:`any`, where all agree; if it cannot, as they wait for its part
+    of an iteration, it ends alone, and its closed connections end their waiting. All this goes over a gloo
+    group: a flag on the CPU that went over NCCL would make the CPU wait for the GPU in each iteration.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.count = get_dist_info()
+        self.several = self.count > 1
+        number = next(_trainings)  # the same on all ranks
+        if self.several:
+            self._group = dist.new_group(backend='gloo')
+            store = dist.distributed_c10d._get_default_store()
+            self._store: Any = dist.distributed_c10d.PrefixStore(f'infopro_seg/{number}', store)
+
+    def any(self, flag: bool, timeout: timedelta | None = None) -> bool:
+        """Whether the flag is set on any rank; all ranks wait here for each other.
+
+        Args:
+            flag: this rank's.
+            timeout: how long to wait; by default as long as the process group does.
+
+        Raises:
+            RankError: another rank has gone, or does not come here in time.
+        """
+        if not self.several:
+            return flag
+        flags = torch.tensor(int(flag))
+        try:
+            work: Any = dist.all_reduce(flags, dist.ReduceOp.MAX, self._group, async_op=True)
+            work.wait() if timeout is None else work.wait(timeout)
+        except RuntimeError as error:
+            raise self.explain(error) from error
+        return bool(flags.item())
+
+    def tell(self, reason: str | None = None) -> None:
+        """Leaves word for the others that this rank ends, and why if by a fault."""
+        if not self.several:
+            return
+        if reason is not None:
+            self._store.set(f'reason/{self.rank}', reason)
+        self._store.set('ends', '1')
+
+    def ends(self) -> bool:
+        """Whether any rank has told that it ends; waits for nobody."""
+        return self.several and bool(self._store.check(['ends']))
+
+    def fault(self) -> RankError | None:
+        """The fault of another rank, if one has told of it."""
+        for rank in range(self.count) if self.several else ():
+            if rank != self.rank and self._store.check([f'reason/{rank}']):
+                return RankError(
+                    f'rank {rank} ended the training: {self._store.get(f"reason/{rank}").decode()}'
+                )
+        return None
+
+    def explain(self, error: BaseException) -> BaseException:
+        """An error as it is, or if it only says that another rank is gone, what became of that one."""
+        if not self.several or isinstance(error, RankError) or not LOST.search(f'{type(error)} {error}'):
+            return error
+        try:
+            return self.fault() or self._gone(error)
+        except RuntimeError:  # the store was rank 0's, or the launcher's
+            return RankError(
+                f'the process that others meet at is gone without a word (rank 0, or the launcher): '
+                f'{str(error).splitlines()[0]}'
+            )
+
+    def _gone(self, error: BaseException) -> RankError:
+        """Names the ranks that do not notice either, and so are those that are gone."""
+        self._store.set(f'here/{self.rank}', '1')
+        missing = [rank for rank in range(self.count) if rank != self.rank]
+        end = time.monotonic() + NOTICE
+        while missing and time.monotonic() < end and self.count > 2:
+            missing = [rank for rank in missing if not self._store.check([f'here/{rank}'])]
+            time.sleep(0.1)
+        fault = self.fault()  # a word that came later than its end was noticed
+        if fault is not None:
+            return fault
+        who = f'rank {", ".join(map(str, missing))}' if missing else 'another rank'
+        return RankError(
+            f'{who} is gone without a word: killed, by somebody or by the system where memory was short; '
+            f'or its connection was lost ({str(error).splitlines()[0]})'
+        )

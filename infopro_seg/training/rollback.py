@@ -1,0 +1,102 @@
+"""Back to the last completed iteration, where a fault ended the next one halfway."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor
+
+
+class Rollback:
+    """Encloses a train step; where one fails before its optimizer step, undoes what it has done until then.
+
+    That is BN statistics and other buffers, and gradients: half of them are new. Buffers are small, and
+    are copied before each step by one call per type. Gradients are only copied where some wait for their
+    step (`accumulative_counts`), to the CPU and without waiting. Parameters need no copy, as only the
+    optimizer changes them; within its step nothing can be undone.
+
+    Args:
+        runner: the runner, whose model and optimizer are built when the first step begins.
+    """
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+        self.undone = True  # whether the state is that before the step
+        self._watched: Any = None
+        self._buffers: dict[Any, list[Tensor]] = {}
+        self._copies: dict[Any, list[Tensor]] = {}
+        self._gradients: dict[str, Tensor] = {}
+        self._pending: list[str] = []
+
+    @property
+    def _model(self) -> Any:
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def __enter__(self) -> Self:
+        self._watch(self.runner.optim_wrapper)
+        self.undone = True
+        with torch.no_grad():
+            self._copy_buffers()
+            self._copy_gradients()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or not self.undone:
+            self.undone = False
+            return
+        self.undone = False
+        with torch.no_grad():
+            for key, copies in self._copies.items():
+                torch._foreach_copy_(self._buffers[key], copies)
+            for name, parameter in self._model.named_parameters():
+                if name in self._pending and parameter.grad is not None:
+                    parameter.grad.copy_(self._gradients[name])
+                else:
+                    parameter.grad = None
+        self.undone = True
+
+    def _watch(self, optim_wrapper: Any) -> None:
+        """Has every optimizer say when its step begins."""
+        if optim_wrapper is self._watched:
+            return
+        several = isinstance(optim_wrapper, OptimWrapperDict)
+        for wrapper in optim_wrapper.values() if several else [optim_wrapper]:
+            wrapper.optimizer.register_step_pre_hook(self._begins)
+        self._watched = optim_wrapper
+
+    def _begins(self, *_: Any) -> None:
+        self.undone = False
+
+    def _copy_buffers(self) -> None:
+        groups: dict[Any, list[Tensor]] = defaultdict(list)
+        for buffer in self._model.buffers():
+            if not buffer.is_meta:
+                groups[buffer.device, buffer.dtype].append(buffer)
+        self._buffers = groups
+        for key, buffers in groups.items():
+            copies = self._copies.get(key, [])
+            if [c.shape for c in copies] == [b.shape for b in buffers]:
+                torch._foreach_copy_(copies, buffers)
+            else:
+                self._copies[key] = [buffer.clone() for buffer in buffers]
+
+    def _copy_gradients(self) -> None:
+        self._pending = []
+        for name, parameter in self._model.named_parameters():
+            if parameter.grad is None:
+                continue
+            copy = self._gradients.get(name)
+            if copy is None or copy.shape != parameter.grad.shape:
+                pinned = parameter.grad.is_cuda
+                copy = torch.empty_like(parameter.grad, device='cpu', pin_memory=pinned)
+                self._gradients[name] = copy
+            copy.copy_(parameter.grad, non_blocking=True)
+            self._pending.append(name)

@@ -1,0 +1,95 @@
+"""Ends a validation that is cut short as if it had not begun, on all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.hooks import EMAHook, Hook
+
+from infopro_seg.training.interrupts import Interrupts
+from infopro_seg.training.ranks import Ranks
+
+
+class ValidationGuard(Hook):
+    """Lets a validation, and what follows a training, be interrupted, and undoes what it leaves then.
+
+    That is the swap of the weights by those of `EMAHook`, and the best score noted before its checkpoint
+    is written. The last of the hooks, so that none is between what it does and the validation's iterations.
+
+    Args:
+        interrupts: receives the signals.
+        ranks: who must agree before the results are collected, which needs all.
+        agree: raises if any rank ends.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, interrupts: Interrupts, ranks: Ranks, agree: Callable[[], None]) -> None:
+        self.interrupts, self.ranks, self.agree = interrupts, ranks, agree
+        self.together = True  # whether the other ranks will come to `agree`
+        self.trained = False
+        self._noted: dict[str, Any] | None = None
+        self._swapped: list[EMAHook] = []
+
+    def before_train(self, runner: Any) -> None:
+        """Watches the swaps of weights."""
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                self._watch(hook)
+
+    def before_val(self, runner: Any) -> None:
+        """Notes what the run knows before."""
+        self._noted = dict(runner.message_hub.runtime_info)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """From here on a signal ends the validation; of several processes, at their next image."""
+        self.interrupts.at_once = not self.ranks.several
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Ends the validation where another rank ends, or this one is asked to."""
+        if self.ranks.several and (self.interrupts.asked or self.ranks.ends()):
+            self.ranks.tell()
+            self._agree_at_last()
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Has all ranks agree after their last image, before they wait for each other's results."""
+        if batch_idx + 1 == len(runner.val_dataloader):
+            self.interrupts.at_once = False
+            self._agree_at_last()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """The validation is through."""
+        self.together = True
+        self._noted = None
+        self.interrupts.at_once = self.trained
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """What now follows may be ended at once."""
+        self.trained = self.interrupts.at_once = True
+
+    def undo(self, runner: Any) -> None:
+        """Undoes a validation that has not come to its end."""
+        for hook in list(self._swapped):
+            hook._swap_ema_parameters()
+        if self._noted is not None:
+            info = runner.message_hub.runtime_info
+            info.clear()
+            info.update(self._noted)
+            self._noted = None
+
+    def _agree_at_last(self) -> None:
+        self.agree()
+        self.together = False  # the others wait for this rank's results
+
+    def _watch(self, hook: EMAHook) -> None:
+        """Keeps account of whether a hook's weights are in the model; mmengine's does not."""
+        swap = hook._swap_ema_parameters
+
+        def noted() -> None:
+            swap()
+            (self._swapped.remove if hook in self._swapped else self._swapped.append)(hook)
+
+        hook._swap_ema_parameters = noted
