@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: mIoU on the config's test split.
+"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes its label images.
 
 Example:
   python tools/test.py configs/deeplabv3_infopro_cityscapes.py work_dirs/.../iter_40000.pth --tta

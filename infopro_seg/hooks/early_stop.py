@@ -62,7 +62,7 @@ class EarlyStopHook(Hook):
 
 
 def is_finished(runner: Any) -> bool:
-    """Whether a training has come to its end, the last iteration or an early stop, and to that of its hooks."""
+    """Whether a training has come to its end: to its last iteration and validation, or to an early stop."""
     if getattr(runner.train_loop, 'interrupted', False):
         return False  # perhaps in the last validation
     return bool(runner.iter >= runner.max_iters or STOPPED_EARLY in runner.message_hub.runtime_info)
