@@ -17,6 +17,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
+from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.visualization.panel import draw_panel
 
@@ -30,13 +31,20 @@ class ResultsHook(Hook):
     Without a validation there is no panel, and no mIoU among the metrics.
 
     Args:
-        rows: how many validation images the panel shows.
+        rows: how many images the panel shows.
+        split: what the results are of: `val`, by the last validation, or `test`, evaluated once at the end.
+
+    Raises:
+        ConfigError: there is no such split.
     """
 
     priority = 'NORMAL'  # before mmengine's LoggerHook, which resets the peak of the GPU's memory
 
-    def __init__(self, rows: int = 4) -> None:
+    def __init__(self, rows: int = 4, split: str = 'val') -> None:
+        if split not in ('val', 'test'):
+            raise ConfigError(f'ResultsHook has split={split!r}; choose from val, test')
         self.rows = rows
+        self.split = split
         self.metrics: dict[str, float] = {}
         self.peak_memory: dict[str, int] = {}
 
@@ -53,18 +61,23 @@ class ResultsHook(Hook):
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keeps the metrics of the test."""
+        self.metrics = dict(metrics or {})
+
     def after_train(self, runner: Any) -> None:
         """Writes the results of a run that has reached its last iteration."""
         if runner.iter < runner.max_iters:
             return
-        if runner.val_loop is not None and not self.metrics:
-            runner.val_loop.run()  # it was at its end already when it was resumed
+        loop = runner.val_loop if self.split == 'val' or runner.val_loop is None else runner.test_loop
+        if loop is not None and (self.split == 'test' or not self.metrics):
+            loop.run()  # of val: it was at its end already when it was resumed
         if not is_main_process():
             return
         folder = Path(runner.work_dir)
-        if runner.val_loop is not None:
+        if loop is not None:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            draw_panel(model, runner.val_dataloader.dataset, folder / 'panel.png', self.rows)
+            draw_panel(model, loop.dataloader.dataset, folder / 'panel.png', self.rows)
         hub = runner.message_hub
         times, _ = hub.get_scalar('train/time').data
         results = {
@@ -83,7 +96,7 @@ class ResultsHook(Hook):
             },
         }
         (folder / METRICS).write_text(json.dumps(results, indent=2) + '\n')
-        panel = f', {folder / "panel.png"}' if runner.val_loop is not None else ''
+        panel = f', {folder / "panel.png"}' if loop is not None else ''
         runner.logger.info(f'results: {folder / METRICS}{panel}')
 
 
