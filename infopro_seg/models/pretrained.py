@@ -49,8 +49,9 @@ def pretrained_errors(encoder: Any) -> Iterator[None]:
     except RuntimeError as error:
         if 'torchvision' in str(error):
             raise pretrained_error(name, error) from error
-        if not (fit.loaded and 'size mismatch' in str(error)):  # that is said below, in fewer words
-            raise
+        if fit.loaded and 'size mismatch' in str(error):
+            raise fit.error(name, 'do not fit', REMEDY) from error
+        raise
     except AssertionError as error:  # mmengine's, of a prefix that no name begins with
         if 'is not in the pretrained model' not in str(error):
             raise

@@ -54,37 +54,50 @@ class Fit:
             return  # not by a state dict, and nobody knows
         own = weights(self.encoder)
         lacking = [key for key, shape in own.items() if self.offered.get(key) != shape]
-        kind = type(self.encoder).__name__
         if len(lacking) == len(own):
-            raise CheckpointError(
-                f'the pretrained weights {name!r} share no weight with the encoder {kind}: '
-                f'{self._difference(own)}; give weights of this encoder (init_cfg may have a prefix, e.g. '
-                f'prefix="backbone.", where the names begin with one), or {remedy.partition(", or ")[2]}'
-            )
+            raise self.error(name, 'share no weight with', remedy)
         if lacking:
             modules = dict.fromkeys(key.rpartition('.')[0] or key for key in lacking)
             print_log(
                 f'the pretrained weights {name!r} lack {len(lacking)} of the {len(own)} weights of the '
-                f'encoder {kind}, which start from scratch: those of {", ".join(modules)}',
+                f'encoder {type(self.encoder).__name__}, which start from scratch: those of '
+                f'{", ".join(modules)}',
                 logger='current',
                 level=logging.WARNING,
             )
 
+    def error(self, name: str, verb: str, remedy: str) -> CheckpointError:
+        """The error for weights of another network.
+
+        Args:
+            name: which weights they are.
+            verb: what they do, before the name of the encoder.
+            remedy: what to do instead of loading them.
+        """
+        return CheckpointError(
+            f'the pretrained weights {name!r} {verb} the encoder {type(self.encoder).__name__}: '
+            f'{self._difference()}. Take weights of this encoder; where their names begin with a prefix, '
+            f'name it: init_cfg=dict(..., prefix="backbone."). Or {remedy}'
+        )
+
     def _note(self, module: Any, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
-        if any(name.startswith(TIMM) for name, _ in self.encoder.named_parameters()):
+        of_timm = any(name.startswith(TIMM) for name, _ in self.encoder.named_parameters())
+        if of_timm:
             name_as_encoder(state_dict, weights(self.encoder))
         self.loaded = True
         self.offered = {
             key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, Tensor)
         }
+        for key in [*state_dict] if of_timm else []:
+            if not key.startswith(TIMM):
+                del state_dict[key]  # the classifier's, of which mmengine would warn
 
-    def _difference(self, own: Mapping[str, tuple[int, ...]]) -> str:
-        same = [key for key in own if key in self.offered]
-        if same:
-            other, here = self.offered[same[0]], own[same[0]]
-            return (
-                f'{len(same)} have the same names but other shapes, e.g. {same[0]} {other} instead of {here}'
-            )
+    def _difference(self) -> str:
+        own = weights(self.encoder)
+        other = [key for key in own if self.offered.get(key, own[key]) != own[key]]
+        if other:
+            shapes = f'{self.offered[other[0]]} instead of {own[other[0]]}'
+            return f'{len(other)} have other shapes, e.g. {other[0]} {shapes}'
         theirs = ', '.join([*self.offered][:SHOWN]) or 'no tensor'
         return f'they hold {theirs}, ..., the encoder {", ".join([*own][:SHOWN])}, ...'
 
@@ -100,21 +113,19 @@ def weights(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def name_as_encoder(state_dict: dict[str, Any], own: Mapping[str, Any]) -> None:
-    """Renames timm's weights as `TIMMBackbone` has them, in place; those of the classifier are dropped.
+    """Renames timm's weights as `TIMMBackbone` has them, in place.
 
     timm joins the names of a stage and its parts by a dot, but by an underscore where it takes the network
     apart for its features.
 
     Args:
-        state_dict: names of timm, or of `TIMMBackbone`.
+        state_dict: weights by timm's names, or by those of `TIMMBackbone`.
         own: the encoder's weights by name.
     """
     names = {_joined(key.removeprefix(TIMM)): key for key in own}
     for key in [*state_dict]:
-        value = state_dict.pop(key)
-        name = names.get(_joined(key.removeprefix(TIMM)), key)
-        if name.startswith(TIMM):
-            state_dict[name] = value
+        value = state_dict.pop(key)  # and in again, so that the order stays
+        state_dict[names.get(_joined(key.removeprefix(TIMM)), key)] = value
 
 
 def _joined(name: str) -> str:
