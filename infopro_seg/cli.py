@@ -100,7 +100,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error for a config that cannot be read; a fault inside a module that it imports goes on as it is."""
+    """The error for a config that cannot be read; a fault inside an imported module goes on as it is."""
     from infopro_seg.training.building import cause_of, own_place  # slow to import
 
     if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports

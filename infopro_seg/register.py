@@ -20,6 +20,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mmseg.models
     import mmseg.visualization  # noqa: F401
 
+    import infopro_seg.datasets.camvid
     import infopro_seg.datasets.loading
     import infopro_seg.datasets.seeding
     import infopro_seg.evaluation.iou

@@ -16,6 +16,7 @@ from infopro_seg.comparison.results import read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.outputs import require_folder
@@ -75,11 +76,14 @@ def _train(
             f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
         )
     paths = write_configs(suite, runs, request.out)
-    data = suite.comparison.data
-    report(
-        f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are there'
-    )
-    make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    data = suite.comparison.get('data')
+    if data is not None:
+        report(
+            f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are '
+            'there'
+        )
+        make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    require_data(suite, ('train', 'val', 'test'))
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.train_tool, request.jobs, report)
 
@@ -103,7 +107,7 @@ def write_results(
     rows = summarise(results)
     setting = {
         'suite': request.suite.stem,
-        'data': suite.comparison.data.to_dict(),
+        'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else suite.data_root,
         'crop': list(suite.crop_size),
         'batch': suite.train_dataloader.batch_size,
         'iterations': suite.train_cfg.max_iters,

@@ -15,6 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
+from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
@@ -36,13 +37,20 @@ class ResultsHook(Hook):
     picture that cannot be drawn costs a warning.
 
     Args:
-        rows: how many validation images the panel shows.
+        rows: how many images the panel shows.
+        split: what the results are of: `val`, by the last validation, or `test`, evaluated once at the end.
+
+    Raises:
+        ConfigError: there is no such split.
     """
 
     priority = 'NORMAL'  # before mmengine's LoggerHook, which resets the peak of the GPU's memory
 
-    def __init__(self, rows: int = 4) -> None:
+    def __init__(self, rows: int = 4, split: str = 'val') -> None:
+        if split not in ('val', 'test'):
+            raise ConfigError(f'ResultsHook has split={split!r}; choose from val, test')
         self.rows = rows
+        self.split = split
         self.metrics: dict[str, float] = {}
         self.peak_memory: dict[str, int] = {}
         self.measured = 0  # iterations of this process
@@ -65,12 +73,17 @@ class ResultsHook(Hook):
         add_validation(runner.message_hub, runner.iter, self.metrics)
         reset_peak_memory()
 
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keeps the metrics of the test."""
+        self.metrics = dict(metrics or {})
+
     def after_train(self, runner: Any) -> None:
         """Writes the results of a run that has come to its end."""
         if not is_finished(runner):
             return
-        if runner.val_loop is not None and not self.metrics:
-            runner.val_loop.run()  # it was at its end already when it was resumed
+        loop = runner.val_loop if self.split == 'val' or runner.val_loop is None else runner.test_loop
+        if loop is not None and (self.split == 'test' or not self.metrics):
+            loop.run()  # of val: it was at its end already when it was resumed
         if not is_main_process():
             return
         folder = Path(runner.work_dir)
@@ -79,10 +92,10 @@ class ResultsHook(Hook):
         curves, panel = folder / CURVES, folder / PANEL
         with drawing(curves, runner.logger.warning):
             draw_curves(read_log(runner.message_hub, runner.iter), curves)
-        if runner.val_loop is not None:
+        if loop is not None:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
             with drawing(panel, runner.logger.warning):
-                draw_panel(model, runner.val_dataloader.dataset, panel, self.rows)
+                draw_panel(model, loop.dataloader.dataset, panel, self.rows)
 
     def _results(self, runner: Any) -> dict[str, Any]:
         hub = runner.message_hub

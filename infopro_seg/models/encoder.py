@@ -30,9 +30,9 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     require_init(config.get('init_cfg'))
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
-            _import('mmpretrain.models', kind)
+            import_package('mmpretrain.models', kind)
         elif _is_timm(kind):
-            _import('timm', kind)
+            import_package('timm', kind)
         if MODELS.get(kind) is None:
             raise ConfigError(
                 f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
@@ -77,7 +77,16 @@ def _is_timm(kind: Any) -> bool:
     return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
 
 
-def _import(module: str, encoder: str) -> None:
+def import_package(module: str, encoder: str) -> None:
+    """Imports a module of an optional package.
+
+    Args:
+        module: the module.
+        encoder: what needs it, for error messages.
+
+    Raises:
+        ConfigError: the package is not installed, or cannot be imported.
+    """
     package = module.partition('.')[0]
     install = f'pip install {EXTRAS[package]}'
     if find_spec(package) is None:
