@@ -17,3 +17,7 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint does not fit the model it is loaded into."""
+
+
+class OutputError(UserError):
+    """A file or folder cannot be written: no room, no permission, or another run writes there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import (
     config_of,
     read_checkpoint,
-    require_latest,
     require_start,
     unreadable_checkpoint,
 )
@@ -27,7 +27,10 @@ from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.resuming import latest_checkpoint, require_resumable
+from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.work_dir import only_run_in
 
 
 def train(
@@ -64,11 +67,28 @@ def train(
     cfg = load_config(config, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    with ExitStack() as locks:
+        locks.enter_context(only_run_in(cfg.work_dir, launcher))
+        return _train_in_turn(cfg, locks, resume, amp, seed, auto_scale_lr, options, stage)
+
+
+def _train_in_turn(
+    cfg: Config,
+    locks: ExitStack,
+    resume: str | bool,
+    amp: bool,
+    seed: int | None,
+    auto_scale_lr: bool,
+    options: Mapping[str, Any] | None,
+    stage: int | None,
+) -> Runner:
+    """Trains once, or each stage; `locks` gets that of each folder."""
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:
             runner = None
             _clean_up()
+        locks.enter_context(only_run_in(part.work_dir, cfg.launcher))
         _choose_start(part, resumed)
         if amp:
             part.optim_wrapper = use_amp(part.optim_wrapper)
@@ -98,18 +118,20 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
     """Says in the config whether a run continues, and what it starts from.
 
     Raises:
-        CheckpointError: there is no checkpoint to resume.
+        CheckpointError: there is no checkpoint to resume, or it cannot be continued exactly.
     """
     cfg.resume = bool(resume)
     if resume is True:
-        latest = require_latest(cfg.work_dir)
+        latest = latest_checkpoint(cfg)
         if latest is None:
             cfg.resume = False  # a first start, perhaps from the config's load_from
         else:
+            require_resumable(latest, cfg)
             cfg.load_from = str(latest)
     elif isinstance(resume, str):
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
+        require_resumable(resume, cfg)
         cfg.load_from = resume
     if cfg.get('load_from'):
         require_start(cfg.load_from)
@@ -119,7 +141,7 @@ def _with_cuts(cfg: Config) -> Config:
     """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory."""
     if cfg.model.backbone.get('num_modules') is None:
         return cfg
-    checkpoint = (cfg.load_from or require_latest(cfg.work_dir)) if cfg.resume else None
+    checkpoint = cfg.load_from if cfg.resume else None
     if checkpoint is None:
         return resolve_cuts(cfg)
     cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts
@@ -127,7 +149,7 @@ def _with_cuts(cfg: Config) -> Config:
     return cfg
 
 
-class QuietRunner(Runner):
+class QuietRunner(SavingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
     def build_model(self, model: Any) -> Any:

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,8 @@ from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import UserError
-from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients
+from infopro_seg.hooks.ordered_checkpoints import save_unfinished
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook
 
 
 class _StoppedError(Exception):
@@ -104,14 +104,6 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _save(self) -> None:
         """Saves what an unfinished run has reached, where `--resume` finds it."""
-        if self._iter == 0:
-            return
-        average_gradients(self.runner)
-        if get_rank() != 0:
-            return
-        name = f'iter_{self._iter}.pth'
-        # by_epoch: mmengine counts one iteration more otherwise, as its hooks save before the count rises
-        self.runner.save_checkpoint(self.runner.work_dir, name, by_epoch=True)
-        path = Path(self.runner.work_dir) / name
-        (path.parent / 'last_checkpoint').write_text(str(path))
-        self.runner.logger.info(f'saved {path}; continue with --resume')
+        path = save_unfinished(self.runner)
+        if path is not None:
+            self.runner.logger.info(f'saved {path}; continue with --resume')
