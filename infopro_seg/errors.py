@@ -29,3 +29,7 @@ class DivergedError(UserError):
 
 class RankError(UserError):
     """Another process of a distributed run has ended, so that this one ends too."""
+
+
+class OutputError(MachineError):
+    """A file or folder cannot be written: no room, no permission, or another run writes there."""

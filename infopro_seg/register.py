@@ -29,7 +29,8 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import infopro_seg.models.ddp
     import infopro_seg.training.cpu_amp
     import infopro_seg.training.layer_decay
-    import infopro_seg.training.loop  # noqa: F401
+    import infopro_seg.training.loop
+    import infopro_seg.training.saving  # noqa: F401
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
 warnings.filterwarnings('ignore', message='When align_corners=True')

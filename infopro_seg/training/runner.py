@@ -21,6 +21,7 @@ from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
 # what each method of mmengine's runner builds: the key of the config
@@ -88,7 +89,7 @@ for _name, _part in PARTS.items():
     setattr(NamingRunner, _name, _naming(getattr(Runner, _name), _part))
 
 
-class QuietRunner(NamingRunner):
+class QuietRunner(NamingRunner, SavingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
