@@ -84,9 +84,9 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005))
 param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=max_iters, by_epoch=False)]
-train_cfg = dict(type='ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 10)
+train_cfg = dict(type='ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=max(max_iters // 10, 1))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(interval=max_iters // 10))
+default_hooks = dict(checkpoint=dict(interval=max(max_iters // 10, 1)))
 # lr fits this many crops per iteration over all GPUs; `--auto-scale-lr` adapts it to another number
 auto_scale_lr = dict(enable=False, base_batch_size=8)

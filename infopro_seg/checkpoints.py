@@ -75,7 +75,21 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         raise unreadable_checkpoint(checkpoint, error) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'{checkpoint} holds a {type(content).__name__}, not a checkpoint')
+    unwrap(content)
     return content
+
+
+def unwrap(checkpoint: dict[str, Any]) -> None:
+    """Takes the prefix out of weights that were saved from a wrapped model (`DataParallel`), in place.
+
+    Args:
+        checkpoint: a checkpoint, or only a state dict.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    for prefix in ('module.', '_orig_mod.'):  # of torch's parallel wrappers and of torch.compile
+        if weights and all(isinstance(key, str) and key.startswith(prefix) for key in weights):
+            for key in list(weights):
+                weights[key.removeprefix(prefix)] = weights.pop(key)
 
 
 def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.faults import explained, headline
@@ -18,6 +19,10 @@ FAULT = 1  # exit status after any other error, as Python's own
 FAILED = 2  # exit status after an error that the user can mend
 INTERRUPTED = 130  # exit status after Ctrl-C
 TRACEBACK = '--traceback'
+
+MODULE2PACKAGE['mmseg'] = (
+    'mmseg'  # so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
+)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -81,11 +86,41 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise ConfigError(f'no config {path}{hint}')
     try:
         config = Config.fromfile(str(path))
-        if options:
-            config.merge_from_dict(dict(options))
     except Exception as error:  # a config is a program
-        raise ConfigError(f'cannot read the config {path}: {type(error).__name__}: {error}') from error
+        raise _unreadable(path, error) from error
+    try:
+        config.merge_from_dict(dict(options or {}))
+    except Exception as error:  # mmengine raises whatever the values do
+        given = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
+        raise ConfigError(
+            f'--cfg-options {given} do not fit the config {path}: {" ".join(str(error).split())}; write the '
+            'keys as they stand in the config, list items by their number, e.g. param_scheduler.0.end=20000'
+        ) from error
     return config
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    """The error for a config that cannot be read; a fault inside an imported module goes on as it is."""
+    from infopro_seg.training.building import cause_of, own_place  # slow to import
+
+    if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports
+        root: BaseException = error
+        while root.__cause__ or root.__context__:
+            root = root.__cause__ or root.__context__ or root
+        if own_place(root) is not None:
+            raise root from None
+        return ConfigError(
+            f'cannot read the config {path}: custom_imports: {cause_of(root)}; modules are looked for in the '
+            'folders of PYTHONPATH and among the installed packages'
+        )
+    names = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+    place = own_place(error)
+    if place is not None and 'import_modules_from_strings' in names:
+        raise error
+    hint = f' ({place})' if place is not None else ''
+    if isinstance(error, FileNotFoundError):
+        hint = '; a _base_ is looked for from the folder of the config that names it'
+    return ConfigError(f'cannot read the config {path}: {cause_of(error)}{hint}')
 
 
 def work_dir_of(config: Config, given: str | None) -> str:

@@ -15,11 +15,13 @@ from mmseg.registry import MODELS
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.export_graph import export_onnx, export_program, metadata, require_onnx
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.inference import without_pretraining
 from infopro_seg.models.channels import neck_config
 from infopro_seg.models.local_training import LocalTraining
+from infopro_seg.outputs import require_file, whole_file
 
 STOCK_TYPES = {
     'InfoProEncoderDecoder': 'EncoderDecoder',
@@ -31,7 +33,7 @@ STOCK_TYPES = {
     'ResumableIterBasedTrainLoop': 'IterBasedTrainLoop',
     'CPUAmpOptimWrapper': 'OptimWrapper',
 }
-OWN_ARGUMENTS = {'LoadLabels': ('num_classes',), 'ClassIoUMetric': ('label_dir',)}
+OWN_ARGUMENTS = {'LoadLabels': ('num_classes',)}
 OWN_SETTINGS = (
     'custom_imports',
     'custom_hooks',
@@ -44,6 +46,7 @@ OWN_SETTINGS = (
 
 
 FORMATS = {'mmseg': '.pth', 'onnx': '.onnx', 'pt2': '.pt2'}
+BESIDE = {'mmseg': '.py', 'onnx': '.json', 'pt2': '.json'}
 
 
 def export(
@@ -65,8 +68,8 @@ def export(
         The path of the config, or of the graph.
 
     Raises:
-        UserError: the checkpoint is no InfoPro checkpoint, `out` has another suffix or is the checkpoint,
-            or the network cannot be exported in that format.
+        UserError: the checkpoint is no InfoPro checkpoint, `out` has another suffix, is the checkpoint or
+            cannot be written, or the network cannot be exported in that format.
     """
     out = Path(out)
     suffix = FORMATS[format]
@@ -77,8 +80,7 @@ def export(
             f'--out {out} does not end in {suffix}; give a {suffix} file, or a folder'
             f'{"; the config is written beside it as .py" if format == "mmseg" else ""}'
         )
-    if out.resolve() == Path(checkpoint).resolve():
-        raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
+    _check_output(out, Path(checkpoint), BESIDE[format])
     if format == 'onnx':
         require_onnx()
     content = read_checkpoint(checkpoint)
@@ -99,15 +101,30 @@ def export(
     state_dict = {key: value for key, value in weights.items() if not key.startswith(LOCAL_HEADS)}
     stock.load_state_dict(state_dict, strict=True)
     _require_same_logits(model, stock, stock_config)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    dataset_meta = trained_metainfo(content, config)
     if format != 'mmseg':
         write = export_onnx if format == 'onnx' else export_program
-        write(stock, out, _size(stock_config), metadata(content, stock_config))
+        write(stock, out, _size(stock_config), metadata(dataset_meta, stock_config))
         return out
-    meta = {'dataset_meta': content.get('meta', {}).get('dataset_meta'), 'cfg': stock_config.pretty_text}
-    torch.save({'state_dict': state_dict, 'meta': meta}, out)
-    stock_config.dump(out.with_suffix('.py'))
+    meta = {'dataset_meta': dataset_meta, 'cfg': stock_config.pretty_text}
+    with whole_file(out) as partial:
+        torch.save({'state_dict': state_dict, 'meta': meta}, partial)
+    with whole_file(out.with_suffix('.py')) as partial:
+        partial.write_text(stock_config.pretty_text, encoding='utf-8')
     return out.with_suffix('.py')
+
+
+def _check_output(out: Path, checkpoint: Path, beside: str) -> None:
+    """Says before the work that an export could not be written, or would replace what is no export."""
+    if out.resolve() == checkpoint.resolve():
+        raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
+    require_file(out, '--out')
+    second = out.with_suffix(beside)
+    if second.exists() and not out.exists():
+        raise UserError(
+            f'--out {out}: {second}, which the export writes beside it, is there already and is no '
+            'earlier export; name another file or folder'
+        )
 
 
 def to_stock_config(config: Config, model: LocalTraining) -> Config:
@@ -148,6 +165,8 @@ def to_stock(node: Any) -> Any:
         out = {key: to_stock(value) for key, value in node.items() if key not in dropped}
         if isinstance(kind, str):
             out['type'] = STOCK_TYPES.get(kind, kind)
+        if out.get('type') == 'CrossEntropyLoss' and out.get('class_weight') is not None:
+            out.pop('avg_non_ignore', None)  # implied by the weights, and mmseg fails with both
         return out
     if isinstance(node, (list, tuple)):
         return type(node)(to_stock(item) for item in node)

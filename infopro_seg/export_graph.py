@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from mmseg.models.decode_heads import PointHead
 from torch import Tensor, nn
 
 from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.evaluation.label_images import label_ids
+from infopro_seg.outputs import whole_file
+from infopro_seg.strict_json import to_json, write_json
+from infopro_seg.visualization.palette import colours
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 STEP = 32  # the stride of the coarsest map of the usual encoders
 ENOUGH = 256 * STEP  # the largest side that a dynamic graph takes, in pixels
+THRESHOLD = 0.3  # mmseg's own, of a head with one output channel
 TOLERANCE = 1e-3  # relative and absolute, of logits, between two runtimes in float32
 
 
@@ -45,7 +50,7 @@ def require_onnx() -> None:
     """Checks that the packages are there that an ONNX export needs.
 
     Raises:
-        UserError: one is not.
+        UserError: a package is missing.
     """
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
@@ -71,10 +76,11 @@ def export_program(model: Any, out: Path, size: tuple[int, int], meta: dict[str,
     program, dynamic = capture(network, size)
     for inputs in _inputs(size, dynamic):
         with torch.no_grad():
-            _require_close(network(inputs), program.module()(inputs), out)
+            _require_close(network(inputs), program.module()(inputs))
     meta = {**meta, 'size': None if dynamic else list(size)}
-    torch.export.save(program, out, extra_files={'metadata.json': json.dumps(meta)})
-    out.with_suffix('.json').write_text(json.dumps(meta, indent=2) + '\n')
+    with whole_file(out) as partial, open(partial, 'wb') as file:
+        torch.export.save(program, file, extra_files={'metadata.json': to_json(meta, indent=None)})
+    write_json(out.with_suffix('.json'), meta)
     return dynamic
 
 
@@ -87,17 +93,18 @@ def export_onnx(model: Any, out: Path, size: tuple[int, int], meta: dict[str, An
     require_onnx()
     network = Network(model)
     program, dynamic = capture(network, size)
-    try:
-        _write_onnx(program, out, meta, None if dynamic else size)
-        _check_onnx(network, out, size, dynamic)
-    except Exception:  # whatever exporter and runtime raise for an operator that takes one size only
-        if not dynamic:
-            raise
-        dynamic = False
-        _write_onnx(_capture(network, size, None), out, meta, size)
-        _check_onnx(network, out, size, dynamic)
+    with whole_file(out) as partial:
+        try:
+            _write_onnx(program, partial, meta, None if dynamic else size)
+            _check_onnx(network, partial, size, dynamic)
+        except Exception:  # whatever exporter and runtime raise for an operator that takes one size only
+            if not dynamic:
+                raise
+            dynamic = False
+            _write_onnx(_capture(network, size, None), partial, meta, size)
+            _check_onnx(network, partial, size, dynamic)
     meta = {**meta, 'size': None if dynamic else list(size)}
-    out.with_suffix('.json').write_text(json.dumps(meta, indent=2) + '\n')
+    write_json(out.with_suffix('.json'), meta)
     return dynamic
 
 
@@ -110,20 +117,34 @@ def capture(network: nn.Module, size: tuple[int, int]) -> tuple[torch.export.Exp
         return _capture(network, size, None), False
 
 
-def metadata(content: dict[str, Any], config: Any) -> dict[str, Any]:
-    """What a user of a graph has to know: classes, palette, and what is done to an image before it."""
-    dataset = content.get('meta', {}).get('dataset_meta') or {}
+def metadata(dataset: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """What a user of a graph has to know: the classes, what is done to an image, and how logits are read.
+
+    Args:
+        dataset: the `metainfo` of the data that the network was trained on.
+        config: the stock config.
+    """
     preprocessor = config.model.get('data_preprocessor') or {}
-    palette = [[int(value) for value in colour] for colour in dataset.get('palette') or []]
-    return {
-        'classes': list(dataset.get('classes') or []),
-        'palette': palette,
+    classes = list(dataset['classes'])
+    heads = config.model['decode_head']
+    head = heads[-1] if isinstance(heads, (list, tuple)) else heads
+    binary = head.get('out_channels') == 1 and len(classes) == 2
+    converts = preprocessor.get('bgr_to_rgb') or preprocessor.get('rgb_to_bgr')  # mmcv loads BGR
+    found = {
+        'classes': classes,
+        'palette': colours(dataset.get('palette'), len(classes)).tolist(),
+        'label_ids': label_ids(dataset).tolist(),
         'mean': [float(value) for value in preprocessor.get('mean') or (0, 0, 0)],
         'std': [float(value) for value in preprocessor.get('std') or (1, 1, 1)],
-        'channels': 'RGB' if preprocessor.get('bgr_to_rgb') else 'BGR',
+        'channels': 'RGB' if converts else 'BGR',
         'input': 'image: (1, 3, H, W) float32, (0 to 255 - mean) / std; H and W multiples of 32',
-        'output': 'logits: (1, classes, H, W) float32',
+        'output': 'logits: (1, classes, H, W) float32; the class of a pixel has the largest',
     }
+    if binary:
+        threshold = head.get('threshold')
+        found['threshold'] = THRESHOLD if threshold is None else threshold
+        found['output'] = 'logits: (1, 1, H, W) float32; the second class is where their sigmoid > threshold'
+    return found
 
 
 def _capture(network: nn.Module, size: tuple[int, int], dynamic: Any) -> torch.export.ExportedProgram:
@@ -151,9 +172,9 @@ def _write_onnx(
     model = written.model_proto
     for key, value in {**meta, 'size': size}.items():
         entry = model.metadata_props.add()
-        entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
+        entry.key, entry.value = key, value if isinstance(value, str) else to_json(value, indent=None).strip()
     onnx.checker.check_model(model)
-    onnx.save(model, str(out))
+    onnx.save(model, str(out), format='protobuf')
 
 
 def _check_onnx(network: nn.Module, out: Path, size: tuple[int, int], dynamic: bool) -> None:
@@ -164,14 +185,13 @@ def _check_onnx(network: nn.Module, out: Path, size: tuple[int, int], dynamic: b
         with torch.no_grad():
             expected = network(inputs)
         [given] = session.run(None, {'image': inputs.numpy()})
-        _require_close(expected, torch.from_numpy(given), out)
+        _require_close(expected, torch.from_numpy(given))
 
 
-def _require_close(expected: Tensor, given: Tensor, out: Path) -> None:
+def _require_close(expected: Tensor, given: Tensor) -> None:
     if expected.shape != given.shape or not torch.allclose(expected, given, TOLERANCE, TOLERANCE):
-        out.unlink(missing_ok=True)
         difference = (expected - given).abs().max() if expected.shape == given.shape else float('nan')
         raise CheckpointError(
             f'the exported graph gives other logits than PyTorch (largest difference {difference:.3g}); '
-            f'{out} was not kept. Please report this with the config'
+            'nothing was kept. Please report this with the config'
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.cli import load_config
-from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.devices import choose_device
+from infopro_seg.errors import ConfigError
+from infopro_seg.evaluation.label_images import class_indices, label_ids
+from infopro_seg.evaluation.metainfo import trained_metainfo
+from infopro_seg.evaluation.pipelines import loads_image, test_pipeline, without_labels
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
-
-LABELS = ('LoadLabels', 'LoadAnnotations')
-LOADERS = ('LoadImage', 'LoadImageFromFile')
+from infopro_seg.image_inputs import to_bgr, to_picture
+from infopro_seg.models.stages import without_stage
+from infopro_seg.visualization.palette import colours
 
 
 class Predictor:
@@ -37,6 +42,7 @@ class Predictor:
     """
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
+        self.device = choose_device(device)
         init_default_scope(config.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
         model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
@@ -44,45 +50,52 @@ class Predictor:
         state_dict = content.get('state_dict', content)
         require_fit(state_dict, model.state_dict(), str(checkpoint))
         model.load_state_dict(state_dict, strict=False)
-        self.device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self.model: Any = model.to(self.device).eval()
-        meta = content.get('meta', {}).get('dataset_meta') or _metainfo(config)
+        meta = trained_metainfo(content, config)
         self.classes: tuple[str, ...] = tuple(meta['classes'])
-        self.palette = np.array(meta['palette'], dtype=np.uint8)
-        steps = config.test_dataloader.dataset.pipeline
-        kept = [copy.deepcopy(step) for step in steps if step['type'] not in LABELS]
-        self.pipeline = Compose(kept)
-        self.array_pipeline = Compose([step for step in kept if step['type'] not in LOADERS])
+        self.palette = colours(meta.get('palette'), len(self.classes))
+        self.label_ids = label_ids(meta)
+        steps = without_labels(test_pipeline(config))
+        self.pipeline = Compose(steps)
+        self.loader = Compose([step for step in steps if loads_image(step)])
+        self.array_pipeline = Compose([step for step in steps if not loads_image(step)])
 
-    @torch.no_grad()
-    def predict(self, image: str | Path | np.ndarray) -> np.ndarray:
-        """Segments one image.
+    def predict(self, image: Any) -> Any:
+        """Segments one image, or each of a list.
 
         Args:
-            image: path of an image file, or the image itself: (H, W, 3) uint8, in the order RGB.
+            image: path of an image file; or the image itself: a PIL image, an array (H, W, 3) of uint8 in the
+                order RGB or a gray one (H, W), a tensor (3, H, W) of uint8; or a list of these.
 
         Returns:
-            The index into `classes` of each pixel, (H, W) uint8.
+            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); of a
+            list, a list of them.
 
         Raises:
-            DataError: the file cannot be read, or the array is no such image.
+            DataError: the file cannot be read, or what was given is no image.
         """
-        if isinstance(image, np.ndarray):
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-                raise DataError(
-                    f'the image is an array of shape {image.shape} and type {image.dtype}; give (H, W, 3) '
-                    'uint8 in the order RGB, or the path of a file'
-                )
-            bgr = np.ascontiguousarray(image[..., ::-1])  # as mmcv loads files
-            size = image.shape[:2]
-            sample = self.array_pipeline({'img': bgr, 'img_path': None, 'img_shape': size, 'ori_shape': size})
+        if isinstance(image, (list, tuple)):
+            return [self(item) for item in image]
+        if isinstance(image, (str, os.PathLike)):
+            sample = self.pipeline({'img_path': os.fspath(image)})
         else:
-            sample = self.pipeline({'img_path': str(image)})
-        [result] = self.model.test_step(pseudo_collate([sample]))
-        labels: np.ndarray = result.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
-        return labels
+            bgr = to_bgr(image)
+            size = bgr.shape[:2]
+            sample = self.array_pipeline({'img': bgr, 'img_path': None, 'img_shape': size, 'ori_shape': size})
+        return self._segment(sample)
 
     __call__ = predict
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """An image as the network's own loader reads it, made fit to look at: (H, W, 3) RGB uint8."""
+        image: np.ndarray = self.loader({'img_path': str(path)})['img']
+        return to_picture(image)
+
+    @torch.no_grad()
+    def _segment(self, sample: Any) -> np.ndarray:
+        [result] = self.model.test_step(pseudo_collate([sample]))
+        kind = np.uint8 if len(self.classes) <= 256 else np.uint16
+        return class_indices(result.pred_sem_seg.data).astype(kind)
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:
@@ -120,11 +133,6 @@ def without_local_modules(model: Any) -> Any:
     """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
     model = copy.deepcopy(model)
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
-        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False, stage=None)
+        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
+        without_stage(model['backbone'])
     return model
-
-
-def _metainfo(config: Config) -> dict[str, Any]:
-    """Classes and palette of the config's test set, without its files."""
-    kind = DATASETS.get(config.test_dataloader.dataset.type)
-    return {**kind.METAINFO, **config.test_dataloader.dataset.get('metainfo', {})}

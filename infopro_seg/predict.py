@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
-import mmcv
-import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 
 from infopro_seg.cli import load_config
-from infopro_seg.errors import DataError, UserError
+from infopro_seg.errors import UserError
 from infopro_seg.evaluation.label_images import write_image, write_label_image
 from infopro_seg.inference import Predictor
+from infopro_seg.outputs import require_folder
+from infopro_seg.predict_images import find_images, require_apart, result_paths
 from infopro_seg.visualization.overlay import overlay
 
-IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
+FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
+"""What a program's own faults raise, and hardly ever an image."""
+
+FULL = ('out of memory', 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')
+"""What torch, OpenCV and CUDA's libraries say where the memory does not suffice."""
 
 
 def predict(
@@ -26,6 +31,7 @@ def predict(
     images: Sequence[str | Path],
     out: str | Path,
     device: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Writes `<name>_overlay.png` and `<name>_labels.png` for each image.
 
@@ -35,69 +41,53 @@ def predict(
         images: image files, and folders that are searched for images.
         out: the folder to write into; images found in a folder keep their path below it.
         device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+        options: overrides of the config, `{'a.b': value}`.
 
     Returns:
-        The files that could not be read; they are named on the console and left out.
+        The images that could not be predicted; they are named on the console and left out.
 
     Raises:
-        UserError: config or checkpoint is wrong, or there is no image.
+        UserError: config or checkpoint is wrong, there is no image, or `out` cannot be written to.
     """
     console = Console(stderr=True)
-    found = list(find_images(images))
-    predictor = Predictor(load_config(config), checkpoint, device)
-    skipped = []
-    for path, name in track(found, description='predicting', console=console):
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    found = find_images(images)
+    require_apart(found, Path(out))
+    out = require_folder(out)
+    if found.earlier:
+        say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
+    predictor = Predictor(load_config(config, options), checkpoint, device)
+    skipped: list[Path] = []
+    fault: Exception | None = None
+    for path, name in track(found.images, description='predicting', console=console):
         try:
             labels = predictor(path)
-        except DataError as error:
-            console.print(f'skipped: {error}', style='yellow', markup=False, highlight=False, soft_wrap=True)
+            picture = overlay(predictor.read(path), labels, predictor.palette)
+        except Exception as error:  # whatever it is, the other images are predicted
+            say(f'skipped: {reason_of(path, error)}', 'yellow')
             skipped.append(path)
+            fault = fault or (error if isinstance(error, FAULTS) else None)
             continue
-        target = Path(out) / name
-        picture = overlay(read_rgb(path), labels, predictor.palette)
-        write_label_image(target.with_name(f'{target.stem}_labels.png'), labels, predictor.classes)
-        write_image(target.with_name(f'{target.stem}_overlay.png'), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    console.print(
-        f'{len(found) - len(skipped)} of {len(found)} images predicted into {out}',
-        markup=False,
-        soft_wrap=True,
-    )
+        results = result_paths(out, name)
+        write_label_image(results['labels'], labels, predictor.label_ids)
+        write_image(results['overlay'], picture)
+    if fault is not None and len(skipped) == len(found.images):
+        raise fault  # no matter of an image: with its traceback
+    say(f'{len(found.images) - len(skipped)} of {len(found.images)} images predicted into {out}')
     return skipped
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """Reads an image as (H, W, 3) RGB uint8, as the network's own loader does."""
-    image: np.ndarray = mmcv.imread(str(path), channel_order='rgb')
-    return image
-
-
-def find_images(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
-    """Yields each image once, with its path below the folder it was found in.
-
-    Raises:
-        UserError: a path does not exist, a folder holds no image, or the results of two images would
-            have the same name.
-    """
-    results: dict[Path, Path] = {}
-    for file, name in _images_below(paths):
-        other = results.setdefault(name.with_suffix(''), file)
-        if other is file:
-            yield file, name
-        elif not other.samefile(file):
-            raise UserError(
-                f'the results of {other} and {file} would have the same name; rename one, give a folder '
-                'that holds both, or predict them into two folders (--out)'
-            )
-
-
-def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not files:
-                raise UserError(f'no images in {path}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
-            yield from ((file, file.relative_to(path)) for file in files)
-        elif path.exists():
-            yield path, Path(path.name)
-        else:
-            raise UserError(f'no such image or folder: {path}')
+def reason_of(path: Path, error: Exception) -> str:
+    """Why an image could not be predicted, and what to do about it, in one line."""
+    if isinstance(error, UserError):
+        return str(error)
+    text = ' '.join(str(error).split())
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in text for word in FULL):
+        return (
+            f'{path}: out of memory; predict it on the CPU (--device cpu), or in windows: --cfg-options '
+            'model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" "model.test_cfg.stride=(384,384)"'
+        )
+    return f'{path}: {type(error).__name__}: {text}' if text else f'{path}: {type(error).__name__}'

@@ -20,13 +20,14 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mmseg.models
     import mmseg.visualization  # noqa: F401
 
+    import infopro_seg.datasets.camvid
     import infopro_seg.datasets.loading
     import infopro_seg.datasets.seeding
     import infopro_seg.evaluation.iou
     import infopro_seg.hooks
     import infopro_seg.models
+    import infopro_seg.models.ddp
     import infopro_seg.training.cpu_amp
-    import infopro_seg.training.ddp
     import infopro_seg.training.layer_decay
     import infopro_seg.training.loop  # noqa: F401
 

@@ -7,9 +7,8 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from infopro_seg.cli import run
+from infopro_seg.options import CfgOptions
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
     parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
     )
     args = parser.parse_args()
 

@@ -6,6 +6,8 @@ Example:
 
 import argparse
 
+from mmengine.config import DictAction
+
 from infopro_seg.cli import run
 
 
@@ -18,11 +20,14 @@ def main() -> int:
     parser.add_argument('images', nargs='+', metavar='IMAGE_OR_DIR')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+    )
     args = parser.parse_args()
 
     from infopro_seg.predict import predict
 
-    skipped = predict(args.config, args.checkpoint, args.images, args.out, args.device)
+    skipped = predict(args.config, args.checkpoint, args.images, args.out, args.device, args.cfg_options)
     return 1 if skipped else 0
 
 

@@ -10,9 +10,8 @@ Examples:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from infopro_seg.cli import run
+from infopro_seg.options import CfgOptions
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
     )
     args = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: mIoU on the config's test split.
+"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes its label images.
 
 Example:
   python tools/test.py configs/deeplabv3_infopro_cityscapes.py work_dirs/.../iter_40000.pth --tta
@@ -7,9 +7,8 @@ Example:
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from infopro_seg.cli import run
+from infopro_seg.options import CfgOptions
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
     parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

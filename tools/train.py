@@ -9,9 +9,8 @@ Examples:
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from infopro_seg.cli import INTERRUPTED, run
+from infopro_seg.options import CfgOptions
 
 
 def main() -> int:
@@ -43,13 +42,14 @@ def main() -> int:
         help='scale the learning rate to the real total batch size',
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
+    from infopro_seg.hooks.early_stop import is_finished
     from infopro_seg.training.launch import train
 
     runner = train(
@@ -63,8 +63,7 @@ def main() -> int:
         launcher=args.launcher,
         stage=args.stage,
     )
-    interrupted = getattr(runner.train_loop, 'interrupted', False) or runner.iter < runner.max_iters
-    return INTERRUPTED if interrupted else 0
+    return 0 if is_finished(runner) else INTERRUPTED
 
 
 if __name__ == '__main__':

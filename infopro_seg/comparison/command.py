@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,12 @@ from infopro_seg.comparison.results import read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.outputs import require_folder
+from infopro_seg.strict_json import write_json
+from infopro_seg.visualization.attempt import drawing
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,14 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     for key in ('methods', 'comparison'):
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
+    require_folder(request.out)
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may be of another call
-    if write_results(suite, finished, request):
+    if write_results(suite, finished, request, report):
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
     elif request.report_only:
         raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
@@ -72,11 +76,14 @@ def _train(
             f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
         )
     paths = write_configs(suite, runs, request.out)
-    data = suite.comparison.data
-    report(
-        f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are there'
-    )
-    make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    data = suite.comparison.get('data')
+    if data is not None:
+        report(
+            f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are '
+            'there'
+        )
+        make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
+    require_data(suite, ('train', 'val', 'test'))
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.train_tool, request.jobs, report)
 
@@ -90,7 +97,9 @@ def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[
     return [run for run in finished if run in runs or (run.method == 'e2e' and run.seed in seeds)]
 
 
-def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bool:
+def write_results(
+    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+) -> bool:
     """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs, if any."""
     results = read_runs(runs, request.out)
     if not results:
@@ -98,7 +107,7 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
     rows = summarise(results)
     setting = {
         'suite': request.suite.stem,
-        'data': suite.comparison.data.to_dict(),
+        'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else suite.data_root,
         'crop': list(suite.crop_size),
         'batch': suite.train_dataloader.batch_size,
         'iterations': suite.train_cfg.max_iters,
@@ -107,12 +116,13 @@ def write_results(suite: Config, runs: Sequence[Run], request: Comparison) -> bo
         'versions': _all(f'{name} {number}' for r in results for name, number in r['versions'].items()),
     }
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
-    (request.out / 'results.json').write_text(json.dumps(content, indent=1) + '\n')
+    write_json(request.out / 'results.json', content, indent=1)
     described = ', '.join(f'{key} {value}' for key, value in setting.items())
     text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
     (request.out / 'table.md').write_text(text, encoding='utf-8')
-    plot_curves(rows, request.out / 'curves.png')
-    plot_memory(rows, request.out / 'memory.png')
+    for name, plot in (('curves.png', plot_curves), ('memory.png', plot_memory)):
+        with drawing(request.out / name, report):
+            plot(rows, request.out / name)
     return True
 
 

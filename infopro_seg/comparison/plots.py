@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infopro_seg.comparison.tables import MIB
+from infopro_seg.comparison.tables import MIB, real_use, traced
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -38,7 +38,7 @@ def plot_memory(rows: Rows, path: Path) -> None:
     figure, [axes] = _figure(1)
     for index, method in enumerate(dict.fromkeys(row['method'] for row in rows)):
         group = [row for row in rows if row['method'] == method]
-        memory = [(row['measured_bytes'] if measured else row['traced']['peak_bytes']) / MIB for row in group]
+        memory = [(row['measured_bytes'] if measured else traced(row)['peak_bytes']) / MIB for row in group]
         values = [100 * row['mIoU'] for row in group]
         spread = [100 * (row['mIoU_sd'] or 0.0) for row in group]
         color = _color(rows, method)
@@ -49,7 +49,7 @@ def plot_memory(rows: Rows, path: Path) -> None:
                 name = f'K={row["modules"]}'
                 place = {'xytext': (5, above), 'textcoords': 'offset points'}
                 axes.annotate(name, (x, y), color=color, fontsize=8, **place)
-    kind = 'measured' if measured else 'traced'
+    kind = 'measured' if measured else f'traced at {size}' if (size := real_use(rows)) else 'traced'
     axes.set(xlabel=f'peak memory of a training step, {kind}, MiB', ylabel='mIoU, % (mean, sd over seeds)')
     axes.set_xlim(0, 1.1 * axes.dataLim.x1)
     axes.grid(alpha=0.3)

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.trainings import parts_of
 from infopro_seg.hooks.results import METRICS
-from infopro_seg.memory import StepTrace, resolve_cuts, trace_step
+from infopro_seg.memory import resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.training.stages import stage_config
 
@@ -26,7 +26,10 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
 
     They are written to `traces.json`: peak bytes and FLOPs of a step, and the cuts, which differ between
     methods where they are balanced by memory. Of stages, the largest peak and the FLOPs of a step of each.
+    Where the suite's `comparison.real_use` names the batch and the crop that its methods are meant for, peak
+    and FLOPs at that size stand under `real_use`.
     """
+    real_use = suite.comparison.get('real_use')
     path = out / TRACES
     traces: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
     for run in runs:
@@ -36,15 +39,21 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         cfg = resolve_cuts(run_config(suite, run))
         cuts = list(cfg.model.backbone.get('cuts') or ())
         parts = [stage_config(cfg, index) for index in range(len(cfg.get('stages') or ()))] or [cfg]
-        steps = [_trace(part) for part in parts]
-        peak, flops = max(step.peak for step in steps), sum(step.flops for step in steps)
-        traces[run.setting] = {'peak_bytes': peak, 'flops': flops, 'cuts': cuts}
+        traces[run.setting] = {**_peak_and_flops(parts), 'cuts': cuts}
+        if real_use is not None:
+            size = (real_use.batch, tuple(real_use.crop))
+            traces[run.setting]['real_use'] = {**_peak_and_flops(parts, *size), **real_use.to_dict()}
         path.write_text(json.dumps(traces, indent=2) + '\n')
 
 
-def _trace(cfg: Config) -> StepTrace:
-    setup = training_setup(cfg)
-    return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+def _peak_and_flops(
+    parts: Sequence[Config], batch: int | None = None, crop: tuple[int, int] | None = None
+) -> dict[str, int]:
+    steps = []
+    for cfg in parts:
+        setup = training_setup(cfg, batch, crop)
+        steps.append(trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation))
+    return {'peak_bytes': max(step.peak for step in steps), 'flops': sum(step.flops for step in steps)}
 
 
 def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:

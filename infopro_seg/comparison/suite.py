@@ -48,7 +48,7 @@ def find_suite(name: str, folder: Path) -> Path:
     """The file of a suite, by its name in a folder of suites or by its own path.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no suite has that name or path.
     """
     named = folder / f'{name}.py'
     if named.is_file():
@@ -115,14 +115,14 @@ def run_config(suite: Config, run: Run) -> Config:
         run: which training.
 
     Raises:
-        ConfigError: the encoder has fewer blocks than the run has local modules, or the file of the local
-            head cannot be read.
+        ConfigError: the suite has no cuts for so many local modules, or the file of the local head cannot be
+            read.
     """
     cfg = copy.deepcopy(suite)
     for key in ('methods', 'comparison'):
         cfg.pop(key)
     options = dict(suite.methods[run.method])
-    head_file = options.pop('local_head', None)
+    head_file, changes = options.pop('local_head', None), options.pop('config', {})
     if options.pop('asynchronous', False):
         cfg.stages = [{} for _ in range(run.modules)]
     backbone = cfg.model.backbone
@@ -135,12 +135,27 @@ def run_config(suite: Config, run: Run) -> Config:
             )
         head = load_config(head_file).local_head
         backbone.local_head = resized(head.to_dict(), suite.comparison.local_head.to_dict())
-        if suite.comparison.cuts == 'balanced':
-            backbone.num_modules = run.modules
-        else:
-            backbone.cuts = even_cuts(backbone.encoder, run.modules)
+        backbone.update(_cuts(suite, run.modules))
+    cfg.merge_from_dict(changes)
     cfg.randomness = {'seed': run.seed}
     return cfg
+
+
+def _cuts(suite: Config, modules: int) -> dict[str, Any]:
+    """Where a suite cuts the encoder into some local modules, as options of the backbone."""
+    cuts = suite.comparison.cuts
+    if cuts == 'balanced':
+        return {'num_modules': modules}
+    if cuts == 'even':
+        return {'cuts': even_cuts(suite.model.backbone.encoder, modules)}
+    for names in cuts:
+        if len(names) == modules - 1:
+            return {'cuts': tuple(names)}
+    known = ', '.join(str(len(names) + 1) for names in cuts)
+    raise ConfigError(
+        f'the suite lists no cuts for {modules} local modules, only for {known}; add them to its '
+        "comparison.cuts, or write cuts='even' there"
+    )
 
 
 def resized(config: Any, sizes: Any) -> Any:
@@ -157,7 +172,7 @@ def even_cuts(encoder: dict[str, Any], modules: int) -> tuple[str, ...]:
     """The cuts that give each local module as many blocks as the others, give or take one.
 
     Raises:
-        ConfigError: there are fewer blocks than modules.
+        ConfigError: the encoder has fewer blocks than modules.
     """
     names = [block.name for block in iter_blocks(build_encoder(encoder))]
     if modules > len(names):

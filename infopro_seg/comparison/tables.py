@@ -13,12 +13,15 @@ OF_STAGES = (
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Method, K, mIoU in percent, memory and time; peaks that were traced and measured apart."""
-    reference = next((row['traced']['flops'] for row in rows if row['method'] == 'e2e'), None)
+    """Method, K, mIoU in percent, memory and time; peaks that were traced and measured apart.
+
+    Where the suite names the size of the real use, traced memory and FLOPs are those at that size.
+    """
+    reference = next((traced(row)['flops'] for row in rows if row['method'] == 'e2e'), None)
     measured = any(row['measured_bytes'] for row in rows)
     compared = any(row['against_e2e'] is not None for row in rows if row['method'] != 'e2e')
     header = ['method', 'K', 'mIoU % (mean ± sd)', *['against E2E, same seeds'] * compared, 'seeds']
-    header += ['peak MiB, traced']
+    header += ['peak MiB, traced' + (f' at {size}' if (size := real_use(rows)) else '')]
     header += ['peak MiB, measured on GPU'] * measured
     header += ['FLOPs of E2E, traced'] * (reference is not None) + ['s per iteration']
     lines = []
@@ -26,15 +29,27 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
         line = [row['method'], str(row['modules']), percent(row['mIoU'], row['mIoU_sd'])]
         if compared:
             line.append('' if row['method'] == 'e2e' else difference(row))
-        line += [str(len(row['seeds'])), f'{row["traced"]["peak_bytes"] / MIB:.1f}']
+        line += [str(len(row['seeds'])), f'{traced(row)["peak_bytes"] / MIB:.1f}']
         if measured:
             line.append('' if row['measured_bytes'] is None else f'{row["measured_bytes"] / MIB:.1f}')
         if reference is not None:
-            line.append(f'{row["traced"]["flops"] / reference:.3f}')
+            line.append(f'{traced(row)["flops"] / reference:.3f}')
         seconds = row['seconds_per_iteration']
         lines.append([*line, '' if seconds is None else f'{seconds:.3f}'])
     table = _markdown(header, lines)
     return f'{table}\n{OF_STAGES}\n' if any(row['stages'] > 1 for row in rows) else table
+
+
+def traced(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Peak and FLOPs of a method at the size of the real use, or at that of its training."""
+    found: Mapping[str, Any] = row['traced'].get('real_use', row['traced'])
+    return found
+
+
+def real_use(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The size of the real use, nothing where the suite names none."""
+    found = next((row['traced']['real_use'] for row in rows if 'real_use' in row['traced']), None)
+    return '' if found is None else f'batch {found["batch"]}, {found["crop"][0]}x{found["crop"][1]}'
 
 
 def class_table(rows: Sequence[Mapping[str, Any]]) -> str:

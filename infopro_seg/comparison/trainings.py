@@ -63,7 +63,7 @@ def checked_config(suite: Config, run: Run, out: Path) -> Config:
     """The config of a run, unless the folder has it with another setting.
 
     Raises:
-        ConfigError: it has; their results would not compare.
+        ConfigError: the folder has the run with another setting.
     """
     cfg = run_config(suite, run)
     path = config_of(out, run)

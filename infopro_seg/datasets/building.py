@@ -9,6 +9,8 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
+from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
+from infopro_seg.datasets.split_lists import list_file, require_names
 from infopro_seg.errors import ConfigError, DataError
 
 
@@ -26,8 +28,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     """Builds a data set without its pipeline.
 
     Raises:
-        ConfigError: it cannot be built.
-        DataError: a folder is missing, or it is empty.
+        ConfigError: it cannot be built, or its classes and colours make no sense.
+        DataError: a folder is missing, its list cannot be read, or it is empty.
     """
     remedy = remedy_for(howto)
     root = Path(dataset.get('data_root') or '')
@@ -35,6 +37,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f'the {split} data is missing: no folder {folder}; {remedy}')
+    require_names(dataset, split)
+    require_palette_length(dataset, split)
     try:
         # an empty data set cannot be serialised, and would say so in numpy's words
         built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
@@ -46,9 +50,13 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         ) from error
     if len(built) == 0:
         folder = folders[0] if folders else root
+        listed = list_file(dataset)
+        if listed is not None:
+            raise DataError(f'the {split} split is empty: the list {listed} names no image; {remedy}')
         raise DataError(
             f'the {split} split is empty: no *{built.img_suffix} in {folder}{_suffixes(folder)}; {remedy}'
         )
+    require_metainfo(built, dataset.get('type'), split)
     return built
 
 
@@ -59,6 +67,7 @@ def remedy_for(howto: str | None) -> str:
 
 def _suffixes(folder: Path) -> str:
     """What is in a folder instead of what was looked for."""
-    found = Counter(path.suffix for path in folder.rglob('*') if path.is_file())
+    files = (path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.'))
+    found = Counter(path.suffix for path in files)
     kinds = ', '.join(f'{count} *{suffix}' for suffix, count in found.most_common(3))
     return f', which holds {kinds} (img_suffix says what to look for)' if kinds else ''

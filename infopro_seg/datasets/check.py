@@ -10,7 +10,9 @@ import numpy as np
 from mmengine.config import Config
 from rich.progress import Progress
 
-from infopro_seg.datasets.inspection import IGNORED, Inspection, Pair, inspect
+from infopro_seg.datasets.contents import too_few_classes
+from infopro_seg.datasets.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.pairs import Split, list_split
 from infopro_seg.datasets.parallel import map_processes
 from infopro_seg.datasets.problems import Problem
@@ -35,6 +37,8 @@ class Report:
         pixels: labelled pixels by class index, (256,) int64, with ids outside the classes and 255.
         images: label images that hold each class index, (256,) int64.
         labels: number of label images read.
+        turned: images that are turned by their EXIF orientation.
+        labels_turned: images whose labels are turned with them.
         unlabelled: label images of which every pixel is ignored.
         usable: pairs with nothing wrong, and which class indices they hold, (256,) bool.
         image_pixels: number of pixels of all images read.
@@ -52,6 +56,8 @@ class Report:
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
     images: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
     labels: int = 0
+    turned: list[Pair] = field(default_factory=list)
+    labels_turned: list[Pair] = field(default_factory=list)
     unlabelled: list[Pair] = field(default_factory=list)
     usable: list[tuple[Pair, np.ndarray]] = field(default_factory=list)
     image_pixels: int = 0
@@ -65,6 +71,10 @@ class Report:
             self.image_modes[found.image_mode] += 1
         if found.label_mode is not None:
             self.label_modes[found.label_mode] += 1
+        if found.turned > 1:
+            self.turned.append(pair)
+        if found.labels_turned:
+            self.labels_turned.append(pair)
         if found.size is not None:
             self.sizes[found.size] += 1
             self._add_moments(pair, found)
@@ -135,6 +145,9 @@ def check_dataset(
         report.add(pair, found)
         if progress is not None and task is not None:
             progress.advance(task)
+    if report.labels:
+        seen = set(np.flatnonzero(report.pixels).tolist())
+        report.problems += too_few_classes(listed.pairs, seen, split, listed.classes)
     return report
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from infopro_seg.datasets.check import Report
 from infopro_seg.datasets.check_warnings import rounded, warnings_of
-from infopro_seg.datasets.inspection import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 
 SHOWN = 20  # problems on the console
 KINDS = 4  # sizes and modes in the table
@@ -108,6 +108,8 @@ def report_json(report: Report) -> str:
         'sizes': [{'width': w, 'height': h, 'images': n} for (w, h), n in report.sizes.most_common()],
         'image_modes': dict(report.image_modes.most_common()),
         'label_modes': dict(report.label_modes.most_common()),
+        'turned_by_exif': len(report.turned),
+        'labels_turned_with_them': len(report.labels_turned),
         'classes': class_rows(report),
         'ignored_pixels': int(report.pixels[IGNORED]),
         'ignored_share': report.ignored_share,

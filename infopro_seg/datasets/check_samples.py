@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from infopro_seg.datasets.check import Report
 from infopro_seg.datasets.image_files import decode_image, decode_labels, read_bytes
-from infopro_seg.datasets.inspection import IGNORED, Pair
+from infopro_seg.datasets.inspection import Pair
+from infopro_seg.datasets.label_ids import IGNORED
+from infopro_seg.datasets.orientation import IGNORING, labels_are_turned, turn, turned_by
 from infopro_seg.visualization.overlay import overlay
 from infopro_seg.visualization.panel import IGNORED_COLOR, draw_legend
 
@@ -87,8 +89,12 @@ def _sample(pair: Pair, palette: np.ndarray) -> tuple[np.ndarray, set[int]]:
     """A small image beside itself with its labels drawn over it, RGB, and the class indices shown."""
     if pair.label is None:
         raise ValueError(f'{pair.image} has no label image to draw')
-    image, _ = decode_image(read_bytes(pair.image), 'color')
+    flag = 'color_ignore_orientation' if pair.loading.color_type in IGNORING else 'color'
+    image, header = decode_image(read_bytes(pair.image), flag)
     stored, _ = decode_labels(read_bytes(pair.label), pair.loading.label_backend)
+    turned, sizes = turned_by(header, flag), (stored.shape[::-1], image.shape[1::-1])
+    if labels_are_turned(*sizes, turned, pair.image, pair.loading.drawn_on):
+        stored = turn(stored, turned)
     labels = pair.loading.classes[stored.astype(np.uint8)]
     scale = min(CELL / max(image.shape[:2]), 1.0)
     size = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from infopro_seg.datasets.check import Report
-from infopro_seg.datasets.inspection import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 
 FAR_MEAN = 1.0
 """Standard deviations; photographs of streets are at 0.9 from ImageNet's mean and train well with it."""
@@ -19,7 +19,8 @@ MUCH_IGNORED = 0.5
 
 def warnings_of(report: Report) -> list[str]:
     """One sentence for each, with its remedy."""
-    return [*_unseen(report), *_ignored(report), *_modes(report), *_normalisation(report)]
+    found = [*_unseen(report), *_ignored(report), *_turned(report), *_modes(report)]
+    return [*found, *_normalisation(report)]
 
 
 def unseen(report: Report) -> list[str]:
@@ -54,14 +55,29 @@ def _ignored(report: Report) -> list[str]:
     return found
 
 
+def _turned(report: Report) -> list[str]:
+    count = len(report.turned)
+    if not count:
+        return []
+    labels = len(report.labels_turned)
+    drawn = f', with {labels} of the label images, which were drawn on the stored pixels' if labels else ''
+    return [
+        f'images that are turned by their EXIF orientation: {count}, e.g. {report.turned[0].image}{drawn}; '
+        'look at the samples, whether labels lie on what they name'
+    ]
+
+
 def _modes(report: Report) -> list[str]:
     if not report.split.pairs[0].loading.color_type.startswith('color'):
         return []
-    deep = sum(count for mode, count in report.image_modes.items() if mode.endswith((' 16 bit', ' 32 bit')))
+    deep = sum(count for mode, count in report.image_modes.items() if mode.endswith(' 16 bit'))
+    bands = sum(count for mode, count in report.image_modes.items() if mode.startswith('4 bands'))
     alpha = sum(count for mode, count in report.image_modes.items() if 'alpha' in mode or 'RGBA' in mode)
     found = []
     if deep:
         found.append(f'images of more than 8 bits per channel: {deep}; they are read with 8')
+    if bands:
+        found.append(f'images of four bands: {bands}; the fourth is dropped')
     if alpha:
         found.append(f'images with an alpha channel: {alpha}; it is dropped')
     if len(report.image_modes) > 1:

@@ -96,7 +96,8 @@ def _check_split(root: Path, split: str, count: int) -> tuple[list[Problem], lis
 
 
 def _stems(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.name.removesuffix(suffix): path for path in folder.glob(f'*/*{suffix}')}
+    found = (path for path in folder.glob(f'*/*{suffix}') if not path.name.startswith('.'))  # of macOS
+    return {path.name.removesuffix(suffix): path for path in found}
 
 
 def _convert(todo: list[Path], workers: int | None, progress: Progress | None) -> list[Problem]:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.building import leaves
+from infopro_seg.datasets.head_losses import heads, require_losses
 from infopro_seg.errors import ConfigError
 
 SPLITS = ('train', 'val', 'test')
@@ -24,20 +25,29 @@ def require_equal_classes(config: Config) -> None:
         config: a whole config.
 
     Raises:
-        ConfigError: they differ; the message names every place.
+        ConfigError: they differ, the message names every place; or a head's loss does not fit its classes.
     """
-    sets = dict(_classes_of_sets(config))
-    counts = sorted(set(sets.values()))
+    require_losses(config.model)
+    sets = list(dict.fromkeys(_classes_of_sets(config)))
+    counts = sorted({len(classes) for _, classes in sets})
     if not counts:
         return
     if len(counts) > 1:
-        named = ', '.join(f'{name}: {count}' for name, count in sets.items())
+        named = ', '.join(f'{name}: {len(classes)}' for name, classes in sets)
         raise ConfigError(
             f'the data sets of the config have different numbers of classes ({named}); give them one '
             'metainfo=dict(classes=...)'
         )
+    for name, classes in sets[1:]:
+        if classes != sets[0][1] and set(classes) == set(sets[0][1]):
+            raise ConfigError(
+                f'the data sets {sets[0][0]} and {name} name the same classes in another order, so that ids '
+                f'mean other classes: {sets[0][1]} and {classes}; give them one metainfo=dict(classes=...)'
+            )
     [expected] = counts
-    found = {**dict(_classes_of_heads(config.model, 'model')), **dict(_classes_of_loaders(config))}
+    found = {name: head['num_classes'] for name, head in heads(config.model)} | dict(
+        _classes_of_loaders(config)
+    )
     wrong = [f'{name}.num_classes={count}' for name, count in found.items() if count != expected]
     if wrong:
         raise ConfigError(
@@ -46,7 +56,7 @@ def require_equal_classes(config: Config) -> None:
         )
 
 
-def _classes_of_sets(config: Config) -> Iterator[tuple[str, int]]:
+def _classes_of_sets(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
         for dataset in leaves(loader['dataset']) if loader is not None else ():
@@ -54,25 +64,12 @@ def _classes_of_sets(config: Config) -> Iterator[tuple[str, int]]:
             metainfo = {**getattr(kind, 'METAINFO', {}), **dict(dataset.get('metainfo') or {})}
             classes = metainfo.get('classes')
             if isinstance(classes, (list, tuple)):
-                yield f'{split} ({dataset["type"]})', len(classes)
+                yield f'{split} ({dataset["type"]})', tuple(classes)
 
 
 def _first_type(config: Config) -> Any:
     loaders = (config.get(f'{split}_dataloader') for split in SPLITS)
     return next(next(leaves(loader['dataset']))['type'] for loader in loaders if loader is not None)
-
-
-def _classes_of_heads(node: Any, name: str) -> Iterator[tuple[str, int]]:
-    """Every `num_classes` below a node that is the config of something, with its path."""
-    if isinstance(node, dict):
-        if 'type' in node and isinstance(node.get('num_classes'), int):
-            yield name, node['num_classes']
-        for key, value in node.items():
-            if key != 'encoder':  # those of encoders count the classes they were pretrained on
-                yield from _classes_of_heads(value, f'{name}.{key}')
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _classes_of_heads(value, f'{name}[{index}]')
 
 
 def _classes_of_loaders(config: Config) -> Iterator[tuple[str, int]]:

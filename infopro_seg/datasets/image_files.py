@@ -1,49 +1,63 @@
-"""Decoding of image files as mmcv does it, with their modes and clear reasons where it fails."""
+"""Decoding of image files, the same in training and in checks, with the true reason where it fails."""
 
 from __future__ import annotations
 
 import io
-import struct
-import warnings
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from infopro_seg.datasets.image_headers import FAILURES, PNG, Header, read_header
+from infopro_seg.datasets.orientation import turn, turned_by
+
 FLAGS = {
-    'color': cv2.IMREAD_COLOR,
-    'grayscale': cv2.IMREAD_GRAYSCALE,
+    'color': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+    'grayscale': cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
     'unchanged': cv2.IMREAD_UNCHANGED,
     'color_ignore_orientation': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
     'grayscale_ignore_orientation': cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
 }
-"""mmcv's names for OpenCV's flags."""
+"""OpenCV's flags by mmcv's names. What is to be turned upright is turned here, so that labels can follow."""
 
-PNG, JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff'
-ENDS = {PNG: b'IEND\xaeB`\x82', JPEG: b'\xff\xd9'}
-"""How whole files end, by how they start."""
+MOST_PIXELS = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS', 2**30))
+MOST_PER_SIDE = int(os.environ.get('OPENCV_IO_MAX_IMAGE_WIDTH', 2**20))
+"""OpenCV's limits, which it reads from the environment too."""
 
-PNG_KINDS = {0: 'gray', 2: 'RGB', 3: 'palette', 4: 'gray+alpha', 6: 'RGBA'}
-KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gray', 'F': 'gray'}
-DEPTHS = {'1': 1, 'I;16': 16, 'I;16B': 16, 'I;16L': 16, 'I': 32, 'F': 32}
-BITS_PER_SAMPLE = 258  # TIFF tag
+REPLACE = 'replace or remove it'
+TO_LABELS = 'convert it to a gray 8-bit PNG of class indices'
+TO_IMAGE = 'convert it to 8 bits per channel and three channels'
 
-FAILURES = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that it cannot read."""
-
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)  # large images are our business
+OTHERS = {
+    b'version https://git-lfs': ('it is a pointer of Git LFS, not the image', 'run: git lfs pull'),
+    b'<': ('it is a web page or another text, not an image', 'download it again'),
+    b'%PDF': ('it is a PDF', 'convert it to PNG'),
+    b'\x93NUMPY': ('it is an array of NumPy', 'convert it to PNG'),
+    b'\x89HDF': ('it is HDF5', 'convert it to PNG'),
+}
+"""What files that are no images begin with."""
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read; the message says why."""
+    """A file that cannot be read; the message says why.
+
+    Args:
+        reason: why.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, reason: str, remedy: str = REPLACE) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 def read_bytes(path: Path) -> bytes:
     """The contents of a file.
 
     Raises:
-        UnreadableError: it is empty, or the system refuses.
+        UnreadableError: the file is empty, or the system cannot read it.
     """
     try:
         data = path.read_bytes()
@@ -54,67 +68,99 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, str]:
-    """An image, (H, W, 3) BGR for 'color', and the mode of its file.
+def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, Header]:
+    """An image, (H, W, 3) BGR for 'color', and the header of its file.
+
+    It is turned as its EXIF orientation says, where the color type does not forbid it.
 
     Raises:
-        UnreadableError: the file is no image, or broken.
+        UnreadableError: the file is no image, broken, or holds what cannot be read as asked for.
     """
+    header = read_header(data)
+    refused = not_readable(header, color_type)
+    if refused is not None:
+        raise refused
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS[color_type])
-    except cv2.error as error:
-        raise UnreadableError(str(error)) from error
+    except (cv2.error, MemoryError) as error:
+        raise _reason(data) or UnreadableError(f'OpenCV cannot decode it: {error}', TO_IMAGE) from error
     if image is None:
-        raise UnreadableError(_reason(data) or 'OpenCV cannot decode it')
-    if not _ends_well(data):  # OpenCV fills what is missing of some truncated files with gray
+        raise _reason(data) or UnreadableError(f'OpenCV does not read its kind ({header.mode})', TO_IMAGE)
+    if not header.whole:  # OpenCV fills what is missing of some truncated files with gray
         reason = _reason(data)
         if reason:
-            raise UnreadableError(reason)
-    return image, mode_of(data)
+            raise reason
+    return image if header.tiff else turn(image, turned_by(header, color_type)), header
 
 
-def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, str]:
-    """A label image as it is stored, (H, W) or, if it holds colours, (H, W, C), and the mode of its file.
+def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Header]:
+    """A label image as it is stored, (H, W) or, if it holds colours, (H, W, C), and the header of its file.
 
     Raises:
         UnreadableError: the file is no image, or broken.
     """
+    header = read_header(data)
     if backend == 'cv2':
-        labels, mode = decode_image(data, 'unchanged')
+        labels, header = decode_image(data, 'unchanged')
     else:
         try:
             with Image.open(io.BytesIO(data)) as picture:
                 labels = np.array(picture)
         except FAILURES as error:
-            raise UnreadableError(_reason(data) or str(error)) from error
-        mode = mode_of(data)
-    return labels[..., 0] if labels.shape[2:] == (1,) else labels, mode
+            raise (_reason(data, TO_LABELS) or UnreadableError(str(error) or type(error).__name__)) from error
+    if labels.shape[2:] == (1,):
+        labels = labels[..., 0]
+    if header.kind == 'gray' and header.bits in (1, 2, 4) and labels.dtype == np.uint8:
+        labels = labels // (255 // (2**header.bits - 1))  # decoders scale the levels of few bits to 0 to 255
+    return labels, header
 
 
 def mode_of(data: bytes) -> str:
     """Channels and bit depth of an image file, e.g. 'RGB 8 bit'."""
-    if data.startswith(PNG):  # Pillow does not say that an RGB image has 16 bits
-        return f'{PNG_KINDS.get(data[25], "?")} {data[24]} bit'
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            depth = getattr(picture, 'tag_v2', {}).get(BITS_PER_SAMPLE) or DEPTHS.get(picture.mode, 8)
-            kind = KINDS.get(picture.mode.split(';')[0], picture.mode)
-    except FAILURES:
-        return 'unknown'
-    return f'{kind} {depth[0] if isinstance(depth, tuple) else depth} bit'
+    return read_header(data).mode
 
 
-def _ends_well(data: bytes) -> bool:
-    return all(data.rstrip(b'\0').endswith(end) for start, end in ENDS.items() if data.startswith(start))
+def not_readable(header: Header, color_type: str) -> UnreadableError | None:
+    """Why an image of such a header cannot be read, or None if it can."""
+    width, height = header.size or (0, 0)
+    if width * height > MOST_PIXELS or max(width, height) > MOST_PER_SIDE:
+        limit = f'{MOST_PIXELS} pixels' if width * height > MOST_PIXELS else f'{MOST_PER_SIDE} along a side'
+        return UnreadableError(
+            f'it has {width}x{height} pixels, and OpenCV reads up to {limit}', 'cut it into tiles'
+        )
+    if color_type == 'unchanged':
+        return None
+    if header.sample != 'unsigned' or header.bits > 16:
+        samples = f'{header.bits}-bit {header.sample} samples'
+        return UnreadableError(
+            f'it holds {samples}, and images are read with 8 bits per channel (of 16 the upper 8)', TO_IMAGE
+        )
+    if header.bands > 4 or (header.bands == 2 and header.kind != 'gray+alpha'):
+        return UnreadableError(
+            f'it holds {header.bands} bands, and images are read as three colours', TO_IMAGE
+        )
+    return None
 
 
-def _reason(data: bytes) -> str | None:
+def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:
     """Why Pillow cannot read a file, or None if it can."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             picture.load()
+    except MemoryError:
+        return UnreadableError('it does not fit into memory', 'cut it into tiles')
     except UnidentifiedImageError:
-        return 'the file is no image'
+        header = read_header(data)
+        if header.kind != 'unknown' and not data.startswith(PNG):
+            return UnreadableError(f'it holds {header.mode}, which is not read', remedy)
+        for start, (what, other) in OTHERS.items():
+            if data.lstrip().startswith(start):
+                return UnreadableError(what, other)
+        if data[4:8] == b'ftyp':
+            return UnreadableError(
+                f'it is {data[8:12].decode("latin-1").strip().upper()}', 'convert it to PNG or JPEG'
+            )
+        return UnreadableError('the file is no image')
     except FAILURES as error:
-        return str(error) or type(error).__name__
+        return UnreadableError(str(error) or type(error).__name__)
     return None

@@ -11,11 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from infopro_seg.datasets.image_files import UnreadableError, decode_image, decode_labels, read_bytes
+from infopro_seg.datasets.file_names import instead_of
+from infopro_seg.datasets.image_files import (
+    TO_LABELS,
+    UnreadableError,
+    decode_image,
+    decode_labels,
+    read_bytes,
+)
+from infopro_seg.datasets.label_ids import IGNORED, histogram, named, outside_the_classes, stored_ids
+from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
 from infopro_seg.datasets.problems import Problem
-
-IGNORED = 255  # as in loading.py, which imports torch
-REPLACE = 'replace it, or remove the pair'
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,14 @@ class Loading:
         num_classes: what becomes neither less than this nor 255 is outside the classes.
         color_type: mmcv's flag for the decoding of images.
         label_backend: mmcv's name for the decoder of label images.
+        drawn_on: what label images of turned photographs were drawn on, see `LoadLabels`.
     """
 
     classes: np.ndarray
     num_classes: int
     color_type: str = 'color'
     label_backend: str = 'pillow'
+    drawn_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Inspection:
         size: width and height of the image in pixels; None if it cannot be read.
         image_mode: channels and bit depth, e.g. 'RGB 8 bit'.
         label_mode: those of the label image.
+        turned: EXIF's orientation, by which the image is turned when it is loaded; 1 if it is not.
+        labels_turned: whether the labels are turned with it.
         counts: pixels by class index, (256,) int64, with ids outside the classes where they fall and 255
             for ignored ones; None if the labels cannot be read.
         pixels: number of pixels of the image.
@@ -64,6 +74,8 @@ class Inspection:
     size: tuple[int, int] | None = None
     image_mode: str | None = None
     label_mode: str | None = None
+    turned: int = 1
+    labels_turned: bool = False
     counts: np.ndarray | None = None
     pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -87,13 +99,15 @@ def inspect(pair: Pair) -> Inspection:
 def _inspect_image(pair: Pair, found: Inspection) -> None:
     if not pair.image.is_file():
         remedy = 'restore it, or take it off the list that names it'
-        found.problems.append(Problem(pair.image, 'the image is missing', remedy))
+        found.problems.append(Problem(pair.image, f'the image is missing{instead_of(pair.image)}', remedy))
         return
     try:
-        image, found.image_mode = decode_image(read_bytes(pair.image), pair.loading.color_type)
+        image, header = decode_image(read_bytes(pair.image), pair.loading.color_type)
     except UnreadableError as error:
-        found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', REPLACE))
+        found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', error.remedy))
         return
+    found.image_mode = header.mode
+    found.turned = turned_by(header, pair.loading.color_type)
     found.size = image.shape[1], image.shape[0]
     found.pixels = image.shape[0] * image.shape[1]
     found.sums, found.squares = _moments(image)
@@ -102,57 +116,58 @@ def _inspect_image(pair: Pair, found: Inspection) -> None:
 def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
     if not path.is_file():
         remedy = f'draw it, or remove its image {pair.image}'
-        found.problems.append(Problem(path, 'the label image is missing', remedy))
+        what = f'the label image is missing{instead_of(path)}'
+        found.problems.append(Problem(path, what, remedy))
         return
     try:
-        labels, found.label_mode = decode_labels(read_bytes(path), pair.loading.label_backend)
+        labels, header = decode_labels(read_bytes(path), pair.loading.label_backend)
     except UnreadableError as error:
-        found.problems.append(Problem(path, f'the label image cannot be read: {error}', REPLACE))
+        found.problems.append(Problem(path, f'the label image cannot be read: {error}', error.remedy))
         return
-    size = labels.shape[1], labels.shape[0]
-    if found.size is not None and size != found.size:
-        what = f'{size[0]}x{size[1]} pixels, but its image {pair.image} is {found.size[0]}x{found.size[1]}'
-        remedy = 'images and labels must have the same size; scale labels with nearest-neighbour sampling'
-        found.problems.append(Problem(path, what, remedy))
+    found.label_mode = header.mode
+    if header.lossy:
+        what = 'the label image is a JPEG or another lossy file, whose compression changes ids at edges'
+        found.problems.append(
+            Problem(path, what, 'export the labels again as PNG; converting this file is too late')
+        )
+        return
+    if found.size is not None:
+        try:
+            size = labels.shape[1], labels.shape[0]
+            found.labels_turned = labels_are_turned(
+                size, found.size, found.turned, pair.image, pair.loading.drawn_on
+            )
+        except MisfitError as error:
+            found.problems.append(Problem(path, error.what, error.remedy))
     if labels.ndim != 2:
         what = f'holds colours ({found.label_mode}), not one class index per pixel'
-        found.problems.append(Problem(path, what, 'convert it to a gray 8-bit PNG of class indices'))
+        found.problems.append(Problem(path, what, TO_LABELS))
         return
-    if not _fit_a_byte(labels):
-        span = f'{labels.min()} to {labels.max()}'
-        what = f'holds ids from {span} ({found.label_mode}), but ids are read as 0 to 255'
-        found.problems.append(Problem(path, what, 'convert it to a gray 8-bit PNG of class indices'))
+    stored = stored_ids(labels)
+    if stored is None:
+        what = f'holds fractions ({found.label_mode}), not class indices'
+        found.problems.append(Problem(path, what, TO_LABELS))
         return
-    stored = np.bincount(labels.astype(np.uint8).reshape(-1), minlength=256)
     found.problems += _outside(path, stored, pair.loading)
     found.counts = np.zeros(256, dtype=np.int64)
-    np.add.at(found.counts, pair.loading.classes, stored)
+    for label, count in stored.items():
+        if 0 <= label < 256:
+            found.counts[pair.loading.classes[label]] += count
 
 
-def _fit_a_byte(labels: np.ndarray) -> bool:
-    if labels.dtype in (np.uint8, np.bool_):
-        return True
-    return bool(labels.min() >= 0 and labels.max() <= 255 and (labels == np.floor(labels)).all())
-
-
-def _outside(path: Path, stored: np.ndarray, loading: Loading) -> list[Problem]:
+def _outside(path: Path, stored: dict[int, int], loading: Loading) -> list[Problem]:
     """The problem of ids that become no class, if there are any; they are named as the file holds them."""
-    ids = np.flatnonzero(stored)
-    classes = loading.classes[ids]
-    bad = (classes >= loading.num_classes) & (classes != IGNORED)
-    if not bad.any():
+    bad = outside_the_classes(stored, loading.classes, loading.num_classes)
+    if not bad:
         return []
-    share = stored[ids[bad]].sum() / stored.sum()
-    read_as = '' if (classes[bad] == ids[bad]).all() else f', which are read as {classes[bad].tolist()}'
+    share = sum(stored[label] for label in bad) / sum(stored.values())
+    changed = '' if list(bad) == list(bad.values()) else f', which are read as {named(bad.values())}'
     what = (
-        f'holds the label ids {ids[bad].tolist()}{read_as} ({share:.2%} of its pixels), but the '
+        f'holds the label ids {named(bad)}{changed} ({share:.2%} of its pixels), but the '
         f'{loading.num_classes} classes are 0 to {loading.num_classes - 1} and {IGNORED} is ignored'
     )
-    return [
-        Problem(
-            path, what, f'convert the labels ({IGNORED} for no class), or correct the classes in the config'
-        )
-    ]
+    remedy = f'convert the labels ({IGNORED} for no class), or correct the classes in the config'
+    return [Problem(path, what, remedy)]
 
 
 def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,6 +177,6 @@ def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = [channel.astype(np.float64) for channel in channels]
         return np.array([v.sum() for v in values]), np.array([(v * v).sum() for v in values])
     levels = np.arange(256, dtype=np.int64)
-    counts = [np.bincount(channel.reshape(-1), minlength=256) for channel in channels]
+    counts = [histogram(channel) for channel in channels]
     sums = np.array([float(count @ levels) for count in counts])
     return sums, np.array([float(count @ levels**2) for count in counts])

@@ -20,6 +20,10 @@ from infopro_seg.errors import ConfigError
 LABEL_BACKENDS = ('pillow', 'cv2')
 
 
+class UnknownLoadingError(ConfigError):
+    """A pipeline loads files in a way that the checks cannot follow."""
+
+
 def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading:
     """How a data set's files are read.
 
@@ -29,7 +33,8 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
         num_classes: of the data set.
 
     Raises:
-        ConfigError: its pipeline loads files in a way that the check cannot follow.
+        UnknownLoadingError: its pipeline loads files in a way that the check cannot follow.
+        ConfigError: pipeline and data set disagree.
     """
     steps = list(_steps(dataset.get('pipeline') or ()))
     image = _loader(steps, LoadImageFromFile, 'images')
@@ -37,13 +42,16 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
     color_type = image.get('color_type', 'color')
     backend = labels.get('imdecode_backend', 'pillow')
     if color_type not in FLAGS:
-        raise ConfigError(f'cannot check images of color_type {color_type!r}; choose from {", ".join(FLAGS)}')
+        raise UnknownLoadingError(
+            f'cannot check images of color_type {color_type!r}; choose from {", ".join(FLAGS)}'
+        )
     if backend not in LABEL_BACKENDS:
-        raise ConfigError(
+        raise UnknownLoadingError(
             f'cannot check labels read with imdecode_backend {backend!r}; '
             f'choose from {", ".join(LABEL_BACKENDS)}'
         )
-    return Loading(label_classes(built, labels.get('reduce_zero_label')), num_classes, color_type, backend)
+    classes = label_classes(built, labels.get('reduce_zero_label'))
+    return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'))
 
 
 def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarray:
@@ -100,7 +108,7 @@ def _loader(steps: list[dict[str, Any]], base: type, what: str) -> dict[str, Any
         others.append(getattr(kind, '__name__', str(step['type'])))
     strange = [name for name in others if name.startswith('Load') and ('Image' in name) == (what == 'images')]
     if strange:
-        raise ConfigError(
+        raise UnknownLoadingError(
             f'cannot check {what} loaded by {strange[0]}; the check reads what {base.__name__} reads'
         )
     return {}

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 
 from infopro_seg.datasets.building import build_leaf, leaves
-from infopro_seg.datasets.inspection import Pair
+from infopro_seg.datasets.file_names import left_out, visible_files
+from infopro_seg.datasets.inspection import Loading, Pair
 from infopro_seg.datasets.label_loading import loading_of
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import ConfigError
@@ -61,14 +62,11 @@ def list_split(config: Config, name: str) -> Split:
     metas: list[tuple[tuple[str, ...], list[Any]]] = []
     for leaf in leaves(loader['dataset']):
         dataset = build_leaf(leaf, name, config.get('data_howto'))
-        metas.append(_meta(dataset, leaf, config))
-        loading = loading_of(leaf, dataset, len(metas[-1][0]))
-        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-        for info in infos:
-            label = info.get('seg_map_path')
-            pair = Pair(Path(info['img_path']), None if label is None else Path(label), loading)
-            pairs[pair.image, pair.label] = pair
-        problems += _without_image(dataset, {str(info.get('seg_map_path')) for info in infos})
+        metas.append((tuple(dataset.metainfo['classes']), list(dataset.metainfo['palette'])))
+        found = pairs_of(dataset, loading_of(leaf, dataset, len(metas[-1][0])))
+        pairs.update({(pair.image, pair.label): pair for pair in found})
+        problems += unlisted(dataset)
+        problems += _without_image(dataset, {str(pair.label) for pair in found})
     classes, palette = metas[0]
     for other, _ in metas[1:]:
         if other != classes:
@@ -80,35 +78,58 @@ def list_split(config: Config, name: str) -> Split:
     return Split(name, classes, [tuple(color) for color in palette], list(pairs.values()), problems)
 
 
-def _meta(dataset: Any, leaf: dict[str, Any], config: Config) -> tuple[tuple[str, ...], list[Any]]:
-    classes = dataset.metainfo.get('classes')
-    if not classes:
-        raise ConfigError(
-            f'the data set {leaf.get("type")} in {_source(config)} names no classes; '
-            "give it metainfo=dict(classes=('background', 'thing'))"
-        )
-    return tuple(classes), list(dataset.metainfo['palette'])
+def pairs_of(dataset: Any, loading: Loading) -> list[Pair]:
+    """The pairs of a data set that is built, in its order."""
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    labels = [info.get('seg_map_path') for info in infos]
+    return [
+        Pair(Path(info['img_path']), None if label is None else Path(label), loading)
+        for info, label in zip(infos, labels, strict=True)
+    ]
+
+
+def unlisted(dataset: Any) -> list[Problem]:
+    """Images that a data set leaves out, where the whole folder is the data set."""
+    if not _takes_folder(dataset):
+        return []
+    known = {os.path.normpath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))}
+    return left_out(dataset.data_prefix['img_path'], dataset.img_suffix, known)
 
 
 def _without_image(dataset: Any, known: set[str]) -> list[Problem]:
     """Label images that no image belongs to, where the whole folder is the data set."""
-    listed = getattr(dataset, 'ann_file', '') or getattr(dataset, '_indices', None) is not None
-    folder = dataset.data_prefix.get('seg_map_path')
-    if listed or not folder or not isinstance(dataset, BaseSegDataset):
+    folder = dataset.data_prefix.get('seg_map_path') if _takes_folder(dataset) else None
+    if not folder:
         return []
-    paths = sorted(
-        os.path.join(top, name)  # noqa: PTH118  (joined as mmseg joins, to compare)
-        for top, _, names in os.walk(folder)
-        for name in names
-        if name.endswith(dataset.seg_map_suffix)
-    )
-    remedy = f'add its image *{dataset.img_suffix}, or remove it'
+    images = dataset.data_prefix['img_path']
+    others: dict[str, str] = {}  # by path below the folder without suffix: images, in the data set or not
+    for path in visible_files(images):
+        name = os.path.relpath(path, images)
+        cut = len(dataset.img_suffix) if name.lower().endswith(dataset.img_suffix.lower()) else None
+        others[name[:-cut] if cut else os.path.splitext(name)[0]] = name  # noqa: PTH122
     known = {os.path.normpath(path) for path in known}
-    return [
-        Problem(Path(path), 'the label image has no image', remedy)
-        for path in paths
-        if os.path.normpath(path) not in known
-    ]
+    found = []
+    for path in sorted(visible_files(folder)):
+        if not path.endswith(dataset.seg_map_suffix) or os.path.normpath(path) in known:
+            continue
+        name = os.path.relpath(path, folder).removesuffix(dataset.seg_map_suffix)
+        other = others.get(name)
+        if other is not None and other.lower().endswith(dataset.img_suffix.lower()):
+            continue  # it is left out, which is said of the image
+        there = f', but there is {other}' if other else ''
+        what = (
+            f'the label image has no image *{dataset.img_suffix}{there}'
+            if other
+            else 'the label image has no image'
+        )
+        found.append(Problem(Path(path), what, f'add its image *{dataset.img_suffix}, or remove it'))
+    return found
+
+
+def _takes_folder(dataset: Any) -> bool:
+    """Whether a data set is all images of a folder."""
+    listed = getattr(dataset, 'ann_file', '') or getattr(dataset, '_indices', None) is not None
+    return isinstance(dataset, BaseSegDataset) and not listed and bool(dataset.data_prefix.get('img_path'))
 
 
 def _class_counts(config: Config, count: int) -> list[Problem]:

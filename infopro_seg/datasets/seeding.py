@@ -6,6 +6,7 @@ generators carry history, so each sample is seeded by (seed, rank, position in t
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset, Sampler
+
+from infopro_seg.errors import DataError
 
 Key = tuple[int, tuple[int, ...]]  # index in the data set, what seeds the sample
 
@@ -47,11 +50,14 @@ class SeededDataset(Dataset[Any]):
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(Sampler[Key]):
-    """Adds to each index of an infinite sampler what seeds its sample.
+    """Adds to each index of a sampler what seeds its sample, and goes on for ever.
+
+    A finite sampler such as mmengine's `DefaultSampler` starts over at its end, as its next epoch; batches
+    take no notice of where one begins.
 
     Args:
         dataset: the data set.
-        sampler: config of an infinite sampler that can `skip`, e.g. mmengine's `InfiniteSampler`.
+        sampler: config of a sampler; an infinite one is expected to be able to `skip`.
         seed: the run's seed.
     """
 
@@ -67,11 +73,30 @@ class SeededSampler(Sampler[Key]):
     def skip(self, num_samples: int) -> None:
         """Goes to a position, in samples of this rank since the start of the run."""
         self.start = num_samples
-        self.sampler.skip(num_samples)
 
     def __iter__(self) -> Iterator[Key]:
-        for position, index in enumerate(self.sampler, self.start):
-            yield index, (self.sampler.seed, get_rank(), position)
+        for position, index in enumerate(self._endless(self.start), self.start):
+            yield index, (getattr(self.sampler, 'seed', None) or 0, get_rank(), position)
+
+    def _endless(self, skipped: int) -> Iterator[int]:
+        """The indices from a position on."""
+        if hasattr(self.sampler, 'skip'):
+            self.sampler.skip(skipped)
+            yield from self.sampler
+            return
+        for epoch in itertools.count():
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
+            count = 0
+            for count, index in enumerate(self.sampler, 1):
+                if count > skipped:
+                    yield index
+            skipped = max(0, skipped - count)
+            if count == 0:
+                raise DataError(
+                    f'the {type(self.sampler).__name__} of train_dataloader gives no images; choose another, '
+                    "e.g. sampler=dict(type='InfiniteSampler', shuffle=True)"
+                )
 
     def __len__(self) -> int:
         return len(self.sampler)

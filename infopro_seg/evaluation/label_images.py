@@ -2,40 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import trainId2label
+from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from infopro_seg.errors import UserError
+from infopro_seg.outputs import reason_of, whole_file
+
+CITYSCAPES = tuple(trainId2label[index].name for index in range(19))
+WRITER = 'infopro_seg'  # what the pictures of a prediction name as their software
 
 
-def write_label_image(path: Path, prediction: np.ndarray, classes: Sequence[str]) -> None:
-    """Writes a PNG with one id per pixel.
+class LabelImages(BaseMetric):
+    """No metric: writes a label image of each prediction, beside whatever else evaluates it.
 
-    For the Cityscapes classes the ids are Cityscapes' own (road is 7), which its evaluation server and
-    `csEvalPixelLevelSemanticLabeling` read; for other data sets the index of the class.
+    Args:
+        folder: where to.
+        names: the path below the folder for each `img_path`.
+        ids: the id that is written for each class index.
+    """
+
+    default_prefix = 'label_images'
+
+    def __init__(self, folder: str, names: Mapping[str, str], ids: Sequence[int]) -> None:
+        super().__init__()
+        self.folder, self.names = Path(folder), names
+        self.ids = np.array(ids, dtype=np.uint8 if max(ids) < 256 else np.uint16)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Writes the label images of a batch."""
+        for sample in data_samples:
+            name = self.names[sample['img_path']]
+            write_label_image(self.folder / name, class_indices(sample['pred_sem_seg']['data']), self.ids)
+            self.results.append(name)
+
+    def compute_metrics(self, results: list[str]) -> dict[str, float]:
+        """Says how many there are; there is nothing to measure."""
+        if is_main_process():
+            logger = MMLogger.get_current_instance()
+            logger.info(f'{len(set(results))} label images written to {self.folder}')
+        return {}
+
+
+def class_indices(prediction: Any) -> np.ndarray:
+    """A prediction of mmseg's, (1, H, W) or (H, W) of any type, as class indices, (H, W) int64."""
+    indices: np.ndarray = prediction.reshape(prediction.shape[-2:]).long().cpu().numpy()
+    return indices
+
+
+def label_ids(meta: Mapping[str, Any]) -> np.ndarray:
+    """The id that the label images of a data set hold for each class index, uint8 or uint16.
+
+    That is the index itself, unless the data set reads its files otherwise: with `reduce_zero_label` ids
+    begin with 1, with a `label_map` (some of the classes, or another order) each class has that of the whole
+    data set. Cityscapes has ids of its own (road is 7), which its evaluation server and
+    `csEvalPixelLevelSemanticLabeling` read.
+
+    Args:
+        meta: the `metainfo` of a data set of mmseg, or what a checkpoint keeps of it.
+    """
+    classes = list(meta['classes'])
+    ids = list(range(len(classes)))
+    label_map = meta.get('label_map')
+    if label_map:
+        stored = {new: old for old, new in sorted(label_map.items(), reverse=True)}
+        ids = [int(stored.get(index, index)) for index in ids]
+    if (label_map or len(classes) == len(CITYSCAPES)) and classes == [*map(_cityscapes_name, ids)]:
+        return np.array([trainId2label[index].id for index in ids], dtype=np.uint8)
+    if meta.get('reduce_zero_label'):
+        ids = [index + 1 for index in ids]
+    return np.array(ids, dtype=np.uint8 if max(ids, default=0) < 256 else np.uint16)
+
+
+def write_label_image(path: Path, prediction: np.ndarray, ids: np.ndarray) -> None:
+    """Writes a PNG with one id per pixel, of 8 bits or, with ids above 255, of 16.
 
     Args:
         path: where to, a `.png`.
         prediction: class indices, (H, W).
-        classes: the data set's class names.
+        ids: the id of each class index, see :func:`label_ids`.
 
     Raises:
         UserError: the file cannot be written.
     """
-    write_image(path, label_ids(tuple(classes))[prediction])
+    write_image(path, ids[prediction])
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Writes an image file, and makes its folder.
+    """Writes a PNG file, and makes its folder.
 
     Args:
-        path: where to; the suffix says the format.
-        image: (H, W) or, in the order BGR, (H, W, 3); uint8.
+        path: where to.
+        image: (H, W) of uint8 or uint16, or (H, W, 3) RGB of uint8.
 
     Raises:
         UserError: the file cannot be written.
@@ -43,15 +109,21 @@ def write_image(path: Path, image: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f'cannot make the folder {path.parent}: {error.strerror}; name another') from error
-    if not cv2.imwrite(str(path), image):
-        raise UserError(f'cannot write {path}; is the disk full, or the folder read-only?')
+        raise UserError(f'cannot make the folder {path.parent}: {reason_of(error)}; name another') from error
+    info = PngInfo()
+    info.add_text('Software', WRITER)
+    with whole_file(path) as partial:
+        Image.fromarray(image).save(partial, format='png', pnginfo=info, compress_level=1)
 
 
-@cache
-def label_ids(classes: tuple[str, ...]) -> np.ndarray:
-    """The id that a label image gives to each class index, uint8."""
-    cityscapes = tuple(trainId2label[index].name for index in range(19))
-    if classes == cityscapes:
-        return np.array([trainId2label[index].id for index in range(19)], dtype=np.uint8)
-    return np.arange(len(classes), dtype=np.uint8)
+def is_written_here(path: Path) -> bool:
+    """Whether a file is a picture of an earlier prediction."""
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get('Software') == WRITER
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def _cityscapes_name(index: int) -> str | None:
+    return CITYSCAPES[index] if index < len(CITYSCAPES) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,28 @@ from typing import Any
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import require_file
+from infopro_seg.checkpoints import read_checkpoint, require_file
 from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU
-from infopro_seg.faults import require_writable
+from infopro_seg.evaluation.label_images import LabelImages
+from infopro_seg.evaluation.test_set import drop_labels, read_test_set
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.inference import without_local_modules
-from infopro_seg.training.launch import build_runner
+from infopro_seg.outputs import require_file as require_output
+from infopro_seg.outputs import require_folder
+from infopro_seg.strict_json import finite, write_json
+from infopro_seg.training.runner import build_runner
+from infopro_seg.training.validations import validations_of
+
+TRAINING = (
+    *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
+    *('val_dataloader', 'val_cfg', 'val_evaluator'),
+)
+"""The parts of a config that a test does without."""
 
 
 def evaluate(
@@ -38,14 +50,16 @@ def evaluate(
         config: path of the config.
         checkpoint: path of the checkpoint, with or without local heads.
         tta: whether to average over scales and flips, as the config's `tta_pipeline` lists them.
-        out: a folder for one label image per test image, in the data set's own ids.
+        out: a folder for one label image per test image, in the data set's own ids; each keeps the path
+            that its image has below the folder of the data set.
         json_file: where to write the results.
         work_dir: where the log goes.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
 
     Returns:
-        `mIoU`, `IoU` by class (fractions), and mmseg's metrics in `percent`.
+        `mIoU`, `IoU` by class (fractions), and mmseg's metrics in `percent`; `validations` of the training
+        that the checkpoint knows of, by their iteration. Without labels there are no metrics.
 
     Raises:
         UserError: the config, the data or the checkpoint is wrong.
@@ -53,33 +67,53 @@ def evaluate(
     cfg = load_config(config, options)
     require_file(checkpoint)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir_of(cfg, work_dir)
-    require_writable(cfg.work_dir)
+    cfg.work_dir = str(require_folder(work_dir_of(cfg, work_dir), '--work-dir'))
     cfg.load_from = str(checkpoint)
     cfg.resume = False
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
-        cfg.pop(name, None)
-    for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+    whole = copy.deepcopy(cfg)
+    for name in TRAINING:
         cfg.pop(name, None)
     require_equal_classes(cfg)
     cfg.model = without_local_modules(cfg.model)
     if tta:
         _use_tta(cfg)
+    tested = read_test_set(cfg)
+    if not tested.labelled and out is None:
+        raise DataError(
+            f'the {len(tested.images)} images of the test split have no labels (its data_prefix names no '
+            f'seg_map_path), so there is nothing to measure; to write their label images, add --out: '
+            f'python tools/test.py {config} {checkpoint} --out DIR'
+        )
+    content = read_checkpoint(checkpoint)
+    writer = None
     if out is not None:
-        cfg.test_evaluator = {**cfg.test_evaluator, 'label_dir': out}
-    require_data(cfg, ('test',))
+        writer = LabelImages(str(require_folder(out)), tested.names, tested.ids(content, whole))
+    if json_file is not None:
+        require_output(json_file, '--json')
+    if tested.labelled:
+        require_data(cfg, ('test',))
+    else:
+        drop_labels(cfg)
+    history = validations_of(content)
+    del content
     runner = build_runner(cfg)
+    if writer is not None:
+        runner.test_evaluator.metrics.append(writer)
+    runner.message_hub.pop_info(CLASS_IOU)  # of another evaluation in this process
     metrics = runner.test()
-    results = {
-        **iou_results(runner.message_hub.get_info(CLASS_IOU)),
-        'percent': {name: float(value) for name, value in metrics.items()},
-        'config': str(config),
-        'checkpoint': str(checkpoint),
-        'tta': tta,
-    }
+    results: dict[str, Any] = finite(
+        {
+            **iou_results(runner.message_hub.get_info(CLASS_IOU)),
+            'percent': {name: float(value) for name, value in metrics.items()},
+            'images': len(tested.images),
+            'config': str(config),
+            'checkpoint': str(checkpoint),
+            'tta': tta,
+            'validations': history,
+        }
+    )
     if json_file is not None and runner.rank == 0:
-        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(json.dumps(results, indent=2) + '\n')
+        write_json(Path(json_file), results)
     return results
 
 
@@ -90,5 +124,6 @@ def _use_tta(cfg: Config) -> None:
             f'--tta needs {" and ".join(missing)} in the config {cfg.filename}; see '
             'configs/_base_/datasets/cityscapes.py'
         )
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for leaf in leaves(cfg.test_dataloader['dataset']):
+        leaf['pipeline'] = copy.deepcopy(cfg.tta_pipeline)
     cfg.model = {**cfg.tta_model, 'module': cfg.model}

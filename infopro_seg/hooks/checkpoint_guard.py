@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
+from infopro_seg.checkpoints import unwrap
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.state_dict import TRAINING_ONLY
@@ -43,6 +44,7 @@ class CheckpointGuardHook(Hook):
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
+        unwrap(checkpoint)
         training = runner._train_loop is not None
         name = runner._load_from or f'the latest in {runner.work_dir}'
         if not training:

@@ -1,9 +1,7 @@
-"""What a finished run leaves for its user: metrics.json and panel.png."""
+"""What a finished run leaves for its user: metrics.json, curves.png and panel.png."""
 
 from __future__ import annotations
 
-import json
-import math
 import resource
 from pathlib import Path
 from typing import Any
@@ -17,59 +15,95 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
+from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
+from infopro_seg.hooks.early_stop import is_finished
+from infopro_seg.strict_json import finite, write_json
+from infopro_seg.training.validations import add_validation, validations
+from infopro_seg.training.warm_up import warm_up_iterations
+from infopro_seg.visualization.attempt import drawing
+from infopro_seg.visualization.curves import draw_curves
 from infopro_seg.visualization.panel import draw_panel
+from infopro_seg.visualization.training_log import read_log
 
-METRICS = 'metrics.json'
+METRICS, CURVES, PANEL = 'metrics.json', 'curves.png', 'panel.png'
 
 
 @HOOKS.register_module()
 class ResultsHook(Hook):
-    """Writes `metrics.json` and `panel.png` into the work dir when the training is through.
+    """Writes `metrics.json`, `curves.png` and `panel.png` into the work dir when the training is through.
 
-    Without a validation there is no panel, and no mIoU among the metrics.
+    Without a validation there is no panel, and no mIoU among the metrics. The numbers are written first: a
+    picture that cannot be drawn costs a warning.
 
     Args:
-        rows: how many validation images the panel shows.
+        rows: how many images the panel shows.
+        split: what the results are of: `val`, by the last validation, or `test`, evaluated once at the end.
+
+    Raises:
+        ConfigError: there is no such split.
     """
 
     priority = 'NORMAL'  # before mmengine's LoggerHook, which resets the peak of the GPU's memory
 
-    def __init__(self, rows: int = 4) -> None:
+    def __init__(self, rows: int = 4, split: str = 'val') -> None:
+        if split not in ('val', 'test'):
+            raise ConfigError(f'ResultsHook has split={split!r}; choose from val, test')
         self.rows = rows
+        self.split = split
         self.metrics: dict[str, float] = {}
         self.peak_memory: dict[str, int] = {}
+        self.measured = 0  # iterations of this process
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keeps the peak memory of the iterations."""
+        """Keeps the peak memory of the iterations, as a benchmark does without the first ones."""
         for name, value in peak_memory().items():
             self.peak_memory[name] = max(value, self.peak_memory.get(name, 0))
+        self.measured += 1
+        accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if self.measured == warm_up_iterations(accumulation) and runner.iter + 1 < runner.max_iters:
+            self.peak_memory.clear()
+            reset_peak_memory()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps the metrics of the latest validation, but not its memory."""
+        """Keeps the metrics of a validation, but not its memory."""
         self.metrics = dict(metrics or {})
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
+        add_validation(runner.message_hub, runner.iter, self.metrics)
+        reset_peak_memory()
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Keeps the metrics of the test."""
+        self.metrics = dict(metrics or {})
 
     def after_train(self, runner: Any) -> None:
-        """Writes the results of a run that has reached its last iteration."""
-        if runner.iter < runner.max_iters:
+        """Writes the results of a run that has come to its end."""
+        if not is_finished(runner):
             return
-        if runner.val_loop is not None and not self.metrics:
-            runner.val_loop.run()  # it was at its end already when it was resumed
+        loop = runner.val_loop if self.split == 'val' or runner.val_loop is None else runner.test_loop
+        if loop is not None and (self.split == 'test' or not self.metrics):
+            loop.run()  # of val: it was at its end already when it was resumed
         if not is_main_process():
             return
         folder = Path(runner.work_dir)
-        if runner.val_loop is not None:
+        write_json(folder / METRICS, self._results(runner))
+        runner.logger.info(f'results: {folder / METRICS}')
+        curves, panel = folder / CURVES, folder / PANEL
+        with drawing(curves, runner.logger.warning):
+            draw_curves(read_log(runner.message_hub, runner.iter), curves)
+        if loop is not None:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            draw_panel(model, runner.val_dataloader.dataset, folder / 'panel.png', self.rows)
+            with drawing(panel, runner.logger.warning):
+                draw_panel(model, loop.dataloader.dataset, panel, self.rows)
+
+    def _results(self, runner: Any) -> dict[str, Any]:
         hub = runner.message_hub
         times, _ = hub.get_scalar('train/time').data
-        results = {
+        return {
             **iou_results(hub.get_info(CLASS_IOU)),
             'percent': {name: float(value) for name, value in self.metrics.items()},
+            'validations': validations(hub),
             'iterations': runner.iter,
             'seconds': round(float(times.sum()), 1),
             'peak_memory': {'device': device_name(), **self.peak_memory},
@@ -82,25 +116,25 @@ class ResultsHook(Hook):
                 'mmseg': mmseg.__version__,
             },
         }
-        (folder / METRICS).write_text(json.dumps(results, indent=2) + '\n')
-        panel = f', {folder / "panel.png"}' if runner.val_loop is not None else ''
-        runner.logger.info(f'results: {folder / METRICS}{panel}')
 
 
 def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
-    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for a class never seen."""
+    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for what is nowhere."""
     if class_iou is None:
         return {'mIoU': None, 'IoU': {}}
-    classes = class_iou['classes']
-    return {
-        'mIoU': class_iou['mIoU'],
-        'IoU': {name: None if math.isnan(value) else value for name, value in classes.items()},
-    }
+    found: dict[str, Any] = finite({'mIoU': class_iou['mIoU'], 'IoU': class_iou['classes']})
+    return found
 
 
 def device_name() -> str:
     """The GPU's name, or `cpu`."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
+
+
+def reset_peak_memory() -> None:
+    """Begins to measure a GPU's peak anew; that of a process on a CPU cannot."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def peak_memory() -> dict[str, int]:

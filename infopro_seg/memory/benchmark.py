@@ -27,6 +27,9 @@ from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.units import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
+from infopro_seg.outputs import require_folder
+from infopro_seg.strict_json import write_json
+from infopro_seg.visualization.attempt import drawing
 
 KINDS = {  # of measured bytes, the one that predictions are compared with first
     'allocated_bytes': 'peak allocated',
@@ -66,10 +69,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     cfg = load_config(request.config)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     without_cuts(cfg)  # says early that there are no recipes
-    try:
-        request.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'cannot write to --out {request.out}: {error.strerror}') from error
+    require_folder(request.out)
     with console.status('predicting'):
         planner = Planner(cfg, setup)
         plan = planner.plan(modules)
@@ -93,10 +93,11 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
             rows.append({**recipe.as_json(plan.reference, budget), 'measured': _measure(path)})
     environment = describe_environment(request, plan)
     content = {'environment': environment, 'recipes': rows}
-    (request.out / 'results.json').write_text(json.dumps(content, indent=2) + '\n')
+    write_json(request.out / 'results.json', content)
     (request.out / 'results.md').write_text(markdown(environment, rows))
     if any('seconds' in row['measured'] for row in rows):
-        plot(plan.rows, rows, request.out / 'results.png')
+        with drawing(request.out / 'results.png', console.print):
+            plot(plan.rows, rows, request.out / 'results.png')
     console.print((request.out / 'results.md').read_text(), markup=False, highlight=False, soft_wrap=True)
     return rows
 

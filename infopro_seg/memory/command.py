@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,9 @@ from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.units import parse_bytes, parse_range
+from infopro_seg.outputs import require_file
+from infopro_seg.strict_json import to_json
+from infopro_seg.visualization.attempt import drawing
 
 STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')
@@ -90,8 +92,7 @@ def _plan_stages(request: Request, cfg: Config, budget: int | None) -> int:
     console = _console(request)
     console.print(stages_table(plans, budget))
     if request.json is not None:
-        text = json.dumps([plan.as_json() for plan in plans], indent=2) + '\n'
-        _write_json(request.json, text)
+        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
     return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
 
 
@@ -104,14 +105,9 @@ def _check_outputs(request: Request) -> None:
         raise UserError(f'--write-config {target}: configs are Python files; end it in .py')
     if target is not None and target.resolve() == request.config.resolve():
         raise UserError(f'--write-config {target} is the config itself; choose another file')
-    for path in (request.json, request.plot, target):
+    for option, path in (('--json', request.json), ('--plot', request.plot), ('--write-config', target)):
         if path is not None and path != STDOUT:
-            if path.is_dir():
-                raise UserError(f'{path} is a folder; name a file to write')
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(f'cannot write {path}: {error.strerror}; choose another folder') from error
+            require_file(path, option)
 
 
 def _show(plan: Plan, request: Request, cfg: Config) -> None:
@@ -121,7 +117,8 @@ def _show(plan: Plan, request: Request, cfg: Config) -> None:
     if request.json is not None:
         _write_json(request.json, plan_json(plan))
     if request.plot is not None:
-        plot_plan(plan, request.plot)
+        with drawing(request.plot, console.print):
+            plot_plan(plan, request.plot)
     if request.write_config is not None and plan.recommended is not None:
         write_config(plan, plan.recommended, request.config, request.write_config)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)

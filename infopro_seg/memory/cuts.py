@@ -18,6 +18,7 @@ from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.units import DIGITS, unit_for
 from infopro_seg.models.checkpoint import module_policies
+from infopro_seg.models.stages import without_stage
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
@@ -95,7 +96,7 @@ def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: Trainin
     cfg = copy.deepcopy(cfg)
     backbone = cfg.get('model', cfg)['backbone']
     backbone['cuts'] = cut_names(chain, partition)
-    backbone['stage'] = None  # also modules that train one after the other are balanced together
+    without_stage(backbone)  # modules that train one after the other are balanced together too
     return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
 
 
@@ -113,7 +114,7 @@ def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
         listed: whether the config lists a local head for each cut.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: the chain has too few blocks, or the config too few local heads.
     """
     if modules > chain.most_modules:
         shared = f', each to share {chain.overlap} with the module before' if chain.overlap > 1 else ''

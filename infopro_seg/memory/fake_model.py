@@ -6,7 +6,7 @@ import copy
 import gc
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     backbone = model_cfg['backbone']
     if 'encoder' in backbone:
         backbone['encoder'] = without_weights(backbone['encoder'])
-    model: Any = revert_sync_batchnorm(_without_values(model_cfg))
+    model: Any = revert_sync_batchnorm(without_values(lambda: MODELS.build(copy.deepcopy(model_cfg))))
     model.train()
     for module in modules_elsewhere(model).values():
         for store, name, tensor in slots(module):
@@ -72,18 +72,17 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     return model
 
 
-def _without_values(model_cfg: Any) -> nn.Module:
-    """A model of fake tensors.
+def without_values(build: Callable[[], nn.Module]) -> nn.Module:
+    """Builds a module of fake tensors.
 
     One that computes its sizes from values, as timm's RegNets do, is built with real tensors first; a fake
     one then steps in for each.
     """
     try:
-        model: nn.Module = MODELS.build(copy.deepcopy(model_cfg))
-        return model
+        return build()
     except VALUES_NEEDED:
         with _disable_current_modes():
-            model = MODELS.build(model_cfg)
+            model = build()
     gc.collect()  # what was begun on fake tensors
     fakes: dict[Tensor, Tensor] = {}  # some models hold a tensor twice
     for module in model.modules():

@@ -16,7 +16,7 @@ from rich.table import Table
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.autocast import autocast
-from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.fake_model import fake_tensors, without_values
 from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
@@ -54,12 +54,14 @@ def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]
         setup: batch, crop and precision.
 
     Raises:
-        ConfigError: it cannot be built, or has no block rule.
+        ConfigError: the encoder cannot be built, or has no block rule.
         UserError: it asks for values, which a fake tensor does not have.
     """
     rows: list[BlockRow] = []
     with fake_tensors() as tracker:
-        built = revert_sync_batchnorm(build_encoder(without_weights(copy.deepcopy(encoder))))
+        built: Any = revert_sync_batchnorm(
+            without_values(lambda: build_encoder(without_weights(copy.deepcopy(encoder))))
+        )
         built.train()
         inputs = torch.empty(setup.batch, 3, *setup.crop)
         state: Any = inputs
@@ -108,7 +110,7 @@ def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The config of the encoder, and its cuts; also of a stock mmseg model.
 
     Raises:
-        ConfigError: there is no backbone, or no type in it.
+        ConfigError: the config has no backbone, or the backbone has no type.
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if backbone is None:

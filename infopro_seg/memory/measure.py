@@ -26,8 +26,8 @@ from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
 from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.training.warm_up import warm_up_iterations
 
-WARMUP = 3  # iterations before the measured ones: allocator and cuDNN settle
 SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
 AMP_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')  # of `AmpOptimWrapper` alone
 CROP_STEP = 64  # pixels; heights of crops that are tried, twice as wide
@@ -69,7 +69,7 @@ class Trial:
 
     def warm_up(self) -> None:
         """Trains until time and memory settle and the optimizer has its state."""
-        self.seconds(max(WARMUP if self.device == 'cuda' else 1, self.setup.accumulation))
+        self.seconds(warm_up_iterations(self.setup.accumulation))
         scales = SCALES if hasattr(self.optim_wrapper, 'loss_scaler') else 0
         for _ in range(scales * self.setup.accumulation):
             if self.optim_wrapper.optimizer.state:

@@ -15,8 +15,7 @@ from infopro_seg.memory.seams import fresh, sink, trains
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.lookahead import look_ahead
-from infopro_seg.models.momentum_block import MomentumBlock
+from infopro_seg.models.readers import Reader
 
 Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
 
@@ -85,41 +84,30 @@ class Probe:
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
 
-    def head(
-        self,
-        index: int,
-        states: Sequence[Any],
-        head: Any,
-        shared: Sequence[Block] = (),
-        momentum_block: MomentumBlock | None = None,
-    ) -> PieceCost:
-        """Measures a local head after a block, with what it runs of the next module and recomputes none of.
+    def width(self, reader: Reader, state: Any) -> int:
+        """The channels that a local head reads of the state at its cut; this does not count."""
+        with torch.no_grad(), autocast(self.amp), self.tracker.paused():
+            return int(reader.read(state).shape[1])
+
+    def head(self, state: Any, head: Any, reader: Reader) -> PieceCost:
+        """Measures a local head, and what it runs of the next module, none of which is recomputed.
 
         Args:
-            index: index of the block.
-            states: the state before each block, and the last.
+            state: the state at the cut.
             head: the local head.
-            shared: blocks that both modules train.
-            momentum_block: the average of the next block.
+            reader: what it reads with.
         """
-        state = states[index + 1]
-        feature = [self.blocks[index], *shared][-1].feature
 
         def run(state: Any) -> Tensor:
-            if momentum_block is not None:
-                read = momentum_block.read(self.model.backbone.encoder, self.blocks[index + 1], state)
-            else:
-                read = feature(look_ahead(shared, state, 'none'))
-            losses = head.loss(read, self.image, self.samples)
+            losses = head.loss(reader.read(state), self.image, self.samples)
             total: Tensor = self.model.parse_losses(losses)[0]
             return total
 
-        owned = [*head.parameters(), *(momentum_block.parameters() if momentum_block is not None else ())]
+        owned = [p for module in (head, *reader.owned) for p in module.parameters()]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
-        plain = not shared and momentum_block is None
-        key = (id(head), feature, *sizes) if plain else None
+        key = (id(head), reader.block.feature, *sizes) if type(reader) is Reader else None
         cost = self._measure(run, state, True, owned, key)
-        for parameter in (p for block in shared for p in block.owned):
+        for parameter in (p for block in reader.shared for p in block.owned):
             parameter.grad = None  # the model of a module counts these where the blocks are its own
         return cost
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
@@ -20,6 +21,8 @@ from infopro_seg.models.blocks import Block, split_blocks
 from infopro_seg.models.checkpoint import recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads, head_configs
 from infopro_seg.models.momentum_block import build_momentum_blocks
+from infopro_seg.models.readers import Reader, make_reader
+from infopro_seg.models.stages import without_stage
 
 
 def profile_chain(
@@ -55,11 +58,11 @@ def profile_chain(
         probe = Probe(model, blocks, tracker, amp)
         probe.start(fake_batch(batch, crop, tracker))
         states = probe.states()
-        readers = _Readers(backbone, model.backbone.encoder, blocks, states)
-        rows = _build_heads(backbone, readers.widths)
-        trained = nn.ModuleList(
-            [model, *(head for row in rows for head in row.values()), *readers.momentum_blocks.values()]
-        )
+        readers = _readers(backbone, model.backbone.encoder, blocks)
+        widths = [probe.width(reader, state) for reader, state in zip(readers, states[1:], strict=True)]
+        rows = _build_heads(backbone, widths)
+        between = (module for reader in readers for module in reader.owned)
+        trained = nn.ModuleList([model, *(head for row in rows for head in row.values()), *between])
         owned = _Owned(build_optimizer(cfg, trained, optimizer))
         if blocks_of is not None:
             costs = blocks_of.blocks
@@ -73,10 +76,10 @@ def profile_chain(
             heads=tuple(
                 tuple(
                     HeadCost(
-                        owned(row[width], *readers.owned(index)),
-                        probe.head(index, states, row[width], **readers.between(index)),
+                        owned(row[width], *reader.owned),
+                        probe.head(state, row[width], reader),
                     )
-                    for index, width in enumerate(readers.widths)
+                    for state, reader, width in zip(states[1:], readers, widths, strict=True)
                 )
                 for row in rows
             ),
@@ -101,7 +104,8 @@ def without_cuts(cfg: Any) -> Any:
     cfg = copy.deepcopy(cfg)
     backbone = cfg.get('model', cfg).get('backbone', {})
     kind = backbone.get('type')
-    if kind not in ('InfoProBackbone', 'mmseg.InfoProBackbone', InfoProBackbone):
+    wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
         raise ConfigError(
             f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
             'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
@@ -112,7 +116,7 @@ def without_cuts(cfg: Any) -> Any:
         backbone['local_head'] = None  # a list has one head per cut
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
-    backbone.pop('stage', None)
+    without_stage(backbone)
     return cfg
 
 
@@ -152,34 +156,25 @@ def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Modu
     return rows
 
 
-class _Readers:
-    """What stands between each block, if a cut follows it, and the local head that reads there.
+def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reader]:
+    """What the local head after each block, if a cut follows it, reads with.
 
     Args:
         backbone: config of the backbone.
         encoder: its encoder.
         blocks: the encoder's blocks.
-        states: the state before each block, and the last.
     """
-
-    def __init__(self, backbone: Any, encoder: Any, blocks: Sequence[Block], states: Sequence[Any]) -> None:
-        option = backbone.get('momentum_block')
-        self._blocks = blocks
-        self._overlap = backbone.get('overlap', 0)
-        averages = build_momentum_blocks(option, encoder, blocks[1:]) or ()
-        self.momentum_blocks: dict[int, nn.Module] = dict(enumerate(averages))
-        ahead = 1 if self.momentum_blocks else self._overlap
-        ends = [min(index + ahead, len(blocks) - 1) for index in range(len(blocks))]
-        self.widths = [int(blocks[end].feature(states[end + 1]).shape[1]) for end in ends]
-
-    def between(self, index: int) -> dict[str, Any]:
-        """The blocks that a module which ends with a block shares, and the momentum block after it."""
-        shared = self._blocks[index + 1 : index + 1 + self._overlap]
-        return {'shared': shared, 'momentum_block': self.momentum_blocks.get(index)}
-
-    def owned(self, index: int) -> list[nn.Module]:
-        """What belongs to the local head besides itself."""
-        return [self.momentum_blocks[index]] if index in self.momentum_blocks else []
+    averages: Any = build_momentum_blocks(backbone.get('momentum_block'), encoder, blocks[1:]) or ()
+    return [
+        make_reader(
+            block,
+            blocks[index + 1 :],
+            overlap=backbone.get('overlap', 0),
+            encoder=encoder,
+            average=averages[index] if index < len(averages) else None,
+        )
+        for index, block in enumerate(blocks)
+    ]
 
 
 class _Owned:

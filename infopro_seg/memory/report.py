@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from infopro_seg.memory.planned_config import planned_changes
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.units import DIGITS, show_bytes, unit_for
+from infopro_seg.strict_json import to_json
 
 
 def plan_table(plan: Plan) -> Table:
@@ -86,7 +86,7 @@ def plan_json(plan: Plan) -> str:
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
         rows.append({**row, 'recommended': recipe == plan.recommended})
-    return json.dumps(rows, indent=2) + '\n'
+    return to_json(rows)
 
 
 def plot_plan(plan: Plan, path: Path) -> None:

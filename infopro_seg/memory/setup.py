@@ -30,7 +30,7 @@ def training_setup(
 
     Raises:
         ConfigError: batch or crop are neither given nor in the config.
-        UserError: one of them is below 1.
+        UserError: batch, height or width is below 1.
     """
     if batch is None:
         batch = (cfg.get('train_dataloader') or {}).get('batch_size')

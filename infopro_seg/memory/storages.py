@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
+from infopro_seg.memory.flops import count_flops
 from infopro_seg.memory.unknown_values import answer_without_values
 
 ELSEWHERE = torch.device('meta')
@@ -89,9 +89,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known is None and not self.values:
             known = answer_without_values(func, args, kwargs)
         out = func(*args, **kwargs) if known is None else known[0]
-        count_flops = flop_registry.get(func._overloadpacket)
-        if count_flops is not None:
-            self.phases[-1].flops += int(count_flops(*args, **kwargs, out_val=out))
+        self.phases[-1].flops += count_flops(func._overloadpacket, args, kwargs, out)
         if isinstance(out, Tensor):
             self._watch(out)
         else:

@@ -15,7 +15,7 @@ def parse_bytes(text: str) -> int:
     """Reads an amount of memory, e.g. `11GiB`, `11 GB`, `10500MiB`.
 
     Raises:
-        UserError: it is not a positive number with a unit.
+        UserError: the text is not a positive number with a unit.
     """
     match = re.fullmatch(r'\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?)b?\s*', text.lower())
     if match is None or float(match[1]) <= 0:
@@ -38,7 +38,7 @@ def parse_range(text: str) -> range:
     """Reads numbers of modules, e.g. `1-8` or `4`.
 
     Raises:
-        UserError: it is neither a number nor a range from 1 on.
+        UserError: the text is neither a number nor a range, from 1 on.
     """
     match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', text)
     found = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import torch
@@ -12,15 +13,15 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.blocks import Block, iter_blocks, probe_size, split_blocks
+from infopro_seg.models.blocks import Block, probe_size, split_blocks
 from infopro_seg.models.checkpoint import module_policies, recompute_norms
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
-from infopro_seg.models.lookahead import check_overlap, look_ahead
-from infopro_seg.models.momentum_block import MomentumBlock, build_momentum_blocks
+from infopro_seg.models.lookahead import check_overlap
+from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
-from infopro_seg.models.stages import lent, require_stage
+from infopro_seg.models.readers import Reader, make_reader
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -31,40 +32,48 @@ Losses: TypeAlias = dict[str, Tensor]
 class InfoProBackbone(BaseModule):
     """An encoder split into K local modules, the first K - 1 with a local head each.
 
-    At test time, and for everything outside training, it is the encoder: `forward` returns the
-    encoder's outputs and the state dict has the encoder's own keys, beside `local_heads.*`.
+    The whole method, for the modules' `blocks` and `local_heads` (paper, figure 1 and eq. 9)::
+
+        state = inputs
+        for blocks, head in zip(modules, local_heads):      # all modules but the last
+            state = run(blocks, state)
+            yield head.loss(state, image, labels)            # the caller runs backward here ...
+            state = state.detach()                           # ... and no gradient crosses the cut
+        outputs = run(modules[-1], state)                    # neck and heads of the segmentor end it
+
+    At test time, and for everything outside training, it is the encoder: `forward` returns the encoder's
+    outputs, and the state dict has the encoder's own keys, beside `local_heads.*`.
 
     Args:
         encoder: config of an mmseg backbone that has a block rule, see
             :func:`infopro_seg.models.iter_blocks`.
-        cuts: names of the K - 1 blocks after which gradients stop, e.g. `('layer3.12',)`; none is
-            plain end-to-end training.
-        local_head: config of the local heads, one for all or a list of K - 1; `in_channels` is
-            inferred, and a `loss_weight` that is a pair runs linearly from the first local module to
+        cuts: names of the K - 1 blocks after which gradients stop, e.g. `('layer3.12',)`; `()` is plain
+            end-to-end training.
+        local_head: config of the local heads, one for all or a list of K - 1. `in_channels` is
+            inferred; a `loss_weight` that is a pair runs linearly from the first local module to
             the last (paper, section 5).
         num_modules: K instead of cuts that are balanced by memory; `infopro_seg.memory.resolve_cuts`
             finds those before the model is built.
-        checkpoint: what is recomputed in the backward pass instead of kept, with the same gradients:
-            True for whole blocks, False for nothing, the indices of the local modules that recompute
-            whole blocks, a policy for all or a list of one per module, see
+        checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
+            for whole blocks, False for nothing, the indices of the local modules that recompute whole
+            blocks, a policy for all, or a list of one per module, see
             :mod:`infopro_seg.models.checkpoint`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
-        overlap: number of blocks after a cut through which the local head before it reads, and which so
+        overlap: number of blocks after a cut through which the local head before it reads. They
             learn from the losses of both modules (after HPFF, ECCV 2024), see
             :func:`infopro_seg.models.lookahead.look_ahead`.
         momentum_block: momentum, e.g. 0.995, of an averaged copy of the block after each cut, through which
             the local head before it reads (after MAN, ECCV 2024), or a dict of options, see
             :class:`infopro_seg.models.momentum_block.MomentumBlock`.
-        stage: the only local module that trains, on the frozen outputs of those before it (asynchronous
-            training); None trains all at once.
         init_cfg: mmengine's initialisation config.
 
     Raises:
         ConfigError: the encoder has no block rule, a cut is not one of its blocks, the number of local
-            heads or of policies does not match the number of cuts, `overlap` or `momentum_block` is wrong, or
-            there is no such stage.
+            heads or of policies does not match the number of cuts, or `overlap` or `momentum_block` is wrong.
     """
+
+    stage: int | None = None  # all local modules train; `InfoProStageBackbone` has the one that does
 
     def __init__(
         self,
@@ -76,7 +85,6 @@ class InfoProBackbone(BaseModule):
         checkpoint_heads: bool = False,
         overlap: int = 0,
         momentum_block: float | Config | None = None,
-        stage: int | None = None,
         init_cfg: Config | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -89,8 +97,6 @@ class InfoProBackbone(BaseModule):
                 f'{num_modules - 1} cuts yourself'
             )
         self.cuts = tuple(cuts)
-        require_stage(stage, len(self.cuts) + 1, overlap=overlap, momentum_block=momentum_block)
-        self.stage = stage
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.encoder: Any = build_encoder(encoder)
         modules = self.local_modules()
@@ -124,21 +130,19 @@ class InfoProBackbone(BaseModule):
         """The blocks of each local module."""
         return split_blocks(self.encoder, self.cuts)
 
-    def train(self, mode: bool = True) -> InfoProBackbone:
-        """Sets the mode; the modules before a stage stay as they are tested, or their norms would move."""
-        super().train(mode)
-        for blocks in self.local_modules()[: self.stage or 0]:
-            for block in blocks:
-                for module in block.modules:
-                    module.train(False)
-        return self
+    def readers(self) -> list[Reader]:
+        """What each local head reads with."""
+        modules = self.local_modules()
+        averages = self.momentum_blocks or [None] * len(self.cuts)
+        return [
+            make_reader(before[-1], after, policy, self.overlap, self.encoder, average)
+            for (before, after), policy, average in zip(
+                pairwise(modules), self.policies, averages, strict=False
+            )
+        ]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The encoder's own forward pass: images (N, 3, H, W) to its outputs; no gradients in a stage."""
-        if self.stage is not None:
-            forward_pass = ForwardPass(inputs)
-            forward_pass.run_frozen(list(iter_blocks(self.encoder)), inputs.device)
-            return tuple(output for output in forward_pass.outputs() if output is not None)
+        """The encoder's own forward pass: images (N, 3, H, W) to its outputs."""
         outputs: Tensor | Sequence[Tensor] = self.encoder(inputs)
         return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
@@ -151,8 +155,6 @@ class InfoProBackbone(BaseModule):
     ) -> Generator[Losses, None, tuple[Tensor | None, ...] | None]:
         """Yields the losses of each early module; the caller runs backward before it asks for the next.
 
-        Of a stage only those of its module: the ones before it run without gradients, none runs after it.
-
         Args:
             inputs: normalised images, (N, 3, H, W).
             image: the same images as RGB in [0, 1], (N, 3, H, W).
@@ -162,26 +164,21 @@ class InfoProBackbone(BaseModule):
 
         Returns:
             The encoder's outputs, None for those not read: attached to the graph where the last
-            module computes them, detached where an earlier one does. None if a stage ends before the last.
+            module computes them, detached where an earlier one does.
         """
-        modules = self.local_modules()
-        if self.stage not in (None, len(modules) - 1):
-            read = ()  # nobody reads an output in this stage
+        *early, last = zip(self.local_modules(), self.policies, strict=True)
         forward_pass = ForwardPass(inputs, read)
         del inputs  # the first module's graph keeps it as long as it is needed
-        for index, head in enumerate(self.local_heads):
-            if index < (self.stage or 0):
-                forward_pass.run_frozen(modules[index], image.device)
-                continue
-            forward_pass.run(modules[index], self.policies[index])
-            losses = head.loss(self._head_input(modules, index, forward_pass.state), image, data_samples)
+        for index, (module, head, reader) in enumerate(
+            zip(early, self.local_heads, self.readers(), strict=True)
+        ):
+            forward_pass.run(*module)
+            losses = head.loss(reader.read(forward_pass.state), image, data_samples)
             yield add_prefix(losses, f'local_{index}')
             del losses
-            if index == self.stage:
-                return None
             forward_pass.cut()
         del image
-        forward_pass.run(modules[-1], self.policies[-1])
+        forward_pass.run(*last)
         return forward_pass.outputs()
 
     @torch.no_grad()
@@ -193,32 +190,19 @@ class InfoProBackbone(BaseModule):
             size: height and width of the reconstructions, in pixels.
 
         Returns:
-            One RGB batch in [0, 1], (N, 3, *size), per local head; None for a head without decoder. Of a
-            stage only those of its module and the ones before it.
+            One RGB batch in [0, 1], (N, 3, *size), per local head; None for a head without decoder.
         """
-        stages = None if self.stage is None else self.stage + 1
-        modules = self.local_modules()
         forward_pass = ForwardPass(inputs, read=())
         images: list[Tensor | None] = []
-        for index, head in enumerate(self.local_heads[:stages]):
-            forward_pass.run_frozen(modules[index], inputs.device)
-            with lent(inputs.device, head):
-                images.append(head.reconstruct(self._head_input(modules, index, forward_pass.state), size))
+        for blocks, head, reader in zip(self.local_modules(), self.local_heads, self.readers(), strict=False):
+            forward_pass.run(blocks)
+            images.append(head.reconstruct(reader.read(forward_pass.state), size))
         return images
 
     def update_momentum_blocks(self) -> None:
         """Lets the averaged copies follow their blocks, after a step of the optimizer."""
         for momentum_block in self.momentum_blocks or ():
             momentum_block.update(self.encoder)
-
-    def _head_input(self, modules: Sequence[Sequence[Block]], index: int, state: Any) -> Tensor:
-        """The feature map that a local head reads: at its cut, or after blocks of the next module."""
-        policy = self.policies[index]
-        if self.momentum_blocks is not None:
-            momentum_block: MomentumBlock = self.momentum_blocks[index]
-            return momentum_block.read(self.encoder, modules[index + 1][0], state, policy)
-        shared = modules[index + 1][: self.overlap]
-        return [modules[index][-1], *shared][-1].feature(look_ahead(shared, state, policy))
 
     @torch.no_grad()
     def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
@@ -227,10 +211,10 @@ class InfoProBackbone(BaseModule):
         self.encoder.eval()
         forward_pass = ForwardPass(torch.zeros(1, 3, *probe_size(self.encoder)))
         features: list[Tensor] = []
-        modules = self.local_modules()
-        for index, blocks in enumerate(modules):
+        *early, last = self.local_modules()
+        for blocks, reader in zip(early, self.readers(), strict=True):
             forward_pass.run(blocks)
-            if index < len(modules) - 1:
-                features.append(self._head_input(modules, index, forward_pass.state))
+            features.append(reader.read(forward_pass.state))
+        forward_pass.run(last)
         self.encoder.train(training)
         return features, [output for output in forward_pass.outputs() if output is not None]

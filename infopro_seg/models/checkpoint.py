@@ -22,9 +22,10 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from mmcv.cnn import ConvModule
 from torch import nn
-from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+from torch.utils.checkpoint import checkpoint
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.selective import selective_contexts
 
 Policy: TypeAlias = Literal['none', 'norms', 'expansions', 'blocks']
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -126,18 +127,26 @@ def _contexts(
 ) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """The contexts of the forward pass and of the recomputation."""
     if policy == 'blocks':
-        return nullcontext(), untouched_buffers(modules)
-    selective: Any = create_selective_checkpoint_contexts
-    forward, again = selective(partial(_choose, policy))
-    return forward, _both(untouched_buffers(modules), again)
+        return nullcontext(), _Recomputation(modules)
+    forward, again = selective_contexts(partial(_keeps, policy))
+    return forward, _Recomputation(modules, again)
 
 
-@contextmanager
-def _both(outer: AbstractContextManager[Any], inner: AbstractContextManager[Any]) -> Iterator[None]:
-    with ExitStack() as stack:
-        stack.enter_context(outer)
-        stack.enter_context(inner)
-        yield
+class _Recomputation(ExitStack):
+    """Leaves buffers alone within a context of torch's; can be entered again, as with `retain_graph=True`."""
+
+    def __init__(
+        self, modules: Sequence[nn.Module], inner: AbstractContextManager[Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.modules = modules
+        self.inner = inner
+
+    def __enter__(self) -> _Recomputation:
+        self.enter_context(untouched_buffers(self.modules))
+        if self.inner is not None:
+            self.enter_context(self.inner)
+        return self
 
 
 @contextmanager
@@ -160,9 +169,14 @@ def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
             module._buffers[name] = buffer
 
 
-def _choose(policy: Policy, ctx: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-    keep = op in _COSTLY and not (policy == 'expansions' and _expands(op, args))
-    return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE
+def _keeps(policy: Policy, op: Any, args: Sequence[Any]) -> bool:
+    return op in _COSTLY and not _draws(op, args) and not (policy == 'expansions' and _expands(op, args))
+
+
+def _draws(op: Any, args: Sequence[Any]) -> bool:
+    """Whether it draws random numbers: what draws after it would draw others if it were left out."""
+    given = zip(op._schema.arguments, args, strict=False)
+    return any(argument.name == 'dropout_p' and value for argument, value in given)
 
 
 def _expands(op: Any, args: Sequence[Any]) -> bool:

@@ -23,16 +23,16 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     `mmpretrain.ConvNeXt` and the like come from mmpretrain, `TIMMBackbone` from timm.
 
     Raises:
-        ConfigError: there is no such encoder, its package is not installed, or its `init_cfg` is none.
+        ConfigError: the encoder is not registered, its package is missing, or its `init_cfg` is invalid.
         CheckpointError: timm cannot load its pretrained weights.
     """
     kind = config.get('type')
     require_init(config.get('init_cfg'))
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
-            _import('mmpretrain.models', kind)
+            import_package('mmpretrain.models', kind)
         elif _is_timm(kind):
-            _import('timm', kind)
+            import_package('timm', kind)
         if MODELS.get(kind) is None:
             raise ConfigError(
                 f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
@@ -56,7 +56,7 @@ def require_init(init: Any) -> None:
     """Checks that the `init_cfg` of an encoder is what mmengine initialises by: nothing, a dict, or dicts.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: `init_cfg` is invalid.
     """
     items = init if isinstance(init, (list, tuple)) else [init] if init else []
     for item in items:
@@ -77,7 +77,16 @@ def _is_timm(kind: Any) -> bool:
     return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
 
 
-def _import(module: str, encoder: str) -> None:
+def import_package(module: str, encoder: str) -> None:
+    """Imports a module of an optional package.
+
+    Args:
+        module: the module.
+        encoder: what needs it, for error messages.
+
+    Raises:
+        ConfigError: the package is not installed, or cannot be imported.
+    """
     package = module.partition('.')[0]
     install = f'pip install {EXTRAS[package]}'
     if find_spec(package) is None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.blocks.block import Output
 from infopro_seg.models.checkpoint import Policy, recompute
-from infopro_seg.models.stages import lent
 
 
 class ForwardPass:
@@ -42,13 +40,6 @@ class ForwardPass:
             for output in block.outputs:
                 is_read = self.read is None or len(self._kept) in self.read
                 self._kept.append((output, self.state) if is_read else None)
-
-    @torch.no_grad()
-    def run_frozen(self, blocks: Sequence[Block], device: torch.device) -> None:
-        """The same without gradients, each block on the device only while it runs."""
-        for block in blocks:
-            with lent(device, *block.modules):
-                self.run([block])
 
     def cut(self) -> None:
         """Stops gradients here: the state and what the outputs so far are made of are detached."""

@@ -13,6 +13,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.binary_losses import binary_losses
 from infopro_seg.models.upsampled_cross_entropy import CrossEntropySums, upsampled_cross_entropy
 
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
@@ -33,7 +34,8 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         avg_non_ignore: whether ignored labels are left out of the mean; with class weights they always are.
 
     Raises:
-        ConfigError: `use_sigmoid` or `use_mask` is asked for.
+        ConfigError: `use_sigmoid` or `use_mask` is asked for; when it is computed, that there are more or
+            fewer class weights than classes.
     """
 
     def __init__(
@@ -41,7 +43,8 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
     ) -> None:
         if use_sigmoid or use_mask:
             raise ConfigError(
-                'LeanCrossEntropyLoss has no use_sigmoid and no use_mask; use the stock CrossEntropyLoss'
+                'LeanCrossEntropyLoss has no use_sigmoid and no use_mask; use the stock loss: '
+                "loss_decode=dict(_delete_=True, type='CrossEntropyLoss', use_sigmoid=True)"
             )
         super().__init__(reduction=reduction, **kwargs)
 
@@ -77,6 +80,11 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         """The sums over pixels, see :func:`upsampled_cross_entropy`; `weight` is per pixel."""
         class_weight = self.class_weight
         if class_weight is not None:
+            if len(class_weight) != logits.shape[1]:
+                raise ConfigError(
+                    f'class_weight of LeanCrossEntropyLoss has {len(class_weight)} weights for '
+                    f'{logits.shape[1]} classes; give one for each'
+                )
             class_weight = logits.new_tensor(class_weight, dtype=torch.float64)
         return upsampled_cross_entropy(
             logits,
@@ -123,6 +131,8 @@ def head_losses(
         data_samples: N samples with `gt_sem_seg`.
         train_cfg: mmseg's training config, which the head's own loss may read.
     """
+    if getattr(head, 'out_channels', None) == 1 and _inherits(head):
+        return binary_losses(head, features, data_samples)
     losses = _lean_losses(head)
     if losses is None:
         stock: dict[str, Tensor] = head.loss(features, data_samples, train_cfg)
@@ -141,14 +151,18 @@ def head_losses(
 
 def _lean_losses(head: Any) -> list[LeanCrossEntropyLoss] | None:
     """The losses of a head that may go the lean way, else None."""
-    kind = type(head)
-    inherits = (
-        isinstance(head, BaseDecodeHead)
-        and kind.loss is BaseDecodeHead.loss
-        and kind.loss_by_feat is BaseDecodeHead.loss_by_feat
-    )
-    if not inherits or head.sampler is not None:
+    if not _inherits(head) or head.sampler is not None:
         return None
     found = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
     losses = [loss for loss in found if isinstance(loss, LeanCrossEntropyLoss) and loss.reduction != 'none']
     return losses if len(losses) == len(found) else None
+
+
+def _inherits(head: Any) -> bool:
+    """Whether a head computes its losses as mmseg's `BaseDecodeHead` does."""
+    kind = type(head)
+    return (
+        isinstance(head, BaseDecodeHead)
+        and kind.loss is BaseDecodeHead.loss
+        and kind.loss_by_feat is BaseDecodeHead.loss_by_feat
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
@@ -15,10 +14,11 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
 from infopro_seg.models.checkpoint import recompute_norms
+from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.stages import freeze_others, modules_elsewhere
-from infopro_seg.training.step import local_train_step
+from infopro_seg.models.stages import freeze_others, placed
+from infopro_seg.models.train_step import local_train_step
 
 
 class LocalTraining:
@@ -43,8 +43,6 @@ class LocalTraining:
     train_cfg: Any
     with_neck: bool
     with_auxiliary_head: bool
-    modules: Any
-    _set_device: Any
 
     def __init__(
         self,
@@ -62,6 +60,7 @@ class LocalTraining:
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         freeze_others(self)
+        mend_class_weights(self)  # type: ignore[arg-type]
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of each local module, the last with neck and heads; of a stage only its own.
@@ -112,18 +111,9 @@ class LocalTraining:
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
 
-    def to(self, *args: Any, **kwargs: Any) -> Any:
-        """Moves the model; of a stage only what trains, see :mod:`infopro_seg.models.stages`."""
-        stock = super().to  # type: ignore[misc]
-        device, dtype = torch._C._nn._parse_to(*args, **kwargs)[:2]
-        if self.backbone.stage is None or device is None:
-            return stock(*args, **kwargs)
-        self._set_device(device)  # that of the batches
-        away = set(modules_elsewhere(self).values())
-        for module in self.modules():
-            if module not in away:
-                module._apply(lambda tensor: tensor.to(device), recurse=False)
-        return self if dtype is None else stock(dtype)
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Moves or converts the model; of a stage only what trains moves."""
+        return super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration: backward per module, one optimizer step."""

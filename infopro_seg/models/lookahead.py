@@ -66,7 +66,8 @@ def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_blo
         momentum_block: the option of that name, which excludes an overlap.
 
     Raises:
-        ConfigError: it has not, `overlap` is no number of blocks, or there is a momentum block too.
+        ConfigError: a module has fewer blocks, `overlap` is not a number of blocks, or `momentum_block` is
+            set too.
     """
     if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
         raise ConfigError(f'overlap={overlap!r} counts blocks; give a whole number from 0 on')

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.models.pretrained_fit import Fit
 
 SCHEMES = {
     'open-mmlab://': get_external_models,
@@ -30,24 +32,42 @@ def pretrained_errors(encoder: Any) -> Iterator[None]:
     """Explains what fails within the context, the initialisation of an encoder.
 
     Raises:
-        CheckpointError: the encoder's pretrained weights are unknown, or cannot be loaded.
+        CheckpointError: the encoder's pretrained weights are unknown, cannot be loaded, or are of another
+            network.
     """
     name = pretrained_of(encoder)
-    if name is not None:
-        require_known(name)
-    try:
+    if name is None:
         yield
-    except (OSError, ImportError, RuntimeError) as error:
-        if name is None or (isinstance(error, RuntimeError) and 'torchvision' not in str(error)):
-            raise
+        return
+    require_known(name)
+    fit = Fit(encoder)
+    try:
+        with fit.watch():
+            yield
+    except (OSError, ImportError, UnpicklingError) as error:
         raise pretrained_error(name, error) from error
+    except RuntimeError as error:
+        if 'torchvision' in str(error):
+            raise pretrained_error(name, error) from error
+        if fit.loaded and 'size mismatch' in str(error):
+            raise fit.error(name, 'do not fit', REMEDY) from error
+        raise
+    except AssertionError as error:  # mmengine's, of a prefix that no name begins with
+        if 'is not in the pretrained model' not in str(error):
+            raise
+        raise CheckpointError(
+            f'no name in the pretrained weights {name!r} begins with the prefix of init_cfg: {error}; '
+            'correct the prefix, or leave it out'
+        ) from error
+    fit.require_some(name, REMEDY)
 
 
 def pretrained_of(encoder: Any) -> str | None:
     """The name of the weights that an encoder starts from, None for none."""
     init = getattr(encoder, 'init_cfg', None)
-    if isinstance(init, dict) and init.get('type') == 'Pretrained':
-        return str(init['checkpoint'])
+    for item in init if isinstance(init, (list, tuple)) else [init]:
+        if isinstance(item, dict) and item.get('type') == 'Pretrained':
+            return str(item['checkpoint'])
     return None
 
 
@@ -55,7 +75,7 @@ def require_known(name: str) -> None:
     """Checks that a name in one of mmengine's lists is there.
 
     Raises:
-        CheckpointError: it is not; the message lists similar names.
+        CheckpointError: the name is unknown; the message lists similar names.
     """
     for scheme, known in SCHEMES.items():
         if name.startswith(scheme):

@@ -1,12 +1,13 @@
 """Asynchronous training: a stage trains one local module on the frozen outputs of those before it.
 
 Only what the module consists of moves to the device that trains. Finished modules stay where they are and
-are lent to the device block by block, for their forward pass; later ones never go there.
+are lent to the device block by block, for their forward pass; later ones never go there. The backbone is
+an :class:`infopro_seg.models.stage_backbone.InfoProStageBackbone`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +26,7 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
         options: those of the backbone by which local heads read blocks of the next module.
 
     Raises:
-        ConfigError: it is not, or one of the options is set.
+        ConfigError: no local module has that number, or one of the options is set.
     """
     if stage is not None and (isinstance(stage, bool) or stage not in range(count)):
         raise ConfigError(
@@ -38,6 +39,17 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
                 f'{name}={value!r} reads blocks of the next module, which are not there in stage {stage}; '
                 f'leave out {name}, or train all modules at once'
             )
+
+
+def with_stage(backbone: Any, stage: int) -> None:
+    """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
+    backbone.update(type='InfoProStageBackbone', stage=stage)
+
+
+def without_stage(backbone: Any) -> None:
+    """Turns the config of a backbone, in place, into that of one whose local modules all train."""
+    if backbone.pop('stage', None) is not None:
+        backbone['type'] = 'InfoProBackbone'
 
 
 @contextmanager
@@ -102,6 +114,24 @@ def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
     parts.append(set(model.modules()) - everywhere - set().union(*parts))
     away = set().union(*(part for index, part in enumerate(parts) if index != stage))
     return {name: module for name, module in model.named_modules() if module in away}
+
+
+def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What `Module._apply` does to a model's tensors, but for those that do not move to a stage's device.
+
+    Args:
+        model: an `InfoProEncoderDecoder`; without a stage everything moves.
+        apply: moves or converts a tensor, as `model.to`, `model.cuda` and the like give it.
+    """
+    away = {id(tensor) for module in modules_elsewhere(model).values() for _, _, tensor in slots(module)}
+
+    def stay(tensor: Tensor) -> Tensor:
+        if id(tensor) not in away:
+            return apply(tensor)
+        small = apply(tensor.new_empty(0))
+        return apply(tensor) if small.device == tensor.device else tensor.to(small.dtype)
+
+    return stay if away else apply
 
 
 def tensors_elsewhere(model: Any) -> list[str]:

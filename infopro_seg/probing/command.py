@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from rich.console import Console
 from rich.progress import track
 
 from infopro_seg.cli import load_config
+from infopro_seg.devices import choose_device
 from infopro_seg.errors import UserError
+from infopro_seg.outputs import require_folder
 from infopro_seg.probing.data import (
     batch_size,
     describe_data,
@@ -31,6 +32,7 @@ from infopro_seg.probing.report import Report, Subject, markdown, write_json
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
+from infopro_seg.visualization.attempt import drawing
 
 IMAGES = 2  # on the contact sheet
 DPI = 130
@@ -65,6 +67,7 @@ def probe(request: ProbeRequest) -> Report:
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)
+    require_folder(request.out)
     config = load_config(request.config, request.options)
     require_splits(config)
     settings = {
@@ -98,9 +101,10 @@ def probe(request: ProbeRequest) -> Report:
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
     report = Report(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
     write_json(report, request.out / 'results.json')
-    (request.out / 'table.md').write_text(markdown(report))
-    depth_figure(report).savefig(request.out / 'depth.png', dpi=DPI)
-    sheet_figure(report).savefig(request.out / 'reconstructions.png', dpi=DPI)
+    (request.out / 'table.md').write_text(markdown(report), encoding='utf-8')
+    for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):
+        with drawing(request.out / name, console.print):
+            figure(report).savefig(request.out / name, dpi=DPI)
     console.print(
         f'{request.out}: depth.png, reconstructions.png, table.md, results.json', markup=False, soft_wrap=True
     )
@@ -156,18 +160,3 @@ def choose_labels(checkpoints: Sequence[Path], labels: Sequence[str] | None) -> 
                 'give --labels that differ in letters or digits'
             )
     return list(labels)
-
-
-def choose_device(given: str | None) -> str:
-    """The device: as given, else the GPU where there is one.
-
-    Raises:
-        UserError: there is no such device.
-    """
-    device = given or ('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f'--device {device} cannot be used ({reason}); take cpu, or cuda') from error
-    return device

@@ -38,7 +38,7 @@ def batch_size(config: Config, given: int | None) -> int:
     """Images per iteration: as given, else as the config says.
 
     Raises:
-        UserError: it is below 1.
+        UserError: the number is below 1.
     """
     size = int(config.train_dataloader.get('batch_size', 1) if given is None else given)
     if size < 1:

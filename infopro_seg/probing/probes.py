@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from infopro_seg.datasets.loading import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.seeding import fork_random
 from infopro_seg.models.decoder import ReconstructionDecoder
 

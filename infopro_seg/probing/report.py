@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from infopro_seg.strict_json import write_json as to_file
 
 MEASURES: tuple[tuple[str, Callable[[dict[str, Any]], float], str], ...] = (
     ('Reconstruction error: mean squared error of pixels in [0, 1]', lambda row: row['mse'], '.4f'),
@@ -54,7 +55,7 @@ class Report:
 
     names: list[str]
     subjects: list[Subject]
-    ignorance: dict[str, float]
+    ignorance: dict[str, float | None]
     images: list[np.ndarray]
     settings: dict[str, Any]
 
@@ -82,7 +83,7 @@ def write_json(report: Report, path: Path) -> None:
             for subject in report.subjects
         ],
     }
-    path.write_text(json.dumps(content, indent=2) + '\n')
+    to_file(path, content)
 
 
 def markdown(report: Report) -> str:
@@ -98,11 +99,16 @@ def markdown(report: Report) -> str:
             lines.append(f'| `{name}` | ' + ' | '.join(cells) + ' |')
         known = {**report.ignorance, 'linear': report.ignorance, 'mlp': report.ignorance}
         lines.append(
-            '| knowing nothing | ' + ' | '.join([f'{read(known):{digits}}'] * len(report.subjects)) + ' |'
+            '| knowing nothing | ' + ' | '.join([_number(read(known), digits)] * len(report.subjects)) + ' |'
         )
     return '\n'.join(lines) + '\n'
 
 
 def _cell(subject: Subject, name: str, read: Callable[[dict[str, Any]], float], digits: str) -> str:
-    text = f'{read(subject.blocks[name]):{digits}}'
+    text = _number(read(subject.blocks[name]), digits)
     return f'**{text}**' if name in subject.cuts else text
+
+
+def _number(value: float | None, digits: str) -> str:
+    """A figure; the PSNR of a perfect reconstruction is no number, and JSON has none for it."""
+    return '∞' if value is None else f'{value:{digits}}'

@@ -34,7 +34,7 @@ class Findings:
     """
 
     blocks: dict[str, dict[str, Any]]
-    ignorance: dict[str, float]
+    ignorance: dict[str, float | None]
     images: list[np.ndarray]
     reconstructions: dict[str, list[np.ndarray]]
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
-from infopro_seg.datasets.loading import IGNORED
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.errors import DataError
 
 
@@ -28,7 +28,7 @@ class ReconstructionScore:
         self.squared += F.mse_loss(logits.sigmoid(), image, reduction='sum').item()
         self.count += image.numel()
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, float | None]:
         """`bce`, `mse`, and `psnr` in dB of that mean squared error."""
         return errors(self.cross_entropy / self.count, self.squared / self.count)
 
@@ -92,7 +92,7 @@ class Ignorance:
         known = labels[labels != IGNORED].cpu()
         self.areas += torch.bincount(known.reshape(-1), minlength=len(self.areas))
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, float | None]:
         """`bce`, `mse`, `psnr`, `mIoU` and `accuracy`; `bce_floor` is the cross-entropy of perfect images."""
         mean = self.colour / self.pixels
         squared = float((self.squares / self.pixels - mean.square()).mean())
@@ -105,9 +105,9 @@ class Ignorance:
         }
 
 
-def errors(cross_entropy: float, squared: float) -> dict[str, float]:
-    """The errors of a reconstruction, per pixel and channel; PSNR of images in [0, 1]."""
-    return {'bce': cross_entropy, 'mse': squared, 'psnr': -10 * math.log10(squared) if squared else math.inf}
+def errors(cross_entropy: float, squared: float) -> dict[str, float | None]:
+    """The errors of a reconstruction, per pixel and channel; the PSNR is None where there are none."""
+    return {'bce': cross_entropy, 'mse': squared, 'psnr': -10 * math.log10(squared) if squared else None}
 
 
 def result_of(reconstruction: ReconstructionScore, classes: dict[str, ClassScore]) -> dict[str, Any]:

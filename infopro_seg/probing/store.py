@@ -12,6 +12,7 @@ import numpy as np
 
 from infopro_seg.errors import UserError
 from infopro_seg.probing.run import Findings
+from infopro_seg.strict_json import write_json
 
 INPUT = 'image'
 
@@ -33,7 +34,7 @@ class KeptResults:
         self.folder, self.settings = folder, settings
         self.path = folder / 'probes.json'
         self.blocks: dict[str, dict[str, Any]] = {}
-        self.ignorance: dict[str, float] = {}
+        self.ignorance: dict[str, float | None] = {}
         content = self._read()
         if content.get('settings') == settings:
             names = [*content['blocks'], INPUT]
@@ -50,9 +51,7 @@ class KeptResults:
         self.blocks = {**self.blocks, **findings.blocks}
         self.ignorance = findings.ignorance
         content = {'settings': self.settings, 'ignorance': self.ignorance, 'blocks': self.blocks}
-        partial = self.path.with_suffix('.partial')  # a run may be stopped at any time
-        partial.write_text(json.dumps(content, indent=2) + '\n')
-        partial.replace(self.path)
+        write_json(self.path, content)
 
     def pictures(self, name: str) -> list[np.ndarray]:
         """The images, or what a block's decoder made of them, (H, W, 3) RGB uint8."""

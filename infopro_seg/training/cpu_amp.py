@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import autocast
 from torch import nn
+
+from infopro_seg.errors import ConfigError
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -28,11 +31,21 @@ def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
     """An optimizer wrapper's config in mixed precision, for the device at hand.
 
     Args:
-        optim_wrapper: config of an `OptimWrapper`; one already in mixed precision is kept.
+        optim_wrapper: config of an `OptimWrapper`, however its type is given; one already in mixed
+            precision is kept.
+
+    Raises:
+        ConfigError: it is of another type, or of one that this device does not have.
     """
-    kind = optim_wrapper.get('type', 'OptimWrapper')
-    if kind != 'OptimWrapper':
-        return optim_wrapper
-    if torch.cuda.is_available():
-        return {**optim_wrapper, 'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
-    return {**optim_wrapper, 'type': 'CPUAmpOptimWrapper'}
+    kind = optim_wrapper.get('type', OptimWrapper)
+    found = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    on_gpu = torch.cuda.is_available()
+    if found is OptimWrapper or (found is CPUAmpOptimWrapper and on_gpu):
+        given = {**optim_wrapper, 'loss_scale': 'dynamic'} if on_gpu else optim_wrapper
+        return {**given, 'type': 'AmpOptimWrapper' if on_gpu else 'CPUAmpOptimWrapper'}
+    if not inspect.isclass(found) or not issubclass(found, (AmpOptimWrapper, CPUAmpOptimWrapper)):
+        raise ConfigError(
+            f'--amp does not know how to make the {kind} of optim_wrapper train in mixed precision; write '
+            "type='OptimWrapper' there, or leave --amp out"
+        )
+    return optim_wrapper

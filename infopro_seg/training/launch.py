@@ -9,28 +9,27 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_distributed
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import (
-    config_of,
-    read_checkpoint,
-    require_latest,
-    require_start,
-    unreadable_checkpoint,
-)
-from infopro_seg.cli import load_config, quiet_console, work_dir_of
+from infopro_seg.checkpoints import config_of, read_checkpoint, require_latest, require_start
+from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
-from infopro_seg.errors import CheckpointError, ConfigError, UserError
+from infopro_seg.errors import CheckpointError
 from infopro_seg.faults import require_writable
+from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.training.batch_norm import batch_norm_needs_two
+from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.runner import build_runner
 from infopro_seg.training.stages import stages_in_turn
 
 
+@batch_norm_needs_two()
 def train(
     config: str | Path,
     work_dir: str | None = None,
@@ -63,8 +62,10 @@ def train(
         UserError: the config, the data or the checkpoint to resume is wrong.
     """
     cfg = load_config(config, options)
+    require_keys(cfg, options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
+    resume = resume or resumed_by(cfg)
     require_writable(cfg.work_dir)
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
@@ -82,10 +83,24 @@ def train(
         require_data(part, ('train', 'val'))
         runner = build_runner(_with_cuts(part))
         runner.train()
-        if getattr(runner.train_loop, 'interrupted', False) or runner.iter < runner.max_iters:
-            break
+        if not is_finished(runner):
+            break  # interrupted
         barrier()  # the first rank still writes the checkpoint that all read next
     return runner
+
+
+def resumed_by(cfg: Config) -> str | bool:
+    """What a config itself resumes: with `resume=True` the latest run in the work dir, else `load_from`.
+
+    `resume` may also be the path of a checkpoint.
+    """
+    wanted = cfg.get('resume') or False
+    if not wanted:
+        return False
+    MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
+    if wanted is True and cfg.get('load_from') and require_latest(cfg.work_dir) is None:
+        return str(cfg.load_from)
+    return wanted if isinstance(wanted, str) else True
 
 
 def _clean_up() -> None:
@@ -127,58 +142,3 @@ def _with_cuts(cfg: Config) -> Config:
     cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts
     cfg.model.backbone.num_modules = None
     return cfg
-
-
-class QuietRunner(Runner):
-    """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
-
-    def build_model(self, model: Any) -> Any:
-        """The model; what its parts refuse is the config's fault.
-
-        Raises:
-            ConfigError: the config asks for what cannot be built.
-        """
-        try:
-            return super().build_model(model)
-        except (TypeError, KeyError, AssertionError, AttributeError) as error:
-            raise ConfigError(
-                f'cannot build the model of the config: {type(error).__name__}: {error}; correct that part, '
-                'or the --cfg-options that set it'
-            ) from error
-
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
-        """Loads a checkpoint.
-
-        Raises:
-            CheckpointError: it cannot be read, or is of another model.
-        """
-        try:
-            return super().load_checkpoint(filename, *args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:  # torch raises whatever its unpickler does
-            raise unreadable_checkpoint(filename, error) from error
-
-    def resume(
-        self,
-        filename: str,
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-        map_location: Any = 'cpu',
-    ) -> None:
-        """Resumes a run; the checkpoint is read into CPU memory, as all of it need not fit the GPU."""
-        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
-
-    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """The run's logger."""
-        logger = super().build_logger(*args, **kwargs)
-        quiet_console(logger)
-        return logger
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
-    launched = cfg.get('launcher', 'none') != 'none'
-    if launched and not torch.cuda.is_available() and not is_distributed():
-        torch.distributed.init_process_group('gloo')
-    return QuietRunner.from_cfg(cfg)

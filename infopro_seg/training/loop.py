@@ -33,7 +33,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     Args:
         runner: the runner.
-        dataloader: config of the training data loader, with an infinite sampler.
+        dataloader: config of the training data loader.
         max_iters: when the training ends.
         kwargs: the other arguments of `IterBasedTrainLoop`.
     """
@@ -62,7 +62,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         Raises:
             RankError: another process of the training has ended.
         """
-        self.dataloader.sampler.reseed(self.runner.seed)
+        batches = self.dataloader.batch_sampler  # of torch, or of the user's choice
+        getattr(batches, 'sampler', self.dataloader.sampler).reseed(self.runner.seed)
         failure: BaseException | None = None
         with self._interrupts:
             try:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from infopro_seg.checkpoints import config_of, read_checkpoint, require_latest
 from infopro_seg.errors import ConfigError
+from infopro_seg.hooks.early_stop import stopped_early
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class StageResult:
 
     Args:
         checkpoint: its file.
-        finished: whether it is of the stage's last iteration.
+        finished: whether it is of the stage's last iteration, or of an early stop.
         cuts: names of the blocks after which gradients stopped.
         weights: digest of all weights of the network.
         weights_before: the same of the stage before, from which this one started; None for the first.
@@ -54,7 +55,7 @@ def stage_result(cfg: Config) -> StageResult | None:
     trained = config_of(content, checkpoint)
     return StageResult(
         checkpoint=checkpoint,
-        finished=content['meta'].get('iter', 0) >= last,
+        finished=content['meta'].get('iter', 0) >= last or stopped_early(content),
         cuts=tuple(trained.model.backbone.get('cuts') or ()),
         weights=digest(content['state_dict']),
         weights_before=trained.get('weights_before'),

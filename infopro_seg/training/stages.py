@@ -14,6 +14,7 @@ from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import ConfigError
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.inference import without_pretraining
+from infopro_seg.models.stages import with_stage
 from infopro_seg.training.stage_result import StageResult, stage_result
 
 Options = Mapping[str, Any] | None
@@ -74,7 +75,7 @@ def require_stages(cfg: Config, stage: int | None = None) -> int:
         stage: one that has to be among them, or None.
 
     Raises:
-        ConfigError: they are missing or do not fit the local modules, or the one is not among them.
+        ConfigError: `stages` is missing, does not fit the local modules, or lacks the stage asked for.
     """
     stages = cfg.get('stages')
     backbone = cfg.get('model', {}).get('backbone') or {}
@@ -119,7 +120,7 @@ def stage_config(cfg: Config, stage: int, options: Options = None) -> Config:
         part.merge_from_dict(changes.to_dict() if hasattr(changes, 'to_dict') else dict(changes))
         kept = ('stages', 'work_dir')  # which are settled
         part.merge_from_dict({k: v for k, v in (options or {}).items() if k.partition('.')[0] not in kept})
-        part.model.backbone.stage = stage
+        with_stage(part.model.backbone, stage)
     except (TypeError, KeyError, AttributeError, AssertionError) as error:
         raise ConfigError(
             f'stages[{stage}] does not fit the config: {error}; write a part of a config in it, e.g. '

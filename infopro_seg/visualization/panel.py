@@ -14,8 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.dataset import pseudo_collate
 
+from infopro_seg.evaluation.label_images import class_indices
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
+from infopro_seg.outputs import whole_file
+from infopro_seg.visualization.palette import colours
 
 CELL_WIDTH = 2.6  # inches
 IGNORED_COLOR = (0, 0, 0)
@@ -33,17 +36,26 @@ def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
         rows: number of images.
     """
     meta = dataset.metainfo
-    palette = np.array(meta['palette'], dtype=np.uint8)
+    palette = colours(meta.get('palette'), len(meta['classes']))
     training = model.training
     model.eval()
+    try:
+        cells = _cells(model, dataset, rows, palette)
+    finally:
+        model.train(training)
+    _draw(cells, meta['classes'], palette, path)
+
+
+def _cells(model: Any, dataset: Any, rows: int, palette: np.ndarray) -> list[list[tuple[str, np.ndarray]]]:
+    """The pictures of each row, with their titles."""
     count = min(rows, len(dataset))
-    cells = []
+    cells: list[list[tuple[str, np.ndarray]]] = []
     for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
         data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         inputs, samples = data['inputs'], data['data_samples']
-        target = samples[0].gt_sem_seg.data.squeeze(0).cpu().numpy()
+        target = class_indices(samples[0].gt_sem_seg.data)
         [result] = model.predict(inputs, samples)
-        predicted = result.pred_sem_seg.data.squeeze(0).cpu().numpy()
+        predicted = class_indices(result.pred_sem_seg.data)
         decoded = []
         if isinstance(model.backbone, InfoProBackbone):
             decoded = model.backbone.reconstructions(inputs, inputs.shape[2:])
@@ -59,13 +71,12 @@ def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
                 ),
             ]
         )
-    model.train(training)
-    _draw(cells, meta['classes'], palette, path)
+    return cells
 
 
 def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Class indices (H, W) as colours (H, W, 3); ids outside the palette, such as 255, are black."""
-    colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (256, 1))
+    colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (max(256, len(palette)), 1))
     colors[: len(palette)] = palette
     colored: np.ndarray = colors[labels]
     return colored
@@ -96,7 +107,8 @@ def _draw(
                 axis.set_title(title, fontsize=9, pad=3)
     draw_legend(figure, list(zip(classes, palette, strict=False)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120, format='png')
 
 
 def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> float:

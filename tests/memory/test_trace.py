@@ -18,7 +18,7 @@ from infopro_seg.memory import trace_step
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors
 from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.models.stages import lent
+from infopro_seg.models.stages import lent, with_stage
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 
 FLOAT = 4
@@ -266,7 +266,8 @@ def rounded(tensors):
 
 def staged(stage):
     config = model_config()
-    config['backbone']['stage'] = stage
+    if stage is not None:
+        with_stage(config['backbone'], stage)
     return ConfigDict(config)
 
 

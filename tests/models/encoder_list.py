@@ -152,6 +152,21 @@ ENCODERS = {
     ),
 }
 
+A_FEW = {  # one or two of each block rule, where what is tested does not depend on more
+    'resnet',
+    'mobilenet_v2',
+    'mobilenet_v3_small',
+    'hrnet',
+    'swin',
+    'mit',
+    'mscan',
+    'vit_checkpointed',
+    'beit',
+    'convnext_v2',
+    'timm_resnet',
+    'timm_convnext',
+}
+
 
 @cache
 def is_missing(package: str | None) -> bool:

@@ -13,7 +13,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.memory.fake_model import build_model, fake_batch, fake_tensors
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.stages import lent
+from infopro_seg.models.stages import lent, with_stage
 from tests.stand_ins import (
     CUTS,
     SIZE,
@@ -37,7 +37,7 @@ PLUS = {'decode_head': deeplabv3plus_config(), 'auxiliary_head': None}
 
 def staged(stage, cuts=CUTS, **kwargs):
     config = model_config(cuts, **kwargs)
-    config['backbone']['stage'] = stage
+    with_stage(config['backbone'], stage)
     return config
 
 
@@ -202,6 +202,20 @@ def test_only_the_stage_s_module_moves_to_the_device(stage):
     assert there == owned_names(stage, tensors) | {'data_preprocessor.mean', 'data_preprocessor.std'}
     assert model.data_preprocessor.device.type == 'meta'
     assert build(model_config(), double=False).to('meta').backbone.encoder.stem[0].weight.is_meta
+
+
+def test_every_way_to_move_a_model_leaves_finished_modules_where_they_are():
+    """`model.cuda()` calls `_apply`, as `model.to` does; there is no GPU here."""
+    models = [build(staged(1), double=False) for _ in range(2)]
+    models[0].to('meta')
+    models[1]._apply(lambda tensor: tensor.to('meta'))
+    found = [{name: tensor.device.type for name, tensor in tensors_of(model).items()} for model in models]
+    assert found[0] == found[1]
+    assert set(found[0].values()) == {'cpu', 'meta'}
+
+
+def test_a_conversion_reaches_all_of_a_stage():
+    assert {p.dtype for p in build(staged(1)).to('meta').half().parameters()} == {torch.half}
 
 
 def test_moving_may_change_the_type_as_well():

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from mmseg.models.backbones import MixVisionTransformer
+from mmseg.models.utils import nlc_to_nchw
 from torch import Tensor, nn
 
 from infopro_seg.models.blocks.block import Block, identity, iter_blocks
-from infopro_seg.models.blocks.tokens import Tokens, feature_map, normed_map, run_sized_layer
+from infopro_seg.models.blocks.tokens import Tokens, feature_map, run_sized_layer
 
 
 @iter_blocks.register
@@ -32,4 +33,6 @@ def _embed(embedding: nn.Module, state: Tensor) -> Tokens:
 
 
 def _run_last(layer: nn.Module, norm: nn.Module, state: Tokens) -> Tensor:
-    return normed_map(norm, run_sized_layer(layer, state))
+    tokens = run_sized_layer(layer, state)
+    output: Tensor = nlc_to_nchw(norm(tokens.sequence), tokens.size)  # mmseg's own: a view, not a copy
+    return output

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.stages import tensors_elsewhere
-from infopro_seg.training.step import local_train_step
+from infopro_seg.models.train_step import local_train_step
 
 
 @MODEL_WRAPPERS.register_module()

@@ -12,7 +12,8 @@ from mmengine.registry import MODEL_WRAPPERS, init_default_scope
 from torch import nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.ddp import LocalDistributedDataParallel
+from infopro_seg.models.ddp import LocalDistributedDataParallel
+from infopro_seg.models.stages import with_stage
 from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, settle, summed
 
 RANKS = 2
@@ -32,7 +33,9 @@ class Case:
 
     def config(self):
         config = model_config(self.cuts)
-        config['backbone'] |= {**self.backbone, 'stage': self.stage}
+        config['backbone'] |= self.backbone
+        if self.stage is not None:
+            with_stage(config['backbone'], self.stage)
         return config
 
 

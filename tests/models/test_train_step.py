@@ -12,7 +12,7 @@ from mmengine.runner import autocast
 from torch import nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.step import local_train_step, require_gradients
+from infopro_seg.models.train_step import local_train_step, require_gradients
 from tests.stand_ins import (
     CUTS,
     MEAN,

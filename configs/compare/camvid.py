@@ -1,0 +1,138 @@
+# Photographs and pretrained weights on two cores: EfficientNet-Lite0 (ImageNet), output stride 16, FCN head.
+# Trained on CamVid's train, watched on val, evaluated on test at full size. Needs timm, and the weights:
+# see tools/convert_efficientnet_lite.py.
+_base_ = ['./methods.py', '../_base_/datasets/camvid.py', '../_base_/runtime.py']
+crop_size = (192, 256)
+norm_cfg = dict(type='BN', requires_grad=True)
+loss_decode = dict(type='LeanCrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)
+model = dict(
+    type='InfoProEncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[127.5, 127.5, 127.5],
+        std=[127.5, 127.5, 127.5],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=crop_size),
+    backbone=dict(
+        type='InfoProBackbone',
+        encoder=dict(
+            type='TIMMBackbone',
+            model_name='tf_efficientnet_lite0',
+            pretrained=False,  # by timm itself, from the Hugging Face hub
+            output_stride=16,
+            init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/tf_efficientnet_lite0.pth')),
+        cuts=()),
+    decode_head=dict(
+        type='FCNHead',
+        in_index=4,
+        channels=128,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=11,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=loss_decode),
+    auxiliary_head=dict(  # mmseg's, of end-to-end training; early modules have local heads instead
+        type='FCNHead',
+        in_index=3,
+        channels=64,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=11,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(type='LeanCrossEntropyLoss', avg_non_ignore=True, loss_weight=0.4)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels', num_classes={{_base_.num_classes}}),
+    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+test_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+max_iters = 600
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=0.0005),
+    clip_grad=dict(max_norm=10.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
+    dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=50, end=max_iters, by_epoch=False),
+]
+train_cfg = dict(type='ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=300)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=100, max_keep_ckpts=1, save_best=None))
+custom_hooks = [
+    dict(type='CheckpointGuardHook', allow_partial=True),  # the first weights have the auxiliary head
+    dict(type='ResultsHook', split='test'),
+]
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
+
+lean = '{{ fileDirname }}/../_base_/local_heads/lean.py'
+without_auxiliary = dict(model=dict(auxiliary_head=None))
+methods = dict(
+    e2e=dict(),
+    e2e_no_auxiliary=dict(config=without_auxiliary),
+    frozen_prefix=dict(  # the first of four modules as it was pretrained, the rest end to end
+        config=dict(
+            model=dict(
+                backbone=dict(
+                    cuts=('timm_model.blocks.1.0',),
+                    stage=1,
+                    local_head=dict(  # of the frozen module: does not train, and is not run
+                        type='InfoProHead',
+                        auxiliary_head=dict(type='FCNHead', num_convs=0, concat_input=False, num_classes=11)))))),
+    greedy=dict(config=without_auxiliary),
+    dgl=dict(config=without_auxiliary),
+    infopro=dict(local_head=lean, config=without_auxiliary),
+    infopro_no_decoder=dict(
+        local_head=lean,
+        config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
+    infopro_async=dict(local_head=lean, config=without_auxiliary),
+    infopro_momentum=dict(local_head=lean, config=without_auxiliary),
+    infopro_overlap=dict(local_head=lean, config=without_auxiliary))
+
+comparison = dict(
+    runs=dict(
+        e2e=(1,),
+        infopro=(4, 2, 8),
+        frozen_prefix=(1,),
+        greedy=(4, 2, 8),
+        infopro_no_decoder=(4, 2, 8),
+        dgl=(4, 2, 8),
+        e2e_no_auxiliary=(1,),
+        infopro_momentum=(4,),
+        infopro_overlap=(4,),
+        infopro_async=(4,)),
+    seeds=(0, 1, 2),
+    cuts=[  # balanced by memory at the size of the real use, for all methods alike
+        ['timm_model.blocks.2.0'],
+        ['timm_model.blocks.1.0', 'timm_model.blocks.2.0', 'timm_model.blocks.4.2'],
+        [
+            'timm_model.bn1',
+            'timm_model.blocks.0.0',
+            'timm_model.blocks.1.0',
+            'timm_model.blocks.2.0',
+            'timm_model.blocks.3.2',
+            'timm_model.blocks.4.2',
+            'timm_model.blocks.5.2',
+        ],
+    ],
+    real_use=dict(batch=4, crop=(512, 1024)),  # where memory and FLOPs are traced too
+    local_head=dict(
+        stride=8,
+        decoder=dict(norm_cfg=norm_cfg),
+        auxiliary_head=dict(channels=128, num_classes=11, norm_cfg=norm_cfg, loss_decode=loss_decode)))

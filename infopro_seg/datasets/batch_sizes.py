@@ -1,0 +1,93 @@
+"""Whether the images of a validation batch have one size: mmseg stacks them, and would stop hours later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+
+from infopro_seg.datasets.building import leaves
+from infopro_seg.errors import DataError
+
+Size = tuple[int, int]
+MOST_PIXELS = 2**28  # of an image that is tried; larger ones are resized too slowly
+
+
+def require_equal_sizes(config: Config, split: str, images: Sequence[tuple[Path, Size | None]]) -> None:
+    """Checks that the images of each batch leave the pipeline in one size.
+
+    Args:
+        config: a whole config.
+        split: train is left alone: its images are cropped and padded.
+        images: all images in their order, with width and height, where those are known.
+
+    Raises:
+        DataError: they differ.
+    """
+    loader = config[f'{split}_dataloader']
+    count = loader.get('batch_size', 1)
+    if split == 'train' or count == 1 or not isinstance(loader.get('sampler'), dict):
+        return
+    pipelines = [leaf.get('pipeline') or [] for leaf in leaves(loader['dataset'])]
+    resized = _resizing(pipelines[0])
+    if any(pipeline != pipelines[0] for pipeline in pipelines) or resized is None:
+        return
+    known: dict[Size, Size | None] = {}
+    for batch in _batches(images, count):
+        first: tuple[Path, Size] | None = None
+        for path, size in batch:
+            if size is None:
+                continue
+            if size not in known:
+                known[size] = resized(size)
+            found = known[size]
+            if found is None:
+                return  # the pipeline needs more than an image
+            if first is not None and found != first[1]:
+                raise DataError(
+                    f'the images of a {split} batch have different sizes after the pipeline, e.g. {first[0]} '
+                    f'{first[1][0]}x{first[1][1]} and {path} {found[0]}x{found[1]} pixels; set batch_size=1 '
+                    f'in the {split}_dataloader'
+                )
+            first = first or (path, found)
+
+
+def _batches(images: Sequence[tuple[Path, Size | None]], count: int) -> Iterator[Sequence[Any]]:
+    """The batches of every process, as mmengine's `DefaultSampler` deals images out in order."""
+    processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_NTASKS') or 1)
+    for rank in range(processes):
+        mine = images[rank::processes]
+        for start in range(0, len(mine), count):
+            yield mine[start : start + count]
+
+
+def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | None] | None:
+    """What a pipeline does to the size of an image, or None if that cannot be tried."""
+    names = [step['type'] if isinstance(step['type'], str) else step['type'].__name__ for step in pipeline]
+    if 'TestTimeAug' in names:  # each of its variants scales all images alike
+        return lambda size: size
+    steps = [
+        step for step, name in zip(pipeline, names, strict=True) if not name.startswith(('Load', 'Pack'))
+    ]
+    try:
+        transforms = Compose(steps)
+    except (KeyError, TypeError, ValueError, AssertionError):
+        return None  # building the loader will say it
+
+    def resized(size: Size) -> Size | None:
+        width, height = size
+        if width * height > MOST_PIXELS:
+            return None
+        image = np.zeros((height, width, 3), dtype=np.uint8)
+        try:
+            out = transforms({'img': image, 'img_shape': (height, width), 'ori_shape': (height, width)})
+            return out['img'].shape[1], out['img'].shape[0]
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError):
+            return None
+
+    return resized

@@ -1,0 +1,53 @@
+"""What is there instead of a file that is missing, and files that mmseg leaves out without a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from infopro_seg.datasets.problems import Problem
+
+
+def instead_of(path: Path) -> str:
+    """The end of a message about a missing file: what was probably meant, if it is there."""
+    if path.is_symlink():
+        return f': it is a link to {path.readlink()}, which is not there'
+    try:
+        names = sorted(other.name for other in path.parent.iterdir())
+    except OSError:
+        return ''
+    for name in names:
+        if name.lower() == path.name.lower() and name != path.name:
+            return f', but there is {name}, whose name differs in case'
+        added = path.name.removeprefix(name)
+        if added != path.name and name.endswith(added):
+            return f', but there is {name}: {added} was added to a name that has it already'
+    return ''
+
+
+def visible_files(folder: str) -> Iterator[str]:
+    """The paths of all files below a folder, but for hidden ones, such as the ._name of macOS."""
+    for top, _, names in os.walk(folder, followlinks=True):
+        yield from (os.path.join(top, name) for name in names if not name.startswith('.'))  # noqa: PTH118
+
+
+def left_out(folder: str, suffix: str, listed: Collection[str]) -> list[Problem]:
+    """Images that a data set leaves out: their suffix differs in case, or they link to nothing.
+
+    Args:
+        folder: of the images.
+        suffix: how their names end.
+        listed: normalised paths of those that are in the data set.
+    """
+    found = []
+    for path in sorted(visible_files(folder)):
+        if os.path.normpath(path) in listed or not path.lower().endswith(suffix.lower()):
+            continue
+        if path.endswith(suffix):
+            what = f'the image is left out{instead_of(Path(path))}'
+            found.append(Problem(Path(path), what, 'restore what it links to, or remove the link'))
+        else:
+            what = f'the image is left out: its suffix differs in case from img_suffix {suffix!r}'
+            found.append(Problem(Path(path), what, f'rename it to end in {suffix}'))
+    return found

@@ -1,0 +1,86 @@
+"""Checks that the losses of a config's heads can be computed for its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.losses.utils import get_class_weight
+from mmseg.registry import MODELS
+
+from infopro_seg.errors import ConfigError
+
+SEVERAL_CHANNELS = ('DiceLoss', 'FocalLoss', 'OhemCrossEntropy', 'TverskyLoss')
+"""mmseg's losses that read the only channel of a head as the first class, and not as the second."""
+
+SIGMOID = "loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)"
+
+
+def require_losses(model: Any) -> None:
+    """Checks the losses of every decode head of a model.
+
+    Args:
+        model: its config.
+
+    Raises:
+        ConfigError: a head has one channel and a loss for several, or class weights of another number than
+            classes.
+    """
+    for name, head in heads(model):
+        kind = _kind(head['type'])
+        if not (isinstance(kind, type) and issubclass(kind, BaseDecodeHead)):
+            continue
+        channels = head.get('out_channels') or head['num_classes']
+        losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
+        for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
+            if channels == 1:
+                _require_one_channel(name, loss)
+            _require_weights(name, loss, channels)
+
+
+def heads(node: Any, name: str = 'model') -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every config with a `num_classes` below a node, with its path."""
+    if isinstance(node, dict):
+        if 'type' in node and isinstance(node.get('num_classes'), int):
+            yield name, node
+        for key, value in node.items():
+            if key != 'encoder':  # those of encoders count the classes they were pretrained on
+                yield from heads(value, f'{name}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from heads(value, f'{name}[{index}]')
+
+
+def _require_one_channel(name: str, loss: dict[str, Any]) -> None:
+    kind = _kind(loss.get('type'))
+    softmax = isinstance(kind, type) and issubclass(kind, CrossEntropyLoss) and not loss.get('use_sigmoid')
+    if softmax or getattr(kind, '__name__', loss.get('type')) in SEVERAL_CHANNELS:
+        raise ConfigError(
+            f'{name} has one output channel, but its loss {loss.get("type")} compares several; give it '
+            f'num_classes=2, out_channels=1 and {SIGMOID}, or leave out out_channels'
+        )
+
+
+def _require_weights(name: str, loss: dict[str, Any], channels: int) -> None:
+    given = loss.get('class_weight')
+    if given is None:
+        return
+    try:
+        weights = get_class_weight(given)
+        count = len(weights)
+    except Exception as error:  # a file of the user's, in any of several formats
+        raise ConfigError(
+            f'cannot read class_weight={given!r} of the {loss.get("type")} of {name}: {error}; give a list '
+            f'of {channels} numbers'
+        ) from error
+    if count != channels:
+        raise ConfigError(
+            f'class_weight of the {loss.get("type")} of {name} has {count} weights, but the head has '
+            f'{channels} output channels; give one for each'
+        )
+
+
+def _kind(kind: Any) -> Any:
+    return MODELS.get(kind) if isinstance(kind, str) else kind

@@ -1,0 +1,179 @@
+"""What an image file says of itself before its pixels: format, size, samples, EXIF orientation."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+PNG, JPEG, RIFF = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'RIFF'
+TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+FLOAT = (b'#?RADIANCE', b'#?RGBE', b'PF\n', b'Pf\n', b'v/1\x01')  # Radiance HDR, PFM, OpenEXR
+
+ENDS = {PNG: b'IEND\xaeB`\x82', JPEG: b'\xff\xd9'}
+"""How whole files end, by how they start."""
+
+ORIENTATION = 0x0112  # EXIF and TIFF tag
+PNG_KINDS = {0: 'gray', 2: 'RGB', 3: 'palette', 4: 'gray+alpha', 6: 'RGBA'}
+KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gray', 'F': 'gray'}
+DEPTHS = {'1': 1, 'I;16': 16, 'I;16B': 16, 'I;16L': 16, 'I': 32, 'F': 32}
+SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'float'}  # TIFF's SampleFormat
+TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands; those that say more are below
+LOSSY_TIFF = (6, 7, 34892)  # kinds of JPEG among TIFF's compressions
+
+FAILURES = (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, struct.error, MemoryError)
+"""What Pillow raises for files that it cannot read."""
+
+Image.MAX_IMAGE_PIXELS = None  # the user's own images, however large, are no attack
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image file.
+
+    Args:
+        kind: 'gray', 'RGB', 'palette', ... or 'unknown'.
+        bits: of a sample.
+        sample: 'unsigned', 'signed' or 'float'.
+        size: width and height in pixels as viewers show the image, turned upright; None if unknown.
+        orientation: EXIF's, 1 to 8; 1 is upright.
+        bands: samples per pixel.
+        tiff: whether it is a TIFF, which decoders turn upright whatever they are asked for.
+        lossy: whether its compression changes values.
+        whole: whether it ends as such files do.
+    """
+
+    kind: str = 'unknown'
+    bits: int = 8
+    sample: str = 'unsigned'
+    size: tuple[int, int] | None = None
+    orientation: int = 1
+    bands: int = 3
+    tiff: bool = False
+    lossy: bool = False
+    whole: bool = True
+
+    @property
+    def mode(self) -> str:
+        """Channels and bit depth, e.g. 'RGB 8 bit'."""
+        if self.kind == 'unknown':
+            return 'unknown'
+        sample = '' if self.sample == 'unsigned' else f' {self.sample}'
+        return f'{self.kind} {self.bits} bit{sample}'
+
+    @property
+    def stored_size(self) -> tuple[int, int] | None:
+        """Width and height before the image is turned by its orientation."""
+        return self.size[::-1] if self.size and self.orientation >= 5 else self.size
+
+
+def read_header(source: bytes | BinaryIO) -> Header:
+    """Reads the beginning of an image file, and as little else of it as possible.
+
+    A file that is no image, or broken, gives a header of kind 'unknown': only decoding tells why.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    start = file.read(12)
+    try:
+        if start.startswith(PNG):
+            return _png(file)
+        if start.startswith(TIFF):
+            return _tiff(file)
+        if start.startswith(FLOAT):
+            return Header(bits=32, sample='float')
+        return _other(file, start)
+    except FAILURES:
+        return Header()
+
+
+def _png(file: BinaryIO) -> Header:
+    """Chunk by chunk: Pillow would decompress all pixels before it knows the orientation."""
+    file.seek(16)
+    width, height, bits, kind = struct.unpack('>IIBB', file.read(10))
+    file.seek(33)
+    orientation, whole = 1, False
+    while len(chunk := file.read(8)) == 8:
+        length, name = struct.unpack('>I4s', chunk)
+        if name == b'IEND':
+            whole = True
+            break
+        if name == b'eXIf':
+            orientation = _orientation(b'Exif\0\0' + file.read(length))
+            length = 0
+        file.seek(length + 4, io.SEEK_CUR)
+    names = PNG_KINDS[kind]
+    bands = {'gray': 1, 'palette': 1, 'gray+alpha': 2, 'RGB': 3, 'RGBA': 4}[names]
+    size = (height, width) if orientation >= 5 else (width, height)
+    return Header(names, bits, 'unsigned', size, orientation, bands, whole=whole)
+
+
+def _tiff(file: BinaryIO) -> Header:
+    """By its tags: Pillow refuses many a TIFF that OpenCV reads, without saying why."""
+    file.seek(0)
+    start = file.read(8)
+    directory = ImageFileDirectory_v2(start + file.read(8) if start[2] == 43 or start[3] == 43 else start)
+    file.seek(directory.next)
+    directory.load(file)
+    width, height = int(directory[256]), int(directory[257])
+    bands = int(directory.get(277, 1))
+    extra = tuple(directory.get(338, ()))
+    depths, samples = directory.get(258, (1,)), directory.get(339, (1,))
+    kind = TIFF_KINDS.get(bands, f'{bands} bands')
+    alpha = any(use in (1, 2) for use in extra)
+    if directory.get(262) == 3:
+        kind = 'palette'
+    elif bands in (2, 4) and alpha:
+        kind = 'gray+alpha' if bands == 2 else 'RGBA'
+    elif directory.get(262) == 5 and bands == 4:
+        kind = 'CMYK'
+    orientation = _valid(directory.get(ORIENTATION))
+    size = (height, width) if orientation >= 5 else (width, height)
+    sample = SAMPLES.get(_first(samples), 'unsigned')
+    lossy = directory.get(259) in LOSSY_TIFF
+    return Header(kind, _first(depths), sample, size, orientation, bands, tiff=True, lossy=lossy)
+
+
+def _other(file: BinaryIO, start: bytes) -> Header:
+    """By Pillow."""
+    lossy = start.startswith(JPEG)
+    if start.startswith(RIFF):  # WebP
+        file.seek(12)
+        lossy = b'VP8 ' in file.read(4096)
+    file.seek(0)
+    with Image.open(file) as picture:
+        turns = start.startswith((JPEG, RIFF))
+        orientation = _valid(picture.getexif().get(ORIENTATION)) if turns else 1
+        kind = KINDS.get(picture.mode.split(';')[0], picture.mode)
+        bits = DEPTHS.get(picture.mode, 8)
+        size = picture.size[::-1] if orientation >= 5 else picture.size
+        bands = len(picture.getbands())
+        whole = not start.startswith(JPEG) or _ends_well(file)
+        sample = 'float' if picture.mode == 'F' else 'unsigned'
+        return Header(kind, bits, sample, size, orientation, bands, lossy=lossy, whole=whole)
+
+
+def _ends_well(file: BinaryIO) -> bool:
+    """Whether a JPEG has its end; some cameras write zeros after it."""
+    file.seek(0, io.SEEK_END)
+    file.seek(max(file.tell() - 4096, 0))
+    return file.read().rstrip(b'\0').endswith(ENDS[JPEG])
+
+
+def _orientation(exif: bytes) -> int:
+    tags = Image.Exif()
+    tags.load(exif)
+    return _valid(tags.get(ORIENTATION))
+
+
+def _valid(value: object) -> int:
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _first(values: object) -> int:
+    return int(values[0]) if isinstance(values, tuple) else int(str(values))

@@ -1,0 +1,101 @@
+"""Names and colours of classes that mmseg takes without a word, and then measures or draws wrongly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from infopro_seg.errors import ConfigError
+
+MOST_CLASSES = 255  # label images have 8 bits, of which 255 is ignored
+EXAMPLE = "metainfo=dict(classes=('background', 'thing'), palette=[(0, 0, 0), (255, 0, 0)])"
+
+
+def require_metainfo(built: Any, kind: Any, split: str) -> None:
+    """Checks the classes and colours of a data set.
+
+    Args:
+        built: the data set.
+        kind: its type, for messages.
+        split: train, val or test.
+
+    Raises:
+        ConfigError: it has no classes, one, or too many; a name occurs twice, or a colour is none.
+    """
+    where = f'the {split} data set {kind}'
+    classes = built.metainfo.get('classes')
+    if not classes:
+        raise ConfigError(f'{where} names no classes; give it {EXAMPLE}')
+    if isinstance(classes, str):
+        raise ConfigError(
+            f'classes of {where} is the text {classes!r}, neither names nor a file of them; a single name is '
+            f'written with a comma: ({classes!r},)'
+        )
+    if len(classes) == 1:
+        raise ConfigError(
+            f'{where} has one class, {classes[0]!r}: a softmax over it is always 1, its loss 0 and mIoU 100; '
+            f"name two, such as classes=('background', {classes[0]!r}) with masks of 0 and 1, also for "
+            'a head with one output channel and a sigmoid'
+        )
+    require_classes_once(classes, where)
+    if len(classes) > MOST_CLASSES:
+        raise ConfigError(
+            f'{where} has {len(classes)} classes, but label images hold {MOST_CLASSES} at most (and 255 for '
+            'ignored pixels); join some of them'
+        )
+    palette = built.metainfo.get('palette')
+    for name, colour in zip(classes, palette if palette is not None else (), strict=False):
+        if not _is_colour(colour):
+            raise ConfigError(
+                f'the colour of class {name!r} in the palette of {where} is {colour!r}; give each class '
+                f'three whole numbers from 0 to 255, red, green and blue{_as_numbers(colour)}'
+            )
+
+
+def require_classes_once(classes: Sequence[str], where: str) -> None:
+    """Checks that no class has the name of another.
+
+    Raises:
+        ConfigError: a name occurs twice; IoU is kept by name, so that one of them would be lost.
+    """
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f'classes of {where} names {", ".join(map(repr, twice))} more than once; give each class a name '
+            'of its own'
+        )
+
+
+def require_palette_length(dataset: dict[str, Any], split: str) -> None:
+    """Checks that a config's palette has a colour for each of its classes.
+
+    Raises:
+        ConfigError: it has more or fewer.
+    """
+    metainfo = dict(dataset.get('metainfo') or {})
+    classes, palette = metainfo.get('classes'), metainfo.get('palette')
+    if isinstance(classes, (list, tuple)) and palette is not None and 0 < len(palette) != len(classes):
+        raise ConfigError(
+            f'the palette of the {split} data set {dataset.get("type")} has {len(palette)} colours for '
+            f'{len(classes)} classes; give one for each, or none at all for colours at random'
+        )
+
+
+def _is_colour(colour: Any) -> bool:
+    if isinstance(colour, str) or not isinstance(colour, (Sequence, np.ndarray)) or len(colour) != 3:
+        return False
+    whole = all(isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in colour)
+    return whole and all(0 <= part <= 255 for part in colour)
+
+
+def _as_numbers(colour: Any) -> str:
+    """The end of a message: a hexadecimal colour as it should be written."""
+    digits = colour.removeprefix('#') if isinstance(colour, str) else ''
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        return ''
+    return f', here ({red}, {green}, {blue})'

@@ -1,0 +1,66 @@
+"""The text files that list the images of a split (`ann_file`)."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from infopro_seg.errors import DataError
+
+MARKS = {
+    codecs.BOM_UTF8: 'begins with a byte-order mark',
+    codecs.BOM_UTF16_LE: 'is UTF-16',
+    codecs.BOM_UTF16_BE: 'is UTF-16',
+}
+"""How editors of Windows begin a file; to mmseg they are a part of the first name."""
+
+AS_UTF8 = "save it as plain UTF-8 without a byte-order mark (in Notepad: 'Save as', encoding 'UTF-8')"
+
+
+def list_file(dataset: dict[str, Any]) -> Path | None:
+    """The file that lists a data set's images by name; None if there is none, or it is of another kind."""
+    name = dataset.get('ann_file')
+    kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+    reads_names = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
+    path = Path(dataset.get('data_root') or '') / name if name and reads_names else None
+    return path if path is not None and path.is_file() else None
+
+
+def require_names(dataset: dict[str, Any], split: str) -> None:
+    """Checks a list as mmseg will read it: lines of UTF-8, a name without suffix on each.
+
+    Args:
+        dataset: config of a data set, no wrapper.
+        split: train, val or test.
+
+    Raises:
+        DataError: mmseg would read other names than are meant.
+    """
+    path = list_file(dataset)
+    if path is None:
+        return
+    data = path.read_bytes()
+    for mark, what in MARKS.items():
+        if data.startswith(mark):
+            raise DataError(f'the list {path} of the {split} split {what}; {AS_UTF8}')
+    if b'\0' in data:
+        raise DataError(f'the list {path} of the {split} split is UTF-16 or no text; {AS_UTF8}')
+    try:
+        lines = [line.strip() for line in data.decode('utf-8').splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError(f'the list {path} of the {split} split is no UTF-8 ({error}); {AS_UTF8}') from error
+    if not any(lines):
+        raise DataError(
+            f'the list {path} of the {split} split names no image; write one name per line, without suffix, '
+            'or leave out ann_file to take the whole folder'
+        )
+    if '' in lines:
+        number = lines.index('') + 1
+        raise DataError(
+            f'{lines.count("")} lines of the list {path} of the {split} split are blank, e.g. line {number}; '
+            'remove them'
+        )

@@ -1,0 +1,41 @@
+"""One name for what is written of each image, whatever folders the images come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+Naming = Callable[[str, str], str]
+
+
+def output_names(images: Sequence[tuple[str, str]]) -> dict[str, Path]:
+    """The path below the output folder for each image: its own below the folder of its data set.
+
+    Where two images would share one (of folders that are joined in one data set), all are named below the
+    folder that holds them all; where that does not tell them apart (`1.jpg` and `1.tif`), their suffix stays.
+
+    Args:
+        images: folder and path of each image, as the data sets list them; an image may be listed twice.
+
+    Returns:
+        Names that end in `.png`, by the path of the image.
+    """
+    paths = {image: (os.path.abspath(root), os.path.abspath(image)) for root, image in images}  # noqa: PTH100
+    folders = [os.path.dirname(path) for _, path in paths.values()]  # noqa: PTH120
+    common = os.path.commonpath(folders) if folders else ''
+
+    def below(folder: str, path: str) -> str:
+        inside = path.startswith(os.path.join(folder, ''))  # noqa: PTH118
+        return os.path.relpath(path, folder if inside else common)
+
+    rules: tuple[Naming, ...] = (
+        lambda root, path: os.path.splitext(below(root, path))[0],  # noqa: PTH122
+        lambda root, path: os.path.splitext(below(common, path))[0],  # noqa: PTH122
+        lambda root, path: below(common, path),
+    )
+    for rule in rules:
+        names = {image: rule(*where) for image, where in paths.items()}
+        if len(set(names.values())) == len({path for _, path in paths.values()}):
+            break
+    return {image: Path(f'{name}.png') for image, name in names.items()}

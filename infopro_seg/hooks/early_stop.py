@@ -1,0 +1,82 @@
+"""Keeps over a stop what early stopping has seen, and that a run has ended early because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.registry import HOOKS
+
+STOPPED_EARLY = 'stopped_early'  # the key of the last iteration in mmengine's message hub
+STATES = 'early_stopping'
+
+
+@HOOKS.register_module()
+class EarlyStopHook(Hook):
+    """Makes a run that a hook has stopped early count as finished, also when it is resumed.
+
+    It trains on where the config has other hooks than the run had. Every runner of this package has it.
+    """
+
+    priority = 'VERY_HIGH'  # before the hooks that write the results
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def before_train(self, runner: Any) -> None:
+        """Ends a run at once that was resumed at its early end."""
+        if self.is_over:
+            runner.logger.warning(
+                f'the run stopped early at iteration {runner.iter} and is finished; to train on, remove the '
+                'hook that stopped it, or change its settings'
+            )
+            runner.train_loop.stop_training = True
+        else:
+            runner.message_hub.runtime_info.pop(STOPPED_EARLY, None)
+
+    def after_train(self, runner: Any) -> None:
+        """Notes an early end, and saves it where the loop does not do so itself."""
+        loop = runner.train_loop
+        if not getattr(loop, 'stop_training', False) or runner.iter >= runner.max_iters:
+            return
+        runner.message_hub.update_info(STOPPED_EARLY, runner.iter)
+        savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        if savers and not hasattr(loop, '_save'):
+            step = runner.epoch if savers[0].by_epoch else runner.iter
+            savers[0]._save_checkpoint_with_step(runner, step, {'epoch': runner.epoch, 'iter': runner.iter})
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds what early stopping has seen so far."""
+        checkpoint[STATES] = [(hook.wait_count, float(hook.best_score)) for hook in _stoppers(runner)]
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Puts it back, on resuming only."""
+        if not runner._resume:
+            return
+        hooks, states = _stoppers(runner), checkpoint.get(STATES, ())
+        for hook, (wait_count, best_score) in zip(hooks, states, strict=False):
+            hook.wait_count, hook.best_score = wait_count, best_score
+        self.is_over = stopped_early(checkpoint) and _same_hooks(checkpoint, runner.cfg)
+
+
+def is_finished(runner: Any) -> bool:
+    """Whether a training has come to its end: to its last iteration and validation, or to an early stop."""
+    if getattr(runner.train_loop, 'interrupted', False):
+        return False  # perhaps in the last validation
+    return bool(runner.iter >= runner.max_iters or STOPPED_EARLY in runner.message_hub.runtime_info)
+
+
+def stopped_early(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is of the end of a run that a hook has stopped early."""
+    return STOPPED_EARLY in checkpoint.get('message_hub', {}).get('runtime_info', {})
+
+
+def _stoppers(runner: Any) -> list[EarlyStoppingHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
+
+
+def _same_hooks(checkpoint: Mapping[str, Any], config: Config) -> bool:
+    trained = Config.fromstring(checkpoint['meta']['cfg'], '.py')
+    return all(trained.get(key) == config.get(key) for key in ('default_hooks', 'custom_hooks'))

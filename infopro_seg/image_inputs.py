@@ -1,0 +1,78 @@
+"""What a user may hand over as an image, made into what a pipeline takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from infopro_seg.errors import DataError
+
+CHANNELS = (1, 3, 4)
+MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'HSV', 'LAB')  # of 8 bits
+TAKEN = (
+    'give the path of a file, a PIL image, an array (H, W, 3) uint8 in the order RGB or a gray one (H, W), '
+    'a tensor (3, H, W) uint8, or a list of these'
+)
+
+
+def to_bgr(image: Any) -> np.ndarray:
+    """An image as mmcv loads files: (H, W, 3) of uint8, in the order BGR; an alpha channel is left out.
+
+    Args:
+        image: a PIL image, an array or a tensor.
+
+    Raises:
+        DataError: it is no image, or its values have another range than 0 to 255.
+    """
+    if isinstance(image, Image.Image):
+        if image.mode not in MODES:
+            raise DataError(
+                f'the image is of the PIL mode {image.mode}, whose values are not 0 to 255; scale it and '
+                'convert it to RGB'
+            )
+        array = np.asarray(image.convert('RGB'))
+    elif isinstance(image, Tensor):
+        array = image.detach().cpu().numpy()
+        if array.ndim == 3 and array.shape[0] in CHANNELS:
+            array = array.transpose(1, 2, 0)
+    elif isinstance(image, np.ndarray):
+        array = image
+    else:
+        raise DataError(f'cannot predict a {type(image).__name__}; {TAKEN}')
+    return _checked(array, type(image).__name__)
+
+
+def to_picture(image: np.ndarray) -> np.ndarray:
+    """An image as a pipeline loads it, (H, W) or (H, W, C) BGR of any type, as (H, W, 3) RGB uint8."""
+    if image.ndim == 2 or image.shape[2] < 3:
+        image = image.reshape(*image.shape[:2], -1)[..., :1].repeat(3, axis=2)
+    if image.dtype != np.uint8:
+        image = (image * (255 / max(float(image.max()), 255))).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(image[..., 2::-1])
+
+
+def _checked(array: np.ndarray, kind: str) -> np.ndarray:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in CHANNELS or not array.size:
+        raise DataError(f'the image is a {kind} of shape {array.shape}; {TAKEN}')
+    if array.dtype != np.uint8:
+        raise DataError(
+            f'the image is a {kind} of {array.dtype} with values from {array.min()} to {array.max()}, but an '
+            f'image is (H, W, 3) uint8, from 0 to 255{_remedy(array)}'
+        )
+    rgb = array.repeat(3, axis=2) if array.shape[2] == 1 else array[..., :3]
+    return np.ascontiguousarray(rgb[..., ::-1])
+
+
+def _remedy(array: np.ndarray) -> str:
+    """How to make uint8 of an array, where its range tells."""
+    low, high = array.min(), array.max()
+    if not 0 <= low <= high <= 65535:
+        return '; scale it'
+    if array.dtype == bool or high <= 1:
+        return '; give (image * 255).round().astype(np.uint8)'
+    return '; give image.round().astype(np.uint8)' if high <= 255 else '; give (image / 257).astype(np.uint8)'

@@ -1,0 +1,132 @@
+"""What pretrained weights and the encoder that loads them have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from infopro_seg.errors import CheckpointError
+
+TIMM = 'timm_model.'  # where mmseg's TIMMBackbone holds the network of timm
+SHOWN = 3
+
+
+class Fit:
+    """Looks on while an encoder loads weights, by whatever way, and says what it got.
+
+    Encoders load in different ways, some of which convert names and shapes. What they offer to torch in the
+    end is the same for all: a state dict, which a hook sees.
+
+    Args:
+        encoder: the encoder, before its initialisation.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self.encoder = encoder
+        self.loaded = False
+        self.offered: dict[str, tuple[int, ...]] = {}
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Notes what is loaded within the context; names of timm's own become those of `TIMMBackbone`."""
+        hook = self.encoder.register_load_state_dict_pre_hook(self._note)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def require_some(self, name: str, remedy: str) -> None:
+        """Checks that the encoder got weights, and warns of those that it did not get.
+
+        Args:
+            name: which weights they are.
+            remedy: what to do instead of loading them.
+
+        Raises:
+            CheckpointError: it got none.
+        """
+        if not self.loaded:
+            return  # not by a state dict, and nobody knows
+        own = weights(self.encoder)
+        lacking = [key for key, shape in own.items() if self.offered.get(key) != shape]
+        if len(lacking) == len(own):
+            raise self.error(name, 'share no weight with', remedy)
+        if lacking:
+            modules = dict.fromkeys(key.rpartition('.')[0] or key for key in lacking)
+            print_log(
+                f'the pretrained weights {name!r} lack {len(lacking)} of the {len(own)} weights of the '
+                f'encoder {type(self.encoder).__name__}, which start from scratch: those of '
+                f'{", ".join(modules)}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def error(self, name: str, verb: str, remedy: str) -> CheckpointError:
+        """The error for weights of another network.
+
+        Args:
+            name: which weights they are.
+            verb: what they do, before the name of the encoder.
+            remedy: what to do instead of loading them.
+        """
+        return CheckpointError(
+            f'the pretrained weights {name!r} {verb} the encoder {type(self.encoder).__name__}: '
+            f'{self._difference()}. Take weights of this encoder; where their names begin with a prefix, '
+            f'name it: init_cfg=dict(..., prefix="backbone."). Or {remedy}'
+        )
+
+    def _note(self, module: Any, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        of_timm = any(name.startswith(TIMM) for name, _ in self.encoder.named_parameters())
+        if of_timm:
+            name_as_encoder(state_dict, weights(self.encoder))
+        self.loaded = True
+        self.offered = {
+            key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, Tensor)
+        }
+        for key in [*state_dict] if of_timm else []:
+            if not key.startswith(TIMM):
+                del state_dict[key]  # the classifier's, of which mmengine would warn
+
+    def _difference(self) -> str:
+        own = weights(self.encoder)
+        other = [key for key in own if self.offered.get(key, own[key]) != own[key]]
+        if other:
+            shapes = f'{self.offered[other[0]]} instead of {own[other[0]]}'
+            return f'{len(other)} have other shapes, e.g. {other[0]} {shapes}'
+        theirs = ', '.join([*self.offered][:SHOWN]) or 'no tensor'
+        return f'they hold {theirs}, ..., the encoder {", ".join([*own][:SHOWN])}, ...'
+
+
+def weights(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of what a network learns, and of the statistics of its norms, by name in the state dict."""
+    kept = {name for name, _ in module.named_parameters()}
+    return {
+        name: tuple(value.shape)
+        for name, value in module.state_dict().items()
+        if name in kept or name.endswith(('running_mean', 'running_var'))
+    }
+
+
+def name_as_encoder(state_dict: dict[str, Any], own: Mapping[str, Any]) -> None:
+    """Renames timm's weights as `TIMMBackbone` has them, in place.
+
+    timm joins the names of a stage and its parts by a dot, but by an underscore where it takes the network
+    apart for its features.
+
+    Args:
+        state_dict: weights by timm's names, or by those of `TIMMBackbone`.
+        own: the encoder's weights by name.
+    """
+    names = {_joined(key.removeprefix(TIMM)): key for key in own}
+    for key in [*state_dict]:
+        value = state_dict.pop(key)  # and in again, so that the order stays
+        state_dict[names.get(_joined(key.removeprefix(TIMM)), key)] = value
+
+
+def _joined(name: str) -> str:
+    return name.replace('.', '_')

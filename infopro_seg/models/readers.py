@@ -1,0 +1,112 @@
+"""What a local head reads: the feature map at its cut, or what blocks after the cut make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from infopro_seg.models.blocks import Block
+from infopro_seg.models.checkpoint import Policy
+from infopro_seg.models.lookahead import look_ahead
+from infopro_seg.models.momentum_block import MomentumBlock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads the feature map at a cut.
+
+    Args:
+        block: the block before the cut.
+        policy: what the module recomputes, see :mod:`infopro_seg.models.checkpoint`.
+    """
+
+    block: Block
+    policy: Policy = 'none'
+
+    @property
+    def shared(self) -> Sequence[Block]:
+        """The blocks of the next module that the local head trains too."""
+        return ()
+
+    @property
+    def owned(self) -> Sequence[nn.Module]:
+        """The modules between the cut and the local head that belong to neither local module."""
+        return ()
+
+    def read(self, state: Any) -> Tensor:
+        """The feature map of the state at the cut, (N, C, h, w)."""
+        return self.block.feature(state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapReader(Reader):
+    """Reads through the first blocks of the next module, which then learn from both modules' losses.
+
+    Args:
+        ahead: those blocks, at least one.
+    """
+
+    ahead: Sequence[Block]
+
+    @property
+    def shared(self) -> Sequence[Block]:
+        """All of them."""
+        return self.ahead
+
+    def read(self, state: Any) -> Tensor:
+        """The feature map after the last of them, (N, C, h, w)."""
+        return self.ahead[-1].feature(look_ahead(self.ahead, state, self.policy))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumReader(Reader):
+    """Reads through the running average of the block after the cut.
+
+    Args:
+        encoder: the encoder.
+        averaged: its block after the cut.
+        average: the average of that block.
+    """
+
+    encoder: nn.Module
+    averaged: Block
+    average: MomentumBlock
+
+    @property
+    def owned(self) -> Sequence[nn.Module]:
+        """The average."""
+        return (self.average,)
+
+    def read(self, state: Any) -> Tensor:
+        """The feature map that the average makes of the state, (N, C, h, w)."""
+        return self.average.read(self.encoder, self.averaged, state, self.policy)
+
+
+def make_reader(
+    block: Block,
+    following: Sequence[Block],
+    policy: Policy = 'none',
+    overlap: int = 0,
+    encoder: nn.Module | None = None,
+    average: MomentumBlock | None = None,
+) -> Reader:
+    """The reader of the local head at a cut, by the options of the backbone.
+
+    Args:
+        block: the block before the cut.
+        following: the blocks of the next module.
+        policy: what the module recomputes.
+        overlap: how many of the following blocks the local head reads through.
+        encoder: the encoder, if there is an average.
+        average: the average of the first of the following blocks.
+    """
+    if average is not None and encoder is not None:
+        return MomentumReader(
+            block=block, policy=policy, encoder=encoder, averaged=following[0], average=average
+        )
+    if overlap and following:
+        return OverlapReader(block=block, policy=policy, ahead=following[:overlap])
+    return Reader(block=block, policy=policy)

@@ -1,0 +1,107 @@
+"""Selective checkpointing: the outputs of chosen operations are kept, all others are computed again.
+
+As torch's `create_selective_checkpoint_contexts`, which refuses networks that change a kept output in
+place. Squeeze-and-excitation does: an in-place activation follows a convolution without a norm. Here such an
+output is copied before it changes; the original goes with the forward pass, so that no more is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+Chooses: TypeAlias = Callable[[Any, Sequence[Any]], bool]
+
+
+def selective_contexts(keeps: Chooses) -> tuple[TorchDispatchMode, TorchDispatchMode]:
+    """The contexts of a forward pass and of its recomputation, for `torch.utils.checkpoint`.
+
+    Args:
+        keeps: tells from an operation and its positional arguments whether its output is kept.
+    """
+    kept: deque[_Kept] = deque()
+    return _Keeping(keeps, kept), _Reusing(keeps, kept)
+
+
+class _Kept(NamedTuple):
+    operation: Any
+    output: Any
+    versions: list[int]
+
+
+class _Keeping(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self, keeps: Chooses, kept: deque[_Kept]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.keeps = keeps
+        self.kept = kept
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func._schema.is_mutable:
+            changed = {tensor.untyped_storage()._cdata for tensor in _changed(func, args, kwargs)}
+            for index, item in enumerate(self.kept):
+                if changed & {tensor.untyped_storage()._cdata for tensor in _tensors(item.output)}:
+                    self.kept[index] = _keep(item.operation, tree_map_only(Tensor, torch.clone, item.output))
+        output = func(*args, **kwargs)
+        if self.keeps(func, args):
+            self.kept.append(_keep(func, tree_map_only(Tensor, _detach, output)))
+        return output
+
+
+class _Reusing(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self, keeps: Chooses, kept: deque[_Kept]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.keeps = keeps
+        self.kept = kept
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.keeps(func, args):
+            return func(*args, **(kwargs or {}))
+        if not self.kept:
+            raise RuntimeError(
+                f'{func} is computed again, but its output is gone: a graph with selective checkpointing '
+                'allows a single backward pass (retain_graph=True does not help)'
+            )
+        operation, output, versions = self.kept.popleft()
+        if operation is not func:
+            raise RuntimeError(
+                f'the recomputation runs {func} where the forward pass ran {operation}; a checkpointed part '
+                'must not depend on anything that changes between the two'
+            )
+        if versions != [tensor._version for tensor in _tensors(output)]:
+            raise RuntimeError(
+                f'the output of {func} was changed in place after the checkpointed part had returned it; '
+                'change a copy instead, or recompute whole blocks there'
+            )
+        return output
+
+
+def _keep(operation: Any, output: Any) -> _Kept:
+    return _Kept(operation, output, [tensor._version for tensor in _tensors(output)])
+
+
+def _detach(tensor: Tensor) -> Tensor:
+    """The tensor without its graph, which would hold it in a cycle; it still counts changes in place."""
+    with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.ADInplaceOrView, False):
+        return tensor.detach()
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _changed(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The arguments that an operation writes into."""
+    names = [argument.name for argument in func._schema.arguments if _is_written(argument)]
+    given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+    return _tensors([given.get(name) for name in names])
+
+
+def _is_written(argument: Any) -> bool:
+    return argument.alias_info is not None and bool(argument.alias_info.is_write)

@@ -1,0 +1,78 @@
+"""Checks that results can be written, before the work that they are of."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from infopro_seg.errors import UserError
+
+
+def require_folder(path: str | Path, option: str = '--out') -> Path:
+    """Makes a folder where there is none, and tries whether it takes files.
+
+    Args:
+        path: the folder.
+        option: what names it, for the message.
+
+    Raises:
+        UserError: it is a file, or cannot be made or written to.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f'{option} {folder} is a file; name a folder')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b'a')
+    except OSError as error:
+        raise UserError(f'cannot write to {option} {folder}: {reason_of(error)}; name another') from error
+    return folder
+
+
+def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) -> Path:
+    """Checks a file that is going to be written, and makes its folder.
+
+    Args:
+        path: the file.
+        option: what names it, for the message.
+        suffixes: how it may end, in lower case; none for anything.
+
+    Raises:
+        UserError: it is a folder, ends in something else, or cannot be written.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise UserError(f'{option} {file} is a folder; name a file')
+    if suffixes and file.suffix.lower() not in suffixes:
+        raise UserError(f'{option} {file} does not end in {" or ".join(suffixes)}; name such a file')
+    require_folder(file.parent, f'{option} {file}, in')
+    return file
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives the name of a file to write, which takes the place of `path` when it is complete.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(
+            f'cannot write {path}: {reason_of(error)}; make room, or name another place'
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def reason_of(error: OSError) -> str:
+    """The system's own words, e.g. 'Permission denied'."""
+    return error.strerror or str(error)

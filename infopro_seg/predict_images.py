@@ -1,0 +1,110 @@
+"""The images that a prediction finds in what it is given, and the names of its results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infopro_seg.errors import UserError
+from infopro_seg.evaluation.label_images import is_written_here
+
+IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
+KINDS = ('labels', 'overlay')
+ENDS = tuple(f'_{kind}.png' for kind in KINDS)
+
+
+@dataclass
+class Found:
+    """What was found.
+
+    Args:
+        images: each image once, with its path below the folder it was found in.
+        earlier: results of earlier predictions, which are left out.
+    """
+
+    images: list[tuple[Path, Path]] = field(default_factory=list)
+    earlier: list[Path] = field(default_factory=list)
+
+
+def find_images(paths: Sequence[str | Path]) -> Found:
+    """Looks for images in files and folders; hidden files and results of earlier predictions are left out.
+
+    Raises:
+        UserError: a path does not exist, there is no image, or the results of two images would have the same
+            name.
+    """
+    found = Found()
+    results: dict[Path, Path] = {}
+    for file, name in _images_below(paths):
+        if file.name.endswith(ENDS) and is_written_here(file):
+            found.earlier.append(file)
+            continue
+        other = results.setdefault(name.with_suffix(''), file)
+        if other is file:
+            found.images.append((file, name))
+        elif not other.samefile(file):
+            raise UserError(
+                f'the results of {other} and {file} would have the same name; rename one, give a folder '
+                'that holds both, or predict them into two folders (--out)'
+            )
+    if not found.images:
+        raise UserError(
+            f'all {len(found.earlier)} images are results of earlier predictions, e.g. {found.earlier[0]}; '
+            'give the images themselves'
+        )
+    return found
+
+
+def require_apart(found: Found, out: Path) -> None:
+    """Checks that no result would replace an image.
+
+    Args:
+        found: the images.
+        out: the folder of the results.
+
+    Raises:
+        UserError: one would.
+    """
+    images = {os.path.realpath(file) for file, _ in found.images}
+    for file, name in found.images:
+        for result in result_paths(out, name).values():
+            if os.path.realpath(result) in images:
+                raise UserError(
+                    f'the results of {file} would replace the image {result}, which is no earlier result of '
+                    'a prediction; name another folder (--out)'
+                )
+
+
+def result_paths(out: Path, name: Path) -> dict[str, Path]:
+    """Where the results of an image go, by their kind."""
+    return {kind: (out / name).with_name(f'{name.stem}_{kind}.png') for kind in KINDS}
+
+
+def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
+    for path in map(Path, paths):
+        if path.is_dir():
+            files = sorted(_images_in(path, set()))
+            if not files:
+                raise UserError(f'no images in {path}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
+            yield from ((file, file.relative_to(path)) for file in files)
+        elif path.exists():
+            yield path, Path(path.name)
+        else:
+            raise UserError(f'no such image or folder: {path}')
+
+
+def _images_in(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """The images in a folder and in those below it, links to folders included, each folder once."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    for path in folder.iterdir():
+        if path.name.startswith('.'):
+            continue  # what other systems leave: ._street.png, .thumbnails
+        if path.is_dir():
+            yield from _images_in(path, seen)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path

@@ -1,0 +1,32 @@
+"""Batch norms that see a single value per channel, as after global pooling of a batch of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infopro_seg.errors import ConfigError
+
+TORCH_SAYS = 'Expected more than 1 value per channel when training'
+
+
+@contextmanager
+def batch_norm_needs_two() -> Iterator[None]:
+    """Says what to do where PyTorch refuses to normalise a single value; the first iteration meets it.
+
+    Raises:
+        ConfigError: a batch norm of the network saw one value per channel.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and TORCH_SAYS not in str(cause):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise ConfigError(
+            'a batch norm of the network sees one value per channel, as it follows global pooling and the '
+            f'batch holds one crop ({cause}); take batch_size=2 or more per GPU in the train_dataloader '
+            '(and drop_last=True where the last batch of an epoch may hold one), or norms of another kind'
+        ) from error

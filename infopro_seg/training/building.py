@@ -1,0 +1,181 @@
+"""Turns what fails while mmengine builds the parts of a config into the message of a config error."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import inspect
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from mmengine.registry import Registry
+
+from infopro_seg.errors import ConfigError, UserError
+
+REMEDY = 'correct that part of the config, or the --cfg-options that set it'
+BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)
+PYTHON = (sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))
+INSTALLED = {'site-packages', 'dist-packages'}
+PROJECT = Path(__file__).resolve().parents[2]
+OURS = tuple(str(PROJECT / folder) for folder in ('infopro_seg', 'tools'))
+OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+SIGNATURE = re.compile(
+    r"(?P<call>[\w.]+)\(\) got an unexpected keyword argument '(?P<name>\w+)'"
+    r'|missing \d+ required|positional argument|multiple values for'
+)
+
+
+@contextmanager
+def building(part: str, **inner: str) -> Iterator[None]:
+    """Names the part of the config that is built inside the block, should that fail.
+
+    A fault inside a module of the user's own, told apart by where it was raised, is no fault of the config:
+    it goes on as it is, with a note of what was built.
+
+    Args:
+        part: a key of the config, e.g. `train_cfg`.
+        inner: other parts that are built on the way, by the name of the function or of the registry that
+            builds them, e.g. `build_dataloader='train_dataloader'`.
+
+    Raises:
+        ConfigError: the part cannot be built.
+    """
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a part may be a class of anybody, which raises whatever it does
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise
+        message, is_own = explain(part, error, **inner)
+        if is_own:
+            error.add_note(message)
+            raise
+        raise ConfigError(message) from error
+
+
+def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
+    """What an error says that was raised while a part of a config was built, see :func:`building`.
+
+    Returns:
+        The message, and whether the fault lies in the user's own code.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    build: FrameType | None = None
+    for frame in frames:
+        is_build = frame.f_code.co_name in BUILDS and 'cfg' in frame.f_locals
+        registry = frame.f_locals['registry'] if is_build else None
+        name = registry.name if isinstance(registry, Registry) else frame.f_code.co_name
+        if name.replace(' ', '_') in inner:
+            part, build = inner[name.replace(' ', '_')], None
+        if is_build:
+            build = frame
+    found = build.f_locals if build is not None else {}
+    kind = _name_of(found.get('obj_type') or _type_in(found.get('cfg')))
+    what = f'the {part} of the config' + (f' ({kind})' if kind else '')
+    signature = SIGNATURE.search(str(error)) if isinstance(error, TypeError) else None
+    name = signature['name'] if signature else None
+    place = own_place(error)
+    if place is not None and name not in found.get('args', {}):
+        return f'raised in {place}, while {what} was built', True
+    cause = f'cannot build {what}: {cause_of(error)}'
+    if isinstance(error, KeyError) and found.get('obj_cls', '') is None:
+        return f'cannot build {what}: {unregistered(str(kind), found["registry"])}', False
+    if signature and name:
+        accepted = arguments_of(_called(signature['call'], frames[-1], found.get('obj_cls')))
+        takes = did_you_mean(name, accepted) or (f'; it takes {", ".join(accepted)}' if accepted else '')
+        remedy = 'What comes from a _base_ is left out by _delete_=True beside the type'
+        return f'{cause}{takes}; {REMEDY}. {remedy}', False
+    return f'{cause}; {REMEDY}', False
+
+
+def unregistered(kind: str, registry: Registry) -> str:
+    """What is wrong where a registry does not know a type, and what to do."""
+    near = did_you_mean(kind, _registered(registry))
+    return (
+        f'there is no {kind} among the registered {registry.name}s{near}; {REMEDY}. A class of your own is '
+        'registered by a module that custom_imports of the config lists'
+    )
+
+
+def cause_of(error: BaseException) -> str:
+    """An error's type and text on one line; a KeyError names the key that is missing."""
+    text = ' '.join(str(error).split())
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        key = str(error.args[0])
+        text = (
+            ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing, or is none that is known'
+        )
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def own_place(error: BaseException) -> str | None:
+    """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
+
+    What is installed, and this package, is not the user's own.
+    """
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if _is_own(frame.f_code.co_filename):
+            place = f'{frame.f_code.co_filename}:{line}'
+    return place
+
+
+def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
+    """`; did you mean ...?` for the nearest of some names, or nothing if none is near."""
+    found = nearest(name, choices, cutoff)
+    return f'; did you mean {found}?' if found else ''
+
+
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | None:
+    """The name nearest to one that may be misspelt, regardless of case; None if none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)  # that of a compiled module is relative
+    return path.is_absolute() and not file.startswith((*PYTHON, *OURS)) and INSTALLED.isdisjoint(path.parts)
+
+
+def _type_in(cfg: Any) -> Any:
+    return cfg.get('type') if isinstance(cfg, dict) else None
+
+
+def _name_of(kind: Any) -> str | None:
+    return kind if isinstance(kind, str) or kind is None else getattr(kind, '__name__', str(kind))
+
+
+def _registered(registry: Registry) -> list[str]:
+    names = list(registry.module_dict)
+    return names + (_registered(registry.parent) if registry.parent is not None else [])
+
+
+def _called(name: str, caller: FrameType, built: Any) -> Any:
+    """What was called under a name such as `DataLoader.__init__`: the class to build, or another."""
+    first = name.removesuffix('.__init__')
+    called = caller.f_locals.get(first) or caller.f_globals.get(first)
+    inherits = inspect.isclass(called) and inspect.isclass(built) and issubclass(built, called)
+    return built if called is None or inherits else called
+
+
+def arguments_of(kind: Any) -> list[str]:
+    """The arguments that a class takes by name, also those it hands on to its bases."""
+    found: dict[str, None] = {}
+    for base in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
+        function = base.__dict__.get('__init__') if inspect.isclass(base) else base
+        if not inspect.isfunction(function):
+            continue
+        parameters = list(inspect.signature(function).parameters.values())
+        found |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in found if name not in ('self', 'runner', 'dataloader', 'optimizer')]

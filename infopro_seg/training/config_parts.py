@@ -1,0 +1,153 @@
+"""Finds what mmengine passes over inside the known parts of a config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import FUNCTIONS, METRICS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, Registry
+from mmseg.evaluation import IoUMetric
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.building import arguments_of, did_you_mean, unregistered
+
+KEYS_OF_PARTS = {  # of the dicts of which mmengine reads some keys and passes over the others
+    'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    'auto_scale_lr': ('enable', 'base_batch_size'),
+}
+DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+PARAMWISE = (
+    'base_lr',
+    'custom_keys',
+    'bias_lr_mult',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'flat_decay_mult',
+    'dwconv_decay_mult',
+    'dcn_offset_lr_mult',
+    'bypass_duplicate',
+)
+
+
+def require_parts(config: Config) -> None:
+    """Refuses keys that are misspelt inside known parts, and parts that lack their counterpart.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for part, keys in KEYS_OF_PARTS.items():
+        require_known(config.get(part), keys, part)
+    _require_hooks(config)
+    _require_counterparts(config)
+    _require_loaders(config)
+    _require_registered(config)
+    _require_metric_arguments(config)
+    _require_paramwise(config)
+
+
+def class_of(kind: Any, registry: Registry, config: Config) -> Any:
+    """The class that a `type` names in the scope of a config; None if it is not registered."""
+    if not isinstance(kind, str):
+        return kind
+    return registry.children.get(config.get('default_scope', 'mmseg'), registry).get(kind)
+
+
+def short(value: Any) -> str:
+    """A value as it stands in a config, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def _inside(part: Any, key: str) -> Any:
+    return part.get(key) if isinstance(part, dict) else None
+
+
+def require_known(part: Any, keys: Iterable[str], name: str) -> None:
+    """Refuses other keys in a part of a config than some.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if not isinstance(part, dict):
+        return
+    for key in [key for key in part if key not in keys]:
+        hint = did_you_mean(key, keys) or f'; there are {", ".join(keys)}'
+        raise ConfigError(f'{name}.{key}={short(part[key])} of the config is not read{hint}')
+
+
+def _require_hooks(config: Config) -> None:
+    for name, hook in (config.get('default_hooks') or {}).items():
+        if name in DEFAULT_HOOKS:
+            continue
+        hint = did_you_mean(name, DEFAULT_HOOKS)
+        if hint or hook is None:
+            raise ConfigError(
+                f'default_hooks.{name}={short(hook)} of the config: there is no such default hook{hint}; '
+                f'there are {", ".join(DEFAULT_HOOKS)}. Others belong into custom_hooks'
+            )
+
+
+def _require_counterparts(config: Config) -> None:
+    groups = [('train_dataloader', 'train_cfg', 'optim_wrapper')]
+    groups += [(f'{split}_dataloader', f'{split}_cfg', f'{split}_evaluator') for split in ('val', 'test')]
+    for group in groups:
+        missing = [name for name in group if config.get(name) is None]
+        if missing and len(missing) < len(group):
+            raise ConfigError(
+                f'{", ".join(missing)} of the config is missing or None, but {", ".join(group)} go together: '
+                'write all of them, or set all to None'
+            )
+
+
+def _require_loaders(config: Config) -> None:
+    samplers = {'train': 'Infinite', 'val': 'Default', 'test': 'Default'}
+    for split, sampler in samplers.items():
+        loader = config.get(f'{split}_dataloader')
+        if isinstance(loader, dict) and loader.get('sampler') is None:
+            raise ConfigError(
+                f'{split}_dataloader of the config has no sampler; write '
+                f"sampler=dict(type='{sampler}Sampler', shuffle={split == 'train'})"
+            )
+        if isinstance(loader, dict) and loader.get('dataset') is None:
+            raise ConfigError(
+                f'{split}_dataloader of the config has no dataset; write dataset=dict(type=...)'
+            )
+
+
+def _require_registered(config: Config) -> None:
+    """Names that mmengine looks up without saying which one it does not find."""
+    wrapper = config.get('optim_wrapper')
+    named = [('optim_wrapper.optimizer', _inside(wrapper, 'optimizer'), OPTIMIZERS)]
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for name in ('collate_fn', 'worker_init_fn'):
+            named.append((f'{loader}.{name}', _inside(config.get(loader), name), FUNCTIONS))
+    for place, part, registry in named:
+        kind = part.get('type') if isinstance(part, dict) else None
+        if isinstance(kind, str) and class_of(kind, registry, config) is None:
+            raise ConfigError(f'cannot build {place} of the config: {unregistered(kind, registry)}')
+
+
+def _require_metric_arguments(config: Config) -> None:
+    """mmseg's `IoUMetric` takes any argument, and passes over those that it does not know."""
+    for name in ('val_evaluator', 'test_evaluator'):
+        evaluator = config.get(name) or ()
+        metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+        for metric in metrics:
+            kind = metric.get('type') if isinstance(metric, dict) else None
+            kind = class_of(kind, METRICS, config)
+            if inspect.isclass(kind) and issubclass(kind, IoUMetric):
+                require_known(metric, ['type', '_scope_', *arguments_of(kind)], name)
+
+
+def _require_paramwise(config: Config) -> None:
+    """mmengine's constructor passes over what it does not know in `paramwise_cfg`."""
+    wrapper = config.get('optim_wrapper')
+    if not isinstance(wrapper, dict) or not isinstance(wrapper.get('paramwise_cfg'), dict):
+        return
+    kind = wrapper.get('constructor') or DefaultOptimWrapperConstructor
+    kind = class_of(kind, OPTIM_WRAPPER_CONSTRUCTORS, config)
+    if kind is DefaultOptimWrapperConstructor:
+        require_known(wrapper['paramwise_cfg'], PARAMWISE, 'optim_wrapper.paramwise_cfg')

@@ -1,0 +1,222 @@
+"""Finds before the first iteration what mmengine would only meet hours later."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
+from typing import Any
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmseg.evaluation import IoUMetric
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.building import arguments_of, did_you_mean
+
+CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are taken at their word
+NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
+IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
+
+
+def require_sound(runner: Any) -> None:
+    """Checks what is built: loops, hooks, optimizer, and the metrics that hooks wait for.
+
+    Args:
+        runner: a runner whose loops are built, before it trains or tests.
+
+    Raises:
+        ConfigError: something would fail later, or never do what it says.
+    """
+    loops = {'train_cfg': runner._train_loop, 'val_cfg': runner._val_loop, 'test_cfg': runner._test_loop}
+    built = {name: loop for name, loop in loops.items() if loop is not None and not isinstance(loop, dict)}
+    for name, loop in [*built.items(), *((f'hook {type(hook).__name__}', hook) for hook in runner.hooks)]:
+        _require_numbers(name, loop)
+    _require_log_processor(runner.log_processor)
+    if 'train_cfg' in built:
+        _require_train_loop(runner.train_loop)
+        _require_optimizer(runner)
+        for hook in runner.hooks:
+            _require_hook(hook, runner)
+    if 'val_cfg' in built or 'test_cfg' in built:
+        _require_test_mode(runner.model)
+    for split in ('val', 'test'):
+        if f'{split}_cfg' in built:
+            names = metric_names(built[f'{split}_cfg'].evaluator, split)
+            if split == 'val' and names is not None:
+                _require_metrics(runner, names)
+
+
+def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
+    """The names of the metrics that an evaluator will report; None if only an evaluation can tell.
+
+    Raises:
+        ConfigError: mmseg knows no such metric.
+    """
+    names: set[str] = set()
+    for metric in evaluator.metrics:
+        own = getattr(type(metric), 'compute_metrics', None)
+        if not isinstance(metric, IoUMetric) or not _is_from(own, CHECKED):
+            return None
+        wanted = [metric.metrics] if isinstance(metric.metrics, str) else list(metric.metrics)
+        for name in set(wanted) - set(IOU_METRICS):
+            hint = did_you_mean(name, IOU_METRICS) or f'; there are {", ".join(IOU_METRICS)}'
+            raise ConfigError(f'iou_metrics={wanted} of {split}_evaluator: there is no {name}{hint}')
+        area = torch.ones(2)
+        reported = metric.total_area_to_metrics(
+            area, area, area, area, wanted, metric.nan_to_num, metric.beta
+        )
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        names |= {f'{prefix}{key if key == "aAcc" else f"m{key}"}' for key in reported}
+    return names
+
+
+def _require_metrics(runner: Any, names: set[str]) -> None:
+    """Every metric that something waits for is one that the validation reports."""
+    for hook, setting, name in _awaited_metrics(runner):
+        if name not in names:
+            hint = did_you_mean(name, names, cutoff=0.6)
+            raise ConfigError(
+                f'{setting}={name!r} of {hook}, but the validation reports {", ".join(sorted(names))}{hint}'
+            )
+
+
+def _awaited_metrics(runner: Any) -> Iterator[tuple[str, str, str]]:
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook) and hook.save_best:
+            for key in hook.key_indicators:
+                if key != 'auto':
+                    yield type(hook).__name__, 'save_best', key
+        if isinstance(hook, EarlyStoppingHook):
+            yield type(hook).__name__, 'monitor', hook.monitor
+    for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
+        if getattr(scheduler, 'need_val_args', False):
+            yield type(scheduler).__name__, 'monitor', scheduler.monitor
+
+
+def _require_numbers(part: str, built: Any) -> None:
+    """Arguments that are annotated as numbers are numbers."""
+    init: Any = type(built).__init__
+    if not _is_from(init, CHECKED):
+        return
+    for name, parameter in inspect.signature(init).parameters.items():
+        annotation = parameter.annotation
+        text = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
+        found = NUMBER.match(text)
+        value = getattr(built, name, None)
+        if found is None or value is None or name not in vars(built):
+            continue
+        if not isinstance(value, Real) or (found['kind'] == 'int' and value % 1 != 0):
+            kind = 'a whole number' if found['kind'] == 'int' else 'a number'
+            raise ConfigError(
+                f'{name}={value!r} in {part} of the config is a {type(value).__name__}; write {kind}'
+            )
+
+
+def _is_from(function: Callable[..., Any] | None, packages: tuple[str, ...]) -> bool:
+    return (getattr(function, '__module__', None) or '').partition('.')[0] in packages
+
+
+def _require_train_loop(loop: Any) -> None:
+    for name in ('max_iters', 'max_epochs', 'val_interval'):
+        value = getattr(loop, name, 1)
+        if not isinstance(value, Real) or value < 1:
+            raise ConfigError(f'{name}={value!r} in train_cfg of the config; write a number of 1 or more')
+    for interval in getattr(loop, 'dynamic_intervals', None) or ():
+        if not isinstance(interval, Real) or interval < 1:
+            raise ConfigError(
+                f'an interval of {interval!r} in dynamic_intervals of train_cfg; write 1 or more'
+            )
+    sampler = getattr(loop.dataloader, 'sampler', None)
+    if isinstance(loop, EpochBasedTrainLoop) and isinstance(sampler, InfiniteSampler):
+        raise ConfigError(
+            f'{type(loop).__name__} would never finish its first epoch with the {type(sampler).__name__} of '
+            "train_dataloader; write sampler=dict(type='DefaultSampler', shuffle=True)"
+        )
+
+
+def _require_optimizer(runner: Any) -> None:
+    wrapper = runner.optim_wrapper
+    if isinstance(wrapper, OptimWrapperDict):
+        raise ConfigError(
+            f'optim_wrapper of the config makes {len(wrapper)} optimizers ({", ".join(wrapper.keys())}), but '
+            'the local modules share one; use one, with rates by part in paramwise_cfg'
+        )
+    clip = getattr(wrapper, 'clip_grad_kwargs', None)
+    if clip:
+        _require_call(wrapper.clip_func, clip, 'clip_grad of optim_wrapper', skipped=1)
+    paramwise = (runner.cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
+    parameters = [name for name, _ in getattr(runner.model, 'module', runner.model).named_parameters()]
+    for key in paramwise.get('custom_keys') or ():
+        if not any(key in name for name in parameters):
+            runner.logger.warning(
+                f'{key!r} in custom_keys of optim_wrapper.paramwise_cfg is in the name of no parameter (the '
+                f'first are {", ".join(parameters[:2])})'
+            )
+
+
+def _require_hook(hook: Any, runner: Any) -> None:
+    name = type(hook).__name__
+    if isinstance(hook, CheckpointHook):
+        _require_call(Runner.save_checkpoint, hook.args, f'the hook {name}', known=arguments_of(type(hook)))
+        try:
+            names = {hook.filename_tmpl.format(step) for step in (1, 2)}
+        except (IndexError, KeyError, ValueError, AttributeError) as error:
+            names = {str(error)}
+        if len(names) < 2:
+            raise ConfigError(
+                f'filename_tmpl={hook.filename_tmpl!r} of the hook {name} gives every checkpoint the same '
+                "name, or none; write one {} for the iteration, e.g. 'iter_{}.pth'"
+            )
+        if hook.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            runner.logger.warning(
+                f'{name} counts epochs (by_epoch=True), but {type(runner.train_loop).__name__} counts '
+                f'iterations: its interval={hook.interval} never comes; give it by_epoch=False'
+            )
+    if isinstance(hook, EMAHook) and hook.ema_model.interval < 1:
+        raise ConfigError(f'interval={hook.ema_model.interval} of the hook {name}; write 1 or more')
+
+
+def _require_call(
+    function: Callable[..., Any],
+    given: dict[str, Any],
+    part: str,
+    known: Iterable[str] = (),
+    skipped: int = 0,
+) -> None:
+    """Arguments that are handed on later are those of the function that gets them."""
+    taken = list(inspect.signature(function).parameters)[skipped:]
+    for name in given:
+        if name not in taken:
+            choices = [*known, *taken]
+            hint = did_you_mean(name, choices) or f'; there are {", ".join(choices)}'
+            raise ConfigError(f'{part} of the config takes no {name}={given[name]!r}{hint}')
+
+
+def _require_log_processor(processor: Any) -> None:
+    methods = list(HistoryBuffer._statistics_methods)
+    for entry in getattr(processor, 'custom_cfg', ()):
+        method = entry.get('method_name', 'mean')
+        if method not in methods:
+            hint = did_you_mean(method, methods) or f'; there are {", ".join(methods)}'
+            raise ConfigError(f'method_name={method!r} in custom_cfg of log_processor is unknown{hint}')
+
+
+def _require_test_mode(model: Any) -> None:
+    """mmseg reads `test_cfg` of the model in the first validation."""
+    config = getattr(getattr(model, 'module', model), 'test_cfg', None) or {}
+    mode = config.get('mode', 'whole')
+    if mode not in ('whole', 'slide'):
+        raise ConfigError(f"mode={mode!r} in model.test_cfg of the config; write 'whole' or 'slide'")
+    for name in ('crop_size', 'stride') if mode == 'slide' else ():
+        size = config.get(name)
+        if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(s >= 1 for s in size):
+            raise ConfigError(
+                f"{name}={size!r} in model.test_cfg of the config: mode='slide' needs a height and a width, "
+                f'e.g. {name}=(512, 512)'
+            )

@@ -1,0 +1,165 @@
+"""mmengine's runner, with errors that users can act on and a console that they can read."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.checkpoints import config_of, unreadable_checkpoint
+from infopro_seg.cli import quiet_console
+from infopro_seg.errors import UserError
+from infopro_seg.hooks.early_stop import EarlyStopHook
+from infopro_seg.training.building import building
+from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
+
+# what each method of mmengine's runner builds: the key of the config
+PARTS = {
+    'setup_env': 'env_cfg',
+    'set_randomness': 'randomness',
+    'build_log_processor': 'log_processor',
+    'build_logger': 'log_level',
+    'build_visualizer': 'visualizer',
+    'build_model': 'model',
+    'wrap_model': 'model_wrapper_cfg',
+    'register_hook': 'hooks',
+    'build_train_loop': 'train_cfg',
+    'build_val_loop': 'val_cfg',
+    'build_test_loop': 'test_cfg',
+    'build_optim_wrapper': 'optim_wrapper',
+    'scale_lr': 'auto_scale_lr',
+    'build_param_scheduler': 'param_scheduler',
+    '_check_scheduler_cfg': 'param_scheduler',
+}
+
+
+def _naming(method: Callable[..., Any], part: str) -> Callable[..., Any]:
+    split = part.partition('_')[0]
+    loader, evaluator = f'{split}_dataloader', f'{split}_evaluator'
+    of_a_loop = dict.fromkeys(('build_dataloader', 'dataset', 'transform', 'data_sampler'), loader)
+    of_a_loop |= dict.fromkeys(('build_evaluator', 'metric', 'evaluator'), evaluator)
+    inner = of_a_loop if method.__name__.endswith('_loop') else {}
+
+    @functools.wraps(method)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        with building(part, **inner):
+            return method(*args, **kwargs)
+
+    return named
+
+
+class NamingRunner(Runner):
+    """mmengine's runner; a part that cannot be built is a :class:`ConfigError` that names it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        with building('parts', add_config='visualizer'):
+            super().__init__(*args, **kwargs)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+        """The data loader; without workers it has none to keep."""
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers', 0):
+            unused = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
+            dataloader = {key: value for key, value in dataloader.items() if key not in unused}
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls all hooks; what a hook refuses before the training begins is the config's fault."""
+        early = fn_name in ('before_run', 'before_train', 'before_train_epoch')
+        for hook in self._hooks:
+            method = getattr(hook, fn_name, None)
+            if method is None:
+                continue
+            with building(f'hook {type(hook).__name__}') if early else nullcontext():
+                method(self, **kwargs)
+
+
+for _name, _part in PARTS.items():
+    setattr(NamingRunner, _name, _naming(getattr(Runner, _name), _part))
+
+
+class QuietRunner(NamingRunner):
+    """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Registers the hooks of the config, and what makes an early stop count as the end."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(EarlyStopHook())
+
+    _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
+
+    def load_or_resume(self) -> None:
+        """Loads what the run starts from; all parts are built by now, and checked.
+
+        Raises:
+            ConfigError: something would fail later.
+        """
+        require_sound(self)
+        super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Loads a checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of another model.
+        """
+        try:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:  # torch raises whatever its unpickler does
+            raise unreadable_checkpoint(filename, error) from error
+        self._settings = {key: checkpoint[key] for key in ('meta', 'param_schedulers') if key in checkpoint}
+        return checkpoint
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = 'cpu',
+    ) -> None:
+        """Resumes a run, by the learning rates and schedules of the config.
+
+        The checkpoint is read into CPU memory, as all of it need not fit the GPU.
+
+        Raises:
+            CheckpointError: it is of another optimizer.
+        """
+        plan = Plan.of(self)
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except UserError:
+            raise
+        except (KeyError, ValueError) as error:
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            if not any('/torch/optim/' in frame.f_code.co_filename for frame in frames):
+                raise
+            trained = optimizer_of(config_of(self._settings, filename))
+            reason = f'it was trained with {trained}, the config has {optimizer_of(self.cfg)} ({error})'
+            raise other_optimizer(filename, reason) from error
+        plan.follow(self, self._settings, filename)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """The run's logger."""
+        logger = super().build_logger(*args, **kwargs)
+        quiet_console(logger)
+        return logger
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
+    launched = cfg.get('launcher', 'none') != 'none'
+    if launched and not torch.cuda.is_available() and not is_distributed():
+        torch.distributed.init_process_group('gloo')
+    return QuietRunner.from_cfg(cfg)

@@ -1,0 +1,192 @@
+"""Lets a resumed run follow the learning rates and schedules of its config, where these have changed.
+
+mmengine takes optimizer settings and schedules out of the checkpoint, whatever the config says.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import EpochBasedTrainLoop
+
+from infopro_seg.errors import CheckpointError
+
+PROGRESS = {'last_step', '_global_step', '_last_value', 'base_values', 'verbose'}
+PROGRESS |= {'best', 'num_bad_steps', 'cooldown_counter', 'last_epoch', 'mode_worse'}  # of ReduceOnPlateau
+# settings that newer versions of torch add to the optimizers, and that say how, not what, they compute
+TECHNICAL = {
+    'maximize',
+    'foreach',
+    'capturable',
+    'differentiable',
+    'fused',
+    'decoupled_weight_decay',
+    'params',
+}
+WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr', 'train_dataloader.batch_size')
+REMEDY = (
+    'resume with the settings that it began with, or start from its weights only: --cfg-options load_from='
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Optimizer settings and schedules as a config has them, at their beginning.
+
+    Args:
+        groups: the settings of each group of parameters.
+        schedules: the state of each schedule.
+    """
+
+    groups: list[dict[str, Any]]
+    schedules: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, runner: Any) -> Plan:
+        """The plan of a runner whose optimizer and schedules are built and have not begun."""
+        groups = [{k: v for k, v in g.items() if k != 'params'} for g in runner.optim_wrapper.param_groups]
+        return cls(
+            copy.deepcopy(groups), [copy.deepcopy(s.state_dict()) for s in runner.param_schedulers or ()]
+        )
+
+    def follow(self, runner: Any, checkpoint: Mapping[str, Any], name: str) -> None:
+        """Makes a runner that has just resumed go on by this plan; says so where the checkpoint had another.
+
+        Args:
+            runner: the runner.
+            checkpoint: what it has resumed.
+            name: the file of the checkpoint.
+
+        Raises:
+            CheckpointError: it is of another optimizer, or the new schedule depends on validations.
+        """
+        trained = _config_in(checkpoint)
+        _require_same_optimizer(self, runner, trained, name)
+        differences = list(_differences(trained, runner.cfg)) if trained is not None else []
+        rates = list(self._changed_settings(runner.optim_wrapper.param_groups))
+        if differences or rates:
+            changed = '; '.join(differences or rates)
+            runner.logger.warning(
+                f'{name} began with other settings; from here on those of the config: {changed}'
+            )
+        if rates or self._has_other_schedules(checkpoint.get('param_schedulers') or []):
+            self._replay(runner, name)
+
+    def _changed_settings(self, groups: list[dict[str, Any]]) -> Iterator[str]:
+        seen = set()
+        for own, other in zip(self.groups, groups, strict=True):
+            for key in own:
+                base = f'initial_{key}'
+                values = other.get(base, other.get(key)), own.get(base, own[key])
+                text = f'{key} {values[0]} -> {values[1]}'
+                if not key.startswith('initial_') and not _equal(*values) and text not in seen:
+                    seen.add(text)
+                    yield text
+
+    def _has_other_schedules(self, states: list[dict[str, Any]]) -> bool:
+        own, other = (
+            [{k: v for k, v in state.items() if k not in PROGRESS} for state in each]
+            for each in (self.schedules, states)
+        )
+        return len(own) != len(other) or any(
+            a.keys() != b.keys() or not all(_equal(a[key], b[key]) for key in a)
+            for a, b in zip(own, other, strict=True)
+        )
+
+    def _replay(self, runner: Any, name: str) -> None:
+        """Runs the schedules from their beginning to where the run stands."""
+        schedulers = list(runner.param_schedulers or ())
+        for scheduler in schedulers:
+            if getattr(scheduler, 'need_val_args', False):
+                raise CheckpointError(
+                    f'{name} began with other rates or schedules, and those of {type(scheduler).__name__} '
+                    f'depend on the validations so far; {REMEDY}{name}'
+                )
+        for group, settings in zip(runner.optim_wrapper.param_groups, self.groups, strict=True):
+            for key in [key for key in group if key != 'params' and key not in settings]:
+                del group[key]
+            group.update(copy.deepcopy(settings))
+        for scheduler, state in zip(schedulers, self.schedules, strict=True):
+            scheduler.load_state_dict(copy.deepcopy(state))
+        loop = runner.train_loop
+        epoch_length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 0
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # no step of the optimizer lies between
+            for iteration in range(1, runner.iter + 1):
+                ends_epoch = epoch_length > 0 and iteration % epoch_length == 0
+                for scheduler in schedulers:
+                    if not scheduler.by_epoch or ends_epoch:
+                        scheduler.step()
+
+
+def _require_same_optimizer(plan: Plan, runner: Any, trained: Config | None, name: str) -> None:
+    own, other = optimizer_of(runner.cfg), optimizer_of(trained)
+    if other is not None and other != own:
+        raise other_optimizer(name, f'it was trained with {other}, but the config has {own}')
+    settings = [
+        {key for key in group if key not in TECHNICAL and key != 'params' and not key.startswith('initial_')}
+        for group in (plan.groups[0], runner.optim_wrapper.param_groups[0])
+    ]
+    if settings[0] != settings[1]:
+        now, before = (', '.join(sorted(keys)) for keys in settings)
+        raise other_optimizer(name, f'its optimizer has the settings {before}, but that of the config {now}')
+
+
+def other_optimizer(name: str, reason: str) -> CheckpointError:
+    """The error where a checkpoint's optimizer is not that of the config."""
+    return CheckpointError(
+        f'{name} cannot go on with the optim_wrapper of the config: {reason}; {REMEDY}{name}'
+    )
+
+
+def optimizer_of(config: Any) -> str | None:
+    """The class of a config's optimizer, without its module."""
+    kind = _at(config, 'optim_wrapper.optimizer.type')
+    return None if kind is None else _plain(kind).rpartition('.')[2]
+
+
+def _config_in(checkpoint: Mapping[str, Any]) -> Config | None:
+    text = checkpoint.get('meta', {}).get('cfg')
+    return Config.fromstring(text, '.py') if text else None
+
+
+def _differences(trained: Config, config: Config) -> Iterator[str]:
+    """What two configs of a run say differently, as `key before -> now`."""
+    for part in WATCHED:
+        before, now = (dict(_leaves(_at(each, part), part)) for each in (trained, config))
+        for key in {**before, **now}:
+            if not _equal(before.get(key), now.get(key)):
+                yield f'{key} {before.get(key)} -> {now.get(key)}'
+
+
+def _at(config: Any, path: str) -> Any:
+    for key in path.split('.'):
+        config = config.get(key) if isinstance(config, dict | Config) else None
+    return config
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _leaves(value, f'{path}.{key}')
+    elif isinstance(node, list) and any(isinstance(item, dict) for item in node):
+        for index, value in enumerate(node):
+            yield from _leaves(value, f'{path}[{index}]')
+    elif node is not None:
+        yield path, _plain(node) if isinstance(node, type) else node
+
+
+def _plain(value: Any) -> str:
+    """The name of a type, which a config gives as a text or as the class."""
+    return f'{value.__module__}.{value.__qualname__}' if isinstance(value, type) else str(value)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return list(one) == list(other)
+    return bool(one == other)

@@ -1,0 +1,47 @@
+"""Every validation of a run, kept in its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.logging import MessageHub
+
+VALIDATIONS = 'validations'  # the key in mmengine's message hub, which checkpoints hold
+
+
+def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) -> None:
+    """Keeps the metrics of a validation; one that is repeated after a resume replaces the first.
+
+    Args:
+        hub: the run's message hub.
+        iteration: after how many iterations.
+        metrics: as the evaluator gives them.
+    """
+    numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    known = hub.get_info(VALIDATIONS, {})
+    hub.update_info(VALIDATIONS, {**known, iteration: numbers})
+
+
+def validations(hub: MessageHub) -> dict[str, dict[str, float]]:
+    """The metrics of each validation, by its iteration, in order; as JSON takes them."""
+    return _ordered(hub.get_info(VALIDATIONS, {}))
+
+
+def validations_of(checkpoint: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The validations that a checkpoint knows of: those before it was saved."""
+    hub = checkpoint.get('message_hub') or {}
+    found = hub.get('runtime_info', {}) if isinstance(hub, Mapping) else {}
+    return _ordered(found.get(VALIDATIONS, {}))
+
+
+def _ordered(found: Mapping[int, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {str(step): metrics for step, metrics in sorted(found.items())}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
