@@ -10,11 +10,12 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from infopro_seg.errors import MachineError, RankError, UserError
+from infopro_seg.errors import MachineError, OutputError, RankError, UserError
 
 # of the operating system: what no program can do about; another error of a file may be one of the program
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 _MACHINE |= {errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.EFBIG}
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _REMEDIES = {
     errno.ENOSPC: 'make room on that disk',
     errno.EDQUOT: 'make room within your quota',
@@ -31,7 +32,9 @@ _CPU_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough|can't allocate) memo
 _SHARED_MEMORY = re.compile(r'Bus error|shared memory|/dev/shm')
 _RANK = re.compile(r'gloo/transport|Connection (closed|reset) by peer|NCCL|Timed out waiting')
 _OURS = Path(__file__).resolve().parent
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
+_LIBRARIES = tuple(
+    {str(Path(sysconfig.get_path(name)).resolve()) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')}
+)
 
 
 def explained(error: BaseException) -> UserError | None:
@@ -97,27 +100,25 @@ def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
         option: with which another folder can be chosen.
 
     Raises:
-        MachineError: it cannot be made, or a file cannot be written in it.
+        OutputError: it cannot be made, or a file cannot be written in it.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b' ')
     except OSError as error:
-        raise MachineError(
+        raise OutputError(
             f'cannot write into the folder {folder}: {error.strerror}; choose another one with {option}'
         ) from error
 
 
-def _explained_file(error: OSError) -> MachineError | None:
+def _explained_file(error: OSError) -> OutputError | None:
     if error.errno not in _MACHINE and (error.filename is None or _user_frame(error) is not None):
         return None
-    remedy = _REMEDIES.get(error.errno or 0)
+    verb = 'write' if error.errno in _WRITING else 'read or write'
     name = error.filename if error.filename2 is None else error.filename2
-    where = f' {name}' if name is not None else ''
-    return MachineError(
-        f'cannot read or write{where or " a file"}: {error.strerror}{f"; {remedy}" * bool(remedy)}'
-    )
+    remedy = _REMEDIES.get(error.errno or 0)
+    return OutputError(f'cannot {verb} {name or "a file"}: {error.strerror}{f"; {remedy}" if remedy else ""}')
 
 
 def _place(error: BaseException) -> str:

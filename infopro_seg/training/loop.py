@@ -132,6 +132,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         """
         self.interrupted = isinstance(error, Stopped)
         cause = self._ranks.explain(error)
+        if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
+            cause.filename = self.runner.work_dir  # a write does not say to which file
         if cause is not error:
             cause.__cause__ = error
         try:
