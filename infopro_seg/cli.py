@@ -67,6 +67,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program
         raise _unreadable(path, error) from error
+    if config._imported_names:  # a pure-Python config
+        from infopro_seg.named_types import with_named_types  # slow to import
+
+        config = with_named_types(config)
     try:
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # mmengine raises whatever the values do
@@ -79,7 +83,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error for a config that cannot be read; a fault inside a module that it imports goes on as it is."""
+    """The error for a config that cannot be read; a fault in a module that it imports goes on as it is."""
     from infopro_seg.training.building import cause_of, own_place  # slow to import
 
     if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports
