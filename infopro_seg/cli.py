@@ -88,6 +88,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program
         raise _unreadable(path, error) from error
+    if config._imported_names:  # a pure-Python config
+        from infopro_seg.named_types import with_named_types  # slow to import
+
+        config = with_named_types(config)
     try:
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # mmengine raises whatever the values do

@@ -146,8 +146,10 @@ class QuietRunner(NamingRunner, SavingRunner):
             frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
             if not any('/torch/optim/' in frame.f_code.co_filename for frame in frames):
                 raise
-            trained = optimizer_of(config_of(self._settings, filename))
-            reason = f'it was trained with {trained}, the config has {optimizer_of(self.cfg)} ({error})'
+            trained, own = optimizer_of(config_of(self._settings, filename)), optimizer_of(self.cfg)
+            reason = f'it was trained with {trained}, but the config has {own}'
+            if trained == own:
+                reason = f'it makes other groups of parameters than the run had ({error})'
             raise other_optimizer(filename, reason) from error
         plan.follow(self, self._settings, filename)
 
