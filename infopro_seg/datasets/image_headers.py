@@ -26,7 +26,10 @@ SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'float'}  # TIFF's SampleFormat
 TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands; those that say more are below
 LOSSY_TIFF = (6, 7, 34892)  # kinds of JPEG among TIFF's compressions
 
-FAILURES = (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, struct.error, MemoryError)
+FAILURES = (
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, struct.error, MemoryError),
+    Image.DecompressionBombError,
+)
 """What Pillow raises for files that it cannot read."""
 
 Image.MAX_IMAGE_PIXELS = None  # the user's own images, however large, are no attack
