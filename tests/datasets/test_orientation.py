@@ -60,6 +60,22 @@ def test_images_are_loaded_upright_as_opencv_loads_them(tmp_path, orientation, s
     assert loaded.get('exif_orientation', 1) == orientation
 
 
+def test_orientations_behind_the_pixels_of_a_png_are_found(tmp_path):
+    plain = save(tmp_path / 'plain.png', photograph()).read_bytes()
+    early = photo(tmp_path / 'early.png', 6).read_bytes()
+    start = early.index(b'eXIf') - 4
+    chunk = early[start : early.index(b'IDAT') - 4]
+    end = plain.index(b'IEND') - 4
+    assert start < early.index(b'IDAT')
+    for data, orientation in (
+        (plain[:end] + chunk + plain[end:], 6),
+        (plain[:end] + chunk[:-1] + b'?' + plain[end:], 1),  # a wrong checksum: pixels by chance
+        (plain, 1),
+    ):
+        header = read_header(data)
+        assert (header.orientation, header.whole) == (orientation, True)
+
+
 def load(root, **changes):
     """The image and the labels of the first pair, as training gets them."""
     dataset = DATASETS.build(leaf(root, **changes))
