@@ -1,5 +1,6 @@
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -39,6 +40,24 @@ def test_a_file_that_finds_no_room_is_named(tmp_path):
     with pytest.raises(UserError, match=r'cannot write .*/a: No space left on device; make room'):  # noqa: SIM117
         with whole_file(tmp_path / 'a'):
             raise OSError(28, 'No space left on device')
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    reader = os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK)
+    assert require_file(tmp_path / 'pipe', '--json') == tmp_path / 'pipe'
+    write_json(tmp_path / 'pipe', [1], indent=None)
+    assert os.read(reader, 99) == b'[1]\n'
+    os.close(reader)
+    assert (tmp_path / 'pipe').is_fifo()
+
+
+def test_a_link_stays(tmp_path):
+    (tmp_path / 'a.json').touch()
+    (tmp_path / 'link').symlink_to('a.json')
+    write_json(tmp_path / 'link', [1], indent=None)
+    assert (tmp_path / 'link').is_symlink()
+    assert (tmp_path / 'a.json').read_text() == '[1]\n'
 
 
 def test_a_folder_is_made_and_tried(tmp_path):
