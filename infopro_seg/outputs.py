@@ -49,7 +49,8 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
         raise UserError(f'{option} {file} is a folder; name a file')
     if suffixes and file.suffix.lower() not in suffixes:
         raise UserError(f'{option} {file} does not end in {" or ".join(suffixes)}; name such a file')
-    require_folder(file.parent, f'{option} {file}, in')
+    if not is_special(file):
+        require_folder(file.parent, f'{option} {file}, in')
     return file
 
 
@@ -57,13 +58,19 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives the name of a file to write, which takes the place of `path` when it is complete.
 
+    What is no ordinary file (`/dev/stdout`, a pipe) is written directly.
+
     Raises:
         UserError: it cannot be written.
     """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    if is_special(path):
+        yield path
+        return
+    target = Path(os.path.realpath(path))  # a link stays
+    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
     try:
         yield partial
-        partial.replace(path)
+        partial.replace(target)
     except OSError as error:
         raise UserError(
             f'cannot write {path}: {reason_of(error)}; make room, or name another place'
@@ -71,6 +78,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is no file on a disk: a pipe, a terminal."""
+    return path.exists() and not path.is_file()
 
 
 def reason_of(error: OSError) -> str:

@@ -50,10 +50,10 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     for key in ('methods', 'comparison'):
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
-    require_folder(request.out)
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
+    require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may be of another call

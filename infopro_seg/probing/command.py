@@ -67,7 +67,6 @@ def probe(request: ProbeRequest) -> Report:
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)
-    require_folder(request.out)
     config = load_config(request.config, request.options)
     require_splits(config)
     settings = {
@@ -79,6 +78,7 @@ def probe(request: ProbeRequest) -> Report:
     networks = [FrozenEncoder(config, checkpoint, device) for checkpoint in request.checkpoints]
     names = networks[0].names
     chosen = choose_blocks(names, request.blocks)
+    require_folder(request.out)
     shown = spread(IMAGES, len(DATASETS.build(config.val_dataloader['dataset'])))
     common = {
         **settings,
