@@ -17,7 +17,7 @@ from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out
 from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.stages import freeze_others, modules_elsewhere
+from infopro_seg.models.stages import freeze_others, modules_elsewhere, pin
 from infopro_seg.training.step import local_train_step
 
 
@@ -59,6 +59,7 @@ class LocalTraining:
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
         del self._neck_config
+        self.data_preprocessor._non_blocking = True  # mmengine's option, which mmseg's preprocessor hides
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         freeze_others(self)
@@ -123,6 +124,8 @@ class LocalTraining:
         for module in self.modules():
             if module not in away:
                 module._apply(lambda tensor: tensor.to(device), recurse=False)
+        if device.type == 'cuda':
+            pin(away)
         return self if dtype is None else stock(dtype)
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.precision import use_tf32
 from infopro_seg.training.stages import stages_in_turn
 
 
@@ -129,6 +130,11 @@ def _with_cuts(cfg: Config) -> Config:
 
 class QuietRunner(Runner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine's environment, and TF32 as `env_cfg.tf32` says."""
+        use_tf32(env_cfg)
+        super().setup_env(env_cfg)
 
     def build_model(self, model: Any) -> Any:
         """The model; what its parts refuse is the config's fault.
