@@ -1,4 +1,4 @@
-"""`deterministic=True`: the lean loss and the lean local head avoid what has no deterministic kernel on a GPU."""
+"""`deterministic=True`: lean losses and local heads avoid what has no deterministic kernel on a GPU."""
 
 from contextlib import contextmanager
 
