@@ -21,6 +21,7 @@ from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.precision import use_tf32
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
@@ -96,6 +97,11 @@ class QuietRunner(NamingRunner, SavingRunner):
         """Registers the hooks of the config, and what makes an early stop count as the end."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(EarlyStopHook())
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine's environment, and TF32 as `env_cfg.tf32` says."""
+        use_tf32(env_cfg)
+        super().setup_env(env_cfg)
 
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
 
