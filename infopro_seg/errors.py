@@ -19,10 +19,6 @@ class CheckpointError(UserError):
     """A checkpoint does not fit the model it is loaded into."""
 
 
-class OutputError(UserError):
-    """A file or folder cannot be written: no room, no permission, or another run writes there."""
-
-
 class MachineError(UserError):
     """The machine lacks what the program needs, such as memory."""
 
