@@ -101,6 +101,11 @@ methods = dict(
     infopro_no_decoder=dict(
         local_head=lean,
         config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
+    infopro_contrast=dict(config=without_auxiliary),
+    infopro_deeper_early=dict(
+        local_head=lean,
+        config=dict(
+            model=dict(auxiliary_head=None, backbone=dict(local_head=dict(auxiliary_head=dict(num_convs=(3, 1))))))),
     infopro_async=dict(local_head=lean, config=without_auxiliary),
     infopro_momentum=dict(local_head=lean, config=without_auxiliary),
     infopro_overlap=dict(local_head=lean, config=without_auxiliary))
