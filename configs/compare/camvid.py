@@ -90,6 +90,7 @@ methods = dict(
         config=dict(
             model=dict(
                 backbone=dict(
+                    type='InfoProStageBackbone',
                     cuts=('timm_model.blocks.1.0',),
                     stage=1,
                     local_head=dict(  # of the frozen module: does not train, and is not run

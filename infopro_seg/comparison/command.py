@@ -19,6 +19,7 @@ from infopro_seg.comparison.trainings import checked_config, finished_runs, trai
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.files import write_text
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import write_json
 from infopro_seg.visualization.attempt import drawing
@@ -119,7 +120,7 @@ def write_results(
     write_json(request.out / 'results.json', content, indent=1)
     described = ', '.join(f'{key} {value}' for key, value in setting.items())
     text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
-    (request.out / 'table.md').write_text(text, encoding='utf-8')
+    write_text(request.out / 'table.md', text)
     for name, plot in (('curves.png', plot_curves), ('memory.png', plot_memory)):
         with drawing(request.out / name, report):
             plot(rows, request.out / name)

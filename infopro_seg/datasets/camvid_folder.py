@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infopro_seg.datasets.image_files import FAILURES, UnreadableError, decode_labels, read_bytes
+from infopro_seg.datasets.image_files import UnreadableError, decode_labels, read_bytes
+from infopro_seg.datasets.image_headers import FAILURES
 from infopro_seg.datasets.problems import Problem
 
 CLASSES = {  # in the order of the ids, with SegNet's colours

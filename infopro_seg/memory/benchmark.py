@@ -20,6 +20,7 @@ from rich.progress import track
 import infopro_seg
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
+from infopro_seg.files import write_text
 from infopro_seg.memory.labels import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
@@ -95,7 +96,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
     content = {'environment': environment, 'recipes': rows}
     write_json(request.out / 'results.json', content)
-    (request.out / 'results.md').write_text(markdown(environment, rows))
+    write_text(request.out / 'results.md', markdown(environment, rows))
     if any('seconds' in row['measured'] for row in rows):
         with drawing(request.out / 'results.png', console.print):
             plot(plan.rows, rows, request.out / 'results.png')
