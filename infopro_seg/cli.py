@@ -80,10 +80,11 @@ def find_config(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    shipped = shipped_configs() / path.relative_to('configs' if path.parts[:1] == ('configs',) else '')
-    for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
-        if not path.is_absolute() and candidate.is_file():
-            return candidate
+    if not path.is_absolute():
+        shipped = shipped_configs() / path.relative_to('configs' if path.parts[:1] == ('configs',) else '')
+        for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
+            if candidate.is_file():
+                return candidate
     folder = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
     nearby = sorted(str(p) for p in folder.glob('*.py'))
     hint = f'; there are {", ".join(nearby)}' if nearby else ''
