@@ -42,7 +42,8 @@ def test_an_unknown_command_is_answered_with_the_known_ones(monkeypatch, capsys)
     assert all(name in shown.err for name in NAMES)
     assert shown.out == ''
     assert run(monkeypatch) == 0
-    assert all(name in capsys.readouterr().out for name in NAMES)
+    shown = capsys.readouterr()
+    assert all(name in shown.out for name in NAMES)
 
 
 @pytest.mark.parametrize(
