@@ -31,7 +31,6 @@ class Comparison:
 
     suite: Path
     out: Path
-    train_tool: Path
     methods: Sequence[str] | None = None
     modules: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
@@ -86,7 +85,7 @@ def _train(
         make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
     require_data(suite, ('train', 'val', 'test'))
     trace_settings(suite, runs, request.out, report)
-    return train_all(paths, request.out, request.train_tool, request.jobs, report)
+    return train_all(paths, request.out, request.jobs, report)
 
 
 def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:

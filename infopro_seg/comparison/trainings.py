@@ -109,7 +109,6 @@ def save_initial(suite: Config, seed: int, path: Path) -> None:
 def train_all(
     paths: dict[Run, Path],
     out: Path,
-    train_tool: Path,
     jobs: int,
     report: Callable[[str], None],
 ) -> list[Run]:
@@ -118,7 +117,6 @@ def train_all(
     Args:
         paths: the config of each run.
         out: folder of the comparison.
-        train_tool: path of `tools/train.py`.
         jobs: trainings at once; they share the cores.
         report: gets a line about each run.
     """
@@ -131,7 +129,8 @@ def train_all(
     def train(run: Run) -> Run | None:
         folder = folder_of(out, run)
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(train_tool), str(paths[run]), '--work-dir', str(folder), '--resume']
+        command = [sys.executable, '-m', 'infopro_seg', 'train', str(paths[run])]
+        command += ['--work-dir', str(folder), '--resume']
         command += ['--cfg-options', f'load_from={initial_of(out, run)}']
         report(f'{run.name}: training, progress in {folder / "train.log"}')
         start = time.monotonic()

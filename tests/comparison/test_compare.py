@@ -202,7 +202,7 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared, compare_he
 )
 def test_bad_arguments_are_named(tmp_path, arguments, words):
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
-    request = Comparison(**{'suite': suite, 'out': tmp_path, 'train_tool': tmp_path, **arguments})
+    request = Comparison(**{'suite': suite, 'out': tmp_path, **arguments})
     with pytest.raises(UserError) as caught:
         compare(request, lambda line: None)
     assert all(word in str(caught.value) for word in words)
