@@ -6,7 +6,6 @@ import errno
 import re
 import sys
 import sysconfig
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -90,26 +89,6 @@ def message_of(error: BaseException) -> str:
     if 'Original Traceback' in text:
         text = text.rsplit(f'{type(error).__name__}: ', 1)[-1]
     return text.strip()
-
-
-def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
-    """Makes a folder, and checks that files can be written in it.
-
-    Args:
-        folder: where a run is going to write.
-        option: with which another folder can be chosen.
-
-    Raises:
-        OutputError: it cannot be made, or a file cannot be written in it.
-    """
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b' ')
-    except OSError as error:
-        raise OutputError(
-            f'cannot write into the folder {folder}: {error.strerror}; choose another one with {option}'
-        ) from error
 
 
 def _explained_file(error: OSError) -> OutputError | None:

@@ -131,7 +131,10 @@ def test_signal_handlers_are_given_back(streets, tmp_path):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_broken_file_is_named_and_costs_no_training(spoilt, trained, tmp_path, capsys, workers):
+def test_a_broken_file_is_named_and_costs_no_training(
+    spoilt, trained, tmp_path, capsys, monkeypatch, workers
+):
+    monkeypatch.setattr('infopro_seg.training.launch.require_data', lambda *given: None)  # it breaks later
     order = reads(trained)
     position = 2 * BATCH + 1  # first read in the third iteration
     assert order.index(order[position]) == position
