@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
-from infopro_seg.hooks.pending_gradients import PendingGradientsHook
+from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients
 
 
 class _StoppedError(Exception):
@@ -104,6 +104,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _save(self) -> None:
         """Saves what an unfinished run has reached, where `--resume` finds it."""
+        average_gradients(self.runner)
         path = save_unfinished(self.runner)
         if path is not None:
             self.runner.logger.info(f'saved {path}; continue with --resume')
