@@ -60,8 +60,18 @@ class OrderedCheckpointHook(CheckpointHook):
         self.outdated = list(checkpoint.get(OUTDATED, ())) if runner._resume else []
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
-        """Saves a checkpoint, notes it as the latest, then removes what it makes outdated; on all ranks."""
+        """Saves a checkpoint; all ranks get here."""
         average_gradients(runner)
+        self.save(runner, step, meta)
+
+    def save(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
+        """Saves a checkpoint, notes it as the latest, and then removes what it makes outdated.
+
+        Args:
+            runner: the runner.
+            step: the number in its name.
+            meta: how many epochs and iterations are done.
+        """
         if self.max_keep_ckpts > 0:
             ids = [*(number for number in self.keep_ckpt_ids if number != step), step]
             self.outdated += [self.filename_tmpl.format(number) for number in ids[: -self.max_keep_ckpts]]
@@ -151,7 +161,9 @@ def in_order(hook: CheckpointHook) -> None:
 
 
 def save_unfinished(runner: Any) -> str | None:
-    """Saves what a run has reached before its end, where `--resume` finds it; all ranks call it.
+    """Saves what a run has reached before its end, where `--resume` finds it.
+
+    It is called on the first rank alone or on all, and after `average_gradients`, if any wait.
 
     Returns:
         The path of the checkpoint; None if the training has not begun.
@@ -164,5 +176,5 @@ def save_unfinished(runner: Any) -> str | None:
     if runner.iter == 0 or not hasattr(hook, 'file_backend'):
         return None
     hook.save_optimizer = hook.save_param_scheduler = True  # or it could not be resumed
-    hook._save_checkpoint_with_step(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
+    hook.save(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
     return str(hook.last_ckpt)

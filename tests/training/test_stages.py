@@ -1,6 +1,7 @@
 """Asynchronous training as a user runs it: all stages in turn, one alone, stopped and continued."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ def test_finished_stages_are_not_trained_again(staged, config):
 
 def test_a_stopped_stage_continues_as_if_it_had_not_been(staged, config, tmp_path):
     (tmp_path / 'stage_0').mkdir()
+    shutil.copy(final(staged, 0), tmp_path / 'stage_0')
     (tmp_path / 'stage_0' / 'last_checkpoint').write_text(str(final(staged, 0)))
     stop = {'custom_hooks': hooks({'type': 'SignalHook', 'iteration': 3, 'number': SIGINT})}
     assert train(config, work_dir=str(tmp_path), stage=1, options=stop).iter == 3
@@ -140,11 +142,21 @@ def test_balanced_cuts_are_found_once_and_kept(streets, tmp_path):
     assert (list(part.model.backbone.cuts), part.model.backbone.num_modules) == ([cut], None)
 
 
-def made_up(folder, stage, iteration=6, cuts=('layer1.1', 'layer3.0'), before=None, value=0.0, stage_of=None):
+def made_up(
+    folder,
+    stage,
+    iteration=6,
+    cuts=('layer1.1', 'layer3.0'),
+    before=None,
+    value=0.0,
+    stage_of=None,
+    length=None,
+):
     """A checkpoint of a stage, as far as the next one looks at it; returns the digest of its weights."""
     path = Path(folder) / f'stage_{stage}'
     path.mkdir(parents=True, exist_ok=True)
     cfg = f'model = dict(backbone=dict(cuts={cuts!r}, stage={stage_of}))\nweights_before = {before!r}\n'
+    cfg += f'train_cfg = dict(max_iters={length})\n' if length else ''
     weights = {'weight': torch.full((2,), value)}
     content = {'meta': {'iter': iteration, 'cfg': cfg}, 'state_dict': weights}
     torch.save(content, path / 'made_up.pth')
@@ -188,7 +200,7 @@ def test_stages_are_found_where_their_folder_was_moved_to(streets, tmp_path):
     assert plan(streets, tmp_path / 'after') == [(2, False)]
     assert plan(streets, tmp_path / 'after', 2) == [(2, False)]
     (tmp_path / 'after' / 'stage_1' / 'made_up.pth').unlink()
-    with pytest.raises(CheckpointError, match=r'last_checkpoint names .*made_up.pth, which is not there'):
+    with pytest.raises(CheckpointError, match=r'last_checkpoint names .*after.*made_up.pth, .* not there'):
         plan(streets, tmp_path / 'after', 2)
 
 
@@ -236,6 +248,18 @@ def test_what_cannot_be_trained_is_refused(streets, tmp_path, stage, resume, opt
     made_up(tmp_path, 0)
     with pytest.raises(ConfigError, match=words):
         plan(streets, tmp_path, stage, resume, **options)
+
+
+def test_a_length_for_one_stage_is_not_that_of_the_one_before_it(streets, tmp_path):
+    """With --stage 1, max_iters on the command line is meant for stage 1."""
+    made_up(tmp_path, 0, length=6)
+    longer = {'train_cfg.max_iters': 20}
+    assert plan(streets, tmp_path, 1, **longer) == [(1, False)]
+    with pytest.raises(ConfigError, match='stage 0, which is not finished'):
+        plan(streets, tmp_path, **longer)  # without --stage, it is meant for all
+    made_up(tmp_path, 0, iteration=5, length=6)
+    with pytest.raises(ConfigError, match='stage 0, which is not finished'):
+        plan(streets, tmp_path, 1, **longer)
 
 
 def test_the_command_line_wins_over_a_stage(streets, tmp_path):
