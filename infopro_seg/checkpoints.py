@@ -11,25 +11,7 @@ from mmengine.runner import CheckpointLoader
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.pretrained import location_of
 
-
-def require_latest(work_dir: str | Path) -> Path | None:
-    """The latest checkpoint of a run, or None if it has saved none; also in a folder that was moved.
-
-    Raises:
-        CheckpointError: it has, but the file is no longer there.
-    """
-    note = Path(work_dir) / 'last_checkpoint'
-    if not note.is_file():
-        return None
-    path = Path(note.read_text().strip())
-    if not path.is_file():
-        path = note.parent / path.name  # the note has a whole path, which a moved folder makes wrong
-    if not path.is_file():
-        raise CheckpointError(
-            f'{note} names {path.absolute()}, which is not there; {_checkpoints_in(Path(work_dir))}. Resume '
-            f'one with --resume FILE, or delete {note} to start anew'
-        )
-    return path
+LAST_CHECKPOINT = 'last_checkpoint'  # the file in a work dir that names the latest
 
 
 def require_start(load_from: str) -> None:

@@ -68,26 +68,55 @@ def interrupted(error: BaseException | None) -> bool:
     )
 
 
+def find_config(name: str | Path) -> Path:
+    """The file of a config: a path, or the name of a config that comes with this package.
+
+    Args:
+        name: a path, or e.g. `deeplabv3_infopro_cityscapes`, with or without `configs/` and `.py`.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if not path.is_absolute():
+        shipped = shipped_configs() / path.relative_to('configs' if path.parts[:1] == ('configs',) else '')
+        for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
+            if candidate.is_file():
+                return candidate
+    folder = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
+    nearby = sorted(str(p) for p in folder.glob('*.py'))
+    hint = f'; there are {", ".join(nearby)}' if nearby else ''
+    raise ConfigError(f'no config {path}{hint}')
+
+
+def shipped_configs() -> Path:
+    """The folder of the configs that come with this package: that of the clone, or the installed one."""
+    package = Path(__file__).parent
+    clone = package.parent / 'configs'
+    return clone if (clone / '_base_').is_dir() else package / 'configs'
+
+
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Reads a config file.
 
     Args:
-        path: a `.py` config.
+        path: a `.py` config, or the name of a shipped one.
         options: overrides, `{'a.b': value}`.
 
     Raises:
         ConfigError: there is no such file, or it cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path('configs')
-        nearby = sorted(str(p) for p in folder.glob('*.py'))
-        hint = f'; there are {", ".join(nearby)}' if nearby else ''
-        raise ConfigError(f'no config {path}{hint}')
+    path = find_config(path)
     try:
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program
         raise _unreadable(path, error) from error
+    if config._imported_names:  # a pure-Python config
+        from infopro_seg.named_types import with_named_types  # slow to import
+
+        config = with_named_types(config)
     try:
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # mmengine raises whatever the values do

@@ -19,10 +19,6 @@ class CheckpointError(UserError):
     """A checkpoint does not fit the model it is loaded into."""
 
 
-class OutputError(UserError):
-    """A file or folder cannot be written: no room, no permission, or another run writes there."""
-
-
 class MachineError(UserError):
     """The machine lacks what the program needs, such as memory."""
 
@@ -33,3 +29,7 @@ class DivergedError(UserError):
 
 class RankError(UserError):
     """Another process of a distributed run has ended, so that this one ends too."""
+
+
+class OutputError(MachineError):
+    """A file or folder cannot be written: no room, no permission, or another run writes there."""

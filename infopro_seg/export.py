@@ -17,11 +17,12 @@ from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.export_graph import export_onnx, export_program, metadata, require_onnx
+from infopro_seg.files import whole_file
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.inference import without_pretraining
 from infopro_seg.models.channels import neck_config
 from infopro_seg.models.local_training import LocalTraining
-from infopro_seg.outputs import require_file, whole_file
+from infopro_seg.outputs import require_file
 
 STOCK_TYPES = {
     'InfoProEncoderDecoder': 'EncoderDecoder',

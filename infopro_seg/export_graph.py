@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.label_images import label_ids
-from infopro_seg.outputs import whole_file
+from infopro_seg.files import whole_file
 from infopro_seg.strict_json import to_json, write_json
 from infopro_seg.visualization.palette import colours
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from infopro_seg.errors import DataError
@@ -33,7 +33,7 @@ def to_bgr(image: Any) -> np.ndarray:
                 f'the image is of the PIL mode {image.mode}, whose values are not 0 to 255; scale it and '
                 'convert it to RGB'
             )
-        array = np.asarray(image.convert('RGB'))
+        array = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))  # upright, as files are read
     elif isinstance(image, Tensor):
         array = image.detach().cpu().numpy()
         if array.ndim == 3 and array.shape[0] in CHANNELS:
@@ -42,7 +42,7 @@ def to_bgr(image: Any) -> np.ndarray:
         array = image
     else:
         raise DataError(f'cannot predict a {type(image).__name__}; {TAKEN}')
-    return _checked(array, type(image).__name__)
+    return _checked(array, 'a tensor' if isinstance(image, Tensor) else 'an array')
 
 
 def to_picture(image: np.ndarray) -> np.ndarray:
@@ -58,10 +58,10 @@ def _checked(array: np.ndarray, kind: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in CHANNELS or not array.size:
-        raise DataError(f'the image is a {kind} of shape {array.shape}; {TAKEN}')
+        raise DataError(f'the image is {kind} of shape {array.shape}; {TAKEN}')
     if array.dtype != np.uint8:
         raise DataError(
-            f'the image is a {kind} of {array.dtype} with values from {array.min()} to {array.max()}, but an '
+            f'the image is {kind} of {array.dtype} with values from {array.min()} to {array.max()}, but an '
             f'image is (H, W, 3) uint8, from 0 to 255{_remedy(array)}'
         )
     rgb = array.repeat(3, axis=2) if array.shape[2] == 1 else array[..., :3]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from infopro_seg.errors import UserError
+from infopro_seg.errors import OutputError, UserError
 
 
 def require_folder(path: str | Path, option: str = '--out') -> Path:
@@ -19,7 +17,8 @@ def require_folder(path: str | Path, option: str = '--out') -> Path:
         option: what names it, for the message.
 
     Raises:
-        UserError: it is a file, or cannot be made or written to.
+        UserError: the path is a file.
+        OutputError: the folder cannot be made or written to.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
@@ -29,7 +28,7 @@ def require_folder(path: str | Path, option: str = '--out') -> Path:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b'a')
     except OSError as error:
-        raise UserError(f'cannot write to {option} {folder}: {reason_of(error)}; name another') from error
+        raise OutputError(f'cannot write to {option} {folder}: {reason_of(error)}; name another') from error
     return folder
 
 
@@ -49,28 +48,14 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
         raise UserError(f'{option} {file} is a folder; name a file')
     if suffixes and file.suffix.lower() not in suffixes:
         raise UserError(f'{option} {file} does not end in {" or ".join(suffixes)}; name such a file')
-    require_folder(file.parent, f'{option} {file}, in')
+    if not is_special(file):
+        require_folder(file.parent, f'{option} {file}, in')
     return file
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Gives the name of a file to write, which takes the place of `path` when it is complete.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(
-            f'cannot write {path}: {reason_of(error)}; make room, or name another place'
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+def is_special(path: Path) -> bool:
+    """Whether a path is no file on a disk, but a pipe or a terminal."""
+    return path.exists() and not path.is_file()
 
 
 def reason_of(error: OSError) -> str:

@@ -29,7 +29,9 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import infopro_seg.models.ddp
     import infopro_seg.training.cpu_amp
     import infopro_seg.training.layer_decay
-    import infopro_seg.training.loop  # noqa: F401
+    import infopro_seg.training.loop
+    import infopro_seg.training.saving  # noqa: F401
+    from infopro_seg.datasets.pinning import register_pinning
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
 warnings.filterwarnings('ignore', message='When align_corners=True')
@@ -41,6 +43,9 @@ warnings.filterwarnings(
 warnings.filterwarnings(
     'ignore', message='`broadcast_buffers` is deprecated'
 )  # torch 2.11 knows no other name
+warnings.filterwarnings('ignore', message="'pin_memory' argument is set as true")  # by configs, on a CPU
+
+register_pinning()
 
 # mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
 torch.serialization.add_safe_globals(

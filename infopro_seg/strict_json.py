@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from infopro_seg.outputs import whole_file
+from infopro_seg.files import whole_file
 
 
 def to_json(content: Any, indent: int | None = 2) -> str:

@@ -8,7 +8,8 @@ from cityscapesscripts.helpers.labels import id2label
 
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.launch import evaluate
-from infopro_seg.predict import find_images, predict
+from infopro_seg.predict import predict
+from infopro_seg.predict_images import find_images
 from tests.runs import DEMO, SIZE, images, read_png, tiny_options, write_config
 
 
@@ -37,7 +38,7 @@ def test_label_images_are_those_of_the_evaluation(streets, config, lively, tmp_p
     predict(config, lively, [streets / 'leftImg8bit/val'], tmp_path / 'out')
     for image in images(streets, 'val'):
         actual = read_png(tmp_path / 'out' / image.parent.name / f'{image.stem}_labels.png')
-        assert np.array_equal(actual, read_png(tmp_path / 'evaluated' / image.name))
+        assert np.array_equal(actual, read_png(tmp_path / 'evaluated' / image.parent.name / image.name))
 
 
 def test_overlays_blend_the_image_with_the_colours_of_its_classes(config, lively, photos, tmp_path):
@@ -85,22 +86,22 @@ def test_a_path_that_is_not_there_is_refused_before_any_prediction(config, livel
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / 'text.txt').write_text('')
     with pytest.raises(UserError, match=r'no images in .*; looked for .bmp, .jpeg'):
-        list(find_images([tmp_path]))
+        find_images([tmp_path])
 
 
 def test_images_whose_results_would_overwrite_each_other_are_refused(photos):
     same = [photos / 'a/street.png', photos / 'b/street.png']
     with pytest.raises(UserError) as caught:
-        list(find_images(same))
+        find_images(same)
     for part in (str(same[0]), str(same[1]), '--out'):
         assert part in str(caught.value)
     cv2.imwrite(str(photos / 'wide.png'), np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(UserError, match=r'wide.JPG and .*wide.png'):
-        list(find_images([photos]))
+        find_images([photos])
 
 
 def test_an_image_that_is_named_twice_is_predicted_once(photos):
-    found = [path for path, _ in find_images([photos / 'a', photos / 'a/street.png', photos / 'a'])]
+    found = [path for path, _ in find_images([photos / 'a', photos / 'a/street.png', photos / 'a']).images]
     assert found == [photos / 'a/street.png']
 
 

@@ -108,7 +108,7 @@ def test_test_py_writes_scores_and_label_images(streets, lively, tmp_path, monke
     assert call('test.py', config, lively, *arguments, *slide, monkeypatch=monkeypatch) == 0
     assert 0 < json.loads((tmp_path / 'out.json').read_text())['mIoU'] < 1
     for image in images(streets, 'val'):
-        assert read_png(tmp_path / 'labels' / image.name).shape == (64, 128)
+        assert read_png(tmp_path / 'labels' / image.parent.name / image.name).shape == (64, 128)
 
 
 def test_export_py_names_what_it_wrote(checkpoint, tmp_path, monkeypatch, capsys):

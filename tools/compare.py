@@ -12,9 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from infopro_seg.cli import run
-
-ROOT = Path(__file__).resolve().parents[1]
+from infopro_seg.cli import run, shipped_configs
 
 
 def main() -> int:
@@ -51,9 +49,8 @@ def main() -> int:
     from infopro_seg.comparison.suite import find_suite
 
     request = Comparison(
-        suite=find_suite(args.suite, ROOT / 'configs' / 'compare'),
+        suite=find_suite(args.suite, shipped_configs() / 'compare'),
         out=args.out,
-        train_tool=ROOT / 'tools' / 'train.py',
         methods=args.methods,
         modules=args.modules,
         seeds=args.seeds,

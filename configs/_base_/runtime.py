@@ -3,6 +3,7 @@ custom_imports = dict(imports=['infopro_seg.register'], allow_failed_imports=Fal
 default_scope = 'mmseg'
 env_cfg = dict(
     cudnn_benchmark=True,
+    tf32=True,  # float32 products in TF32 on GPUs that have it
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 model_wrapper_cfg = dict(type='LocalDistributedDataParallel')

@@ -90,6 +90,7 @@ methods = dict(
         config=dict(
             model=dict(
                 backbone=dict(
+                    type='InfoProStageBackbone',
                     cuts=('timm_model.blocks.1.0',),
                     stage=1,
                     local_head=dict(  # of the frozen module: does not train, and is not run
@@ -101,6 +102,11 @@ methods = dict(
     infopro_no_decoder=dict(
         local_head=lean,
         config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
+    infopro_contrast=dict(config=without_auxiliary),
+    infopro_deeper_early=dict(
+        local_head=lean,
+        config=dict(
+            model=dict(auxiliary_head=None, backbone=dict(local_head=dict(auxiliary_head=dict(num_convs=(3, 1))))))),
     infopro_async=dict(local_head=lean, config=without_auxiliary),
     infopro_momentum=dict(local_head=lean, config=without_auxiliary),
     infopro_overlap=dict(local_head=lean, config=without_auxiliary))

@@ -19,6 +19,7 @@ from infopro_seg.comparison.trainings import checked_config, finished_runs, trai
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.files import write_text
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import write_json
 from infopro_seg.visualization.attempt import drawing
@@ -30,7 +31,6 @@ class Comparison:
 
     suite: Path
     out: Path
-    train_tool: Path
     methods: Sequence[str] | None = None
     modules: Sequence[int] | None = None
     seeds: Sequence[int] | None = None
@@ -50,10 +50,10 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     for key in ('methods', 'comparison'):
         if key not in suite:
             raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
-    require_folder(request.out)
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
+    require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may be of another call
@@ -85,7 +85,7 @@ def _train(
         make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
     require_data(suite, ('train', 'val', 'test'))
     trace_settings(suite, runs, request.out, report)
-    return train_all(paths, request.out, request.train_tool, request.jobs, report)
+    return train_all(paths, request.out, request.jobs, report)
 
 
 def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:
@@ -119,7 +119,7 @@ def write_results(
     write_json(request.out / 'results.json', content, indent=1)
     described = ', '.join(f'{key} {value}' for key, value in setting.items())
     text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
-    (request.out / 'table.md').write_text(text, encoding='utf-8')
+    write_text(request.out / 'table.md', text)
     for name, plot in (('curves.png', plot_curves), ('memory.png', plot_memory)):
         with drawing(request.out / name, report):
             plot(rows, request.out / name)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.trainings import parts_of
+from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
@@ -43,7 +44,7 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         if real_use is not None:
             size = (real_use.batch, tuple(real_use.crop))
             traces[run.setting]['real_use'] = {**_peak_and_flops(parts, *size), **real_use.to_dict()}
-        path.write_text(json.dumps(traces, indent=2) + '\n')
+        write_text(path, json.dumps(traces, indent=2) + '\n')
 
 
 def _peak_and_flops(

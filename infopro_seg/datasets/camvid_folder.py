@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infopro_seg.datasets.image_files import FAILURES, UnreadableError, decode_labels, read_bytes
+from infopro_seg.datasets.image_files import UnreadableError, decode_labels, read_bytes
+from infopro_seg.datasets.image_headers import FAILURES
 from infopro_seg.datasets.problems import Problem
 
 CLASSES = {  # in the order of the ids, with SegNet's colours
@@ -53,11 +54,11 @@ def check_camvid(root: Path, counts: dict[str, int] | None = None) -> list[Probl
         return [Problem(root, 'no such folder', SOURCE)]
     problems = []
     for split, count in (COUNTS if counts is None else counts).items():
-        folders = [root / split, root / f'{split}annot']
-        missing = [folder for folder in folders if not folder.is_dir()]
+        images, labels = root / split, root / f'{split}annot'
+        missing = [folder for folder in (images, labels) if not folder.is_dir()]
         problems += [Problem(folder, 'no such folder', SOURCE) for folder in missing]
         if not missing:
-            problems += _check_split(*folders, count)
+            problems += _check_split(images, labels, count)
     return problems
 
 

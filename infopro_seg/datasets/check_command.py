@@ -14,6 +14,7 @@ from infopro_seg.datasets.check_plot import plot_classes
 from infopro_seg.datasets.check_report import print_report, report_json
 from infopro_seg.datasets.check_samples import draw_samples
 from infopro_seg.errors import UserError
+from infopro_seg.files import write_text
 
 WIDTH = 150  # columns of the tables where the output is no terminal
 
@@ -77,5 +78,5 @@ def _write(report: Report, folder: Path, json_file: str | Path | None) -> list[P
     if json_file is not None:
         written.append(Path(json_file))
         written[-1].parent.mkdir(parents=True, exist_ok=True)
-        written[-1].write_text(report_json(report), encoding='utf-8')
+        write_text(written[-1], report_json(report))
     return written

@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.head_losses import heads, require_losses
+from infopro_seg.datasets.metainfo import require_two_classes
 from infopro_seg.errors import ConfigError
 
 SPLITS = ('train', 'val', 'test')
@@ -27,8 +28,10 @@ def require_equal_classes(config: Config) -> None:
     Raises:
         ConfigError: they differ, the message names every place; or a head's loss does not fit its classes.
     """
-    require_losses(config.model)
     sets = list(dict.fromkeys(_classes_of_sets(config)))
+    for name, classes in sets:
+        require_two_classes(classes, f'the data set {name}')
+    require_losses(config.model)
     counts = sorted({len(classes) for _, classes in sets})
     if not counts:
         return

@@ -14,7 +14,7 @@ from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.screening import looks_right
 
 THREADS = 8  # decoders work without Python's lock, and slow disks are asked for several files at once
-PIXELS = 100_000_000  # of the images that are read whole: seconds
+PIXELS = 50_000_000  # of the images that are read whole: a few seconds
 MOST_READ = 200  # images that are read whole
 CHUNK = 64
 

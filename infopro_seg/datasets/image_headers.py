@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ FLOAT = (b'#?RADIANCE', b'#?RGBE', b'PF\n', b'Pf\n', b'v/1\x01')  # Radiance HDR
 ENDS = {PNG: b'IEND\xaeB`\x82', JPEG: b'\xff\xd9'}
 """How whole files end, by how they start."""
 
+MOST_EXIF = 2**16  # bytes
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 PNG_KINDS = {0: 'gray', 2: 'RGB', 3: 'palette', 4: 'gray+alpha', 6: 'RGBA'}
 KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gray', 'F': 'gray'}
@@ -26,7 +28,10 @@ SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'float'}  # TIFF's SampleFormat
 TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands; those that say more are below
 LOSSY_TIFF = (6, 7, 34892)  # kinds of JPEG among TIFF's compressions
 
-FAILURES = (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, struct.error, MemoryError)
+FAILURES = (
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, struct.error, MemoryError),
+    Image.DecompressionBombError,
+)
 """What Pillow raises for files that it cannot read."""
 
 Image.MAX_IMAGE_PIXELS = None  # the user's own images, however large, are no attack
@@ -93,24 +98,34 @@ def read_header(source: bytes | BinaryIO) -> Header:
 
 
 def _png(file: BinaryIO) -> Header:
-    """Chunk by chunk: Pillow would decompress all pixels before it knows the orientation."""
+    """By its first and last chunks: Pillow would decompress all pixels before it knows the orientation."""
     file.seek(16)
     width, height, bits, kind = struct.unpack('>IIBB', file.read(10))
     file.seek(33)
-    orientation, whole = 1, False
+    exif = None
     while len(chunk := file.read(8)) == 8:
         length, name = struct.unpack('>I4s', chunk)
-        if name == b'IEND':
-            whole = True
-            break
         if name == b'eXIf':
-            orientation = _orientation(b'Exif\0\0' + file.read(length))
-            length = 0
+            exif = file.read(length)
+        if name in (b'IDAT', b'IEND', b'eXIf'):
+            break
         file.seek(length + 4, io.SEEK_CUR)
+    end = _last(file, MOST_EXIF)
+    orientation = _orientation(exif or _late_exif(end))
     names = PNG_KINDS[kind]
     bands = {'gray': 1, 'palette': 1, 'gray+alpha': 2, 'RGB': 3, 'RGBA': 4}[names]
     size = (height, width) if orientation >= 5 else (width, height)
-    return Header(names, bits, 'unsigned', size, orientation, bands, whole=whole)
+    return Header(names, bits, 'unsigned', size, orientation, bands, whole=ENDS[PNG] in end)
+
+
+def _late_exif(end: bytes) -> bytes:
+    """The EXIF data that a PNG may have behind its pixels."""
+    start = end.rfind(b'eXIf') + 4
+    if start < 8:
+        return b''
+    [length] = struct.unpack('>I', end[start - 8 : start - 4])
+    data, checksum = end[start : start + length], end[start + length : start + length + 4]
+    return data if checksum == struct.pack('>I', zlib.crc32(b'eXIf' + data)) else b''
 
 
 def _tiff(file: BinaryIO) -> Header:
@@ -153,21 +168,22 @@ def _other(file: BinaryIO, start: bytes) -> Header:
         bits = DEPTHS.get(picture.mode, 8)
         size = picture.size[::-1] if orientation >= 5 else picture.size
         bands = len(picture.getbands())
-        whole = not start.startswith(JPEG) or _ends_well(file)
+        # some cameras write zeros behind the end
+        whole = not start.startswith(JPEG) or _last(file, 4096).rstrip(b'\0').endswith(ENDS[JPEG])
         sample = 'float' if picture.mode == 'F' else 'unsigned'
         return Header(kind, bits, sample, size, orientation, bands, lossy=lossy, whole=whole)
 
 
-def _ends_well(file: BinaryIO) -> bool:
-    """Whether a JPEG has its end; some cameras write zeros after it."""
+def _last(file: BinaryIO, count: int) -> bytes:
     file.seek(0, io.SEEK_END)
-    file.seek(max(file.tell() - 4096, 0))
-    return file.read().rstrip(b'\0').endswith(ENDS[JPEG])
+    file.seek(max(file.tell() - count, 0))
+    return file.read()
 
 
 def _orientation(exif: bytes) -> int:
     tags = Image.Exif()
-    tags.load(exif)
+    if exif:
+        tags.load(b'Exif\0\0' + exif)
     return _valid(tags.get(ORIENTATION))
 
 

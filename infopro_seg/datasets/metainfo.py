@@ -34,12 +34,7 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
             f'classes of {where} is the text {classes!r}, neither names nor a file of them; a single name is '
             f'written with a comma: ({classes!r},)'
         )
-    if len(classes) == 1:
-        raise ConfigError(
-            f'{where} has one class, {classes[0]!r}: a softmax over it is always 1, its loss 0 and mIoU 100; '
-            f"name two, such as classes=('background', {classes[0]!r}) with masks of 0 and 1, also for "
-            'a head with one output channel and a sigmoid'
-        )
+    require_two_classes(classes, where)
     require_classes_once(classes, where)
     if len(classes) > MOST_CLASSES:
         raise ConfigError(
@@ -53,6 +48,20 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
                 f'the colour of class {name!r} in the palette of {where} is {colour!r}; give each class '
                 f'three whole numbers from 0 to 255, red, green and blue{_as_numbers(colour)}'
             )
+
+
+def require_two_classes(classes: Sequence[str], where: str) -> None:
+    """Checks that there is more than one class.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if len(classes) == 1:
+        raise ConfigError(
+            f'{where} has one class, {classes[0]!r}: a softmax over it is always 1, its loss 0 and mIoU 100; '
+            f"name two, such as classes=('background', {classes[0]!r}) with masks of 0 and 1, also for "
+            'a head with one output channel and a sigmoid'
+        )
 
 
 def require_classes_once(classes: Sequence[str], where: str) -> None:

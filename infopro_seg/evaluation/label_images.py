@@ -15,7 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from infopro_seg.errors import UserError
-from infopro_seg.outputs import reason_of, whole_file
+from infopro_seg.files import whole_file
+from infopro_seg.outputs import reason_of
 
 CITYSCAPES = tuple(trainId2label[index].name for index in range(19))
 WRITER = 'infopro_seg'  # what the pictures of a prediction name as their software

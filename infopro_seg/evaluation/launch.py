@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmseg.models import SegTTAModel
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint, require_file
@@ -19,6 +20,7 @@ from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.label_images import LabelImages
 from infopro_seg.evaluation.test_set import drop_labels, read_test_set
+from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.inference import without_local_modules
 from infopro_seg.outputs import require_file as require_output
@@ -67,7 +69,7 @@ def evaluate(
     cfg = load_config(config, options)
     require_file(checkpoint)
     cfg.launcher = launcher
-    cfg.work_dir = str(require_folder(work_dir_of(cfg, work_dir), '--work-dir'))
+    cfg.work_dir = work_dir_of(cfg, work_dir)
     cfg.load_from = str(checkpoint)
     cfg.resume = False
     whole = copy.deepcopy(cfg)
@@ -84,6 +86,7 @@ def evaluate(
             f'seg_map_path), so there is nothing to measure; to write their label images, add --out: '
             f'python tools/test.py {config} {checkpoint} --out DIR'
         )
+    require_folder(cfg.work_dir, '--work-dir')
     content = read_checkpoint(checkpoint)
     writer = None
     if out is not None:
@@ -126,4 +129,5 @@ def _use_tta(cfg: Config) -> None:
         )
     for leaf in leaves(cfg.test_dataloader['dataset']):
         leaf['pipeline'] = copy.deepcopy(cfg.tta_pipeline)
-    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+    stock = cfg.tta_model.type in ('SegTTAModel', 'mmseg.SegTTAModel', SegTTAModel)
+    cfg.model = {**cfg.tta_model, **({'type': TTAModel} if stock else {}), 'module': cfg.model}

@@ -16,14 +16,15 @@ GRADIENTS = 'gradients'
 class PendingGradientsHook(Hook):
     """Saves the gradients that wait for their optimizer step (`accumulative_counts`), and resumes them.
 
-    In distributed training the checkpoint holds those of the rank that writes it, for all ranks: call
-    :func:`average_gradients` on all of them before.
+    In distributed training the checkpoint holds those of the rank that writes it, for all ranks; the
+    checkpoint hook calls :func:`average_gradients` on all of them before. Files without an optimizer, such as
+    the best checkpoint, hold none.
     """
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the gradients; right after a step there are none."""
         pending = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
-        if pending:
+        if pending and 'optimizer' in checkpoint:
             checkpoint[GRADIENTS] = pending
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:

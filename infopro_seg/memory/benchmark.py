@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.progress import track
 import infopro_seg
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
+from infopro_seg.files import write_text
 from infopro_seg.memory.labels import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
@@ -29,6 +30,7 @@ from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.units import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import write_json
+from infopro_seg.training.precision import describe_tf32
 from infopro_seg.visualization.attempt import drawing
 
 KINDS = {  # of measured bytes, the one that predictions are compared with first
@@ -91,10 +93,10 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
                 )
             )
             rows.append({**recipe.as_json(plan.reference, budget), 'measured': _measure(path)})
-    environment = describe_environment(request, plan)
+    environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
     content = {'environment': environment, 'recipes': rows}
     write_json(request.out / 'results.json', content)
-    (request.out / 'results.md').write_text(markdown(environment, rows))
+    write_text(request.out / 'results.md', markdown(environment, rows))
     if any('seconds' in row['measured'] for row in rows):
         with drawing(request.out / 'results.png', console.print):
             plot(plan.rows, rows, request.out / 'results.png')
@@ -133,14 +135,14 @@ def _measure(request: Path) -> dict[str, Any]:
     return found
 
 
-def describe_environment(request: BenchmarkRequest, plan: Plan) -> dict[str, Any]:
+def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What the figures were measured with."""
     gpu = torch.cuda.is_available()
     return {
         'config': str(request.config),
         'batch': plan.setup.batch,
         'crop': list(plan.setup.crop),
-        'precision': plan.setup.amp or ('fp32, TF32 on' if gpu else 'fp32'),
+        'precision': plan.setup.amp or (f'fp32, {describe_tf32(env_cfg)}' if gpu else 'fp32'),
         'device': torch.cuda.get_device_name() if gpu else f'CPU, {torch.get_num_threads()} threads',
         'python': platform.python_version(),
         'torch': torch.__version__,

@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
+from infopro_seg.files import write_text
 from infopro_seg.memory.max_crop import STEP, with_max_crops
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
@@ -135,7 +136,7 @@ def _write_json(path: Path, text: str) -> None:
     if path == STDOUT:
         sys.stdout.write(text)
     else:
-        path.write_text(text, encoding='utf-8')
+        write_text(path, text)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
 from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.training.precision import use_tf32
 from infopro_seg.training.warm_up import warm_up_iterations
 
 SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
@@ -45,8 +46,9 @@ class Trial:
         init_default_scope('mmseg')
         self.setup = setup
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        torch.backends.cudnn.benchmark = bool(cfg.get('env_cfg', {}).get('cudnn_benchmark', False))
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        env_cfg = cfg.get('env_cfg', {})
+        torch.backends.cudnn.benchmark = bool(env_cfg.get('cudnn_benchmark', False))
+        use_tf32(env_cfg)
         cfg = without_pretraining(cfg)
         self.model = build_model(cfg, setup.crop).to(self.device)
         self.optim_wrapper = build_optim_wrapper(self.model, self._wrapper(cfg))

@@ -63,8 +63,11 @@ def training_setup(
 def own_precision(cfg: Any) -> str | None:
     """The precision that a config's `optim_wrapper` trains in: 'fp16', 'bf16', or None for float32."""
     wrapper = cfg.get('optim_wrapper') or {}
-    if 'Amp' not in str(wrapper.get('type', '')):
+    kind = str(wrapper.get('type', ''))
+    if 'Amp' not in kind:
         return None
+    if 'CPUAmp' in kind:
+        return 'bf16'  # whatever its dtype says: it has none
     return 'bf16' if 'bfloat16' in str(wrapper.get('dtype', '')) else 'fp16'
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
@@ -13,6 +14,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor, nn
+from torch._decomp import decomposition_table
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.lean_loss import head_losses
@@ -82,7 +84,7 @@ class InfoProHead(BaseModule):
                 data_samples = subsample_labels(data_samples, self.stride)
                 size = data_samples[0].gt_sem_seg.shape
                 if feature.shape[2] > size[0] and feature.shape[3] > size[1]:
-                    feature = F.adaptive_avg_pool2d(feature, size)
+                    feature = area_average(feature, size)
             losses.update(head_losses(self.auxiliary_head, [feature], data_samples))
         return losses
 
@@ -93,6 +95,14 @@ class InfoProHead(BaseModule):
         image = self.decoder(feature, size).float().sigmoid()
         resized: Tensor = resize(image, size=size, mode='bilinear', align_corners=False, warning=False)
         return resized
+
+
+def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
+    """Averages a feature map over areas; torch's own backward pass is not deterministic on a GPU."""
+    if torch.are_deterministic_algorithms_enabled():
+        averaged: Tensor = decomposition_table[torch.ops.aten._adaptive_avg_pool2d.default](feature, size)
+        return averaged
+    return F.adaptive_avg_pool2d(feature, size)
 
 
 def subsample_labels(data_samples: SampleList, stride: int) -> SampleList:

@@ -17,7 +17,7 @@ from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.stages import freeze_others, placed
+from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
 
 
@@ -57,6 +57,7 @@ class LocalTraining:
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
         del self._neck_config
+        self.data_preprocessor._non_blocking = True  # mmengine's option, which mmseg's preprocessor hides
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         freeze_others(self)
@@ -113,7 +114,9 @@ class LocalTraining:
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Moves or converts the model; of a stage only what trains moves."""
-        return super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
+        super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
+        pin_elsewhere(self)
+        return self
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration: backward per module, one optimizer step."""

@@ -27,7 +27,7 @@ class Fit:
     """
 
     def __init__(self, encoder: nn.Module) -> None:
-        self.encoder = encoder
+        self.encoder: Any = encoder
         self.loaded = False
         self.offered: dict[str, tuple[int, ...]] = {}
 

@@ -56,20 +56,45 @@ def without_stage(backbone: Any) -> None:
 def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
     """Lends modules to a device: copies of their parameters and buffers stand in for those elsewhere.
 
-    For forward passes without gradients; what a module writes into its buffers is lost.
+    For forward passes without gradients; what a module writes into its buffers is lost. Copies from pinned
+    memory, see :func:`pin`, do not hold up the program.
 
     Args:
         device: where the modules run within the context.
         modules: modules that stay where they are; those on the device already are left alone.
     """
-    homes = [slot for module in _submodules(modules) for slot in slots(module) if slot[2].device != device]
+    homes = [
+        (store, name, tensor)
+        for module in _submodules(modules)
+        for store, name, tensor in slots(module)
+        if tensor.device != device and not _is_idle(module, name)
+    ]
     try:
         for store, name, tensor in homes:
-            store[name] = tensor.detach().to(device)
+            store[name] = tensor.detach().to(device, non_blocking=True)
         yield
     finally:
         for store, name, tensor in homes:
             store[name] = tensor
+
+
+def pin(modules: Iterable[nn.Module]) -> None:
+    """Moves what modules themselves hold into pinned memory, in place and once."""
+    for module in modules:
+        for _, name, tensor in slots(module):
+            if not tensor.is_pinned() and not _is_idle(module, name):
+                tensor.data = tensor.pin_memory()
+
+
+def pin_elsewhere(model: Any) -> None:
+    """Pins what stays in CPU memory while a stage trains on a GPU."""
+    if any(p.is_cuda for p in model.parameters() if p.requires_grad):
+        pin(modules_elsewhere(model).values())
+
+
+def _is_idle(module: nn.Module, name: str) -> bool:
+    """Whether a buffer is a counter that nothing reads in evaluation."""
+    return name == 'num_batches_tracked' and not module.training
 
 
 def slots(module: nn.Module) -> list[tuple[dict[str, Any], str, Tensor]]:

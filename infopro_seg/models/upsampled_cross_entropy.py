@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from infopro_seg.models.strip_upsampling import StripUpsampling
 
 STRIP_BYTES = 16 * 2**20  # of upsampled logits at a time: a few per cent of a batch, yet long GPU kernels
 
@@ -83,7 +84,7 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
             for start in range(0, height, rows):
                 strip = slice(start, min(start + rows, height))
                 pixels = None if pixel_weight is None else pixel_weight[:, strip].to(small)
-                upsampling = _StripUpsampling(small, strip, (height, width), align_corners)
+                upsampling = StripUpsampling(small, strip, (height, width), align_corners)
                 scores = upsampling(small)
                 sums += _strip_sums(scores, label[:, strip], weight, pixels, ignore_index, with_gradient)
                 if gradient is not None:
@@ -131,32 +132,3 @@ def _strip_sums(
         factor = factor.unsqueeze(1)
         scores.mul_(factor / normaliser).scatter_add_(1, target, -factor)
     return torch.stack([loss, *(value.double() for value in (counted, valid.sum(), correct))])
-
-
-class _StripUpsampling:
-    """Bilinear upsampling to a strip of rows, and its backward; the rows by hand, the columns by torch."""
-
-    def __init__(self, small: Tensor, rows: slice, size: tuple[int, int], align_corners: bool) -> None:
-        height = small.shape[2]
-        position = torch.arange(rows.start, rows.stop, device=small.device, dtype=small.dtype)
-        if align_corners:
-            position = position * ((height - 1) / max(size[0] - 1, 1))
-        else:
-            position = ((position + 0.5) * (height / size[0]) - 0.5).clamp(min=0)
-        self.above = position.long().clamp(max=height - 1)
-        self.below = (self.above + 1).clamp(max=height - 1)
-        self.share = (position - self.above).view(-1, 1)
-        self.size = [rows.stop - rows.start, size[1]]
-        self.align_corners = align_corners
-
-    def __call__(self, small: Tensor) -> Tensor:
-        rows = torch.lerp(small[:, :, self.above], small[:, :, self.below], self.share)
-        strip: Tensor = F.interpolate(rows, self.size, mode='bilinear', align_corners=self.align_corners)
-        return strip
-
-    def add_backward(self, grad: Tensor, out: Tensor) -> None:
-        """Adds to `out` the gradient of the small tensor, from that of the strip."""
-        shape = [*out.shape[:2], self.size[0], out.shape[3]]
-        grad = torch.ops.aten.upsample_bilinear2d_backward(grad, self.size, shape, self.align_corners)
-        out.index_add_(2, self.above, grad * (1 - self.share))
-        out.index_add_(2, self.below, grad * self.share)

@@ -16,6 +16,7 @@ from rich.progress import track
 from infopro_seg.cli import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.errors import UserError
+from infopro_seg.files import write_text
 from infopro_seg.outputs import require_folder
 from infopro_seg.probing.data import (
     batch_size,
@@ -67,7 +68,6 @@ def probe(request: ProbeRequest) -> Report:
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)
-    require_folder(request.out)
     config = load_config(request.config, request.options)
     require_splits(config)
     settings = {
@@ -79,6 +79,7 @@ def probe(request: ProbeRequest) -> Report:
     networks = [FrozenEncoder(config, checkpoint, device) for checkpoint in request.checkpoints]
     names = networks[0].names
     chosen = choose_blocks(names, request.blocks)
+    require_folder(request.out)
     shown = spread(IMAGES, len(DATASETS.build(config.val_dataloader['dataset'])))
     common = {
         **settings,
@@ -101,7 +102,7 @@ def probe(request: ProbeRequest) -> Report:
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
     report = Report(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
     write_json(report, request.out / 'results.json')
-    (request.out / 'table.md').write_text(markdown(report), encoding='utf-8')
+    write_text(request.out / 'table.md', markdown(report))
     for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):
         with drawing(request.out / name, console.print):
             figure(report).savefig(request.out / name, dpi=DPI)

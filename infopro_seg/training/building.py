@@ -69,20 +69,21 @@ def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     build: FrameType | None = None
-    for frame in frames:
+    outside = 2  # frames: this module's, and the one with the block
+    for number, frame in enumerate(frames, 1):
         is_build = frame.f_code.co_name in BUILDS and 'cfg' in frame.f_locals
         registry = frame.f_locals['registry'] if is_build else None
         name = registry.name if isinstance(registry, Registry) else frame.f_code.co_name
         if name.replace(' ', '_') in inner:
             part, build = inner[name.replace(' ', '_')], None
         if is_build:
-            build = frame
+            build, outside = frame, number
     found = build.f_locals if build is not None else {}
     kind = _name_of(found.get('obj_type') or _type_in(found.get('cfg')))
     what = f'the {part} of the config' + (f' ({kind})' if kind else '')
     signature = SIGNATURE.search(str(error)) if isinstance(error, TypeError) else None
     name = signature['name'] if signature else None
-    place = own_place(error)
+    place = own_place(error, outside)
     if place is not None and name not in found.get('args', {}):
         return f'raised in {place}, while {what} was built', True
     cause = f'cannot build {what}: {cause_of(error)}'
@@ -116,13 +117,17 @@ def cause_of(error: BaseException) -> str:
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 
-def own_place(error: BaseException) -> str | None:
+def own_place(error: BaseException, outside: int = 0) -> str | None:
     """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
 
     What is installed, and this package, is not the user's own.
+
+    Args:
+        error: an error that was raised.
+        outside: how many of the outer calls do not count.
     """
     place = None
-    for frame, line in traceback.walk_tb(error.__traceback__):
+    for frame, line in list(traceback.walk_tb(error.__traceback__))[outside:]:
         if _is_own(frame.f_code.co_filename):
             place = f'{frame.f_code.co_filename}:{line}'
     return place

@@ -15,7 +15,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean, unregistered
 
 KEYS_OF_PARTS = {  # of the dicts of which mmengine reads some keys and passes over the others
-    'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'tf32'),
     'auto_scale_lr': ('enable', 'base_batch_size'),
 }
 DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')

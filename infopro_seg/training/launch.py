@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,20 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.checkpoints import config_of, read_checkpoint, require_latest, require_start
+from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
 from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
-from infopro_seg.faults import require_writable
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.resuming import latest_checkpoint, require_resumable
 from infopro_seg.training.runner import build_runner
 from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.work_dir import only_run_in
 
 
 @batch_norm_needs_two()
@@ -66,12 +68,28 @@ def train(
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
     resume = resume or resumed_by(cfg)
-    require_writable(cfg.work_dir)
+    with ExitStack() as locks:
+        locks.enter_context(only_run_in(cfg.work_dir, launcher))
+        return _train_in_turn(cfg, locks, resume, amp, seed, auto_scale_lr, options, stage)
+
+
+def _train_in_turn(
+    cfg: Config,
+    locks: ExitStack,
+    resume: str | bool,
+    amp: bool,
+    seed: int | None,
+    auto_scale_lr: bool,
+    options: Mapping[str, Any] | None,
+    stage: int | None,
+) -> Runner:
+    """Trains once, or each stage; `locks` gets that of each folder."""
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:
             runner = None
             _clean_up()
+        locks.enter_context(only_run_in(part.work_dir, cfg.launcher))
         _choose_start(part, resumed)
         if amp:
             part.optim_wrapper = use_amp(part.optim_wrapper)
@@ -98,7 +116,7 @@ def resumed_by(cfg: Config) -> str | bool:
     if not wanted:
         return False
     MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
-    if wanted is True and cfg.get('load_from') and require_latest(cfg.work_dir) is None:
+    if wanted is True and cfg.get('load_from') and latest_checkpoint(cfg) is None:
         return str(cfg.load_from)
     return wanted if isinstance(wanted, str) else True
 
@@ -115,18 +133,20 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
     """Says in the config whether a run continues, and what it starts from.
 
     Raises:
-        CheckpointError: there is no checkpoint to resume.
+        CheckpointError: there is no checkpoint to resume, or it cannot be continued exactly.
     """
     cfg.resume = bool(resume)
     if resume is True:
-        latest = require_latest(cfg.work_dir)
+        latest = latest_checkpoint(cfg)
         if latest is None:
             cfg.resume = False  # a first start, perhaps from the config's load_from
         else:
+            require_resumable(latest, cfg)
             cfg.load_from = str(latest)
     elif isinstance(resume, str):
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
+        require_resumable(resume, cfg)
         cfg.load_from = resume
     if cfg.get('load_from'):
         require_start(cfg.load_from)
@@ -136,7 +156,7 @@ def _with_cuts(cfg: Config) -> Config:
     """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory."""
     if cfg.model.backbone.get('num_modules') is None:
         return cfg
-    checkpoint = (cfg.load_from or require_latest(cfg.work_dir)) if cfg.resume else None
+    checkpoint = cfg.load_from if cfg.resume else None
     if checkpoint is None:
         return resolve_cuts(cfg)
     cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts

@@ -17,6 +17,7 @@ from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline
 from infopro_seg.hooks.finite_losses import FiniteLossHook
+from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
 from infopro_seg.training.interrupts import Interrupts, Stopped
 from infopro_seg.training.ranks import PATIENCE, Ranks
@@ -187,12 +188,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             return
         if not self._whole:
             raise RuntimeError('the optimizer step was under way')
-        name = f'iter_{self._iter}.pth'
-        # by_epoch: mmengine counts one iteration more otherwise, as its hooks save before the count rises
-        self.runner.save_checkpoint(self.runner.work_dir, name, by_epoch=True)
-        path = Path(self.runner.work_dir) / name
-        (path.parent / 'last_checkpoint').write_text(str(path))
-        self.runner.logger.info(f'saved {path}; continue with --resume')
+        path = save_unfinished(self.runner)
+        if path is not None:
+            self.runner.logger.info(f'saved {path}; continue with --resume')
 
     def _newest(self) -> str:
         note = Path(self.runner.work_dir) / 'last_checkpoint'

@@ -21,6 +21,8 @@ from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.precision import use_tf32
+from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
 # what each method of mmengine's runner builds: the key of the config
@@ -88,13 +90,18 @@ for _name, _part in PARTS.items():
     setattr(NamingRunner, _name, _naming(getattr(Runner, _name), _part))
 
 
-class QuietRunner(NamingRunner):
+class QuietRunner(NamingRunner, SavingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Registers the hooks of the config, and what makes an early stop count as the end."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(EarlyStopHook())
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine's environment, and TF32 as `env_cfg.tf32` says."""
+        use_tf32(env_cfg)
+        super().setup_env(env_cfg)
 
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
 
@@ -145,8 +152,10 @@ class QuietRunner(NamingRunner):
             frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
             if not any('/torch/optim/' in frame.f_code.co_filename for frame in frames):
                 raise
-            trained = optimizer_of(config_of(self._settings, filename))
-            reason = f'it was trained with {trained}, the config has {optimizer_of(self.cfg)} ({error})'
+            trained, own = optimizer_of(config_of(self._settings, filename)), optimizer_of(self.cfg)
+            reason = f'it was trained with {trained}, but the config has {own}'
+            if trained == own:
+                reason = f'it makes other groups of parameters than the run had ({error})'
             raise other_optimizer(filename, reason) from error
         plan.follow(self, self._settings, filename)
 

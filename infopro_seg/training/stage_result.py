@@ -11,9 +11,10 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from infopro_seg.checkpoints import config_of, read_checkpoint, require_latest
+from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import ConfigError
 from infopro_seg.hooks.early_stop import stopped_early
+from infopro_seg.training.resuming import latest_checkpoint
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class StageResult:
     weights_before: str | None
 
 
-def stage_result(cfg: Config) -> StageResult | None:
+def stage_result(cfg: Config, by_its_own_length: bool = False) -> StageResult | None:
     """What a stage has reached; None for one that has not begun.
 
     Args:
         cfg: the config of the stage, with its own `work_dir`.
+        by_its_own_length: whether it is finished if it has reached the iterations that it was trained with,
+            where `cfg` has others that are not meant for it.
 
     Raises:
         ConfigError: the config does not say how many iterations the stage has.
@@ -48,11 +51,13 @@ def stage_result(cfg: Config) -> StageResult | None:
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     if last is None:
         raise ConfigError('stages count iterations: give train_cfg a max_iters, for each stage or for all')
-    checkpoint = require_latest(cfg.work_dir)
+    checkpoint = latest_checkpoint(cfg)
     if checkpoint is None:
         return None
     content = read_checkpoint(checkpoint)
     trained = config_of(content, checkpoint)
+    if by_its_own_length:
+        last = min(last, (trained.get('train_cfg') or {}).get('max_iters') or last)
     return StageResult(
         checkpoint=checkpoint,
         finished=content['meta'].get('iter', 0) >= last or stopped_early(content),

@@ -51,7 +51,8 @@ def stages_in_turn(
     for index in range(count) if stage is None else [stage]:
         part = stage_config(cfg, index, options)
         if index > 0:
-            _continue_from(part, index, stage_result(stage_config(cfg, index - 1, options)))
+            before = stage_result(stage_config(cfg, index - 1, options), by_its_own_length=stage is not None)
+            _continue_from(part, index, before)
         if isinstance(resume, str) and Path(resume).is_file():
             _require_same_stage(part, index, resume)
         result = stage_result(part)

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from infopro_seg.outputs import whole_file
+from infopro_seg.files import whole_file
 from infopro_seg.visualization.training_log import Series, TrainingLog
 
 PANEL = (5.4, 3.1)  # inches

@@ -15,9 +15,9 @@ from matplotlib.patches import Patch
 from mmengine.dataset import pseudo_collate
 
 from infopro_seg.evaluation.label_images import class_indices
+from infopro_seg.files import whole_file
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
-from infopro_seg.outputs import whole_file
 from infopro_seg.visualization.palette import colours
 
 CELL_WIDTH = 2.6  # inches

@@ -108,15 +108,19 @@ def test_sizes_replace_what_a_config_says_and_add_nothing():
 
 
 @pytest.mark.parametrize('path', SUITES, ids=lambda path: path.stem)
-def test_methods_of_a_suite_differ_in_the_backbone_only(path):
+def test_methods_of_a_suite_differ_in_the_backbone_and_in_what_they_name(path):
     suite = load_config(path)
-    first = run_config(suite, Run('e2e', 1, 0)).to_dict()
-    backbone = first['model'].pop('backbone')
     for run in select_runs(suite, list(suite.methods), seeds=[0]):
-        config = run_config(suite, run).to_dict()
+        first = run_config(suite, Run('e2e', 1, 0))
+        encoder = first.model.backbone.encoder.to_dict()
+        changes = suite.methods[run.method].get('config', {})
+        first.merge_from_dict(changes)
+        expected, config = first.to_dict(), run_config(suite, run).to_dict()
+        expected['model'].pop('backbone')
         other = config['model'].pop('backbone')
         stages = config.pop('stages', [])
         assert stages == [{}] * (run.modules if run.method == 'infopro_async' else 0)
-        assert config == first
-        assert other.pop('encoder') == backbone['encoder']
-        assert other.keys() <= {'type', 'cuts', 'num_modules', 'local_head', *OPTIONS}
+        assert config == expected
+        assert other.pop('encoder') == encoder
+        named = changes.get('model', {}).get('backbone', {}).keys()
+        assert other.keys() <= {'type', 'cuts', 'num_modules', 'local_head', *OPTIONS, *named}

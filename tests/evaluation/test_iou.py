@@ -16,6 +16,7 @@ from mmseg.structures import SegDataSample
 from infopro_seg.cli import load_config
 from infopro_seg.errors import CheckpointError, ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU, ClassIoUMetric
+from infopro_seg.evaluation.label_images import LabelImages, label_ids
 from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.inference import Predictor
 from tests.runs import DEMO, SIZE, images, label_file, read_png, tiny_options
@@ -51,7 +52,7 @@ def run(streets, checkpoint, tmp_path, options=None, **arguments):
     results = evaluate(
         DEMO, checkpoint, out=str(tmp_path), work_dir=str(tmp_path / 'log'), options=options, **arguments
     )
-    return results, {path.stem: read_png(path) for path in tmp_path.glob('*.png')}
+    return results, {path.stem: read_png(path) for path in tmp_path.rglob('*.png')}
 
 
 def test_an_evaluation_equals_the_official_one(streets, lively, tmp_path):
@@ -67,8 +68,10 @@ def test_an_evaluation_equals_the_official_one(streets, lively, tmp_path):
 def test_label_maps_made_by_hand_score_as_officially(streets, tmp_path, wrong):
     """Ground truth with blocks of other classes; one class is never predicted and void pixels are filled."""
     random = np.random.default_rng(2)
-    metric = ClassIoUMetric(label_dir=str(tmp_path), iou_metrics=['mIoU'])
+    metric = ClassIoUMetric(iou_metrics=['mIoU'])
     metric.dataset_meta = CityscapesDataset.METAINFO
+    names = {str(image): image.name for image in images(streets, 'val')}
+    writer = LabelImages(str(tmp_path), names, label_ids(CityscapesDataset.METAINFO).tolist())
     for image in images(streets, 'val'):
         truth = read_png(label_file(image)).astype(int)
         noise = np.kron(random.integers(0, 18, (16, 32)), np.ones((4, 4), int))
@@ -77,6 +80,7 @@ def test_label_maps_made_by_hand_score_as_officially(streets, tmp_path, wrong):
         sample.pred_sem_seg = PixelData(data=torch.tensor(np.where(replaced, noise, truth))[None])
         sample.gt_sem_seg = PixelData(data=torch.tensor(truth)[None])
         metric.process({}, [sample.to_dict()])
+        writer.process({}, [sample.to_dict()])
     percent = metric.evaluate(len(images(streets, 'val')))
     iou = MessageHub.get_current_instance().get_info(CLASS_IOU)
     scores = {name: None if np.isnan(value) else value for name, value in iou['classes'].items()}

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 import infopro_seg
 from infopro_seg.evaluation.launch import evaluate
@@ -52,13 +53,25 @@ def test_classes_that_are_nowhere_are_null():
 
 
 def test_the_peak_is_that_of_the_iterations(monkeypatch):
-    """The highest of all iterations, though the counter is reset in between; validation does not count."""
+    """The highest of all iterations but the first ones, though the counter is reset in between."""
     resets, hook = [], ResultsHook()
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda: resets.append(1))
-    for allocated in (5, 9, 2):
+    runner = SimpleNamespace(
+        optim_wrapper=SimpleNamespace(), max_iters=9, iter=0, message_hub=MessageHub('peak')
+    )
+    for runner.iter, allocated in enumerate((99, 5, 5, 5, 9, 2)):
         monkeypatch.setattr(results, 'peak_memory', lambda value=allocated: {'allocated_bytes': value})
-        hook.after_train_iter(SimpleNamespace(), 0)
-    hook.after_val_epoch(SimpleNamespace(), {'mIoU': 1.0})
+        hook.after_train_iter(runner, 0)
+    assert resets == [1]  # after the warm-up
+    hook.after_val_epoch(runner, {'mIoU': 1.0})
     assert hook.peak_memory == {'allocated_bytes': 9}
-    assert resets == [1]
+    assert resets == [1, 1]  # a validation does not count
+
+
+def test_the_peak_of_a_run_that_is_all_warm_up_is_kept(monkeypatch):
+    hook, runner = ResultsHook(), SimpleNamespace(optim_wrapper=SimpleNamespace(), max_iters=2, iter=0)
+    monkeypatch.setattr(results, 'peak_memory', lambda: {'allocated_bytes': 7})
+    for runner.iter in range(2):
+        hook.after_train_iter(runner, 0)
+    assert hook.peak_memory == {'allocated_bytes': 7}

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +9,10 @@ import torch
 from mmengine import Config
 
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory import trace_step
 from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark, markdown
 from infopro_seg.memory.measure import CROP_STEP, Trial, largest, largest_crop, live_peak, main
 from infopro_seg.memory.setup import TrainingSetup
+from tests.memory.traces import trace_once
 from tests.runs import DEMO
 from tests.stand_ins import model_config
 
@@ -25,7 +26,20 @@ def config_with(**backbone):
     return Config({'model': model, 'optim_wrapper': {'type': 'OptimWrapper', 'optimizer': sgd}})
 
 
-def test_every_recipe_is_measured_beside_its_prediction(tmp_path):
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that measure; only the first is a real one, as each imports mmseg for seconds."""
+    commands, start = [], subprocess.run
+
+    def run(command, **kwargs):
+        commands.append(command)
+        return start(command, **kwargs) if len(commands) == 1 else main(Path(command[-1]))
+
+    monkeypatch.setattr('infopro_seg.memory.benchmark.subprocess.run', run)
+    return commands
+
+
+def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started):
     config = tmp_path / 'config.py'
     config_with(cuts=()).dump(config)
     rows = benchmark(BenchmarkRequest(config, tmp_path, batch=2, crop=CROP, modules='2', iterations=1))
@@ -33,6 +47,7 @@ def test_every_recipe_is_measured_beside_its_prediction(tmp_path):
     assert content['recipes'] == rows
     names = ['E2E, stock losses', 'InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
     assert [row['recipe'] for row in rows] == names
+    assert [command[3:5] for command in started] == [['-m', 'infopro_seg.memory.measure']] * len(rows)
     table = (tmp_path / 'results.md').read_text().splitlines()
     head, cells = table[2], [line.strip('| ').split(' | ') for line in table[-len(rows) :]]
     assert head.startswith('| recipe | predicted peak MiB | peak alive MiB, measured | of predicted |')
@@ -68,7 +83,7 @@ def test_live_bytes_of_a_real_step_are_those_of_its_trace(cuts, checkpoint, accu
     for sample in trial.data['data_samples']:
         sample.gt_sem_seg.data.clamp_(max=1)  # none to ignore; a trace counts them all
     trial.warm_up()
-    assert live_peak(trial) == trace_step(config, 2, CROP, accumulation=accumulation).peak
+    assert live_peak(trial) == trace_once(config, 2, CROP, accumulation=accumulation).peak
 
 
 def test_a_process_measures_the_setup_that_it_is_asked_for(tmp_path):
@@ -82,7 +97,7 @@ def test_a_process_measures_the_setup_that_it_is_asked_for(tmp_path):
         answer = json.loads((tmp_path / 'request.answer.json').read_text())
         assert answer['iterations'] == accumulation
         peaks.append(answer['live_bytes'])
-    traced = [trace_step(config_with(), 2, CROP, accumulation=count).peak for count in (1, 2)]
+    traced = [trace_once(config_with(), 2, CROP, accumulation=count).peak for count in (1, 2)]
     assert peaks[1] - peaks[0] == pytest.approx(traced[1] - traced[0], rel=0.02)
 
 

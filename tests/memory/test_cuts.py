@@ -7,7 +7,7 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import resolve_cuts, trace_step
+from infopro_seg.memory import resolve_cuts
 from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
@@ -15,6 +15,7 @@ from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.checkpoint import POLICIES
+from tests.memory.traces import trace_once
 from tests.stand_ins import encoder_config, head_config, local_head_config, model_config
 
 CROP = (64, 64)
@@ -42,21 +43,26 @@ def traced_with(cuts, policies=None, amp=None, accumulation=1):
     config = config_with()
     config.model.backbone.cuts = cuts
     config.model.backbone.checkpoint = policies or False
-    return trace_step(config, 2, CROP, amp, accumulation=accumulation)
+    return trace_once(config, 2, CROP, amp, accumulation=accumulation)
 
 
-@pytest.mark.parametrize(('amp', 'accumulation'), [(None, 1), ('fp16', 1), (None, 2)])
-def test_additive_model_equals_complete_traces(amp, accumulation):
+CASES = [
+    ((), ['none']),
+    (('layer2.0', 'layer3.1'), ['none', 'none', 'none']),
+    (('stem', 'layer3.0'), ['none', 'blocks', 'norms']),
+    (('layer4.0',), ['blocks', 'expansions']),
+]
+
+
+@pytest.mark.parametrize(
+    ('amp', 'accumulation', 'cases'), [(None, 1, CASES), ('fp16', 1, CASES[1:3]), (None, 2, CASES[1:3])]
+)
+def test_additive_model_equals_complete_traces(amp, accumulation, cases):
     chain = profile_chain(config_with(), 2, CROP, amp, accumulation=accumulation, policies=POLICIES[1:])
     names = [block.name for block in chain.blocks]
     # accumulation frees each new gradient at once, where the model lets a piece's own gradients add up
     close = {'rel': 0.002 if accumulation == 1 else 0.05}
-    for cuts, policies in [
-        ((), ['none']),
-        (('layer2.0', 'layer3.1'), ['none', 'none', 'none']),
-        (('stem', 'layer3.0'), ['none', 'blocks', 'norms']),
-        (('layer4.0',), ['blocks', 'expansions']),
-    ]:
+    for cuts, policies in cases:
         partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policies)
         trace = traced_with(cuts, policies, amp, accumulation)
         assert partition.peak == pytest.approx(trace.peak, **close)
@@ -80,7 +86,7 @@ def test_outputs_that_blocks_keep_too_are_alive_while_the_heads_run_backward(mon
     for cuts, policy in [((), 'none'), (('layer3.1',), 'none'), (('layer4.0',), 'none'), ((), 'blocks')]:
         partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policy)
         config.model.backbone.update(cuts=cuts, checkpoint=policy)
-        trace = trace_step(config, 2, size)
+        trace = trace_once(config, 2, size)
         assert policy == 'blocks' or partition.segments[-1].where == 'the backward of neck and heads'
         assert module_peaks(chain, partition)[-1] == pytest.approx(trace.modules[-1].peak, rel=0.002)
 
@@ -93,11 +99,9 @@ def test_balanced_cut_is_the_best_of_all_by_complete_traces():
     assert peaks[cut] == min(peaks.values())
 
 
-@pytest.mark.parametrize('checkpoint', [True, ['none', 'blocks']])
-def test_balanced_cut_with_checkpointing_is_the_best_of_all_by_complete_traces(checkpoint):
+def test_balanced_cut_with_checkpointing_is_the_best_of_all_by_complete_traces():
     config = config_with(2)
-    config.model.backbone.checkpoint = checkpoint
-    policies = ['blocks', 'blocks'] if checkpoint is True else checkpoint
+    policies = config.model.backbone.checkpoint = ['none', 'blocks']
     (cut,) = resolve_cuts(config).model.backbone.cuts
     names = traced_with(()).modules[0].blocks[:-1]
     peaks = {name: traced_with((name,), policies).peak for name in names}
@@ -113,20 +117,21 @@ def test_plans_and_balances_lists_of_local_heads():
     config.model.backbone.local_head = [local_head_config(), local_head_config(0.5)]
     resolved = resolve_cuts(config)
     assert resolved.model.backbone.cuts == resolve_cuts(config_with(3)).model.backbone.cuts
-    recipes = planned(config, range(1, 5)).recipes
+    planner = Planner(config, training_setup(config))
+    recipes = planner.plan(range(1, 5)).recipes
     assert [recipe.modules for recipe in recipes] == [1, 1, 3, 3]
     assert recipes[2].cuts == resolved.model.backbone.cuts
     with pytest.raises(ConfigError, match='lists 2 heads, but 4 local modules need 3'):
-        planned(config, [4])
-    config.model.backbone.local_head = [local_head_config()]
-    assert [recipe.modules for recipe in planned(config, range(1, 5)).recipes] == [1, 1, 2, 2]
+        planner.plan([4])
 
 
 def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config = config_with()
     config.model.backbone.cuts = ('layer2.0', 'layer3.1')
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
-    plain, recipe = planned(config, [1]).recipes[-2:]
+    plan = planned(config, [1])
+    assert [recipe.name for recipe in plan.rows[:2]] == ['E2E', 'E2E + checkpointing']  # losses are stock
+    plain, recipe = plan.recipes[-2:]
     assert (plain.cuts, plain.policies) == (recipe.cuts, ('none',) * 3)
     assert recipe.cuts == config.model.backbone.cuts
     assert recipe.policies == ('none', 'blocks', 'norms')
@@ -138,13 +143,6 @@ def test_plan_refuses_unknown_cuts():
     config.model.backbone.cuts = ('layer3.9',)
     with pytest.raises(ConfigError, match=r"cannot cut ResNetV1c after 'layer3\.9'.*choose from stem"):
         planned(config, [1])
-
-
-def test_the_reference_is_a_row_of_its_own_only_where_losses_differ():
-    config = config_with()
-    assert [recipe.name for recipe in planned(config, [1]).rows] == ['E2E', 'E2E + checkpointing']
-    config.model.decode_head.loss_decode.type = 'LeanCrossEntropyLoss'
-    assert planned(config, [1]).rows[0].name == 'E2E, stock losses'
 
 
 def test_resolves_once_and_leaves_the_rest_alone(caplog):
@@ -161,7 +159,6 @@ def test_resolves_once_and_leaves_the_rest_alone(caplog):
     assert 'num_modules' not in resolved.model.backbone
     assert len(resolved.model.backbone.cuts) == 2
     assert resolve_cuts(resolved) is resolved
-    assert resolve_cuts(config).model.backbone.cuts == resolved.model.backbone.cuts
     assert 'balanced for batch 2, crop 64x64' in caplog.text
     header, *rows = [
         line.split() for line in caplog.text.splitlines() if line[:1].isdigit() or 'peak' in line

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import resolve_cuts, trace_step
+from infopro_seg.memory import resolve_cuts
 from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain, with_listed_heads
 from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.setup import training_setup
 from tests.memory.test_cuts import CROP, config_with
+from tests.memory.traces import trace_once
 from tests.stand_ins import build
 
 BATCH, FLOAT = 2, 4
@@ -32,7 +33,7 @@ def config(option, num_modules=None, **backbone):
 
 
 def traced(option, cuts=CUTS, accumulation=1):
-    return trace_step(config(option, cuts=cuts), BATCH, CROP, accumulation=accumulation)
+    return trace_once(config(option, cuts=cuts), BATCH, CROP, accumulation=accumulation)
 
 
 @pytest.mark.parametrize('option', OPTIONS.values(), ids=OPTIONS)
@@ -107,7 +108,7 @@ def test_a_momentum_block_adds_itself_and_what_it_saves():
 def test_balanced_cut_is_the_best_of_all_by_complete_traces():
     option = OPTIONS['overlap']
     (cut,) = resolve_cuts(config(option, 2)).model.backbone.cuts
-    names = trace_step(config({}), BATCH, CROP).modules[0].blocks[:-1]
+    names = trace_once(config({}), BATCH, CROP).modules[0].blocks[:-1]
     peaks = {name: traced(option, (name,)).peak for name in names}
     assert peaks[cut] == min(peaks.values())
 
@@ -133,7 +134,7 @@ def test_auxiliary_heads_of_falling_depth_are_balanced_each_by_its_own():
     names = [block.name for block in chain.blocks]
     partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in CUTS])
     deep.model.backbone.cuts = CUTS
-    trace = trace_step(deep, BATCH, CROP)
+    trace = trace_once(deep, BATCH, CROP)
     assert partition.flops == trace.flops
     peaks = [module.peak for module in trace.modules]
     assert module_peaks(chain, partition) == pytest.approx(peaks, rel=0.002)

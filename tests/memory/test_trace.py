@@ -19,6 +19,7 @@ from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.models.stages import lent, with_stage
+from tests.memory.traces import trace_once
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 
 FLOAT = 4
@@ -121,7 +122,7 @@ def build_encoder():
 
 def test_state_of_the_model_by_hand():
     config = ConfigDict(model_config())
-    trace = trace_step(config, 2, SIZE, optimizer={'type': 'Adam', 'lr': 0.1})
+    trace = trace_once(config, 2, SIZE, optimizer={'type': 'Adam', 'lr': 0.1})
     model = build(config, double=False)
 
     assert trace.parameters == trace.gradients == rounded(model.parameters())
@@ -131,8 +132,8 @@ def test_state_of_the_model_by_hand():
 
 
 def test_modules_and_their_peaks():
-    whole = trace_step(ConfigDict(model_config(())), 2, (128, 256))
-    cut = trace_step(ConfigDict(model_config()), 2, (128, 256))
+    whole = trace_once(ConfigDict(model_config(())), 2, (128, 256))
+    cut = trace_once(ConfigDict(model_config()), 2, (128, 256))
     assert [module.blocks[-1] for module in cut.modules] == ['layer2.0', 'layer3.1', 'layer4.1']
     assert sum(len(module.blocks) for module in cut.modules) == len(whole.modules[0].blocks)
     assert cut.peak == max(module.peak for module in cut.modules)
@@ -141,8 +142,8 @@ def test_modules_and_their_peaks():
 
 def test_stock_segmentor_has_the_same_flops():
     config = model_config(())
-    stock = trace_step(ConfigDict(stock_config(config)), 2, SIZE)
-    ours = trace_step(ConfigDict(config), 2, SIZE)
+    stock = trace_once(ConfigDict(stock_config(config)), 2, SIZE)
+    ours = trace_once(ConfigDict(config), 2, SIZE)
     assert len(stock.modules) == 1
     assert stock.flops == ours.flops
     assert stock.peak == pytest.approx(ours.peak, rel=0.05)  # ours makes the image in RGB
@@ -151,13 +152,13 @@ def test_stock_segmentor_has_the_same_flops():
 def test_synced_norms_count_as_plain_ones():
     plain = model_config()
     synced = ConfigDict(model_config(encoder=encoder_config(norm_cfg={'type': 'SyncBN'})))
-    assert trace_step(synced, 2, SIZE).peak == trace_step(ConfigDict(plain), 2, SIZE).peak
+    assert trace_once(synced, 2, SIZE).peak == trace_once(ConfigDict(plain), 2, SIZE).peak
 
 
 @pytest.mark.parametrize('amp', ['fp16', 'bf16'])
 def test_half_precision_takes_less(amp):
     config = ConfigDict(model_config(()))
-    full, half = (trace_step(config, 2, (128, 256), precision) for precision in (None, amp))
+    full, half = (trace_once(config, 2, (128, 256), precision) for precision in (None, amp))
     assert half.peak < 0.9 * full.peak  # logits at full resolution stay in float32
     assert half.parameters == full.parameters
     assert half.flops == full.flops
@@ -185,16 +186,16 @@ def test_autocast_goes_by_the_rules_of_cuda():
 
 def test_accumulated_gradients_are_alive_throughout():
     config = ConfigDict(model_config())
-    once, twice = (trace_step(config, 2, SIZE, accumulation=count) for count in (1, 2))
+    once, twice = (trace_once(config, 2, SIZE, accumulation=count) for count in (1, 2))
     assert twice.modules[0].held == once.modules[0].held + once.gradients
     assert twice.flops == once.flops
 
 
 def test_checkpointing_trades_flops_for_bytes():
     config = ConfigDict(model_config(()))
-    plain = trace_step(config, 2, (128, 256))
+    plain = trace_once(config, 2, (128, 256))
     config.backbone.checkpoint = True
-    recomputed = trace_step(config, 2, (128, 256))
+    recomputed = trace_once(config, 2, (128, 256))
     assert recomputed.peak < plain.peak
     assert 1.0 < recomputed.flops / plain.flops < 4 / 3
 
@@ -247,7 +248,7 @@ def test_sizes_that_are_computed_from_values():
         first, second = (trace_step(model_config(encoder=encoder), 2, SIZE) for encoder in (known, computed))
     finally:
         gc.enable()
-    assert first.parameters < trace_step(model_config(), 2, SIZE).parameters
+    assert first.parameters < trace_once(model_config(), 2, SIZE).parameters
     assert replace(first, seconds=0) == replace(second, seconds=0)
 
 
@@ -273,24 +274,24 @@ def staged(stage):
 
 @pytest.mark.parametrize('stage', range(3))
 def test_a_stage_holds_the_state_of_its_module_only(stage):
-    trace = trace_step(staged(stage), 2, SIZE)
+    trace = trace_once(staged(stage), 2, SIZE)
     model = build(staged(stage), double=False)
     trained = rounded(p for p in model.parameters() if p.requires_grad)
     assert trace.parameters == trace.gradients == trace.optimizer_state == trained
-    whole = trace_step(staged(None), 2, SIZE)
+    whole = trace_once(staged(None), 2, SIZE)
     assert [module.blocks for module in trace.modules] == [whole.modules[stage].blocks]
     assert trace.flops < whole.flops
 
 
 def test_a_stage_s_peak_is_that_of_its_module_without_the_state_of_the_others():
-    whole, first = (trace_step(staged(stage), 2, (128, 256)) for stage in (None, 0))
+    whole, first = (trace_once(staged(stage), 2, (128, 256)) for stage in (None, 0))
     spared = [
         getattr(whole, kind) - getattr(first, kind) for kind in ('parameters', 'optimizer_state', 'buffers')
     ]
     assert min(spared) > 0
     assert first.modules[0].peak == whole.modules[0].peak - sum(spared)
     for stage in (1, 2):  # whose gradients of earlier modules and logged losses are not there either
-        later = trace_step(staged(stage), 2, (128, 256))
+        later = trace_once(staged(stage), 2, (128, 256))
         kinds = ('parameters', 'optimizer_state', 'buffers')
         spared = sum(getattr(whole, kind) - getattr(later, kind) for kind in kinds)
         assert later.modules[0].peak < whole.modules[stage].peak - spared

@@ -16,14 +16,14 @@ TAU = 0.2
 
 def by_pixels(vectors, labels, valid, temperature=TAU):
     """-log softmax of each pair of one class, its mean over the pairs of a pixel, and over these pixels."""
-    places = [i for i, is_valid in enumerate(valid) if is_valid]
+    vectors, labels = vectors[valid], labels[valid]
     means = []
-    for i in places:
-        scores = {k: sum(vectors[i] * vectors[k]) / temperature for k in places if k != i}
-        total = sum(score.exp() for score in scores.values())
-        terms = [total.log() - scores[j] for j in scores if labels[i] == labels[j]]
-        if terms:
-            means.append(sum(terms) / len(terms))
+    for i, (vector, label) in enumerate(zip(vectors, labels, strict=True)):
+        others = torch.arange(len(labels)) != i
+        scores = (vectors[others] * vector).sum(1) / temperature
+        terms = (scores.exp().sum().log() - scores)[labels[others] == label]
+        if len(terms):
+            means.append(terms.mean())
     return sum(means) / len(means)
 
 

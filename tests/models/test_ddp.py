@@ -14,6 +14,7 @@ from torch import nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.models.stages import with_stage
+from tests.forks import START
 from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, settle, summed
 
 RANKS = 2
@@ -118,7 +119,7 @@ def count_exchanges(ddp):
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('ddp')
-    mp.spawn(train_on_rank, (str(folder),), nprocs=RANKS)
+    mp.start_processes(train_on_rank, (str(folder),), nprocs=RANKS, start_method=START)
     return folder
 
 

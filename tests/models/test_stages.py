@@ -178,7 +178,8 @@ def test_lent_modules_come_back_as_they_were():
     homes = tensors_of(module)
     values = deepcopy(homes)
     with lent(torch.device('meta'), module):
-        assert {name: t.device.type for name, t in tensors_of(module).items()} == dict.fromkeys(homes, 'meta')
+        away = {name for name, t in tensors_of(module).items() if t.is_meta}
+        assert away == homes.keys() - {'1.num_batches_tracked'}  # which nothing reads in evaluation
         assert module(torch.empty(1, 2, 4, 4, device='meta')).shape == (1, 2, 4, 4)
     with pytest.raises(RuntimeError, match='channel'), lent(torch.device('meta'), module):
         module(torch.empty(1, 3, 4, 4, device='meta'))
@@ -247,6 +248,7 @@ def test_in_a_step_finished_blocks_are_on_the_device_only_while_they_run(stage):
     for name, there in seen:
         block = next((b for b in finished if name.startswith(f'backbone.encoder.{b}.')), None)
         lent_names = {n for n in names if block and n.startswith(f'backbone.encoder.{block}.')}
+        lent_names = {n for n in lent_names if not n.endswith('num_batches_tracked')}
         assert there == own | lent_names
         ran |= {block} if block else owned_names(stage, [f'{name}.weight'])
     assert ran >= {*finished, *(n for n in owned_names(stage, names) if n.endswith('conv1.weight'))}

@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from urllib.error import URLError
@@ -15,6 +16,7 @@ from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.models import iter_blocks
 from infopro_seg.training.launch import train
+from tests.forks import run_ranks
 from tests.runs import (
     DEMO,
     ITERS,
@@ -94,15 +96,20 @@ def test_two_processes_train_one_model(streets, tmp_path):
     assert all(value.isfinite().all() for value in state.values())
 
 
+def train_as_launched(config, folder):
+    assert train(config, work_dir=str(folder), launcher='pytorch').iter == 2
+
+
 def test_a_signal_to_one_rank_stops_all_at_the_same_iteration(streets, tmp_path):
     """Else the others would wait for its gradients for ever. What waits for a step is that of all ranks."""
     signalled = {'type': 'SignalHook', 'iteration': 2, 'number': SIGINT, 'rank': 1}
     noted = {'type': 'NoteGradients', 'iteration': 2}
     options = tiny_options(streets, custom_hooks=hooks(signalled, noted))
-    config = write_config(tmp_path / 'tiny.py', {**options, 'optim_wrapper.accumulative_counts': 3})
-    command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=240)
-    assert done.returncode != 0
+    options['optim_wrapper.accumulative_counts'] = 3
+    config = write_config(tmp_path / 'tiny.py', options)
+    with socket.create_server(('localhost', 0)) as free:
+        port = free.getsockname()[1]
+    assert run_ranks(train_as_launched, 2, config, tmp_path, port=port) == [0, 0]
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
     checkpoint = load(tmp_path / 'iter_2.pth')
     assert checkpoint['meta']['iter'] == 2

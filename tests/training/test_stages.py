@@ -1,8 +1,6 @@
 """Asynchronous training as a user runs it: all stages in turn, one alone, stopped and continued."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +14,9 @@ from infopro_seg.export import export
 from infopro_seg.training.launch import train
 from infopro_seg.training.stage_result import digest
 from infopro_seg.training.stages import stages_in_turn
-from tests.runs import DEMO, ROOT, SIGINT, hooks, images, load, tiny_options, write_config
+from tests.runs import DEMO, SIGINT, hooks, images, load, tiny_options, write_config
 from tests.stand_ins import assert_same
-from tests.training.test_launch import ENVIRONMENT
+from tests.test_tools import call
 
 LENGTHS = (2, 4, 2)  # iterations of each stage
 PARTS = (  # of the demo's encoder, in the modules with a local head
@@ -67,9 +65,8 @@ def config(streets, tmp_path_factory):
 def staged(config, tmp_path_factory):
     """The work dir of an asynchronous training by the command, uninterrupted."""
     folder = tmp_path_factory.mktemp('staged')
-    command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    with pytest.MonkeyPatch.context() as patch:
+        assert call('train.py', config, '--work-dir', folder, monkeypatch=patch) == 0
     return folder
 
 

@@ -1,0 +1,29 @@
+"""`python -m infopro_seg NAME ...` runs the command NAME, as `python tools/NAME.py ...` does in a clone."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+
+from infopro_seg import commands
+from infopro_seg.cli import FAILED, run
+
+
+def main() -> int | None:
+    """Runs the command that the first argument names."""
+    names = sorted(module.name for module in iter_modules(commands.__path__))
+    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    if name not in names:
+        asked = name in ('-h', '--help')
+        stream = sys.stdout if asked else sys.stderr
+        unknown = '' if asked else f'error: there is no command {name!r}\n'
+        stream.write(f'{unknown}usage: python -m infopro_seg {{{",".join(names)}}} ...\n')
+        return 0 if asked else FAILED
+    sys.argv[:2] = [f'infopro_seg {name}']
+    status: int | None = import_module(f'infopro_seg.commands.{name}').main()
+    return status
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,81 @@
+"""Writes files whole: whoever looks, and whenever a process is killed, finds the old file or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from infopro_seg.errors import OutputError
+
+PARTIAL = '.partial'  # the last suffix of a file that is being written
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yields the path of a file to write, which takes the place of `path` when it is complete.
+
+    It is written beside `path`, flushed to the disk and renamed; after an error it is removed, and the older
+    file stays. What is no ordinary file (`/dev/stdout`, a pipe) is written directly.
+
+    Args:
+        path: the file; its folder exists.
+
+    Raises:
+        OutputError: the file cannot be written: the disk is full, or the folder is not there or read-only.
+    """
+    target = Path(os.path.realpath(path))  # a link stays, and what it names is replaced
+    special = target.exists() and not target.is_file()
+    partial = target if special else target.with_name(f'.{target.name}.{os.getpid()}{PARTIAL}')
+    try:
+        yield partial
+        if not special:
+            _flush(partial)
+            partial.replace(target)
+            with contextlib.suppress(OSError):  # some file systems flush no folders
+                _flush(target.parent)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (partial, target):
+            raise  # of another file, which the caller reads
+        raise OutputError(
+            f'cannot write {path}: {error.strerror or error}; make room, or choose another place'
+        ) from error
+    finally:
+        if not special:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    """Writes a file of these bytes, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def remove_partial_files(folder: str | Path) -> None:
+    """Removes what killed processes have left half-written in a folder that nobody else writes to."""
+    for path in Path(folder).glob(f'.*{PARTIAL}'):
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Makes sure that a file or the entries of a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""Makes up for a validation that a run did not live to finish."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
+
+VALIDATED = 'validated_iter'
+
+
+class DueValidationHook(Hook):
+    """Validates first, after a resume, where the checkpoint is from just before a validation.
+
+    mmengine saves a checkpoint, then validates. A run that was stopped in between would continue without
+    this validation, and perhaps without its best checkpoint. Every runner of this package has this hook.
+    """
+
+    priority = 'LOW'  # the note is in what CheckpointHook saves after a validation
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Validates if that is due; in iterations, the whole training is one epoch."""
+        if self._asked:
+            return
+        self._asked = True
+        if _is_due(runner) and runner.message_hub.get_info(VALIDATED) != runner.iter:
+            runner.logger.info(f'the validation at iteration {runner.iter} was not finished; it comes first')
+            runner.val_loop.run()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Notes that the validation is done, after hooks that learn from it."""
+        runner.message_hub.update_info(VALIDATED, runner.iter)
+
+
+def _is_due(runner: Any) -> bool:
+    """Whether the training loop validates where it stands."""
+    loop = runner.train_loop
+    if runner.val_loop is None or runner.iter == 0:
+        return False
+    loop._decide_current_val_interval()
+    if isinstance(loop, EpochBasedTrainLoop):
+        done, last = loop._epoch, loop._max_epochs
+    else:
+        done, last = loop._iter, loop._max_iters
+    return bool(done > 0 and done >= loop.val_begin and (done % loop.val_interval == 0 or done == last))

@@ -1,0 +1,168 @@
+"""mmengine's checkpoint hook, in an order in which a kill at any moment costs nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+
+from infopro_seg.checkpoints import LAST_CHECKPOINT
+from infopro_seg.files import write_text
+from infopro_seg.hooks.pending_gradients import average_gradients
+
+OUTDATED = 'outdated_checkpoints'
+
+
+class OrderedCheckpointHook(CheckpointHook):
+    """`CheckpointHook` that removes an older file only when the newer one is complete and noted.
+
+    Every checkpoint says which files it makes outdated. A run that was killed before it removed them removes
+    them when it is resumed. Files are those in the hook's own folder, also where the folder was moved or
+    copied. In distributed training all ranks average the gradients that wait for their step before each save.
+
+    It is not named in configs: :func:`in_order` makes it of the hook that a config has.
+    """
+
+    outdated: list[str]  # names of files that go when a newer one is complete and noted
+    keep_ckpt_ids: deque[int]
+    file_backend: Any
+
+    def before_train(self, runner: Any) -> None:
+        """Prepares the folder; after a resume also what the checkpoint says of its files."""
+        super().before_train(runner)
+        if not runner._resume:
+            return
+        hub = runner.message_hub
+        if 'last_ckpt' in hub.runtime_info:  # a validation that is due notes its score in it
+            self.last_ckpt = self._path(hub.get_info('last_ckpt'))
+        for name in [name for name in hub.runtime_info if name.split('_')[:2] == ['best', 'ckpt']]:
+            hub.update_info(name, self._own_best(runner, hub.get_info(name)))
+        if self.save_best is not None and len(self.key_indicators) == 1:
+            self.best_ckpt_path = hub.runtime_info.get('best_ckpt')
+        elif self.save_best is not None:
+            self.best_ckpt_path_dict = {
+                key: hub.runtime_info.get(f'best_ckpt_{key}') for key in self.key_indicators
+            }
+        resumed = Path(runner._load_from).parent if runner._load_from else Path(runner.work_dir)
+        if resumed.absolute() != Path(self.out_dir).absolute():
+            self.outdated.clear()  # of another folder, which is left as it is
+        self._remove_outdated()
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Notes in the checkpoint which files it makes outdated."""
+        checkpoint[OUTDATED] = list(self.outdated)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Takes over the names of outdated files, on resuming only."""
+        self.outdated = list(checkpoint.get(OUTDATED, ())) if runner._resume else []
+
+    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
+        """Saves a checkpoint, notes it as the latest, then removes what it makes outdated; on all ranks."""
+        average_gradients(runner)
+        if self.max_keep_ckpts > 0:
+            ids = [*(number for number in self.keep_ckpt_ids if number != step), step]
+            self.outdated += [self.filename_tmpl.format(number) for number in ids[: -self.max_keep_ckpts]]
+            self.keep_ckpt_ids = deque(ids[-self.max_keep_ckpts :], self.max_keep_ckpts)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self._path(name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            write_text(Path(runner.work_dir) / LAST_CHECKPOINT, self.last_ckpt)
+        self._remove_outdated()
+
+    def _save_best_checkpoint(self, runner: Any, metrics: dict[str, Any]) -> None:
+        """Saves the best checkpoint; the best one before goes after that."""
+        backend = self.file_backend
+        self.file_backend = _Postponing(backend, self.outdated)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        self._remove_outdated()
+
+    def _remove_outdated(self) -> None:
+        """Removes the files that a newer one has made outdated."""
+        backend = getattr(self.file_backend, 'postponed', self.file_backend)
+        for path in map(self._path, self.outdated if is_main_process() else ()):
+            if backend.isfile(path):
+                backend.remove(path)
+            elif backend.isdir(path):  # of DeepSpeed
+                backend.rmtree(path)
+        self.outdated.clear()
+
+    def _own_best(self, runner: Any, path: str | None) -> str | None:
+        """The file of the best checkpoint in this hook's folder."""
+        own = path and self._path(path)
+        if own and not self.file_backend.isfile(own):
+            runner.logger.warning(
+                f'the best checkpoint so far, {path}, is not in {self.out_dir}, which gets only a better one'
+            )
+            return None
+        return own
+
+    def _path(self, name: str) -> str:
+        """Where a file of this name belongs, whatever folder it was in."""
+        return str(self.file_backend.join_path(self.out_dir, Path(name).name))
+
+
+class _Postponing:
+    """A storage backend that notes files to remove instead of removing them."""
+
+    def __init__(self, postponed: Any, noted: list[str]) -> None:
+        self.postponed, self.noted = postponed, noted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.postponed, name)
+
+    def remove(self, path: str) -> None:
+        self.noted.append(Path(path).name)
+
+    rmtree = remove
+
+
+def in_order(hook: CheckpointHook) -> None:
+    """Makes an :class:`OrderedCheckpointHook` of a checkpoint hook, also of one of a user's own class.
+
+    What the user's class overrides stays, and its calls of `super()` lead to the ordered hook.
+    """
+    own = type(hook)
+    if issubclass(own, OrderedCheckpointHook):
+        return
+    is_stock = own is CheckpointHook
+    hook.outdated = []
+    hook.__class__ = (
+        OrderedCheckpointHook if is_stock else type(own.__name__, (own, OrderedCheckpointHook), {})
+    )
+
+
+def save_unfinished(runner: Any) -> str | None:
+    """Saves what a run has reached before its end, where `--resume` finds it; all ranks call it.
+
+    Returns:
+        The path of the checkpoint; None if the training has not begun.
+    """
+    hook: Any = next((hook for hook in runner.hooks if isinstance(hook, OrderedCheckpointHook)), None)
+    if hook is None or hook.by_epoch:
+        hook = CheckpointHook(by_epoch=False)
+        in_order(hook)
+        hook.before_train(runner)
+    if runner.iter == 0 or not hasattr(hook, 'file_backend'):
+        return None
+    hook.save_optimizer = hook.save_param_scheduler = True  # or it could not be resumed
+    hook._save_checkpoint_with_step(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
+    return str(hook.last_ckpt)

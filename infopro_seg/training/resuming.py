@@ -1,0 +1,120 @@
+"""Which checkpoint a run continues, and whether it can be continued."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from infopro_seg.checkpoints import LAST_CHECKPOINT, read_checkpoint
+from infopro_seg.errors import CheckpointError
+
+
+def latest_checkpoint(cfg: Config) -> Path | None:
+    """The checkpoint from which a run continues; None if it has saved none.
+
+    It is the one that `last_checkpoint` names, by its name, in the run's own folder: a run that was copied or
+    moved never reads the folder it came from. Where that file is missing or not whole, it is the newest
+    whole one that can be continued, and a warning says so.
+
+    Args:
+        cfg: the config of the run, with its `work_dir`.
+
+    Raises:
+        CheckpointError: a checkpoint is noted, but there is none that can be continued.
+    """
+    note, folder = Path(cfg.work_dir) / LAST_CHECKPOINT, checkpoint_folder(cfg)
+    text = note.read_text(errors='replace').strip('\0 \n') if note.is_file() else None
+    noted = folder / Path(text).name if text else None
+    if noted is not None and is_whole(noted):
+        return noted
+    suffixes = {'.pth', noted.suffix} if noted else {'.pth'}
+    left = [path for path in folder.glob('*') if path.suffix in suffixes and path != noted]
+    left.sort(key=_number, reverse=True)
+    newest = next((path for path in left if is_whole(path) and not lacking(read_checkpoint(path), cfg)), None)
+    problem = _problem(note, text, noted)
+    if newest is not None:
+        MMLogger.get_current_instance().warning(f'{problem}; continuing {newest}, the newest that is whole')
+    elif text is not None:
+        there = f'of {", ".join(map(str, left))} none is' if left else f'{folder} holds none that is'
+        raise CheckpointError(
+            f'{problem}, and there is no other to continue: {there} whole and has optimizer and schedule. '
+            f'Give another with --resume FILE, or delete {note} to start anew'
+        )
+    elif left:
+        MMLogger.get_current_instance().warning(
+            f'{problem}, and none of {", ".join(map(str, left))} is whole and has optimizer and schedule; '
+            'starting anew'
+        )
+    return newest
+
+
+def checkpoint_folder(cfg: Config) -> Path:
+    """Where the checkpoint hook of a config saves, as mmengine decides it."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    work_dir = Path(cfg.work_dir).absolute()
+    out_dir = hook.get('out_dir')
+    return work_dir if out_dir is None or Path(out_dir) == work_dir else Path(out_dir) / work_dir.name
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is there and written to its end, every byte as it was written."""
+    if not path.is_file():
+        return False
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        read_checkpoint(path)  # of another format, without checksums
+    except Exception:  # zipfile and zlib raise all kinds of errors on bytes that are not theirs
+        return False
+    return True
+
+
+def lacking(checkpoint: dict[str, Any], cfg: Config) -> list[str]:
+    """What a checkpoint lacks to be continued exactly.
+
+    Args:
+        checkpoint: its content.
+        cfg: the config of the run that continues it.
+    """
+    parts = {'meta': 'count of iterations', 'message_hub': 'log', 'optimizer': 'optimizer'}
+    if cfg.get('param_scheduler'):
+        parts['param_schedulers'] = 'schedule'
+    return [name for key, name in parts.items() if key not in checkpoint]
+
+
+def require_resumable(path: str | Path, cfg: Config) -> None:
+    """Checks that a checkpoint holds all that a run needs to continue as if it had not stopped.
+
+    Raises:
+        CheckpointError: it lacks some, or cannot be read.
+    """
+    missing = lacking(read_checkpoint(path), cfg)
+    if missing:
+        raise CheckpointError(
+            f'{path} holds no {" and no ".join(missing)}, so training cannot continue from it '
+            '(best_*.pth and exported files hold only weights, and so does what save_optimizer=False saves). '
+            'Resume an iter_N.pth; or, to start a new training from these weights, replace --resume by '
+            f'--cfg-options load_from={path}'
+        )
+
+
+def _problem(note: Path, text: str | None, noted: Path | None) -> str:
+    """Why the noted checkpoint cannot be taken."""
+    if noted is None:
+        return f'{note} is {"not there" if text is None else "empty"}'
+    if noted.is_file():
+        return f'{noted}, which {note} names, is not whole'
+    elsewhere = f' ({text} is of another folder)' if Path(text or '').is_file() else ''
+    return f'{note} names {noted}, which is not there{elsewhere}'
+
+
+def _number(path: Path) -> tuple[int, float]:
+    """The iteration or epoch in a checkpoint's name, and when it was written."""
+    found = re.search(r'(\d+)$', path.stem)
+    return int(found[1]) if found else -1, path.stat().st_mtime

@@ -1,0 +1,50 @@
+"""What a runner needs so that nothing it writes is ever found half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from infopro_seg.files import write_bytes, write_text
+from infopro_seg.hooks.due_validation import DueValidationHook
+from infopro_seg.hooks.ordered_checkpoints import in_order
+
+
+class WholeFileBackend(LocalBackend):
+    """mmengine's access to local files, through which it saves checkpoints; each is written whole."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes bytes."""
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Writes a text."""
+        self.put(obj.encode(encoding), filepath)
+
+
+register_backend('local', WholeFileBackend, force=True, prefixes='')
+
+
+class SavingRunner(Runner):
+    """mmengine's runner with checkpoints in a safe order, whatever checkpoint hook the config has."""
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Registers the hooks of the config, and what makes a resumed run equal an undisturbed one."""
+        super().register_hooks(default_hooks, custom_hooks)
+        for hook in self.hooks:
+            if isinstance(hook, CheckpointHook):
+                in_order(hook)
+        self.register_hook(DueValidationHook())
+
+    def dump_config(self) -> None:
+        """Writes the config into the work dir, on the first rank."""
+        if not is_main_process():
+            return
+        name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+        write_text(Path(self.work_dir) / name, self.cfg.pretty_text)

@@ -1,0 +1,63 @@
+"""Numbers before pictures, and every validation, also after a resume."""
+
+import json
+
+import pytest
+import torch
+
+from infopro_seg.hooks import results
+from infopro_seg.training.validations import validations_of
+from tests.runs import ITERS, STOPPED, load, read_png, train_tiny
+
+
+def read(folder):
+    return json.loads((folder / 'metrics.json').read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_every_validation_is_kept_and_the_curves_are_drawn(trained):
+    metrics = read(trained)
+    assert list(metrics['validations']) == [str(STOPPED), str(ITERS)]
+    assert metrics['validations'][str(ITERS)] == metrics['percent']
+    assert read_png(trained / 'curves.png').shape[:2] == (806, 1404)  # four panels
+    known = validations_of(load(trained / f'iter_{ITERS}.pth'))
+    assert known[str(STOPPED)] == metrics['validations'][str(STOPPED)]
+
+
+def test_a_resumed_run_has_validations_and_curves_of_all_of_it(streets, trained, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(results, 'draw_curves', lambda log, path: drawn.append(log))
+    monkeypatch.setattr(results, 'draw_panel', lambda *args: None)
+    torch.save(load(trained / f'iter_{STOPPED}.pth'), tmp_path / 'start.pth')
+    options = {'train_cfg.val_interval': 1, 'results': True}
+    train_tiny(streets, tmp_path / 'run', resume=str(tmp_path / 'start.pth'), **options)
+    found, whole = read(tmp_path / 'run')['validations'], read(trained)['validations']
+    assert {*found, str(STOPPED)} == {str(step) for step in range(STOPPED, ITERS + 1)}
+    assert found[str(ITERS)] == whole[str(ITERS)]
+    [log] = drawn
+    steps = list(range(1, ITERS + 1))
+    assert log.rate.iterations.tolist() == steps
+    assert [series.iterations.tolist() for series in log.tasks.values()] == [steps] * 3
+    history = load(trained / f'iter_{ITERS}.pth')['message_hub']['log_scalars']
+    for name in ('local_0', 'local_1'):
+        expected = history[f'train/{name}.loss_ce'].data[0]
+        assert log.tasks[f'module {name[-1]}'].values == pytest.approx(expected)
+
+
+def test_pictures_that_cannot_be_drawn_cost_neither_the_numbers_nor_the_run(
+    streets, trained, tmp_path, monkeypatch
+):
+    def fail(*args):
+        assert (tmp_path / 'metrics.json').is_file()  # they are there already
+        raise ValueError('no colour')
+
+    monkeypatch.setattr(results, 'draw_curves', fail)
+    monkeypatch.setattr(results, 'draw_panel', fail)
+    told = []
+    monkeypatch.setattr('logging.Logger.warning', lambda logger, text, *args: told.append(str(text)))
+    resumed = str(trained / f'iter_{STOPPED}.pth')
+    runner = train_tiny(streets, tmp_path, resume=resumed, results=True)
+    assert runner.iter == ITERS
+    assert read(tmp_path)['iterations'] == ITERS
+    for name in ('curves', 'panel'):
+        assert f'{tmp_path}/{name}.png could not be drawn (ValueError: no colour)' in ' '.join(told)
+    assert not list(tmp_path.glob('*.png'))

@@ -1,0 +1,64 @@
+"""What an export refuses to write over, and what its metadata say."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from infopro_seg.errors import UserError
+from infopro_seg.export import export
+from infopro_seg.export_graph import metadata
+from tests.stand_ins import build, make_batch, model_config, preprocessed
+
+CLASSES = {'classes': ('a', 'b', 'c'), 'reduce_zero_label': True}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = model_config(())
+    meta = {'cfg': Config({'model': config}).pretty_text, 'dataset_meta': {'classes': tuple('abcde')}}
+    model = build(config, double=False)
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, tmp_path / 'trained.pth')
+    return tmp_path / 'trained.pth'
+
+
+@pytest.mark.parametrize('given', [{'bgr_to_rgb': True}, {'rgb_to_bgr': True}, {}], ids=str)
+def test_the_order_of_channels_is_what_the_network_gets(given):
+    """A pixel as mmcv loads it, B=0, G=1, R=2, shows what mmseg's own preprocessor makes of it."""
+    config = model_config(())
+    config['data_preprocessor'] = {'type': 'SegDataPreProcessor', 'size': (32, 64), **given}
+    model = build(config, double=False)
+    batch = make_batch(1)
+    batch['inputs'][0] = torch.arange(3, dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
+    seen = preprocessed(model, batch)[0][0, :, 0, 0].tolist()
+    assert metadata(CLASSES, Config({'model': config}))['channels'] == ('RGB' if seen == [2, 1, 0] else 'BGR')
+
+
+def test_the_metadata_are_complete_without_a_palette():
+    meta = metadata(CLASSES, Config({'model': model_config(())}))
+    assert meta['label_ids'] == [1, 2, 3]
+    assert np.shape(meta['palette']) == (3, 3)
+    assert 'threshold' not in meta
+
+
+@pytest.mark.parametrize('form', ['mmseg', 'pt2'])
+def test_a_file_that_is_no_export_is_not_replaced(checkpoint, tmp_path, form):
+    second = tmp_path / f'net{".py" if form == "mmseg" else ".json"}'
+    second.write_text('of the user')
+    out = tmp_path / f'net{".pth" if form == "mmseg" else ".pt2"}'
+    with pytest.raises(UserError, match=rf'{second.name}, which the export writes beside it, .* no earlier'):
+        export(checkpoint, out, format=form)
+    assert second.read_text() == 'of the user'
+    assert not out.exists()
+
+
+def test_an_earlier_export_is_replaced_and_nothing_else_is_left(checkpoint, tmp_path):
+    for _ in range(2):
+        export(checkpoint, tmp_path / 'out')
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['model.pth', 'model.py']
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_checkpoint_is_read(monkeypatch):
+    monkeypatch.setattr('infopro_seg.export.read_checkpoint', lambda path: pytest.fail('it was read'))
+    with pytest.raises(UserError, match=r'cannot write to --out /proc/none/net.pth, in /proc/none'):
+        export('any.pth', '/proc/none/net.pth')

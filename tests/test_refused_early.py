@@ -1,0 +1,49 @@
+"""Places that cannot be written to are refused before the work whose results they were for."""
+
+from pathlib import Path
+
+import pytest
+
+from infopro_seg.comparison import command as comparison
+from infopro_seg.errors import UserError
+from infopro_seg.memory import benchmark, command
+from infopro_seg.probing import command as probing
+from tests.runs import DEMO, ROOT, tiny_options, write_config
+
+NOWHERE = Path('/proc/none')
+
+
+def fail(*args, **kwargs):
+    pytest.fail('the work has begun')
+
+
+def test_benchmark(monkeypatch):
+    monkeypatch.setattr(benchmark, 'Planner', fail)
+    with pytest.raises(UserError, match='cannot write to --out /proc/none'):
+        benchmark.benchmark(benchmark.BenchmarkRequest(DEMO, NOWHERE))
+
+
+@pytest.mark.parametrize(
+    ('option', 'name'), [('json', 'a.json'), ('plot', 'a.png'), ('write_config', 'a.py')]
+)
+def test_plan(monkeypatch, option, name):
+    monkeypatch.setattr(command, 'Planner', fail)
+    request = command.Request(DEMO, budget='1GiB', **{option: NOWHERE / name})
+    with pytest.raises(UserError, match=f'cannot write to --{option.replace("_", "-")} /proc/none/{name}'):
+        command.plan_command(request)
+
+
+@pytest.mark.parametrize('report_only', [False, True])
+def test_compare(monkeypatch, report_only):
+    monkeypatch.setattr(comparison, '_train', fail)
+    suite = ROOT / 'configs' / 'compare' / 'smoke.py'
+    request = comparison.Comparison(suite, NOWHERE, ROOT / 'tools' / 'train.py', report_only=report_only)
+    with pytest.raises(UserError, match='cannot write to --out /proc/none'):
+        comparison.compare(request, print)
+
+
+def test_probe(monkeypatch, streets, checkpoint, tmp_path):
+    monkeypatch.setattr(probing, 'look_into', fail)
+    config = write_config(tmp_path / 'tiny.py', tiny_options(streets, results=True))
+    with pytest.raises(UserError, match='cannot write to --out /proc/none'):
+        probing.probe(probing.ProbeRequest(config, [checkpoint], NOWHERE))
