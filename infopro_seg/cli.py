@@ -169,6 +169,7 @@ class WithoutDumps(logging.Filter):
         'The prefix is not set',
         '"FileClient" will be',
         '"HardDiskBackend" is',
+        'resumed key:',  # of what is computed anew
     )
 
     PARTS = (
@@ -190,3 +191,10 @@ def quiet_console(logger: logging.Logger) -> None:
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(WithoutDumps())
+
+
+def leave_out(logger: logging.Logger, start: str) -> None:
+    """Keeps messages that begin so out of the console, as they do not apply."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: not record.getMessage().startswith(start))

@@ -35,6 +35,8 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
 warnings.filterwarnings('ignore', message='When align_corners=True')
+# torch counts the optimizer's calls, of which accumulated gradients and skipped steps need fewer
+warnings.filterwarnings('ignore', message='Detected call of `scheduler.step')
 warnings.filterwarnings(
     'ignore', message='The shape of value will convert from'
 )  # of each prediction with --tta

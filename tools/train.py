@@ -49,8 +49,7 @@ def main() -> int:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
-    from infopro_seg.hooks.early_stop import is_finished
-    from infopro_seg.training.launch import train
+    from infopro_seg.training.launch import is_finished, train
 
     runner = train(
         args.config,

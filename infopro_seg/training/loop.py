@@ -12,6 +12,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
 
+from infopro_seg.cli import leave_out
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline
@@ -52,7 +53,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self._interrupts, self._ranks = Interrupts(), Ranks()
         self._guard = ValidationGuard(self._interrupts, self._ranks, self._agree)
         self._rollback = Rollback(runner)
-        runner.register_hook(PendingGradientsHook())
+        runner.register_hook(PendingGradientsHook())  # so that none is lost, which mmengine warns of
+        leave_out(runner.logger, 'Resumed iteration number is not divisible by `_accumulative_counts`')
         runner.register_hook(self._guard)
         if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
             runner.register_hook(FiniteLossHook())

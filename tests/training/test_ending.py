@@ -260,3 +260,15 @@ def test_ctrl_c_is_reported_as_such(capsys):
         raise RuntimeError from KeyboardInterrupt()
 
     assert fails(stopped, capsys) == (INTERRUPTED, ['interrupted'])
+
+
+def test_the_console_of_a_resume_warns_of_nothing_that_is_not_so(streets, tmp_path, capsys):
+    """The run accumulates gradients, which the checkpoint holds, and computes its IoUs anew."""
+    options = {'optim_wrapper.accumulative_counts': 2, 'log_level': 'INFO', 'results': True}
+    train_tiny(streets, tmp_path, **options)
+    capsys.readouterr()
+    train_tiny(streets, tmp_path, resume=str(tmp_path / f'iter_{STOPPED}.pth'), **options)
+    console = capsys.readouterr().out
+    assert 'Iter(train) [4/6]' in console
+    told = [line for line in console.splitlines() if 'WARNING' in line]
+    assert [line for line in told if 'because the model has BatchNorm layers' not in line] == []
