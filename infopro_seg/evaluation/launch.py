@@ -18,6 +18,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.inference import without_local_modules
+from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
 
 
@@ -50,6 +51,7 @@ def evaluate(
         UserError: the config, the data or the checkpoint is wrong.
     """
     cfg = load_config(config, options)
+    require_keys(cfg, options)
     require_file(checkpoint)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)

@@ -94,7 +94,12 @@ def resumed_by(cfg: Config) -> str | bool:
     if not wanted:
         return False
     MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
-    if wanted is True and cfg.get('load_from') and require_latest(cfg.work_dir) is None:
+    if (
+        wanted is True
+        and cfg.get('load_from')
+        and not cfg.get('stages')
+        and require_latest(cfg.work_dir) is None
+    ):
         return str(cfg.load_from)
     return wanted if isinstance(wanted, str) else True
 

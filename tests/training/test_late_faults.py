@@ -1,6 +1,7 @@
 import copy
 
 import pytest
+from infopro_seg.training.metric_names import metric_names
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook, LoggerHook
 from mmengine.optim import ReduceOnPlateauLR
@@ -10,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
 from infopro_seg.hooks import ReconstructionHook, ResultsHook
-from infopro_seg.training.late_faults import metric_names, require_sound
+from infopro_seg.training.late_faults import require_sound
 from tests.runs import train_tiny
 
 
