@@ -26,6 +26,7 @@ from infopro_seg.inference import without_local_modules
 from infopro_seg.outputs import require_file as require_output
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
+from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
 from infopro_seg.training.validations import validations_of
 
@@ -67,6 +68,7 @@ def evaluate(
         UserError: the config, the data or the checkpoint is wrong.
     """
     cfg = load_config(config, options)
+    require_keys(cfg, options)
     require_file(checkpoint)
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)

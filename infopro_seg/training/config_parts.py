@@ -8,7 +8,14 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import FUNCTIONS, METRICS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, Registry
+from mmengine.registry import (
+    FUNCTIONS,
+    METRICS,
+    MODEL_WRAPPERS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIMIZERS,
+    Registry,
+)
 from mmseg.evaluation import IoUMetric
 
 from infopro_seg.errors import ConfigError
@@ -18,6 +25,8 @@ KEYS_OF_PARTS = {  # of the dicts of which mmengine reads some keys and passes o
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'tf32'),
     'auto_scale_lr': ('enable', 'base_batch_size'),
 }
+DICTS = tuple(f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('dataloader', 'cfg'))
+DICTS += ('model', 'optim_wrapper', 'default_hooks', 'env_cfg', 'auto_scale_lr', 'randomness')
 DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 PARAMWISE = (
     'base_lr',
@@ -38,6 +47,11 @@ def require_parts(config: Config) -> None:
     Raises:
         ConfigError: there is one.
     """
+    for name in DICTS:
+        if config.get(name) is not None and not isinstance(config[name], dict):
+            raise ConfigError(
+                f'{name}={short(config[name])} of the config is no dict; write {name}=dict(...)'
+            )
     for part, keys in KEYS_OF_PARTS.items():
         require_known(config.get(part), keys, part)
     _require_hooks(config)
@@ -121,6 +135,7 @@ def _require_registered(config: Config) -> None:
     """Names that mmengine looks up without saying which one it does not find."""
     wrapper = config.get('optim_wrapper')
     named = [('optim_wrapper.optimizer', _inside(wrapper, 'optimizer'), OPTIMIZERS)]
+    named.append(('model_wrapper_cfg', config.get('model_wrapper_cfg'), MODEL_WRAPPERS))
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for name in ('collate_fn', 'worker_init_fn'):
             named.append((f'{loader}.{name}', _inside(config.get(loader), name), FUNCTIONS))

@@ -39,7 +39,8 @@ def require_sound(runner: Any) -> None:
         _require_numbers(name, loop)
     _require_log_processor(runner.log_processor)
     if 'train_cfg' in built:
-        _require_train_loop(runner.train_loop)
+        _require_train_loop(runner.train_loop, runner)
+        _require_submodules(runner)
         _require_optimizer(runner)
         for hook in runner.hooks:
             _require_hook(hook, runner)
@@ -82,7 +83,7 @@ def _require_metrics(runner: Any, names: set[str]) -> None:
         if name not in names:
             hint = did_you_mean(name, names, cutoff=0.6)
             raise ConfigError(
-                f'{setting}={name!r} of {hook}, but the validation reports {", ".join(sorted(names))}{hint}'
+                f'{setting}={name!r} of {hook}, but the validation reports {", ".join(sorted(names)) or "nothing"}{hint}'
             )
 
 
@@ -101,10 +102,9 @@ def _awaited_metrics(runner: Any) -> Iterator[tuple[str, str, str]]:
 
 def _require_numbers(part: str, built: Any) -> None:
     """Arguments that are annotated as numbers are numbers."""
-    init: Any = type(built).__init__
-    if not _is_from(init, CHECKED):
-        return
-    for name, parameter in inspect.signature(init).parameters.items():
+    inits = [base.__dict__['__init__'] for base in type(built).__mro__[:-1] if '__init__' in vars(base)]
+    signatures = [inspect.signature(init) for init in inits if _is_from(init, CHECKED)]
+    for name, parameter in [item for signature in signatures for item in signature.parameters.items()]:
         annotation = parameter.annotation
         text = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
         found = NUMBER.match(text)
@@ -122,7 +122,18 @@ def _is_from(function: Callable[..., Any] | None, packages: tuple[str, ...]) -> 
     return (getattr(function, '__module__', None) or '').partition('.')[0] in packages
 
 
-def _require_train_loop(loop: Any) -> None:
+def _require_submodules(runner: Any) -> None:
+    """mmengine looks for these by name just before the training."""
+    modules = dict(getattr(runner.model, 'module', runner.model).named_modules())
+    for key in ('activation_checkpointing', 'efficient_conv_bn_eval'):
+        wanted = runner.cfg.get(key) or ()
+        for name in [wanted] if isinstance(wanted, str) else wanted:
+            if name not in modules:
+                hint = did_you_mean(str(name), modules)
+                raise ConfigError(f'{name!r} in {key} of the config is no part of the model{hint}')
+
+
+def _require_train_loop(loop: Any, runner: Any) -> None:
     for name in ('max_iters', 'max_epochs', 'val_interval'):
         value = getattr(loop, name, 1)
         if not isinstance(value, Real) or value < 1:
@@ -132,10 +143,22 @@ def _require_train_loop(loop: Any) -> None:
             raise ConfigError(
                 f'an interval of {interval!r} in dynamic_intervals of train_cfg; write 1 or more'
             )
+    name = type(loop).__name__
+    if type(loop).__module__.startswith('mmengine.'):
+        runner.logger.warning(
+            f'{name} neither resumes exactly nor saves when it is stopped; ResumableIterBasedTrainLoop does'
+        )
+    schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else ()
+    for scheduler in () if isinstance(loop, EpochBasedTrainLoop) else schedulers:
+        if scheduler.by_epoch:
+            runner.logger.warning(
+                f'{type(scheduler).__name__} counts epochs (by_epoch=True), but {name} counts iterations: '
+                f'its {scheduler.param_name} never changes; give it by_epoch=False'
+            )
     sampler = getattr(loop.dataloader, 'sampler', None)
     if isinstance(loop, EpochBasedTrainLoop) and isinstance(sampler, InfiniteSampler):
         raise ConfigError(
-            f'{type(loop).__name__} would never finish its first epoch with the {type(sampler).__name__} of '
+            f'{name} would never finish its first epoch with the {type(sampler).__name__} of '
             "train_dataloader; write sampler=dict(type='DefaultSampler', shuffle=True)"
         )
 

@@ -116,7 +116,7 @@ def resumed_by(cfg: Config) -> str | bool:
     if not wanted:
         return False
     MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
-    if wanted is True and cfg.get('load_from') and latest_checkpoint(cfg) is None:
+    if wanted is True and cfg.get('load_from') and not cfg.get('stages') and latest_checkpoint(cfg) is None:
         return str(cfg.load_from)
     return wanted if isinstance(wanted, str) else True
 

@@ -42,6 +42,7 @@ PARTS = {
     'scale_lr': 'auto_scale_lr',
     'build_param_scheduler': 'param_scheduler',
     '_check_scheduler_cfg': 'param_scheduler',
+    '_maybe_compile': 'compile',
 }
 
 
@@ -105,14 +106,15 @@ class QuietRunner(NamingRunner, SavingRunner):
 
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
 
-    def load_or_resume(self) -> None:
-        """Loads what the run starts from; all parts are built by now, and checked.
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls all hooks; once all parts are built, checks them.
 
         Raises:
             ConfigError: something would fail later.
         """
-        require_sound(self)
-        super().load_or_resume()
+        super().call_hook(fn_name, **kwargs)
+        if fn_name == 'before_run':
+            require_sound(self)
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Loads a checkpoint.

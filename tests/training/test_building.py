@@ -36,7 +36,7 @@ def build(config, registry=PARTS, **inner):
             {'type': 'Own'},
             'some_part of the config (Own): TypeError: Own.__init__() missing 1 required',
         ),
-        (PARTS, {'type': 'Owm'}, 'there is no Owm among the registered stand-ins; did you mean Own?'),
+        (PARTS, {'type': 'Owwn'}, 'there is no Owwn among the registered stand-ins; did you mean Own?'),
         (PARTS, {'size': 1}, 'must contain the key "type"'),
         (HOOKS, {'type': 'LoggerHook', 'intreval': 1}, 'did you mean interval?'),
         (HOOKS, {'type': 'LoggerHook', 'x': 1}, 'it takes interval, ignore_last'),

@@ -95,7 +95,7 @@ def test_a_copied_folder_never_reads_the_one_it_came_from(run, tmp_path, warning
     assert latest_checkpoint(config(copy)) == copy / 'iter_4.pth'
     assert f'({run / "iter_12.pth"} is of another folder)' in warnings[0]
     (copy / 'iter_4.pth').unlink()
-    with pytest.raises(CheckpointError, match='delete .*last_checkpoint to start anew'):
+    with pytest.raises(CheckpointError, match=r'delete .*last_checkpoint to start anew'):
         latest_checkpoint(config(copy))
 
 

@@ -1,0 +1,122 @@
+import argparse
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from infopro_seg.cli import load_config
+from infopro_seg.errors import ConfigError
+from infopro_seg.options import CfgOptions
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a file, from whose folder modules can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('a = dict(', 'SyntaxError'),
+        ('a = 1\nb = a / 0', r'ZeroDivisionError: division by zero \(.*config.py:2\)'),
+        ("_base_ = './gone.py'", r'gone.py.*; a _base_ is looked for from the folder'),
+        ("_base_ = './base.py'\nx = {{_base_.gone}}", "KeyError: the key 'gone' is missing"),
+        ("custom_imports = dict(imports=['gone_module'])", "No module named 'gone_module'; .* PYTHONPATH"),
+        ("custom_imports = dict(import_=['os'])", "unexpected keyword argument 'import_'"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_named_with_the_cause(write, text, expected):
+    write('base.py', 'y = 1')
+    path = write('config.py', text)
+    with pytest.raises(ConfigError, match=rf'cannot read the config {path}: .*{expected}'):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'kind'), [('x = 1 / 0', ZeroDivisionError), ('import gone_too', ImportError)]
+)
+def test_a_fault_in_a_module_that_a_config_imports_keeps_its_traceback(write, text, kind):
+    module = write(f'own_{kind.__name__}.py', f'"""Mine."""\n{text}\n')
+    path = write('config.py', f"custom_imports = dict(imports=['{module.stem}'], allow_failed_imports=False)")
+    with pytest.raises(kind) as caught:
+        load_config(path)
+    last = caught.traceback[-1]
+    assert (str(last.path), last.lineno + 1) == (str(module), 2)
+    sys.modules.pop(module.stem, None)
+
+
+@pytest.mark.parametrize('option', [{'a.b.c': 1}, {'c.3.d': 1}, {'c.x.d': 1}])
+def test_an_override_that_does_not_fit_is_named(write, option):
+    path = write('config.py', 'a = dict(b=1)\nc = [dict(d=1)]')
+    [(key, value)] = option.items()
+    with pytest.raises(ConfigError, match=rf'--cfg-options {key}={value} do not fit the config {path}'):
+        load_config(path, option)
+
+
+def parse(*given):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
+    return parser.parse_args(given).cfg_options
+
+
+def test_overrides_are_read_as_mmengine_reads_them():
+    assert parse('--cfg-options', 'a.b=1', 'c=(2,[x,y])', 'd=None', '--cfg-options', 'e=x=y') == {
+        'a.b': 1,
+        'c': (2, ['x', 'y']),
+        'd': None,
+        'e': 'x=y',
+    }
+
+
+@pytest.mark.parametrize('value', ['lr', '=5', 'lr =5', 'size=(1,[2)', '.=1'])
+def test_a_malformed_override_is_named(capsys, value):
+    with pytest.raises(SystemExit) as caught:
+        parse('--cfg-options', value)
+    assert caught.value.code == 2
+    assert f'error: --cfg-options {value!r}: ' in capsys.readouterr().err
+
+
+ENCODER = {'type': 'ResNetV1c', 'depth': 18}
+LAZY = """
+from mmengine.config import read_base
+from mmengine.optim import OptimWrapper, PolyLR
+from mmseg.models import ResNetV1c
+from torch.optim import SGD
+
+from infopro_seg.hooks import ResultsHook
+from infopro_seg.models.segmentor import InfoProEncoderDecoder
+from own_part import Own
+
+with read_base():
+    from .lazy_base import *
+
+model = dict(type=InfoProEncoderDecoder, backbone=dict(encoder=dict(type=ResNetV1c, depth=18)))
+optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=lr))
+param_scheduler = [dict(type=PolyLR, end=5)]
+custom_hooks = [dict(type=ResultsHook), dict(type=Own)]
+"""
+
+
+def test_a_pure_python_config_reads_as_one_with_names(write):
+    write('own_part.py', 'class Own:\n    pass\n')
+    write('lazy_base.py', 'from mmengine.runner import ValLoop\nlr = 0.5\nval_cfg = dict(type=ValLoop)\n')
+    config = load_config(write('lazy.py', LAZY), {'param_scheduler.0.end': 7})
+    [results, own] = config.pop('custom_hooks')
+    assert results == {'type': 'ResultsHook'}
+    assert own['type'].__name__ == 'Own'
+    assert config.to_dict() == {
+        'lr': 0.5,
+        'val_cfg': {'type': 'ValLoop'},
+        'model': {'type': 'InfoProEncoderDecoder', 'backbone': {'encoder': ENCODER}},
+        'optim_wrapper': {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.5}},
+        'param_scheduler': [{'type': 'PolyLR', 'end': 7}],
+        'default_scope': 'mmseg',
+    }
+    assert Config.fromstring(config.pretty_text, '.py').to_dict() == config.to_dict()

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from infopro_seg.checkpoints import read_checkpoint, unwrap
+from infopro_seg.hooks import CheckpointGuardHook
+from tests.stand_ins import assert_same, build, model_config
+
+
+@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', 'module._orig_mod.'])
+@pytest.mark.parametrize('bare', [False, True])
+def test_weights_of_a_wrapped_model_lose_the_prefix(tmp_path, prefix, bare):
+    weights = {'a.weight': torch.ones(2), 'module.b': torch.zeros(1), 'c': torch.ones(1)}
+    wrapped = {f'{prefix}{key}': value for key, value in weights.items()}
+    torch.save(wrapped if bare else {'state_dict': wrapped}, tmp_path / 'wrapped.pth')
+    content = read_checkpoint(tmp_path / 'wrapped.pth')
+    assert_same(content if bare else content['state_dict'], weights)
+
+
+def test_other_weights_are_left_alone():
+    for content in ({'state_dict': {'module.a': 1, 'b': 2}}, {'state_dict': {}}, {'meta': {}}):
+        before = {key: dict(value) for key, value in content.items()}
+        unwrap(content)
+        assert content == before
+
+
+def test_a_training_starts_from_weights_of_a_wrapped_model():
+    model = build(model_config())
+    runner = type('', (), {'model': model, '_train_loop': object(), '_load_from': 'x', '_resume': False})
+    checkpoint = {'state_dict': {f'module.{key}': value for key, value in model.state_dict().items()}}
+    CheckpointGuardHook().after_load_checkpoint(runner, checkpoint)
+    assert checkpoint['state_dict'].keys() == model.state_dict().keys()
