@@ -53,6 +53,8 @@ def _require(
     for kind, key in (('images', 'img_path'), ('label images', 'seg_map_path')):
         _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
     _refuse(unlisted(built), split, config)
+    if not all('img_path' in info for info in infos):
+        return []  # a data set of the user's own kind
     try:
         loading = loading_of(dataset, built, len(built.metainfo['classes']))
     except UnknownLoadingError:

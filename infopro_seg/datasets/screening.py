@@ -25,8 +25,8 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
     if pair.label is None:
         return True, size
     labels = _header(pair.label)
-    if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY:
-        return False, size
+    if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY or labels.bits > 8:
+        return False, size  # of more than 8 bits: it may hold ids that fit no 8
     stored = labels.size if labels.tiff else labels.stored_size
     try:
         labels_are_turned(stored or (0, 0), size or (0, 0), turned, pair.image, pair.loading.drawn_on)

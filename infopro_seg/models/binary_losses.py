@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.losses.utils import weight_reduce_loss
 from mmseg.models.utils import resize
 from mmseg.utils import SampleList
-from torch import Tensor
+from torch import Tensor, nn
+
+from infopro_seg.errors import DataError
 
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
 
@@ -16,25 +21,53 @@ EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without la
 def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
     """mmseg's losses of a head with one channel, with the accuracy at the head's threshold.
 
-    mmseg's own accuracy takes the largest of the one channel, so that it is the share of class 0; and its
-    sigmoid cross-entropy fails on a batch in which every pixel is ignored, whose losses are 0.
+    mmseg's own accuracy takes the largest of the one channel, so that it is the share of class 0. Its sigmoid
+    cross-entropy fails on a batch in which every pixel is ignored, and where memory is planned without data.
 
     Args:
-        head: a decode head with `out_channels=1` that takes its losses from mmseg's `BaseDecodeHead`.
+        head: a decode head with `out_channels=1` that takes its losses from mmseg's `BaseDecodeHead`, without
+            a pixel sampler.
         features: feature maps (N, C, h, w), of which the head selects its own.
         data_samples: N samples with `gt_sem_seg`.
+
+    Raises:
+        DataError: the labels name more than two classes.
     """
-    logits = head(features)
     label = head._stack_batch_gt(data_samples).squeeze(1)
-    ignored = label == head.ignore_index
-    if not ignored.all():
-        losses: dict[str, Tensor] = head.loss_by_feat(logits, data_samples)
-    else:
-        found = head.loss_decode if isinstance(head.loss_decode, torch.nn.ModuleList) else [head.loss_decode]
-        losses = {str(loss.loss_name): logits.sum() * 0 for loss in found}
+    valid = label != head.ignore_index
+    if ((label > 1) & valid).any():
+        raise DataError(
+            f'the labels hold the id {int(label[valid].max())}, but a head with one output channel tells 0 '
+            'from 1 only; convert the labels, or leave out out_channels and give num_classes'
+        )
+    logits = head(features)
+    scores = resize(logits, size=label.shape[1:], mode='bilinear', align_corners=head.align_corners)
+    losses: dict[str, Tensor] = {}
+    for criterion in head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]:
+        if isinstance(criterion, CrossEntropyLoss) and criterion.use_sigmoid:
+            loss = _sigmoid_cross_entropy(criterion, scores.squeeze(1), label, valid)
+        else:
+            loss = criterion(scores, label, ignore_index=head.ignore_index)
+        name = str(criterion.loss_name)
+        losses[name] = losses[name] + loss if name in losses else loss
     with torch.no_grad():
-        scores = resize(logits, size=label.shape[1:], mode='bilinear', align_corners=head.align_corners)
         predicted = scores.squeeze(1).sigmoid() > head.threshold
-        correct = ((predicted == (label == 1)) & ~ignored).sum()
-        losses['acc_seg'] = ((correct + EPS) * (100 / ((~ignored).sum() + EPS))).view(1)
+        correct = ((predicted == (label == 1)) & valid).sum()
+        losses['acc_seg'] = ((correct + EPS) * (100 / (valid.sum() + EPS))).view(1)
     return losses
+
+
+def _sigmoid_cross_entropy(criterion: Any, scores: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """mmseg's `binary_cross_entropy`, weighted; `scores` (N, H, W)."""
+    weight = criterion.class_weight
+    losses = F.binary_cross_entropy_with_logits(
+        scores,
+        (label == 1).to(scores),
+        pos_weight=None if weight is None else scores.new_tensor(weight),
+        reduction='none',
+    )
+    mean = criterion.reduction == 'mean' and criterion.avg_non_ignore
+    counted = valid.to(scores)
+    loss: Tensor = weight_reduce_loss(losses, counted, criterion.reduction, counted.sum() if mean else None)
+    weighted: Tensor = criterion.loss_weight * loss
+    return weighted

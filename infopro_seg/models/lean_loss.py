@@ -131,7 +131,7 @@ def head_losses(
         data_samples: N samples with `gt_sem_seg`.
         train_cfg: mmseg's training config, which the head's own loss may read.
     """
-    if getattr(head, 'out_channels', None) == 1 and _inherits(head):
+    if getattr(head, 'out_channels', None) == 1 and _inherits(head) and head.sampler is None:
         return binary_losses(head, features, data_samples)
     losses = _lean_losses(head)
     if losses is None:

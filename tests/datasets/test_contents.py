@@ -225,3 +225,13 @@ def test_pipelines_that_cannot_be_followed_are_left_to_their_writer(root):
 def test_a_split_without_labels_passes(root):
     shutil.rmtree(root / 'masks')
     require_data(config_of(leaf(root, data_prefix={'img_path': 'images/train'})), ('train',))
+
+
+def test_label_images_of_more_than_8_bits_are_read_whole(root, monkeypatch):
+    monkeypatch.setattr(contents, 'PIXELS', 1)
+    labels = mask().astype(np.uint16)
+    save(root / 'masks/train/2.png', labels)
+    require_data(config_of(leaf(root)), ('train',))
+    labels[0, 0] = 300
+    save(root / 'masks/train/2.png', labels)
+    assert 'masks/train/2.png: holds the label ids [300]' in refusal(root)
