@@ -53,5 +53,5 @@ def test_probe(monkeypatch, streets, checkpoint, tmp_path):
 @pytest.mark.parametrize('given', [{'out': NOWHERE}, {'json_file': NOWHERE / 'a.json'}], ids=['out', 'json'])
 def test_check_dataset(monkeypatch, tmp_path, given):
     monkeypatch.setattr(check_command, 'check_dataset', fail)
-    with pytest.raises(UserError, match='cannot write to --(out|json) /proc/none'):
+    with pytest.raises(UserError, match=r'cannot write to --(out|json) /proc/none'):
         check_command.check_command(DEMO, **{'out': tmp_path, **given})

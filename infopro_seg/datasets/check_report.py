@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,6 @@ from rich.table import Table
 from infopro_seg.datasets.check import Report
 from infopro_seg.datasets.check_warnings import rounded, warnings_of
 from infopro_seg.datasets.inspection import IGNORED
-from infopro_seg.strict_json import to_json
 
 SHOWN = 20  # problems on the console
 KINDS = 4  # sizes and modes in the table
@@ -122,7 +122,7 @@ def report_json(report: Report) -> str:
             {'path': str(item.path), 'what': item.what, 'remedy': item.remedy} for item in report.problems
         ],
     }
-    return to_json(content)
+    return json.dumps(content, indent=2) + '\n'
 
 
 def _most_common(counts: Counter[str] | dict[str, int]) -> str:
