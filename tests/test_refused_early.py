@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from infopro_seg.comparison import command as comparison
+from infopro_seg.datasets import check_command
 from infopro_seg.errors import UserError
 from infopro_seg.memory import benchmark, command
 from infopro_seg.probing import command as probing
@@ -47,3 +48,10 @@ def test_probe(monkeypatch, streets, checkpoint, tmp_path):
     config = write_config(tmp_path / 'tiny.py', tiny_options(streets, results=True))
     with pytest.raises(UserError, match='cannot write to --out /proc/none'):
         probing.probe(probing.ProbeRequest(config, [checkpoint], NOWHERE))
+
+
+@pytest.mark.parametrize('given', [{'out': NOWHERE}, {'json_file': NOWHERE / 'a.json'}], ids=['out', 'json'])
+def test_check_dataset(monkeypatch, tmp_path, given):
+    monkeypatch.setattr(check_command, 'check_dataset', fail)
+    with pytest.raises(UserError, match=r'cannot write to --(out|json) /proc/none'):
+        check_command.check_command(DEMO, **{'out': tmp_path, **given})

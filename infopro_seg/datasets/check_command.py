@@ -13,8 +13,9 @@ from infopro_seg.datasets.check import Report, check_dataset
 from infopro_seg.datasets.check_plot import plot_classes
 from infopro_seg.datasets.check_report import print_report, report_json
 from infopro_seg.datasets.check_samples import draw_samples
-from infopro_seg.errors import UserError
-from infopro_seg.files import write_text
+from infopro_seg.files import whole_file
+from infopro_seg.outputs import require_file, require_folder
+from infopro_seg.visualization.attempt import drawing
 
 WIDTH = 150  # columns of the tables where the output is no terminal
 
@@ -43,8 +44,9 @@ def check_command(
     """
     cfg = load_config(config)
     folder = Path(out) if out is not None else Path(work_dir_of(cfg, None)) / 'dataset'
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f'--out {folder} is a file; name a folder')
+    require_folder(folder)
+    if json_file is not None:
+        require_file(json_file, '--json')
     errors = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as progress:
@@ -59,24 +61,26 @@ def check_command(
 
 
 def _write(report: Report, folder: Path, json_file: str | Path | None) -> list[Path]:
-    """Writes pictures, problems and JSON; returns what was written."""
+    """Writes JSON, problems and then pictures; returns what was written."""
     split = report.split.name
     written = []
-    folder.mkdir(parents=True, exist_ok=True)
+    if json_file is not None:
+        written.append(Path(json_file))
+        with whole_file(written[-1]) as partial:
+            partial.write_text(report_json(report), encoding='utf-8')
     problems = folder / f'{split}_problems.txt'
     problems.unlink(missing_ok=True)  # of an earlier check
-    if report.labels:
-        written.append(folder / f'{split}_classes.png')
-        plot_classes(report, written[-1])
-    samples = folder / f'{split}_samples.png'
-    samples.unlink(missing_ok=True)
-    if draw_samples(report, samples):
-        written.append(samples)
     if report.problems:
         problems.write_text(''.join(f'{problem}\n' for problem in report.problems), encoding='utf-8')
         written.append(problems)
-    if json_file is not None:
-        written.append(Path(json_file))
-        written[-1].parent.mkdir(parents=True, exist_ok=True)
-        write_text(written[-1], report_json(report))
+    classes, samples = folder / f'{split}_classes.png', folder / f'{split}_samples.png'
+    samples.unlink(missing_ok=True)
+    console = Console(stderr=True)
+    if report.labels:
+        with drawing(classes, console.print):
+            plot_classes(report, classes)
+            written.append(classes)
+    with drawing(samples, console.print):
+        if draw_samples(report, samples):
+            written.append(samples)
     return written

@@ -131,5 +131,5 @@ def _use_tta(cfg: Config) -> None:
         )
     for leaf in leaves(cfg.test_dataloader['dataset']):
         leaf['pipeline'] = copy.deepcopy(cfg.tta_pipeline)
-    stock = cfg.tta_model.type in ('SegTTAModel', 'mmseg.SegTTAModel', SegTTAModel)
+    stock = cfg.tta_model.get('type') in ('SegTTAModel', 'mmseg.SegTTAModel', SegTTAModel)
     cfg.model = {**cfg.tta_model, **({'type': TTAModel} if stock else {}), 'module': cfg.model}

@@ -11,6 +11,9 @@ from mmengine.registry import HOOKS
 
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
+from infopro_seg.visualization.attempt import drawing
+
+PICTURE = 'image_and_reconstructions'
 
 
 @HOOKS.register_module()
@@ -35,11 +38,12 @@ class ReconstructionHook(Hook):
         if not isinstance(model.backbone, InfoProBackbone):
             return
         model.eval()
-        first = {key: value[:1] for key, value in data_batch.items()}
-        inputs = model.data_preprocessor(first, True)['inputs']
-        pictures = [to_rgb(inputs, model.data_preprocessor)]
-        pictures += [p for p in model.backbone.reconstructions(inputs, inputs.shape[2:]) if p is not None]
-        if len(pictures) > 1 and runner.rank == 0:
-            row = torch.cat([picture[0] for picture in pictures], dim=2)
-            runner.visualizer.add_image('image_and_reconstructions', to_uint8(row), runner.iter + 1)
+        with drawing(PICTURE, lambda text: runner.logger.warning(text)):
+            first = {key: value[:1] for key, value in data_batch.items()}
+            inputs = model.data_preprocessor(first, True)['inputs']
+            pictures = [to_rgb(inputs, model.data_preprocessor)]
+            pictures += [p for p in model.backbone.reconstructions(inputs, inputs.shape[2:]) if p is not None]
+            if len(pictures) > 1 and runner.rank == 0:
+                row = torch.cat([picture[0] for picture in pictures], dim=2)
+                runner.visualizer.add_image(PICTURE, to_uint8(row), runner.iter + 1)
         model.train()

@@ -83,7 +83,8 @@ def _require_metrics(runner: Any, names: set[str]) -> None:
         if name not in names:
             hint = did_you_mean(name, names, cutoff=0.6)
             raise ConfigError(
-                f'{setting}={name!r} of {hook}, but the validation reports {", ".join(sorted(names)) or "nothing"}{hint}'
+                f'{setting}={name!r} of {hook}, but the validation reports '
+                f'{", ".join(sorted(names)) or "nothing"}{hint}'
             )
 
 

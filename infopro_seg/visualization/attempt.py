@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 @contextmanager
-def drawing(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
+def drawing(picture: Path | str, warn: Callable[[str], None]) -> Iterator[None]:
     """Goes on after a picture that cannot be drawn.
 
     Args:
-        path: the picture.
+        picture: its file, or what it shows.
         warn: gets a line that says why.
     """
     try:
         yield
-    except Exception as error:  # whatever it is: the numbers are written, and the run goes on
+    except Exception as error:  # whatever it is, the run goes on
         reason = ' '.join(str(error).split())
-        warn(f'{path} could not be drawn ({type(error).__name__}: {reason}); the numbers are written')
+        warn(f'{picture} could not be drawn ({type(error).__name__}: {reason}); nothing else is lost')

@@ -1,13 +1,16 @@
 """Numbers before pictures, and every validation, also after a resume."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from infopro_seg.hooks import results
+from infopro_seg.hooks.reconstructions import ReconstructionHook
 from infopro_seg.training.validations import validations_of
 from tests.runs import ITERS, STOPPED, load, read_png, train_tiny
+from tests.stand_ins import build, make_batch, model_config
 
 
 def read(folder):
@@ -41,6 +44,20 @@ def test_a_resumed_run_has_validations_and_curves_of_all_of_it(streets, trained,
     for name in ('local_0', 'local_1'):
         expected = history[f'train/{name}.loss_ce'].data[0]
         assert log.tasks[f'module {name[-1]}'].values == pytest.approx(expected)
+
+
+def test_a_reconstruction_that_cannot_be_shown_does_not_end_the_training():
+    model, told = build(model_config(), double=False), []
+
+    def fail(*args):
+        raise OSError(28, 'No space left on device')
+
+    runner = SimpleNamespace(model=model, iter=0, rank=0, visualizer=SimpleNamespace(add_image=fail))
+    runner.logger = SimpleNamespace(warning=told.append)
+    ReconstructionHook(interval=1).after_train_iter(runner, 0, make_batch())
+    assert model.training
+    [text] = told
+    assert text.startswith('image_and_reconstructions could not be drawn (OSError: ')
 
 
 def test_pictures_that_cannot_be_drawn_cost_neither_the_numbers_nor_the_run(
