@@ -71,7 +71,7 @@ def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
     ]
     try:
         for store, name, tensor in homes:
-            store[name] = tensor.detach().to(device, non_blocking=True)
+            store[name] = tensor.detach().to(device, non_blocking=device.type != 'cpu')
         yield
     finally:
         for store, name, tensor in homes:
