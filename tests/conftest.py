@@ -1,4 +1,5 @@
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,33 @@ optional_packages.import_them()  # before mmseg
 
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets  # noqa: E402
 from tests import runs  # noqa: E402
+from tests.leftovers import (  # noqa: E402, F401
+    pytest_sessionfinish,
+    pytest_sessionstart,
+    pytest_terminal_summary,
+)
+
+pytest_plugins = ['pytester']
+
+SLOW = (  # files that take long begin first, so that all workers end at the same time
+    'comparison/test_compare.py',
+    'memory/test_cuts.py',
+    'training/test_launch.py',
+    'memory/test_next_module.py',
+    'test_configs.py',
+    'models/test_encoders.py',
+    'memory/test_benchmark.py',
+)
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        return SLOW.index(name) if name in SLOW else len(SLOW)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope='session', autouse=True)

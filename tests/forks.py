@@ -5,14 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from subprocess import CompletedProcess
 from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
 
+_run = subprocess.run
 # CUDA does not outlive a fork
 START = 'spawn' if torch.cuda.is_available() else 'fork'
 
@@ -39,12 +41,12 @@ def _as_rank(function: Callable[..., Any], rank: int, ranks: int, port: int, arg
 
 def run_tool(
     command: Sequence[str], stdout: Any, stderr: Any, env: Mapping[str, str]
-) -> CompletedProcess[str]:
+) -> subprocess.CompletedProcess[str]:
     """Stands in for `subprocess.run` of a Python script that writes to an open file."""
     process = multiprocessing.get_context('fork').Process(target=_as_script, args=(command[1:], stdout))
     process.start()
     process.join()
-    return CompletedProcess(command, process.exitcode or 0)
+    return subprocess.CompletedProcess(command, process.exitcode or 0)
 
 
 def _as_script(argv: Sequence[str], log: Any) -> None:
@@ -52,8 +54,12 @@ def _as_script(argv: Sequence[str], log: Any) -> None:
         os.dup2(log.fileno(), stream)
     sys.stdout = sys.stderr = log
     MMLogger._instance_dict.clear()  # those of the tests write elsewhere
+    subprocess.run = _run  # for what the script itself starts
     sys.argv = list(argv)
     try:
         runpy.run_path(argv[0], run_name='__main__')
+    except Exception:
+        traceback.print_exc(file=log)
+        raise
     finally:
         log.flush()
