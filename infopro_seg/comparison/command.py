@@ -20,6 +20,7 @@ from infopro_seg.comparison.trainings import checked_config, finished_runs, trai
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.hooks.results import splits_read
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _train(
             'there'
         )
         make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
-    require_data(suite, ('train', 'val', 'test'))
+    require_data(suite, splits_read(suite))
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.train_tool, request.jobs, report)
 

@@ -25,6 +25,7 @@ from infopro_seg.cli import load_config, quiet_console, work_dir_of
 from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
+from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.stages import stages_in_turn
@@ -77,7 +78,7 @@ def train(
         if auto_scale_lr:
             part.auto_scale_lr = {**part.get('auto_scale_lr', {}), 'enable': True}
         require_equal_classes(part)
-        require_data(part, ('train', 'val'))
+        require_data(part, splits_read(part))
         runner = build_runner(_with_cuts(part))
         runner.train()
         if runner.iter < runner.max_iters:

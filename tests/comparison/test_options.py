@@ -80,5 +80,5 @@ def test_a_suite_of_real_data_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr('infopro_seg.comparison.command.write_configs', lambda *_: {})
     suite = ROOT / 'configs' / 'compare' / 'camvid.py'
     request = Comparison(suite, tmp_path / 'out', tmp_path, methods=['e2e'], seeds=[0])
-    with pytest.raises(DataError, match='no folder data/camvid/train; .*prepare_camvid.py'):
+    with pytest.raises(DataError, match=r'no folder data/camvid/train; .*prepare_camvid\.py'):
         compare(request, lambda line: None)
