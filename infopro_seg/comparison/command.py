@@ -20,6 +20,7 @@ from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.files import write_text
+from infopro_seg.hooks.results import splits_read
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import write_json
 from infopro_seg.visualization.attempt import drawing
@@ -83,7 +84,7 @@ def _train(
             'there'
         )
         make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
-    require_data(suite, ('train', 'val', 'test'))
+    require_data(suite, splits_read(suite))
     trace_settings(suite, runs, request.out, report)
     return train_all(paths, request.out, request.jobs, report)
 

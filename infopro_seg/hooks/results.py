@@ -118,6 +118,12 @@ class ResultsHook(Hook):
         }
 
 
+def splits_read(cfg: Any) -> tuple[str, ...]:
+    """The splits that a training reads: train and val, and test where its results are of that."""
+    of_test = any(hook.get('split') == 'test' for hook in cfg.get('custom_hooks') or ())
+    return ('train', 'val', 'test') if of_test else ('train', 'val')
+
+
 def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
     """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for what is nowhere."""
     if class_iou is None:

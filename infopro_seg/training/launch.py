@@ -21,6 +21,7 @@ from infopro_seg.datasets.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError
 from infopro_seg.hooks.early_stop import is_finished
+from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
@@ -98,7 +99,7 @@ def _train_in_turn(
         if auto_scale_lr:
             part.auto_scale_lr = {**part.get('auto_scale_lr', {}), 'enable': True}
         require_equal_classes(part)
-        require_data(part, ('train', 'val'))
+        require_data(part, splits_read(part))
         runner = build_runner(_with_cuts(part))
         runner.train()
         if not is_finished(runner):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.hooks.results import ResultsHook
 from tests import runs
@@ -33,3 +33,11 @@ def test_the_results_are_those_of_the_test_images(streets, tmp_path):
 def test_another_split_is_refused():
     with pytest.raises(ConfigError, match="split='train'; choose from val, test"):
         ResultsHook(split='train')
+
+
+def test_a_missing_test_split_is_named_before_the_training(streets, tmp_path):
+    options = runs.tiny_options(streets, results=True)
+    options['custom_hooks'][-1]['split'] = 'test'
+    options['test_dataloader.dataset.data_root'] = str(tmp_path / 'none')
+    with pytest.raises(DataError, match='the test data is missing'):
+        runs.train(runs.DEMO, work_dir=str(tmp_path / 'run'), options=options)
