@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from infopro_seg.errors import DataError, MachineError, OutputError, RankError
-from infopro_seg.faults import explained, headline, require_writable
+from infopro_seg.faults import explained, headline
 
 
 def os_error(number, *names):
@@ -82,10 +82,3 @@ def test_other_faults_are_named_in_one_line(error):
             RuntimeError: 'RuntimeError',
         }[type(error)]
     )
-
-
-def test_a_folder_is_made_and_tried(tmp_path):
-    require_writable(tmp_path / 'a' / 'b')
-    assert not list((tmp_path / 'a' / 'b').iterdir())
-    with pytest.raises(OutputError, match=r'cannot write into the folder /proc/no: .*; choose .* with --out'):
-        require_writable('/proc/no', '--out')
