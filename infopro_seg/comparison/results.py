@@ -110,21 +110,23 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     difference from the mIoU of the end-to-end training with the same seed, over the `against_e2e_seeds` seeds
     that have one; `IoU` holds the means of each class over the seeds that saw it.
     """
-    reference = {result['seed']: result['mIoU'] for result in results if result['method'] == 'e2e'}
+    known = [result for result in results if result['mIoU'] is not None]  # with no labels there is none
+    reference = {result['seed']: result['mIoU'] for result in known if result['method'] == 'e2e'}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result['method'], result['modules']), []).append(result)
     rows = []
     for (method, modules), group in groups.items():
-        values = [result['mIoU'] for result in group]
-        differences = [r['mIoU'] - reference[r['seed']] for r in group if r['seed'] in reference]
+        values = [result['mIoU'] for result in group if result in known]
+        paired = [result for result in group if result in known and result['seed'] in reference]
+        differences = [result['mIoU'] - reference[result['seed']] for result in paired]
         rows.append(
             {
                 'method': method,
                 'modules': modules,
                 'stages': group[0]['stages'],
                 'seeds': [result['seed'] for result in group],
-                'mIoU': statistics.fmean(values),
+                'mIoU': _mean(values),
                 'mIoU_sd': _spread(values),
                 'against_e2e': _mean(differences),
                 'against_e2e_sd': _spread(differences),

@@ -60,8 +60,10 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return _markdown(header, cells)
 
 
-def percent(value: float, spread: float | None, sign: str = '') -> str:
-    """A share and its standard deviation, if any, in percent."""
+def percent(value: float | None, spread: float | None, sign: str = '') -> str:
+    """A share and its standard deviation, if any, in percent; nothing for one that nobody knows."""
+    if value is None:
+        return ''
     return f'{100 * value:{sign}.2f}' + ('' if spread is None else f' ± {100 * spread:.2f}')
 
 

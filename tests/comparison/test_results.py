@@ -112,3 +112,9 @@ def test_classes_that_were_never_seen_have_no_iou():
     assert header == ['class', 'e2e K=1', 'greedy K=2']
     assert road == ['road', '80.0', '80.0']
     assert sky == ['sky', '', '']
+
+
+def test_runs_whose_validation_has_no_labels_are_shown_without_a_score():
+    e2e, row = summarise([result('e2e', 1, 0, None), result('greedy', 2, 0, 0.5)])
+    assert (e2e['mIoU'], e2e['mIoU_sd'], row['mIoU'], row['against_e2e']) == (None, None, 0.5, None)
+    assert ['e2e', '1', '', '1'] in [line[:4] for line in cells(comparison_table([e2e, row]))]
