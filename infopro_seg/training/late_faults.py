@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
-import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmseg.evaluation import IoUMetric
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean
+from infopro_seg.training.metric_names import metric_names, require_metrics
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are taken at their word
 NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
-IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
 
 
 def require_sound(runner: Any) -> None:
@@ -50,55 +48,7 @@ def require_sound(runner: Any) -> None:
         if f'{split}_cfg' in built:
             names = metric_names(built[f'{split}_cfg'].evaluator, split)
             if split == 'val' and names is not None:
-                _require_metrics(runner, names)
-
-
-def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
-    """The names of the metrics that an evaluator will report; None if only an evaluation can tell.
-
-    Raises:
-        ConfigError: mmseg knows no such metric.
-    """
-    names: set[str] = set()
-    for metric in evaluator.metrics:
-        own = getattr(type(metric), 'compute_metrics', None)
-        if not isinstance(metric, IoUMetric) or not _is_from(own, CHECKED):
-            return None
-        wanted = [metric.metrics] if isinstance(metric.metrics, str) else list(metric.metrics)
-        for name in set(wanted) - set(IOU_METRICS):
-            hint = did_you_mean(name, IOU_METRICS) or f'; there are {", ".join(IOU_METRICS)}'
-            raise ConfigError(f'iou_metrics={wanted} of {split}_evaluator: there is no {name}{hint}')
-        area = torch.ones(2)
-        reported = metric.total_area_to_metrics(
-            area, area, area, area, wanted, metric.nan_to_num, metric.beta
-        )
-        prefix = f'{metric.prefix}/' if metric.prefix else ''
-        names |= {f'{prefix}{key if key == "aAcc" else f"m{key}"}' for key in reported}
-    return names
-
-
-def _require_metrics(runner: Any, names: set[str]) -> None:
-    """Every metric that something waits for is one that the validation reports."""
-    for hook, setting, name in _awaited_metrics(runner):
-        if name not in names:
-            hint = did_you_mean(name, names, cutoff=0.6)
-            raise ConfigError(
-                f'{setting}={name!r} of {hook}, but the validation reports '
-                f'{", ".join(sorted(names)) or "nothing"}{hint}'
-            )
-
-
-def _awaited_metrics(runner: Any) -> Iterator[tuple[str, str, str]]:
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.save_best:
-            for key in hook.key_indicators:
-                if key != 'auto':
-                    yield type(hook).__name__, 'save_best', key
-        if isinstance(hook, EarlyStoppingHook):
-            yield type(hook).__name__, 'monitor', hook.monitor
-    for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
-        if getattr(scheduler, 'need_val_args', False):
-            yield type(scheduler).__name__, 'monitor', scheduler.monitor
+                require_metrics(runner, names)
 
 
 def _require_numbers(part: str, built: Any) -> None:

@@ -117,9 +117,10 @@ def resumed_by(cfg: Config) -> str | bool:
     if not wanted:
         return False
     MMLogger.get_current_instance().warning(f'resume={wanted!r} of the config: the run is resumed')
-    if wanted is True and cfg.get('load_from') and not cfg.get('stages') and latest_checkpoint(cfg) is None:
-        return str(cfg.load_from)
-    return wanted if isinstance(wanted, str) else True
+    if isinstance(wanted, str):
+        return wanted
+    start = cfg.get('load_from') if cfg.get('stages') is None else None
+    return str(start) if start and latest_checkpoint(cfg) is None else True
 
 
 def _clean_up() -> None:

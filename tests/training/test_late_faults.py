@@ -1,7 +1,6 @@
 import copy
 
 import pytest
-from infopro_seg.training.metric_names import metric_names
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook, LoggerHook
 from mmengine.optim import ReduceOnPlateauLR
@@ -12,6 +11,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
 from infopro_seg.hooks import ReconstructionHook, ResultsHook
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.metric_names import metric_names
 from tests.runs import train_tiny
 
 
