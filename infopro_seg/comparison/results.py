@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.trainings import parts_of
+from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import StepTrace, resolve_cuts, trace_step
 from infopro_seg.memory.setup import training_setup
@@ -39,7 +40,7 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         steps = [_trace(part) for part in parts]
         peak, flops = max(step.peak for step in steps), sum(step.flops for step in steps)
         traces[run.setting] = {'peak_bytes': peak, 'flops': flops, 'cuts': cuts}
-        path.write_text(json.dumps(traces, indent=2) + '\n')
+        write_text(path, json.dumps(traces, indent=2) + '\n')
 
 
 def _trace(cfg: Config) -> StepTrace:

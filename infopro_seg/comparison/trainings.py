@@ -21,6 +21,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import INTERRUPTED, quiet_console
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.errors import ConfigError
+from infopro_seg.files import whole_file, write_text
 from infopro_seg.hooks.results import METRICS
 
 
@@ -87,7 +88,7 @@ def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Pa
         cfg = checked_config(suite, run, out)
         path = config_of(out, run)
         if not path.is_file():
-            path.write_text(cfg.pretty_text, encoding='utf-8')
+            write_text(path, cfg.pretty_text)
         if not initial_of(out, run).is_file():
             save_initial(suite, run.seed, initial_of(out, run))
         paths[run] = path
@@ -101,9 +102,8 @@ def save_initial(suite: Config, seed: int, path: Path) -> None:
         quiet_console(MMLogger.get_current_instance())
         model = MODELS.build(suite.model)
         model.init_weights()
-    partial = path.with_suffix('.partial')
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save({'state_dict': model.state_dict(), 'meta': {}}, partial)
 
 
 def train_all(

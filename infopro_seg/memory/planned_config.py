@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.cli import load_config
+from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import TrainingSetup, own_precision
@@ -50,7 +51,7 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     peak = show_bytes(recipe.peak, plan.reference.peak)
     text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding='utf-8')
+    write_text(target, text)
 
 
 def _with_crop(node: Any, crop: tuple[int, int]) -> Any:
