@@ -51,9 +51,8 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path, error):
             raise error
 
     full = isinstance(error, OSError)
-    with pytest.raises(
-        OutputError if full else ValueError, match=f'cannot write {path}: No' if full else 'mine'
-    ):
+    words = f'cannot write {path}: No space left' if full else 'mine'
+    with pytest.raises(OutputError if full else ValueError, match=words):
         fail()
     assert path.read_text() == 'old'
     assert names(tmp_path) == ['note']

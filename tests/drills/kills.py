@@ -123,7 +123,7 @@ def differences(run: Path, reference: Path) -> list[str]:
     """What is not as in the undisturbed run."""
     names = [sorted(str(p.relative_to(folder)) for p in folder.rglob('*.pth')) for folder in (run, reference)]
     found = [f'files {names[0]} in place of {names[1]}'] if names[0] != names[1] else []
-    found += [f'left over: {path.name}' for path in run.rglob('.*')]
+    found += [f'left over: {path.name}' for path in run.rglob('*.partial')]
     for name in set(names[0]) & set(names[1]):
         one, other = load(run / name), load(reference / name)
         for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'gradients'):

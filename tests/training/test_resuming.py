@@ -123,9 +123,7 @@ def test_only_a_checkpoint_with_all_parts_is_resumed(tmp_path):
     path = tmp_path / 'some.pth'
     require_resumable(write(path), config(tmp_path))
     require_resumable(write(path, 'param_schedulers'), config(tmp_path, param_scheduler=None))
-    words = (
-        rf'{path} holds no optimizer and no schedule, .*replace --resume by --cfg-options load_from={path}'
-    )
+    words = rf'{path} holds no optimizer and no schedule, .*replace --resume by --cfg-options load_from='
     with pytest.raises(CheckpointError, match=words):
         require_resumable(write(path, 'optimizer', 'param_schedulers'), config(tmp_path))
     for part in PARTS:
