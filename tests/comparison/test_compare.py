@@ -17,7 +17,6 @@ from infopro_seg.comparison.command import Comparison, compare
 from infopro_seg.comparison.results import read_scalars
 from infopro_seg.errors import UserError
 from infopro_seg.memory.stages import plan_stages
-from tests.forks import run_tool
 from tests.runs import ROOT, read_png
 
 ITERATIONS = 2
@@ -49,21 +48,6 @@ def write_suite(folder, iterations=ITERATIONS):
     text = SUITE.format(root=ROOT.as_posix(), data=(folder / 'data').as_posix(), iterations=iterations)
     suite.write_text(text)
     return suite
-
-
-@pytest.fixture
-def compare_here(monkeypatch):
-    """The command without a process of its own, and with trainings that are copies of this one."""
-    if not torch.cuda.is_available():
-        monkeypatch.setattr('infopro_seg.comparison.trainings.subprocess.run', run_tool)
-
-    def run(out, suite, **choice):
-        lines = []
-        request = Comparison(suite, out, ROOT / 'tools' / 'train.py', **choice)
-        assert compare(request, lines.append) == 0, lines
-        return lines
-
-    return run
 
 
 CHOICE = ('--methods', 'e2e', 'greedy', '--modules', '2', '--jobs', '2')
@@ -121,13 +105,14 @@ def test_all_methods_start_from_the_same_network(compared):
         assert all(torch.equal(start[key], value) for key, value in initial.items())
 
 
-def test_stages_are_one_run_on_the_same_images(compared, compare_here, tmp_path):
+def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     folder, _ = compared
     out = tmp_path / 'out'
     shutil.copytree(folder / 'out', out, ignore=shutil.ignore_patterns('greedy*'))
-    choice = {'methods': ['infopro_async'], 'modules': [2]}
+    choice = ('--methods', 'infopro_async', '--modules', '2')
     run = out / 'runs' / 'infopro_async_k2_seed0'
-    compare_here(out, folder / 'suite_2.py', **choice)
+    done = call(out, folder / 'suite_2.py', *choice)
+    assert done.returncode == 0, done.stderr
     parts = [run / 'stage_0', run / 'stage_1']
     first, last = (json.loads((part / 'metrics.json').read_text()) for part in parts)
     found = json.loads((out / 'results.json').read_text())['runs'][1]
@@ -153,7 +138,8 @@ def test_stages_are_one_run_on_the_same_images(compared, compare_here, tmp_path)
         assert (part / 'batches').read_text() == order
     (parts[1] / 'metrics.json').unlink()  # as if it were stopped in its last stage
     stamp = (parts[0] / 'metrics.json').stat().st_mtime_ns
-    compare_here(out, folder / 'suite_2.py', **choice)
+    done = call(out, folder / 'suite_2.py', *choice)
+    assert done.returncode == 0, done.stderr
     assert 'stage 0 is finished' in (run / 'train.log').read_text()
     assert (parts[0] / 'metrics.json').stat().st_mtime_ns == stamp
     resumed = json.loads((out / 'results.json').read_text())['runs'][1]
@@ -168,7 +154,7 @@ def test_stages_are_one_run_on_the_same_images(compared, compare_here, tmp_path)
     assert [run['method'] for run in json.loads((out / 'results.json').read_text())['runs']] == ['e2e']
 
 
-def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared, compare_here):
+def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
     folder, _ = compared
     out = folder / 'out'
     before = json.loads((out / 'results.json').read_text())['runs']
@@ -176,8 +162,9 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared, compare_he
     (broken / 'metrics.json').unlink()
     [first] = broken.glob('*/*.log')
     stamp = (kept / 'metrics.json').stat().st_mtime_ns
-    lines = compare_here(out, folder / 'suite_2.py', methods=['e2e', 'greedy'], modules=[2])
-    assert '1 of 2 runs are finished already' in lines
+    done = call(out, folder / 'suite_2.py', *CHOICE)
+    assert done.returncode == 0, done.stderr
+    assert '1 of 2 runs are finished already' in done.stderr
     assert (kept / 'metrics.json').stat().st_mtime_ns == stamp
     after = json.loads((out / 'results.json').read_text())['runs']
     assert [run['mIoU'] for run in after] == [run['mIoU'] for run in before]

@@ -7,7 +7,7 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import resolve_cuts
+from infopro_seg.memory import planner, resolve_cuts
 from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
@@ -112,17 +112,18 @@ def planned(config, modules):
     return Planner(config, training_setup(config)).plan(modules)
 
 
-def test_plans_and_balances_lists_of_local_heads():
+def test_plans_and_balances_lists_of_local_heads(monkeypatch):
+    monkeypatch.setattr(planner, 'POLICIES', ('none', 'blocks'))  # those of the recipes; less to measure
     config = config_with(3)
     config.model.backbone.local_head = [local_head_config(), local_head_config(0.5)]
     resolved = resolve_cuts(config)
     assert resolved.model.backbone.cuts == resolve_cuts(config_with(3)).model.backbone.cuts
-    planner = Planner(config, training_setup(config))
-    recipes = planner.plan(range(1, 5)).recipes
+    both = Planner(config, training_setup(config))
+    recipes = both.plan(range(1, 5)).recipes
     assert [recipe.modules for recipe in recipes] == [1, 1, 3, 3]
     assert recipes[2].cuts == resolved.model.backbone.cuts
     with pytest.raises(ConfigError, match='lists 2 heads, but 4 local modules need 3'):
-        planner.plan([4])
+        both.plan([4])
 
 
 def test_predicts_the_cuts_of_the_config_by_its_own_policies():
