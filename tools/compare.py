@@ -1,4 +1,4 @@
-"""Train the methods of the paper side by side on synthetic streets and compare what they learn.
+"""Train the methods of the paper side by side and compare what they learn.
 
 Finished trainings are kept and a broken one is resumed: repeat the command. Results of all finished trainings
 go into DIR: results.json, table.md, curves.png and memory.png.
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument(
         '--suite',
         required=True,
-        help='smoke, cpu, cpu_long or streets, or the path of a suite like configs/compare/cpu.py',
+        help='smoke, cpu, streets, camvid or another of configs/compare, or the path of a suite like those',
     )
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
     parser.add_argument(
