@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
-VALIDATED = 'validated_iter'
+VALIDATED = 'last_validated_iter'  # a key that starts with `val` would be logged as a metric
 
 
 class DueValidationHook(Hook):

@@ -190,7 +190,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             raise RuntimeError('the optimizer step was under way')
         path = save_unfinished(self.runner)
         if path is not None:
-            self.runner.logger.info(f'saved {path}; continue with --resume')
+            more = '' if self.stop_training else '; continue with --resume'
+            self.runner.logger.info(f'saved {path}{more}')
 
     def _newest(self) -> str:
         note = Path(self.runner.work_dir) / 'last_checkpoint'

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.logging import MessageHub
 
-VALIDATIONS = 'validations'  # the key in mmengine's message hub, which checkpoints hold
+VALIDATIONS = 'all_validations'  # in mmengine's message hub; a key that starts with `val` would be logged as a metric
 
 
 def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) -> None:
