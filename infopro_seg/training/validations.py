@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.logging import MessageHub
 
-VALIDATIONS = 'all_validations'  # in mmengine's message hub; a key that starts with `val` would be logged as a metric
+VALIDATIONS = 'all_validations'  # in the message hub, where a key in `val...` would be logged as a metric
 
 
 def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) -> None:
