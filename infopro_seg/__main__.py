@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pkgutil import iter_modules
 
-from infopro_seg import commands
+import infopro_seg.commands as commands
 from infopro_seg.cli import FAILED, run
 
 

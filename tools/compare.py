@@ -1,64 +1,10 @@
 """Train the methods of the paper side by side and compare what they learn.
 
-Finished trainings are kept and a broken one is resumed: repeat the command. Results of all finished trainings
-go into DIR: results.json, table.md, curves.png and memory.png.
-
-Examples:
-  python tools/compare.py --suite smoke --out work_dirs/compare_smoke
-  python tools/compare.py --suite cpu --seeds 0 1 2 --jobs 2 --out work_dirs/compare_cpu
+See `python tools/compare.py --help`.
 """
 
-import argparse
-import sys
-from pathlib import Path
-
-from infopro_seg.cli import run, shipped_configs
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        '--suite',
-        required=True,
-        help='smoke, cpu, streets, camvid or another of configs/compare, or the path of a suite like those',
-    )
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
-    parser.add_argument(
-        '--methods',
-        nargs='+',
-        metavar='NAME',
-        help='of configs/compare/methods.py; default: those of the suite',
-    )
-    parser.add_argument(
-        '--modules', nargs='+', type=int, metavar='K', help="numbers of local modules; default: the suite's"
-    )
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='trainings at once, on shared cores or one GPU; default: 1'
-    )
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='train nothing: the results so far, of all runs or of those asked for and E2E',
-    )
-    args = parser.parse_args()
-
-    from infopro_seg.comparison.command import Comparison, compare
-    from infopro_seg.comparison.suite import find_suite
-
-    request = Comparison(
-        suite=find_suite(args.suite, shipped_configs() / 'compare'),
-        out=args.out,
-        methods=args.methods,
-        modules=args.modules,
-        seeds=args.seeds,
-        jobs=args.jobs,
-        report_only=args.report_only,
-    )
-    return compare(request, lambda line: print(line, file=sys.stderr, flush=True))
-
+from infopro_seg.cli import run
+from infopro_seg.commands.compare import main
 
 if __name__ == '__main__':
     run(main)

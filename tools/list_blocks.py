@@ -1,34 +1,10 @@
 """List the blocks of a config's encoder: each but the last may be a cut.
 
-Example:
-  python tools/list_blocks.py configs/deeplabv3_infopro_cityscapes.py --crop 512 1024 --batch 4
+See `python tools/list_blocks.py --help`.
 """
 
-import argparse
-from pathlib import Path
-
 from infopro_seg.cli import run
-from infopro_seg.options import CfgOptions
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
-    args = parser.parse_args()
-
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.memory.list_blocks import list_blocks_command
-
-    crop = tuple(args.crop) if args.crop else None
-    list_blocks_command(Path(args.config), args.batch, crop, args.cfg_options)
-
+from infopro_seg.commands.list_blocks import main
 
 if __name__ == '__main__':
     run(main)

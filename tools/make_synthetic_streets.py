@@ -1,65 +1,10 @@
 """Draw synthetic street scenes in the layout of Cityscapes; after Ctrl-C the same command completes the set.
 
-Example:
-    python tools/make_synthetic_streets.py --out data/synthetic_streets --train 400 --val 100
+See `python tools/make_synthetic_streets.py --help`.
 """
 
-import argparse
-import logging
-from pathlib import Path
-
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from infopro_seg.cli import run
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('data/synthetic_streets'),
-        help='folder to fill; default: %(default)s',
-    )
-    parser.add_argument('--train', type=int, default=400, help='training images; default: %(default)s')
-    parser.add_argument('--val', type=int, default=100, help='validation images; default: %(default)s')
-    parser.add_argument(
-        '--size',
-        type=int,
-        nargs=2,
-        default=(512, 1024),
-        metavar=('H', 'W'),
-        help='height and width in pixels; default: 512 1024',
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the scenes; default: %(default)s')
-    parser.add_argument('--workers', type=int, help='number of processes; default: one per core')
-    parser.add_argument('--force', action='store_true', help='replace another synthetic set in the folder')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        make_synthetic_streets(
-            args.out,
-            args.train,
-            args.val,
-            tuple(args.size),
-            args.seed,
-            args.workers,
-            force=args.force,
-            progress=progress,
-        )
-
+from infopro_seg.commands.make_synthetic_streets import main
 
 if __name__ == '__main__':
     run(main)

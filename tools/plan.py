@@ -1,55 +1,10 @@
 """Predict what training takes, without a GPU, and choose a recipe that fits.
 
-Examples:
-  python tools/plan.py configs/deeplabv3_infopro_cityscapes.py
-  python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (what each of its stages takes)
-  python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --budget 11GiB --write-config configs/mine.py
+See `python tools/plan.py --help`.
 """
 
-import argparse
-from pathlib import Path
-
 from infopro_seg.cli import run
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--budget', help='memory that may be used, e.g. 11GiB: recommend a recipe for it')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
-    parser.add_argument(
-        '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
-    )
-    parser.add_argument('--modules', default='1-8', help='numbers of local modules; default: %(default)s')
-    parser.add_argument(
-        '--max-crop', action='store_true', help='the largest crop of each recipe that fits the budget'
-    )
-    parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
-    parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
-    parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
-    args = parser.parse_args()
-
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.memory.command import Request, plan_command
-
-    paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
-    request = Request(
-        config=Path(args.config),
-        budget=args.budget,
-        batch=args.batch,
-        crop=tuple(args.crop) if args.crop else None,
-        amp=args.amp,
-        modules=args.modules,
-        max_crop=args.max_crop,
-        **paths,
-    )
-    return plan_command(request)
-
-
-OUTPUTS = ('json', 'plot', 'write_config')
+from infopro_seg.commands.plan import main
 
 if __name__ == '__main__':
     run(main)

@@ -1,59 +1,10 @@
 """Look inside trained networks: what each depth still knows of the image and of the classes.
 
-A decoder and two classifiers are trained on the frozen output of every block.
-
-Examples:
-  python tools/probe.py configs/infopro_demo.py work_dirs/demo/iter_700.pth --out work_dirs/probes
-  python tools/probe.py CONFIG e2e.pth greedy.pth infopro.pth --labels E2E 'greedy SL' InfoPro --out DIR
+See `python tools/probe.py --help`.
 """
 
-import argparse
-from pathlib import Path
-
 from infopro_seg.cli import run
-from infopro_seg.options import CfgOptions
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file: data and encoder; cuts are read from the checkpoints')
-    parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of one encoder')
-    parser.add_argument(
-        '--out', required=True, metavar='DIR', help='folder for depth.png, reconstructions.png, table.md, ...'
-    )
-    parser.add_argument('--labels', nargs='+', metavar='NAME', help='a name for each; default: its folder')
-    parser.add_argument(
-        '--blocks', nargs='+', default=[], metavar='NAME', help='names, or every:2; default: every block'
-    )
-    parser.add_argument('--iterations', type=int, default=1000, help='of the probes; default: %(default)s')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per iteration; default: the config's")
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
-    args = parser.parse_args()
-
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.probing.command import ProbeRequest, probe
-
-    probe(
-        ProbeRequest(
-            config=Path(args.config),
-            checkpoints=[Path(path) for path in args.checkpoints],
-            out=Path(args.out),
-            labels=args.labels,
-            blocks=args.blocks,
-            iterations=args.iterations,
-            batch=args.batch,
-            seed=args.seed,
-            device=args.device,
-            options=args.cfg_options,
-        )
-    )
-
+from infopro_seg.commands.probe import main
 
 if __name__ == '__main__':
     run(main)

@@ -1,69 +1,10 @@
 """Train a segmentor.
 
-Examples:
-  python tools/train.py configs/deeplabv3_infopro_cityscapes.py
-  python tools/train.py configs/deeplabv3_infopro_cityscapes.py --resume
-  python tools/train.py configs/deeplabv3_infopro_async_cityscapes.py --stage 0
+See `python tools/train.py --help`.
 """
 
-import argparse
-import os
-
-from infopro_seg.cli import INTERRUPTED, run
-from infopro_seg.options import CfgOptions
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where checkpoints and logs go; default work_dirs/<config>')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const=True,
-        default=False,
-        metavar='CKPT',
-        help='continue the latest run in the work dir, or this checkpoint',
-    )
-    parser.add_argument(
-        '--stage',
-        type=int,
-        metavar='K',
-        help="train only this of the config's stages, counted from 0, on the finished one before; "
-        'default: all in turn',
-    )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    parser.add_argument('--seed', type=int, help='makes the run repeatable')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate to the real total batch size',
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-
-    from infopro_seg.training.launch import is_finished, train
-
-    runner = train(
-        args.config,
-        work_dir=args.work_dir,
-        resume=args.resume,
-        amp=args.amp,
-        seed=args.seed,
-        auto_scale_lr=args.auto_scale_lr,
-        options=args.cfg_options,
-        launcher=args.launcher,
-        stage=args.stage,
-    )
-    return 0 if is_finished(runner) else INTERRUPTED
-
+from infopro_seg.cli import run
+from infopro_seg.commands.train import main
 
 if __name__ == '__main__':
     run(main)

@@ -28,6 +28,12 @@ def calls(page):
             yield re.sub(r'["\'()$]', '', call).split()
 
 
+def source_of(tool):
+    """The code that reads a tool's arguments."""
+    command = ROOT / 'infopro_seg' / 'commands' / tool.removeprefix('tools/')
+    return (command if command.is_file() else ROOT / tool).read_text()
+
+
 @pytest.mark.parametrize('page', PAGES, ids=name)
 def test_links_and_pictures_are_there(page):
     targets = re.findall(r'\]\((?!https?:)([^)#\s]+)', page.read_text())
@@ -37,7 +43,7 @@ def test_links_and_pictures_are_there(page):
 @pytest.mark.parametrize('page', [page for page in PAGES if list(calls(page))], ids=name)
 def test_every_option_is_one_of_the_tool(page):
     for tool, *words in calls(page):
-        text = (ROOT / tool).read_text()
+        text = source_of(tool)
         unknown = [word for word in words if re.fullmatch(r'--[a-z-]+', word) and f"'{word}'" not in text]
         assert unknown == [], f'{tool} has no {unknown}'
 

@@ -1,0 +1,47 @@
+"""Measure recipes side by side, each in its own process, with the prediction beside the measurement.
+
+Examples:
+  python tools/benchmark.py configs/deeplabv3_infopro_cityscapes.py --out work_dirs/benchmark
+  python tools/benchmark.py configs/deeplabv3_infopro_cityscapes.py --out work_dirs/crops --max-crop 11GiB
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for results.json, .md and .png')
+    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
+    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
+    parser.add_argument(
+        '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
+    )
+    parser.add_argument('--modules', default='1-4', help='numbers of local modules; default: %(default)s')
+    parser.add_argument('--iterations', type=int, default=10, help='measured iterations; default: 10')
+    parser.add_argument(
+        '--max-crop', metavar='BUDGET', help='find by trial the largest crop that trains in e.g. 11GiB'
+    )
+    args = parser.parse_args()
+
+    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark
+
+    benchmark(
+        BenchmarkRequest(
+            config=Path(args.config),
+            out=Path(args.out),
+            batch=args.batch,
+            crop=tuple(args.crop) if args.crop else None,
+            amp=args.amp,
+            modules=args.modules,
+            iterations=args.iterations,
+            max_crop=args.max_crop,
+        )
+    )

@@ -1,0 +1,30 @@
+"""Check a data set before training on it: every image and label image of a split.
+
+Names missing, unreadable and mismatched files and ids outside the classes; counts the classes; compares the
+images with the config's mean and std; draws samples with their labels. Exit status 1 if a file is wrong.
+
+Examples:
+  python tools/check_dataset.py configs/custom_dataset.py
+  python tools/check_dataset.py configs/deeplabv3_infopro_cityscapes.py --split val --json val.json
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def main() -> int:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: train')
+    parser.add_argument('--out', metavar='DIR', help='for the pictures; default work_dirs/<config>/dataset')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes; default: one per core')
+    parser.add_argument('--json', metavar='FILE', help='write the whole report')
+    args = parser.parse_args()
+
+    from infopro_seg.datasets.check_command import check_command
+
+    return check_command(args.config, args.split, args.out, args.workers, args.json)

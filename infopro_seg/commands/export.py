@@ -1,0 +1,37 @@
+"""Export a checkpoint for use without this package: for stock mmseg, as ONNX, or as a torch.export program.
+
+Examples:
+  python tools/export.py work_dirs/deeplabv3_infopro_cityscapes/iter_40000.pth --out plain.pth
+  python tools/export.py work_dirs/deeplabv3_infopro_cityscapes/iter_40000.pth --out exported --format onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoint', help='checkpoint of a training with InfoPro')
+    parser.add_argument('--out', required=True, metavar='DIR_OR_FILE', help='a folder, or a file to write')
+    parser.add_argument(
+        '--format',
+        choices=['mmseg', 'onnx', 'pt2'],
+        default='mmseg',
+        help='mmseg: FILE.pth and FILE.py; onnx, pt2: the graph and a .json of classes, mean and std',
+    )
+    args = parser.parse_args()
+
+    from infopro_seg.export import export
+
+    written = export(args.checkpoint, args.out, format=args.format)
+    if args.format == 'mmseg':
+        checkpoint = written.with_suffix('.pth')
+        text = f'{checkpoint} and {written}: stock mmseg loads them strictly, with the same logits'
+    else:
+        text = f'{written} and {written.with_suffix(".json")}: the same logits as the checkpoint'
+    sys.stdout.write(f'{text}\n')

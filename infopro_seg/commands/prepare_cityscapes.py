@@ -1,0 +1,51 @@
+"""Check a downloaded Cityscapes and write the label images that training reads; after Ctrl-C it goes on.
+
+Example:
+    python tools/prepare_cityscapes.py data/cityscapes
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes
+
+SHOWN = 20
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description='Check a downloaded Cityscapes and write its _labelTrainIds.png files.'
+    )
+    parser.add_argument('root', type=Path, help='folder that holds leftImg8bit and gtFine')
+    parser.add_argument('--workers', type=int, help='processes (default: one per core)')
+    args = parser.parse_args()
+    if args.workers is not None and args.workers < 1:
+        parser.error(f'--workers must be 1 or more, not {args.workers}')
+    return args
+
+
+def main() -> int:
+    """Runs the command."""
+    args = parse_args()
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        problems = prepare_cityscapes(args.root, args.workers, progress=progress)
+    for problem in problems[:SHOWN]:
+        console.print(f'[red]problem:[/red] {problem}', highlight=False, soft_wrap=True)
+    if len(problems) > SHOWN:
+        console.print(f'... and {len(problems) - SHOWN} more')
+    if not problems:
+        counts = ' and '.join(f'{count} {split}' for split, count in COUNTS.items())
+        console.print(f'{args.root} is complete: {counts} images', highlight=False)
+    return 1 if problems else 0

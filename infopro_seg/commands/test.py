@@ -1,0 +1,45 @@
+"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes its label images.
+
+Example:
+  python tools/test.py configs/deeplabv3_infopro_cityscapes.py work_dirs/.../iter_40000.pth --tta
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from infopro_seg.options import CfgOptions
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--tta', action='store_true', help='average over scales 0.5-1.75 and flip')
+    parser.add_argument('--out', metavar='DIR', help="write label images, in the data set's own ids")
+    parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
+    parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+    from infopro_seg.evaluation.launch import evaluate
+
+    evaluate(
+        args.config,
+        args.checkpoint,
+        tta=args.tta,
+        out=args.out,
+        json_file=args.json,
+        work_dir=args.work_dir,
+        options=args.cfg_options,
+        launcher=args.launcher,
+    )
