@@ -14,9 +14,9 @@ from infopro_seg.datasets.contents import too_few_classes
 from infopro_seg.datasets.inspection import Inspection, Pair, inspect
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.pairs import Split, list_split
-from infopro_seg.datasets.parallel import map_processes
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import UserError
+from infopro_seg.parallel import map_processes
 
 CHUNK = 4  # pairs per message between processes
 

@@ -8,14 +8,7 @@ import numpy as np
 from .canvas import Canvas
 from .cars import draw_car, draw_truck
 from .cycles import draw_bicycle, draw_motorcycle, draw_rider
-from .furniture import (
-    draw_bollard,
-    draw_clutter,
-    draw_gantry,
-    draw_lamp,
-    draw_sign,
-    draw_traffic_light,
-)
+from .furniture import draw_bollard, draw_clutter, draw_gantry, draw_lamp, draw_sign, draw_traffic_light
 from .ground import Shadow
 from .layout import Lane, Street, Verge
 from .people import draw_person

@@ -9,10 +9,10 @@ from typing import Any
 from rich.progress import Progress
 
 from infopro_seg.errors import DataError
+from infopro_seg.parallel import map_processes
 
-from .parallel import map_processes
-from .streets import VERSION
-from .streets.writing import CITIES, Shot, replace, write_shot
+from . import VERSION
+from .writing import CITIES, Shot, replace, write_shot
 
 MANIFEST = 'synthetic_streets.json'
 PARTIAL = 'synthetic_streets.partial.json'

@@ -8,8 +8,8 @@ from cityscapesscripts.helpers.labels import id2label, labels, name2label
 from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
-from infopro_seg.datasets.synthetic_streets import MANIFEST, PARTIAL, make_synthetic_streets
 from infopro_seg.errors import DataError
+from infopro_seg.streets.data_set import MANIFEST, PARTIAL, make_synthetic_streets
 
 SIZE = (64, 128)
 CLASSES = {label.trainId for label in labels if 0 <= label.trainId < 19}
