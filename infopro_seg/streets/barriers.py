@@ -12,7 +12,7 @@ CONCRETE = ((0.6, 0.59, 0.57), (0.52, 0.52, 0.52), (0.68, 0.65, 0.6), (0.58, 0.5
 def draw_wall(
     canvas: Canvas, rng: np.random.Generator, x: float, z: tuple[float, float], height: float
 ) -> None:
-    """Draw a wall of bricks or concrete along the street at ``x``."""
+    """Draws a wall of bricks or concrete along the street at `x`."""
     brick = rng.random() < 0.5
     shades = BRICK if brick else CONCRETE
     color = np.array(shades[rng.integers(len(shades))]) + rng.normal(0, 0.02, 3)
@@ -44,15 +44,15 @@ def draw_fence(
     height: float,
     kind: str,
 ) -> None:
-    """Draw a fence between two points (x, z) of the ground.
+    """Draws a fence between two points (x, z) of the ground.
 
     Args:
-        canvas: Where to draw.
-        rng: Where its look is drawn from.
-        start: One end in metres.
-        stop: The other end.
-        height: Its height in metres.
-        kind: ``'boards'``, which are opaque, or ``'bars'`` or ``'mesh'``, which are not.
+        canvas: where to draw.
+        rng: where its look is drawn from.
+        start: one end in metres.
+        stop: the other end.
+        height: its height in metres.
+        kind: `'boards'`, which are opaque, or `'bars'` or `'mesh'`, which are not.
     """
     side = Side(canvas, start, stop, height)
     length, depth = side.length, side.depth

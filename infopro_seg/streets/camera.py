@@ -19,12 +19,12 @@ class Camera:
     Pixel centres have integer coordinates.
 
     Args:
-        width: Image width in pixels.
-        height: Image height in pixels.
-        focal: Focal length in pixels.
-        center: Column of the vanishing point in pixels.
-        horizon: Row of the horizon in pixels.
-        eye: Height of the camera above the road in metres.
+        width: image width in pixels.
+        height: image height in pixels.
+        focal: focal length in pixels.
+        center: column of the vanishing point in pixels.
+        horizon: row of the horizon in pixels.
+        eye: height of the camera above the road in metres.
     """
 
     width: int
@@ -36,7 +36,7 @@ class Camera:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, size: tuple[int, int]) -> 'Camera':
-        """Draw a camera for images of ``size`` (height, width)."""
+        """Draws a camera for images of `size` (height, width)."""
         height, width = size
         span = max(width, 1.6 * height)
         return cls(
@@ -49,7 +49,7 @@ class Camera:
         )
 
     def project(self, points: Floats) -> Floats:
-        """Map world points ``(..., 3)`` to pixels ``(..., 2)``."""
+        """Maps world points `(..., 3)` to pixels `(..., 2)`."""
         zoom = self.focal / np.maximum(points[..., 2], NEAR)
         pixels = np.empty((*points.shape[:-1], 2))
         pixels[..., 0] = self.center + zoom * points[..., 0]
@@ -57,11 +57,11 @@ class Camera:
         return pixels
 
     def pixels(self, metres: float, depth: float) -> float:
-        """Return how many pixels a length has at a depth."""
+        """Returns how many pixels a length has at a depth."""
         return self.focal * metres / max(depth, NEAR)
 
     def ground_depth(self, row: Floats) -> Floats:
-        """Return the depth in metres of the road at rows below the horizon."""
+        """Returns the depth in metres of the road at rows below the horizon."""
         depth: Floats = self.focal * self.eye / np.maximum(row - self.horizon, 1e-3)
         return depth
 

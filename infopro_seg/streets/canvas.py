@@ -24,10 +24,10 @@ class Canvas:
     are lit and faded here, so that callers give the colour of the material.
 
     Args:
-        camera: Camera of the scene.
-        mood: Light of the scene.
-        rng: Where textures are drawn from.
-        scale: Pixels painted along each side of a pixel of the final image.
+        camera: camera of the scene.
+        mood: light of the scene.
+        rng: where textures are drawn from.
+        scale: pixels painted along each side of a pixel of the final image.
     """
 
     def __init__(self, camera: Camera, mood: Mood, rng: np.random.Generator, scale: int) -> None:
@@ -44,14 +44,14 @@ class Canvas:
 
     @contextmanager
     def object(self, label: str) -> Iterator[None]:
-        """Label the union of what is filled or outlined inside as one object."""
+        """Labels the union of what is filled or outlined inside as one object."""
         outer, self._outline = self._outline, []
         yield
         self._label(label, self._outline)
         self._outline = outer
 
     def outline(self, points: Floats) -> None:
-        """Add pixels ``(N, 2)`` to the current object without painting them."""
+        """Adds pixels `(N, 2)` to the current object without painting them."""
         if self._outline is not None:
             self._outline.append(np.asarray(points, dtype=np.float64))
 
@@ -78,7 +78,7 @@ class Canvas:
     # -- paint ----------------------------------------------------------------------------
 
     def tone(self, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> list[float]:
-        """Return the 8-bit RGB of a lit colour ``(3,)`` at a depth in metres."""
+        """Returns the 8-bit RGB of a lit colour `(3,)` at a depth in metres."""
         clear = exp(-depth / self.mood.visibility)
         lit = np.asarray(color) * light
         return [
@@ -87,19 +87,19 @@ class Canvas:
         ]
 
     def fill(self, points: Floats, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> None:
-        """Paint a polygon ``(N, 2)`` that is part of the current object's outline."""
+        """Paints a polygon `(N, 2)` that is part of the current object's outline."""
         self.outline(points)
         self.paint(points, color, depth, light)
 
     def paint(self, points: Floats, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> None:
-        """Paint a polygon ``(N, 2)`` that leaves the outline as it is."""
+        """Paints a polygon `(N, 2)` that leaves the outline as it is."""
         tone = self.tone(color, depth, light)
         cv2.fillPoly(self.image, [self._scaled(points)], tone, cv2.LINE_AA, SHIFT)
 
     def paint_many(
         self, polygons: Floats, colors: Floats, depth: Floats | float, light: ArrayLike = 1.0
     ) -> None:
-        """Paint polygons ``(M, N, 2)`` in their colours ``(M, 3)``, the first one first."""
+        """Paints polygons `(M, N, 2)` in their colours `(M, 3)`, the first one first."""
         tones = np.clip(self.mood.fade(colors * np.asarray(light), depth), 0, 1) * 255
         points = self._scaled(polygons)
         size = np.array([self.camera.width, self.camera.height]) * self.scale << SHIFT
@@ -110,7 +110,7 @@ class Canvas:
                 cv2.fillPoly(self.image, [point], tone, cv2.LINE_AA, SHIFT)
 
     def sees(self, points: Floats) -> bool:
-        """Return whether pixels ``(N, 2)`` span a box that overlaps the image."""
+        """Returns whether pixels `(N, 2)` span a box that overlaps the image."""
         low, high = points.min(axis=0), points.max(axis=0)
         inside = high[0] >= 0 and high[1] >= 0
         return bool(inside and low[0] < self.camera.width and low[1] < self.camera.height)
@@ -124,7 +124,7 @@ class Canvas:
         light: ArrayLike = 1.0,
         closed: bool = False,
     ) -> None:
-        """Paint a line through ``(N, 2)``, ``width`` pixels wide, that leaves the outline."""
+        """Paints a line through `(N, 2)`, `width` pixels wide, that leaves the outline."""
         cv2.polylines(
             self.image,
             [self._scaled(points)],
@@ -136,7 +136,7 @@ class Canvas:
         )
 
     def dots(self, centers: Floats, radii: Floats, colors: Floats, depth: float) -> None:
-        """Paint discs ``(N, 2)`` of radii ``(N,)`` pixels in lit colours ``(N, 3)``."""
+        """Paints discs `(N, 2)` of radii `(N,)` pixels in lit colours `(N, 3)`."""
         tones = np.clip(self.mood.fade(colors, depth), 0, 1) * 255
         points = self._scaled(centers)
         sizes = np.maximum(radii * self.scale * (1 << SHIFT), 1 << SHIFT - 1).astype(int)
@@ -146,7 +146,7 @@ class Canvas:
     # -- texture --------------------------------------------------------------------------
 
     def cover(self, points: Floats) -> tuple[tuple[slice, slice], NDArray[np.float32]] | None:
-        """Return where a polygon ``(N, 2)`` lies in the image and how much of each pixel it has."""
+        """Returns where a polygon `(N, 2)` lies in the image and how much of each pixel it has."""
         fixed = self._scaled(points)
         height, width = self.image.shape[:2]
         low = np.clip(fixed.min(axis=0) >> SHIFT, 0, [width, height])
@@ -159,7 +159,7 @@ class Canvas:
         return window, mask * np.float32(1 / 255)
 
     def modulate(self, points: Floats, strength: float, slope: float, cell: float) -> None:
-        """Lighten and darken a painted polygon by noise; ``cell`` is its size in pixels."""
+        """Lightens and darkens a painted polygon by noise; `cell` is its size in pixels."""
         covered = self.cover(points)
         if covered is None:
             return
@@ -168,7 +168,7 @@ class Canvas:
         self._multiply(window, 1 + strength * noise * mask)
 
     def glaze(self, points: Floats, color: ArrayLike, alpha: float, depth: float) -> None:
-        """Paint a polygon that lets the picture behind it through."""
+        """Paints a polygon that lets the picture behind it through."""
         covered = self.cover(points)
         if covered is None:
             return
@@ -179,11 +179,11 @@ class Canvas:
         region[:] = (region * (1 - share) + tone * share).astype(np.uint8)
 
     def project_texture(self, points: Floats, texture: NDArray[np.float32]) -> None:
-        """Multiply a painted quad ``(4, 2)`` by a texture of mean 1 seen in perspective.
+        """Multiplies a painted quad `(4, 2)` by a texture of mean 1 seen in perspective.
 
         Args:
-            points: The corners bottom left, bottom right, top right, top left.
-            texture: Brightness ``(height, width)``, its last row at the bottom.
+            points: the corners bottom left, bottom right, top right, top left.
+            texture: brightness `(height, width)`, its last row at the bottom.
         """
         covered = self.cover(points)
         if covered is None:

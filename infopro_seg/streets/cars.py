@@ -8,7 +8,7 @@ from .solids import Decal, Model, Place, mirrored
 
 
 def draw_car(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
-    """Draw a car and return its length in metres."""
+    """Draws a car and returns its length in metres."""
     kind = rng.choice(['hatch', 'sedan', 'estate', 'suv', 'van'], p=[0.25, 0.25, 0.2, 0.18, 0.12])
     length, belt, roof, hood, tail = {
         'hatch': (4.0, 0.92, 1.48, 0.28, 0.03),
@@ -86,7 +86,7 @@ def draw_car(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
 
 
 def draw_truck(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
-    """Draw a truck with a box, a tarpaulin or an open bed and return its length in metres."""
+    """Draws a truck with a box, a tarpaulin or an open bed and returns its length in metres."""
     length = rng.uniform(6.5, 9.5)
     tall = rng.uniform(3.0, 3.8)
     half, cab = 1.2, 2.0

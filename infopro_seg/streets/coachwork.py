@@ -17,7 +17,7 @@ AMBER = (1.1, 0.62, 0.12)
 
 
 def pane(left: float, bottom: float, right: float, top: float) -> list[Decal]:
-    """Return a window that reflects a slanted strip of sky."""
+    """Returns a window that reflects a slanted strip of sky."""
     width, rise = right - left, top - bottom
     shine = (
         (left + 0.25 * width, bottom), (left + 0.5 * width, bottom),
@@ -27,7 +27,7 @@ def pane(left: float, bottom: float, right: float, top: float) -> list[Decal]:
 
 
 def draw_tyres(model: Model, half: float, back: float, front: float, size: float = 0.36) -> None:
-    """Draw the dark underside and the treads of the wheels, as far as they can be seen."""
+    """Draws the dark underside and the treads of the wheels, as far as they can be seen."""
     if model.canvas.camera.pixels(size, model.place.z) * model.canvas.scale < 6:
         return
     low = (-half + 0.12, half - 0.12, back - size, front + size)

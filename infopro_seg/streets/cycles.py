@@ -10,7 +10,7 @@ from .solids import Place
 
 
 def draw_bicycle(canvas: Canvas, rng: np.random.Generator, place: Place, stretch: float) -> None:
-    """Draw a bicycle; its wheels are labelled as discs, as in Cityscapes."""
+    """Draws a bicycle; its wheels are labelled as discs, as in Cityscapes."""
     board = Board(canvas, place, stretch)
     color = np.clip(pick(rng, CLOTHES) * 1.3, 0, 1)
     tire = np.array([0.07, 0.07, 0.08])
@@ -45,7 +45,7 @@ def draw_bicycle(canvas: Canvas, rng: np.random.Generator, place: Place, stretch
 
 
 def draw_motorcycle(canvas: Canvas, rng: np.random.Generator, place: Place, stretch: float) -> None:
-    """Draw a motorcycle or a scooter."""
+    """Draws a motorcycle or a scooter."""
     board = Board(canvas, place, stretch)
     color = pick(rng, ((0.6, 0.1, 0.1), (0.1, 0.1, 0.11), (0.12, 0.25, 0.5), (0.75, 0.75, 0.76),
                         (0.15, 0.4, 0.25), (0.8, 0.5, 0.1)))  # fmt: skip
@@ -85,7 +85,7 @@ def draw_motorcycle(canvas: Canvas, rng: np.random.Generator, place: Place, stre
 
 
 def draw_rider(canvas: Canvas, rng: np.random.Generator, place: Place, stretch: float, motor: bool) -> None:
-    """Draw somebody riding a bicycle, or a motorcycle if ``motor``, with what is ridden."""
+    """Draws somebody riding a bicycle, or a motorcycle if `motor`, with what is ridden."""
     draw = draw_motorcycle if motor else draw_bicycle
     draw(canvas, rng, place, stretch)
     board = Board(canvas, place, stretch)

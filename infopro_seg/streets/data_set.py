@@ -33,24 +33,24 @@ def make_synthetic_streets(
     force: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write drawn street scenes with the folders, file names and labels of Cityscapes.
+    """Writes drawn street scenes with the folders, file names and labels of Cityscapes.
 
-    The bytes depend on ``size`` and ``seed`` only: neither on the number of workers nor, for
+    The bytes depend on `size` and `seed` only: neither on the number of workers nor, for
     any one frame, on how many frames there are. A finished set is left alone and an interrupted
     one completed.
 
     Args:
-        out: Folder to write to, made if it is missing.
-        train: Number of training images.
-        val: Number of validation images.
-        size: Height and width of the images in pixels.
-        seed: Seed of the set.
-        workers: Number of processes; one per core by default.
-        force: Whether to replace another synthetic set in ``out``.
-        progress: Where to show how far it is.
+        out: folder to write to, made if it is missing.
+        train: number of training images.
+        val: number of validation images.
+        size: height and width of the images in pixels.
+        seed: seed of the set.
+        workers: number of processes; one per core by default.
+        force: whether to replace another synthetic set in `out`.
+        progress: where to show how far it is.
 
     Raises:
-        DataError: If an argument makes no sense, or ``out`` holds something else.
+        DataError: an argument makes no sense, or `out` holds something else.
     """
     out = Path(out)
     _check_arguments(train, val, size, seed, workers)
@@ -109,7 +109,7 @@ def _check_arguments(train: int, val: int, size: tuple[int, int], seed: int, wor
 
 
 def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
-    """Refuse to touch what is not ours, and clear away another set if that is asked for."""
+    """Refuses to touch what is not ours, and clears away another set if that is asked for."""
     if out.exists() and not out.is_dir():
         raise DataError(f'{out} is a file; name a folder for the data set')
     out.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def _drawn(out: Path) -> Iterator[Path]:
 
 
 def _stranger(out: Path) -> Path | None:
-    """Return a file in the data folders that belongs to none of the invented cities."""
+    """Returns a file in the data folders that belongs to none of the invented cities."""
     for path in _drawn(out):
         folders = path.relative_to(out).parts[1:-1]
         ours = len(folders) == 2 and folders[1] in CITIES.get(folders[0], ())

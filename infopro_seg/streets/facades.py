@@ -30,7 +30,7 @@ def draw_house(
     z: tuple[float, float],
     height: float,
 ) -> None:
-    """Draw a house with its facade at ``x = front`` that reaches away from the street."""
+    """Draws a house with its facade at `x = front` that reaches away from the street."""
     right = front > 0
     deep = front + (12 if right else -12)
     color = np.array(PLASTER[rng.integers(len(PLASTER))]) + rng.normal(0, 0.025, 3)
@@ -81,7 +81,7 @@ class Windows:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, lamps: float) -> 'Windows':
-        """Draw a style of windows."""
+        """Draws a style of windows."""
         pitch = rng.uniform(2.2, 4)
         return cls(
             pitch=pitch,
@@ -98,7 +98,7 @@ class Windows:
     def rectangles(
         self, rng: np.random.Generator, length: float, height: float, color: Floats, shops: bool
     ) -> tuple[list[tuple[float, float, float, float]], NDArray[np.float64]]:
-        """Return what to paint on a facade and the colours of it."""
+        """Returns what to paint on a facade and the colours of it."""
         shapes: list[tuple[float, float, float, float]] = []
         colors: list[Floats] = []
 

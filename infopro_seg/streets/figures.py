@@ -22,9 +22,9 @@ class Board:
     """A flat figure: metres to its front and up, from where it stands.
 
     Args:
-        canvas: Where to draw.
-        place: Where it stands.
-        stretch: Factor of its horizontal axis; negative faces left, small is seen from behind.
+        canvas: where to draw.
+        place: where it stands.
+        stretch: factor of its horizontal axis; negative faces left, small is seen from behind.
     """
 
     canvas: Canvas
@@ -37,7 +37,7 @@ class Board:
         return self.canvas.mood.light() * self.place.light
 
     def pixels(self, points: ArrayLike) -> Floats:
-        """Map points ``(..., 2)`` of the figure to the image."""
+        """Maps points `(..., 2)` of the figure to the image."""
         camera, place = self.canvas.camera, self.place
         zoom = camera.pixels(1.0, place.z)
         foot = (camera.center + zoom * place.x, camera.horizon + zoom * (camera.eye - place.y))
@@ -45,15 +45,15 @@ class Board:
         return placed
 
     def fill(self, points: ArrayLike, color: ArrayLike) -> None:
-        """Paint a polygon of the figure."""
+        """Paints a polygon of the figure."""
         self.canvas.fill(self.pixels(points), color, self.place.z, self.light)
 
     def disc(self, center: Point, radii: Point, color: ArrayLike) -> None:
-        """Paint an ellipse."""
+        """Paints an ellipse."""
         self.fill(oval(center, radii), color)
 
     def limb(self, start: Point, stop: Point, widths: Point, color: ArrayLike) -> None:
-        """Paint a rounded bar that has these widths at its ends, whatever the stretch."""
+        """Paints a rounded bar that has these widths at its ends, whatever the stretch."""
         first, last = self.pixels(start), self.pixels(stop)
         metre = self.canvas.camera.pixels(1.0, self.place.z)
         thin = self.canvas.camera.hairline
@@ -61,13 +61,13 @@ class Board:
         self.canvas.fill(bar, color, self.place.z, self.light)
 
     def line(self, points: ArrayLike, width: float, color: ArrayLike, closed: bool = False) -> None:
-        """Paint a line that is in the outline only where something else is."""
+        """Paints a line that is in the outline only where something else is."""
         metre = self.canvas.camera.pixels(1.0, self.place.z)
         self.canvas.stroke(self.pixels(points), width * metre, color, self.place.z, self.light, closed)
 
 
 def oval(center: Point, radii: Point, count: int = 14) -> Floats:
-    """Return a polygon around an ellipse."""
+    """Returns a polygon around an ellipse."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring: Floats = np.stack(
         [center[0] + radii[0] * np.cos(angle), center[1] + radii[1] * np.sin(angle)], axis=1

@@ -14,7 +14,7 @@ STEEL = np.array([0.42, 0.43, 0.44])
 def draw_pole(
     board: Board, height: float, radius: float, color: ArrayLike = STEEL, base: float = 0.0
 ) -> None:
-    """Draw an upright pole as an object of its own."""
+    """Draws an upright pole as an object of its own."""
     canvas = board.canvas
     with canvas.object('pole'):
         width = max(2 * radius * canvas.camera.pixels(1, board.place.z), canvas.camera.hairline)
@@ -27,7 +27,7 @@ def draw_pole(
 
 
 def draw_lamp(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Draw a street lamp that reaches over the road."""
+    """Draws a street lamp that reaches over the road."""
     height = rng.uniform(5.5, 9)
     board = Board(canvas, place, -np.sign(place.x) or 1.0)
     color = STEEL * rng.choice([0.5, 0.8, 1.15])
@@ -44,7 +44,7 @@ def draw_lamp(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
 
 
 def draw_bollard(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Draw a bollard, which is a pole."""
+    """Draws a bollard, which is a pole."""
     board = Board(canvas, place)
     color = STEEL * 0.5 if rng.random() < 0.6 else np.array([0.72, 0.7, 0.66])
     height = rng.uniform(0.8, 1.1)
@@ -54,7 +54,7 @@ def draw_bollard(canvas: Canvas, rng: np.random.Generator, place: Place) -> None
 
 
 def draw_traffic_light(canvas: Canvas, rng: np.random.Generator, place: Place, over: float) -> None:
-    """Draw traffic lights on a pole, one of them ``over`` metres above the road if not 0."""
+    """Draws traffic lights on a pole, one of them `over` metres above the road if not 0."""
     board = Board(canvas, place)
     height = 5.6 if over else rng.uniform(3.0, 3.5)
     draw_pole(board, height, 0.09, STEEL * 0.7)
@@ -91,7 +91,7 @@ def _signal(board: Board, center: tuple[float, float], state: int, small: bool =
 
 
 def draw_sign(canvas: Canvas, rng: np.random.Generator, place: Place, scale: float = 1.0) -> None:
-    """Draw one or two traffic signs on a pole."""
+    """Draws one or two traffic signs on a pole."""
     board = Board(canvas, place)
     height = rng.uniform(2.3, 3.1)
     size = rng.uniform(0.36, 0.46) * scale
@@ -102,7 +102,7 @@ def draw_sign(canvas: Canvas, rng: np.random.Generator, place: Place, scale: flo
 
 
 def draw_gantry(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Draw a direction sign on two poles."""
+    """Draws a direction sign on two poles."""
     wide, low = rng.uniform(1.0, 1.6), rng.uniform(2.0, 2.6)
     board = Board(canvas, place)
     color = np.array([[0.9, 0.78, 0.15], [0.12, 0.25, 0.58], [0.1, 0.4, 0.26]])[rng.integers(3)]
@@ -161,7 +161,7 @@ def _plate(board: Board, rng: np.random.Generator, center: tuple[float, float], 
 
 
 def draw_clutter(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Draw a bin, a box or an advertising pillar (static), or a bag or pram (dynamic)."""
+    """Draws a bin, a box or an advertising pillar (static), or a bag or pram (dynamic)."""
     color = np.array([[0.2, 0.32, 0.22], [0.35, 0.35, 0.36], [0.8, 0.66, 0.12], [0.5, 0.2, 0.16]])
     paint = color[rng.integers(len(color))] * rng.uniform(0.8, 1.1)
     kind = rng.random()
@@ -185,7 +185,7 @@ def draw_clutter(canvas: Canvas, rng: np.random.Generator, place: Place) -> None
 
 
 def draw_wires(canvas: Canvas, x: float, height: float) -> None:
-    """Draw the overhead wire of a tram, too thin to be labelled."""
+    """Draws the overhead wire of a tram, too thin to be labelled."""
     depths = np.geomspace(4, 120, 16)
     line = np.stack([np.full(16, x), np.full(16, height), depths], axis=1)
     pixels = canvas.camera.project(line)

@@ -13,10 +13,10 @@ class Lane:
     """A strip of road for one line of vehicles.
 
     Args:
-        x: Middle of the lane in metres.
-        kind: ``'drive'``, ``'park'`` or ``'tram'``.
-        yaw: Direction of travel in radians, 0 away from the camera.
-        ego: Whether the camera drives here.
+        x: middle of the lane in metres.
+        kind: `'drive'`, `'park'` or `'tram'`.
+        yaw: direction of travel in radians, 0 away from the camera.
+        ego: whether the camera drives here.
     """
 
     x: float
@@ -39,10 +39,10 @@ class Verge:
 
     Args:
         sign: -1 on the left, 1 on the right.
-        kerb: Where the road ends, in metres.
-        outer: Where the pavement ends and the plots begin.
-        grass: Width of the grass between road and pavement, 0 if there is none.
-        plots: The plots, near to far.
+        kerb: where the road ends, in metres.
+        outer: where the pavement ends and the plots begin.
+        grass: width of the grass between road and pavement, 0 if there is none.
+        plots: the plots, near to far.
     """
 
     sign: int
@@ -62,13 +62,13 @@ class Street:
     """The plan of a street.
 
     Args:
-        lanes: All its lanes.
-        lines: Where lanes touch: x and whether the line is solid.
-        verges: Its left and its right side.
-        crossing: Depth of the zebra crossing in metres, None if there is none.
-        side_street: Depths between which another road crosses, None if there is none.
-        rails: Middle of the tram track, None if there is none.
-        reserve: Extent of the track if it has its own, void, bed.
+        lanes: all its lanes.
+        lines: where lanes touch: x and whether the line is solid.
+        verges: its left and its right side.
+        crossing: depth of the zebra crossing in metres, None if there is none.
+        side_street: depths between which another road crosses, None if there is none.
+        rails: middle of the tram track, None if there is none.
+        reserve: extent of the track if it has its own, void, bed.
     """
 
     lanes: list[Lane]
@@ -81,7 +81,7 @@ class Street:
 
 
 def sample_street(rng: np.random.Generator) -> Street:
-    """Draw the plan of a street."""
+    """Draws the plan of a street."""
     width = rng.uniform(3.0, 3.5)
     side = 1 if rng.random() < 0.6 else -1
     middle = rng.uniform(-0.3, 0.3)

@@ -9,7 +9,7 @@ from .noise import patch
 
 
 def draw_hood(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draw the hood of the car that carries the camera, and label the rim of the image void."""
+    """Draws the hood of the car that carries the camera, and labels the rim of the image void."""
     camera = canvas.camera
     width, height = camera.width, camera.height
     if rng.random() < 0.8:
@@ -39,7 +39,7 @@ def draw_hood(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def expose(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the image ``(height, width, 3)`` in RGB as the camera records it."""
+    """Returns the image `(height, width, 3)` in RGB as the camera records it."""
     image: NDArray[np.uint8] = canvas.image
     width, height = canvas.camera.width, canvas.camera.height
     if canvas.scale > 1:

@@ -14,19 +14,19 @@ class Mood:
     """The light of a scene; colours are RGB in [0, 1].
 
     Args:
-        name: What the mood is called.
-        zenith: Sky colour at the top of the image.
-        skyline: Sky colour at the horizon.
-        cloud: Colour of the clouds.
-        clouds: Share of the sky that clouds cover.
-        haze: Colour that distance fades to.
-        visibility: Depth in metres at which haze hides 63 % of a colour.
-        ambient: Light that reaches every surface.
-        sun: Light that the sun adds on surfaces that face it.
-        elevation: Height of the sun in radians.
-        azimuth: Direction of the sun in radians, 0 along the street, positive to the right.
-        shadow: Share of the light that a cast shadow takes away.
-        lamps: Share of windows and lamps that are lit.
+        name: what the mood is called.
+        zenith: sky colour at the top of the image.
+        skyline: sky colour at the horizon.
+        cloud: colour of the clouds.
+        clouds: share of the sky that clouds cover.
+        haze: colour that distance fades to.
+        visibility: depth in metres at which haze hides 63 % of a colour.
+        ambient: light that reaches every surface.
+        sun: light that the sun adds on surfaces that face it.
+        elevation: height of the sun in radians.
+        azimuth: direction of the sun in radians, 0 along the street, positive to the right.
+        shadow: share of the light that a cast shadow takes away.
+        lamps: share of windows and lamps that are lit.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Mood:
         return np.array([flat * np.sin(self.azimuth), np.sin(self.elevation), flat * np.cos(self.azimuth)])
 
     def light(self, normal: Floats | None = None) -> Floats:
-        """Return the RGB light on a surface, on a rounded object where ``normal`` is None."""
+        """Returns the RGB light on a surface, on a rounded object where `normal` is None."""
         facing = 0.55 if normal is None else max(float(normal @ self.toward_sun), 0.0)
         return np.array(self.ambient) + facing * np.array(self.sun)
 
     def fade(self, colors: Floats, depth: Floats | float) -> Floats:
-        """Mix colours ``(..., 3)`` with the haze of their depth in metres."""
+        """Mixes colours `(..., 3)` with the haze of their depth in metres."""
         clear = np.exp(-np.asarray(depth) / self.visibility)[..., None]
         faded: Floats = colors * clear + np.array(self.haze) * (1 - clear)
         return faded
@@ -94,7 +94,7 @@ MOODS = (
 
 
 def sample_mood(rng: np.random.Generator) -> Mood:
-    """Draw a mood, its numbers varied."""
+    """Draws a mood, its numbers varied."""
     mood = MOODS[rng.choice(len(MOODS), p=[0.2, 0.17, 0.17, 0.1, 0.12, 0.09, 0.15])]
     gain = rng.uniform(0.85, 1.1)
 

@@ -12,10 +12,10 @@ TILE = 512
 
 @cache
 def tile(slope: float) -> NDArray[np.float32]:
-    """Return a seamless tile of mean 0 and deviation 1.
+    """Returns a seamless tile of mean 0 and deviation 1.
 
     Args:
-        slope: Exponent of its spectrum: 0 is white grain, 1 mottled, 2 cloudy.
+        slope: exponent of its spectrum: 0 is white grain, 1 mottled, 2 cloudy.
     """
     rng = np.random.default_rng(round(slope * 100) + 7)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.fftfreq(TILE)))
@@ -29,13 +29,13 @@ def tile(slope: float) -> NDArray[np.float32]:
 def patch(
     rng: np.random.Generator, shape: tuple[int, int], slope: float, cell: float = 1.0
 ) -> NDArray[np.float32]:
-    """Cut a patch of noise at a random place of a tile.
+    """Cuts a patch of noise at a random place of a tile.
 
     Args:
-        rng: Where the place is drawn from.
-        shape: Height and width of the patch in pixels.
-        slope: Exponent of the spectrum, as in [tile][].
-        cell: Size in pixels of a point of the tile.
+        rng: where the place is drawn from.
+        shape: height and width of the patch in pixels.
+        slope: exponent of the spectrum, as in `tile`.
+        cell: size in pixels of a point of the tile.
     """
     rows = np.arange(shape[0], dtype=np.float32) / cell + rng.uniform(0, TILE)
     columns = np.arange(shape[1], dtype=np.float32) / cell + rng.uniform(0, TILE)
@@ -50,7 +50,7 @@ def patch(
 
 
 def look_up(slope: float, columns: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sample a tile at any coordinates, which wrap around."""
+    """Samples a tile at any coordinates, which wrap around."""
     sampled = cv2.remap(
         tile(slope),
         np.ascontiguousarray(columns),

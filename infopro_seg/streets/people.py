@@ -19,7 +19,7 @@ HAIR = ((0.12, 0.09, 0.07), (0.3, 0.2, 0.12), (0.6, 0.48, 0.3), (0.5, 0.48, 0.46
 
 
 def draw_person(canvas: Canvas, rng: np.random.Generator, place: Place, height: float) -> None:
-    """Draw a person who stands or walks."""
+    """Draws a person who stands or walks."""
     size = height / 1.75
     side = rng.random() < 0.55
     face = float(rng.choice([-1, 1])) * size
@@ -82,6 +82,6 @@ def _arm(
 
 
 def pick(rng: np.random.Generator, colors: tuple[tuple[float, float, float], ...]) -> Floats:
-    """Return one of the colours, a little darker or lighter."""
+    """Returns one of the colours, a little darker or lighter."""
     picked: Floats = np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.15)
     return picked

@@ -16,11 +16,11 @@ class Side:
     """A vertical plane, measured in metres along the ground and up.
 
     Args:
-        canvas: Where to draw.
-        start: World x and z of its lower left corner, seen from the camera.
-        stop: World x and z of its lower right corner.
-        height: Its height.
-        base: Height of its lower edge.
+        canvas: where to draw.
+        start: world x and z of its lower left corner, seen from the camera.
+        stop: world x and z of its lower right corner.
+        height: its height.
+        base: height of its lower edge.
     """
 
     canvas: Canvas
@@ -52,7 +52,7 @@ class Side:
         return self.canvas.mood.light(normal)
 
     def world(self, spots: ArrayLike) -> Floats:
-        """Map spots ``(..., 2)`` in metres (along, up) to the world."""
+        """Maps spots `(..., 2)` in metres (along, up) to the world."""
         spots = np.asarray(spots, dtype=np.float64)
         share = spots[..., 0] / max(self.length, 1e-6)
         x = self.start[0] + (self.stop[0] - self.start[0]) * share
@@ -60,11 +60,11 @@ class Side:
         return np.stack([x, spots[..., 1] + self.base, z], axis=-1)
 
     def pixels(self, spots: ArrayLike) -> Floats:
-        """Map spots ``(..., 2)`` in metres to the image."""
+        """Maps spots `(..., 2)` in metres to the image."""
         return self.canvas.camera.project(self.world(spots))
 
     def paint(self, rectangles: list[tuple[float, float, float, float]], colors: ArrayLike) -> None:
-        """Paint rectangles (left, bottom, right, top) in metres, in one or in many colours."""
+        """Paints rectangles (left, bottom, right, top) in metres, in one or in many colours."""
         if not rectangles:
             return
         left, bottom, right, top = np.array(rectangles, dtype=np.float64).T
@@ -76,7 +76,7 @@ class Side:
 
 
 def masonry(rng: np.random.Generator, brick: bool) -> NDArray[np.float32]:
-    """Return the brightness of rows of bricks, or of stained plaster."""
+    """Returns the brightness of rows of bricks, or of stained plaster."""
     stains = 1 + 0.09 * patch(rng, (128, 256), 1.0)
     return stains * _bricks() if brick else stains
 

@@ -13,14 +13,14 @@ GREENS = (
 
 
 def draw_tree(canvas: Canvas, rng: np.random.Generator, place: Place, height: float, spread: float) -> None:
-    """Draw a tree; the trunk is vegetation, as in Cityscapes.
+    """Draws a tree; the trunk is vegetation, as in Cityscapes.
 
     Args:
-        canvas: Where to draw.
-        rng: Where its shape is drawn from.
-        place: Where it stands.
-        height: Its height in metres.
-        spread: Radius of the crown in metres.
+        canvas: where to draw.
+        rng: where its shape is drawn from.
+        place: where it stands.
+        height: its height in metres.
+        spread: radius of the crown in metres.
     """
     camera = canvas.camera
     foot = camera.project(np.array([place.x, place.y, place.z]))
@@ -53,7 +53,7 @@ def draw_hedge(
     height: float,
     light: float = 1.0,
 ) -> None:
-    """Draw a row of bushes along the street at ``x``."""
+    """Draws a row of bushes along the street at `x`."""
     depth = z[1]
     while depth > z[0]:
         draw_bush(canvas, rng, Place(x + rng.normal(0, 0.15), depth, light=light), height)
@@ -61,7 +61,7 @@ def draw_hedge(
 
 
 def draw_bush(canvas: Canvas, rng: np.random.Generator, place: Place, height: float) -> None:
-    """Draw a bush that reaches down to the ground."""
+    """Draws a bush that reaches down to the ground."""
     camera = canvas.camera
     metre = camera.pixels(1.0, place.z)
     foot = camera.project(np.array([place.x, place.y, place.z]))
@@ -80,7 +80,7 @@ def draw_foliage(
     depth: float,
     light: float,
 ) -> None:
-    """Fill discs ``(N, 2)`` with leaves, brighter toward the sun."""
+    """Fills discs `(N, 2)` with leaves, brighter toward the sun."""
     if not canvas.sees(np.concatenate([centers - radii[:, None], centers + radii[:, None]])):
         return
     green = np.array(GREENS[rng.integers(len(GREENS))]) + rng.normal(0, 0.02, 3)

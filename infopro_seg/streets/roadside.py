@@ -17,7 +17,7 @@ FAR = 65.0
 
 
 def draw_roadside(canvas: Canvas, rng: np.random.Generator, street: Street) -> None:
-    """Draw the plots of both sides, far to near."""
+    """Draws the plots of both sides, far to near."""
     plots = [(plot, verge) for verge in street.verges for plot in verge.plots]
     heights = {id(verge): rng.uniform(7, 17) for verge in street.verges}
     for plot, verge in sorted(plots, key=lambda pair: -pair[0].z[0]):
@@ -26,7 +26,7 @@ def draw_roadside(canvas: Canvas, rng: np.random.Generator, street: Street) -> N
 
 
 def cast_shadows(street: Street) -> Iterator[Shadow]:
-    """Yield the shadows of the plots; their heights are typical ones."""
+    """Yields the shadows of the plots; their heights are typical ones."""
     tall = {'house': 9.0, 'wall': 1.8, 'fence': 1.0}
     for verge in street.verges:
         for plot in verge.plots:

@@ -29,8 +29,8 @@ class Frame:
     """An image and its annotation.
 
     Args:
-        image: RGB ``(height, width, 3)``.
-        annotation: What Cityscapes keeps in ``_gtFine_polygons.json``.
+        image: RGB `(height, width, 3)`.
+        annotation: what Cityscapes keeps in `_gtFine_polygons.json`.
     """
 
     image: NDArray[np.uint8]
@@ -38,11 +38,11 @@ class Frame:
 
 
 def draw_frame(rng: np.random.Generator, size: tuple[int, int]) -> Frame:
-    """Draw a street.
+    """Draws a street.
 
     Args:
-        rng: Where everything is drawn from.
-        size: Height and width of the image in pixels.
+        rng: where everything is drawn from.
+        size: height and width of the image in pixels.
     """
     camera = Camera.sample(rng, size)
     canvas = Canvas(camera, sample_mood(rng), rng, scale=1 if size[0] >= FINE else 2)

@@ -11,7 +11,7 @@ END = 150.0
 
 
 def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint the upper part of the image and label it."""
+    """Paints the upper part of the image and labels it."""
     camera, mood, scale = canvas.camera, canvas.mood, canvas.scale / 2
     bottom = int(camera.horizon) * canvas.scale + 4 * canvas.scale
     rows, width = bottom // 2, canvas.image.shape[1] // 2
@@ -37,7 +37,7 @@ def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def draw_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draw the far end of the town: houses, and a line of trees before them."""
+    """Draws the far end of the town: houses, and a line of trees before them."""
     camera = canvas.camera
     low = camera.horizon + camera.pixels(camera.eye, END) + 1
     edge = -0.02 * camera.width

@@ -35,11 +35,11 @@ class Place:
     """Where an object stands.
 
     Args:
-        x: Metres to the right of the camera.
-        z: Metres along the street.
-        yaw: Turn about the vertical axis in radians; 0 faces away from the camera.
-        light: Share of the light that reaches it.
-        y: Height of the ground in metres.
+        x: metres to the right of the camera.
+        z: metres along the street.
+        yaw: turn about the vertical axis in radians; 0 faces away from the camera.
+        light: share of the light that reaches it.
+        y: height of the ground in metres.
     """
 
     x: float
@@ -62,13 +62,13 @@ class Model:
         self._turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
 
     def world(self, points: ArrayLike) -> Floats:
-        """Map points ``(..., 3)`` of the object to the world."""
+        """Maps points `(..., 3)` of the object to the world."""
         at = np.array([self.place.x, self.place.y, self.place.z])
         moved: Floats = np.asarray(points, dtype=np.float64) @ self._turn.T + at
         return moved
 
     def pixels(self, points: ArrayLike) -> Floats:
-        """Map points ``(..., 3)`` of the object to the image."""
+        """Maps points `(..., 3)` of the object to the image."""
         return self.canvas.camera.project(self.world(points))
 
     def box(
@@ -80,15 +80,15 @@ class Model:
         decals: Mapping[str, Sequence[Decal]] | None = None,
         colors: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        """Draw the faces of a box that can be seen.
+        """Draws the faces of a box that can be seen.
 
         Args:
-            bottom: Extent of the lower side.
-            top: Extent of the upper side.
-            heights: Heights of the two in metres.
-            color: Colour of the material.
-            decals: What is painted on each face.
-            colors: Other colours for some faces.
+            bottom: extent of the lower side.
+            top: extent of the upper side.
+            heights: heights of the two in metres.
+            color: colour of the material.
+            decals: what is painted on each face.
+            colors: other colours for some faces.
         """
         vertices = [
             [x, y, z]
@@ -111,14 +111,14 @@ class Model:
                 self.decals(world[list(face)], decals[name], light)
 
     def light(self, quad: Floats) -> Floats:
-        """Return the light on a face ``(4, 3)``."""
+        """Returns the light on a face `(4, 3)`."""
         (ux, uy, uz), (vx, vy, vz) = (quad[3] - quad[0]).tolist(), (quad[1] - quad[0]).tolist()
         normal = np.array([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
         normal /= max(sqrt(normal @ normal), 1e-9)
         return self.canvas.mood.light(normal) * self.place.light
 
     def decals(self, quad: Floats, decals: Sequence[Decal], light: Floats) -> None:
-        """Paint on a face ``(4, 3)`` of the world."""
+        """Paints on a face `(4, 3)` of the world."""
         spots = np.array([corners(where) for where, _ in decals])
         colors = np.array([color for _, color in decals], dtype=np.float64)
         world = on_quad(quad, spots)
@@ -126,7 +126,7 @@ class Model:
         self.canvas.paint_many(pixels, colors, world[:, :, 2].mean(axis=1), light)
 
     def wheel(self, x: float, z: float, radius: float, rim: ArrayLike) -> None:
-        """Draw a wheel whose visible side is at ``x``."""
+        """Draws a wheel whose visible side is at `x`."""
         angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         up, along = radius + radius * np.sin(angle), z + radius * np.cos(angle)
         disc = np.stack([np.full(16, x), up, along], axis=1)
@@ -139,14 +139,14 @@ class Model:
         self.canvas.paint(hub + (pixels - hub) * 0.22, (0.2, 0.2, 0.22), depth, light)
 
     def sees(self, x: float) -> bool:
-        """Return whether the camera sees the side of the object that faces ``x``."""
+        """Returns whether the camera sees the side of the object that faces `x`."""
         side = np.sign(x) * self._turn[:, 0]
         eye = np.array([0.0, self.canvas.camera.eye, 0.0])
         return bool(side @ (eye - self.world([x, 1.0, 0.0])) > 0)
 
 
 def corners(where: Where) -> Sequence[Spot]:
-    """Return the four corners of a place on a face."""
+    """Returns the four corners of a place on a face."""
     spots = np.array(where)
     if spots.ndim == 2:
         return [(float(s), float(t)) for s, t in spots]
@@ -155,7 +155,7 @@ def corners(where: Where) -> Sequence[Spot]:
 
 
 def mirrored(decals: Sequence[Decal]) -> list[Decal]:
-    """Swap left and right."""
+    """Swaps left and right."""
     flipped: list[Decal] = []
     for where, color in decals:
         a, b, c, d = ((1 - s, t) for s, t in corners(where))
@@ -164,7 +164,7 @@ def mirrored(decals: Sequence[Decal]) -> list[Decal]:
 
 
 def on_quad(quad: Floats, spots: Floats) -> Floats:
-    """Map spots ``(..., 2)`` in [0, 1] onto a quad ``(4, 3)`` of the world."""
+    """Maps spots `(..., 2)` in [0, 1] onto a quad `(4, 3)` of the world."""
     s, t = spots[..., :1], spots[..., 1:]
     low = quad[0] * (1 - s) + quad[1] * s
     high = quad[3] * (1 - s) + quad[2] * s

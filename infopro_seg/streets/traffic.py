@@ -24,9 +24,9 @@ class Item:
     """One thing in the street.
 
     Args:
-        place: Where it stands.
-        draw: What draws it there.
-        size: Its width, length and height in metres, for its shadow.
+        place: where it stands.
+        draw: what draws it there.
+        size: its width, length and height in metres, for its shadow.
     """
 
     place: Place
@@ -54,7 +54,7 @@ VEHICLES: dict[str, Draw] = {'car': draw_car, 'truck': draw_truck, 'bus': draw_b
 
 
 def populate(rng: np.random.Generator, street: Street) -> list[Item]:
-    """Draw everything in the street, in no particular order."""
+    """Draws everything in the street, in no particular order."""
     items = [*_traffic(rng, street), *_crossing(rng, street)]
     for verge in street.verges:
         items += _pavement(rng, street, verge)

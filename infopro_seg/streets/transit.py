@@ -11,7 +11,7 @@ from .solids import Decal, Model, Place
 
 
 def draw_bus(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
-    """Draw a city bus and return its length in metres."""
+    """Draws a city bus and returns its length in metres."""
     length, half, tall = rng.uniform(10.5, 12.5), 1.27, rng.uniform(3.0, 3.3)
     color = np.array(PAINT[rng.integers(len(PAINT))]) + rng.normal(0, 0.02, 3)
     band = np.array(PAINT[rng.integers(len(PAINT))])
@@ -68,7 +68,7 @@ def draw_bus(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
 
 
 def draw_tram(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
-    """Draw a tram (class train), its cars far to near, and return its length in metres."""
+    """Draws a tram (class train), its cars far to near, and returns its length in metres."""
     sections = int(rng.integers(2, 4))
     each, half, tall = rng.uniform(8.5, 10.5), 1.2, 3.3
     livery = (

@@ -21,7 +21,7 @@ CITIES = {
 """Invented cities of each split."""
 
 ENCODINGS = {'labelIds': 'ids', 'labelTrainIds': 'trainIds', 'color': 'color'}
-"""Label images and what ``createLabelImage`` calls their encodings."""
+"""Label images and what `createLabelImage` calls their encodings."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Shot:
     """One frame of a split; all that is needed to draw and name it.
 
     Args:
-        out: Folder of the data set.
-        split: ``'train'`` or ``'val'``.
-        index: Number of the frame in its split.
-        size: Height and width in pixels.
-        seed: Seed of the data set.
+        out: folder of the data set.
+        split: `'train'` or `'val'`.
+        index: number of the frame in its split.
+        size: height and width in pixels.
+        seed: seed of the data set.
     """
 
     out: Path
@@ -56,7 +56,7 @@ class Shot:
         return self.out / 'leftImg8bit' / self.split / city / f'{self.stem}_leftImg8bit.png'
 
     def label(self, kind: str) -> Path:
-        """Path of an annotation, such as ``labelIds.png``."""
+        """Path of an annotation, such as `labelIds.png`."""
         city = self.stem.split('_')[0]
         return self.out / 'gtFine' / self.split / city / f'{self.stem}_gtFine_{kind}'
 
@@ -73,7 +73,7 @@ class Shot:
 
 
 def write_shot(shot: Shot) -> None:
-    """Draw a frame and write its files, each of which appears whole or not at all."""
+    """Draws a frame and writes its files, each of which appears whole or not at all."""
     rng = np.random.default_rng([shot.seed, list(CITIES).index(shot.split), shot.index])
     frame = draw_frame(rng, shot.size)
     text = json.dumps(frame.annotation)
@@ -92,12 +92,12 @@ def write_shot(shot: Shot) -> None:
 
 
 def save_image(picture: Image.Image, path: Path) -> None:
-    """Write a PNG file that appears whole or not at all."""
+    """Writes a PNG file that appears whole or not at all."""
     replace(path, lambda temporary: picture.save(temporary, format='PNG', compress_level=1))
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``."""
+    """Lets `write` fill a temporary file beside `path`, then renames it to `path`."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         write(temporary)
