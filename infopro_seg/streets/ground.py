@@ -52,7 +52,7 @@ class Ground:
         self.surface = 'cobbles' if rng.random() < 0.2 else 'asphalt'
 
     def draw(self, street: Street) -> None:
-        """Paints and label the plan of a street."""
+        """Paints and labels the plan of a street."""
         rng = self.rng
         self.area('terrain', (-250, 250), (self.near, END), 'grass', self.grass)
         for verge in street.verges:
@@ -99,7 +99,7 @@ class Ground:
         return self.canvas.mood.light(np.array([0.0, 1.0, 0.0]))
 
     def area(self, label: str, x: Range, z: Range, kind: str, color: Floats) -> None:
-        """Paints and label a rectangle of the ground."""
+        """Paints and labels a rectangle of the ground."""
         quad = self._quad(x, z)
         with self.canvas.object(label):
             self.canvas.fill(quad, color, 0.0, self.light)
