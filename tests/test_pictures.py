@@ -14,9 +14,9 @@ from mmseg.structures import SegDataSample
 
 from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import summarise
-from infopro_seg.datasets.check_plot import plot_classes
-from infopro_seg.datasets.check_samples import draw_samples
-from infopro_seg.datasets.inspection import IGNORED, Loading, Pair
+from infopro_seg.datasets.checks.class_plot import plot_classes
+from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
+from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.memory.benchmark import plot
 from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infopro_seg.comparison import command as comparison
-from infopro_seg.datasets import check_command
+from infopro_seg.datasets.checks import command as check_command
 from infopro_seg.errors import UserError
 from infopro_seg.memory import benchmark, command
 from infopro_seg.probing import command as probing

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.head_losses import require_losses
+from infopro_seg.datasets.checks.head_losses import require_losses
 from infopro_seg.errors import ConfigError
 
 SIGMOID = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}

@@ -13,8 +13,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from infopro_seg.datasets.checks.inspection import Loading
 from infopro_seg.datasets.image_files import FLAGS
-from infopro_seg.datasets.inspection import Loading
 from infopro_seg.errors import ConfigError
 
 LABEL_BACKENDS = ('pillow', 'cv2')

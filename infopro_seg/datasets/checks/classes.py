@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.building import leaves
-from infopro_seg.datasets.head_losses import heads, require_losses
+from infopro_seg.datasets.checks.head_losses import heads, require_losses
 from infopro_seg.datasets.metainfo import require_two_classes
 from infopro_seg.errors import ConfigError
 

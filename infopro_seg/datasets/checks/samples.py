@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from infopro_seg.datasets.check import Report
+from infopro_seg.datasets.checks.inspection import Pair
+from infopro_seg.datasets.checks.whole_split import Report
 from infopro_seg.datasets.image_files import decode_image, decode_labels, read_bytes
-from infopro_seg.datasets.inspection import Pair
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.orientation import IGNORING, labels_are_turned, turn, turned_by
 from infopro_seg.visualization.overlay import overlay

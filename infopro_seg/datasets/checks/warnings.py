@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infopro_seg.datasets.check import Report
+from infopro_seg.datasets.checks.whole_split import Report
 from infopro_seg.datasets.label_ids import IGNORED
 
 FAR_MEAN = 1.0

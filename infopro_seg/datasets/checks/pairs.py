@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 
 from infopro_seg.datasets.building import build_leaf, leaves
-from infopro_seg.datasets.file_names import left_out, visible_files
-from infopro_seg.datasets.inspection import Loading, Pair
-from infopro_seg.datasets.label_loading import loading_of
+from infopro_seg.datasets.checks.file_names import left_out, visible_files
+from infopro_seg.datasets.checks.inspection import Loading, Pair
+from infopro_seg.datasets.checks.label_loading import loading_of
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import ConfigError
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from infopro_seg.datasets.check import Report
-from infopro_seg.datasets.check_report import class_rows
+from infopro_seg.datasets.checks.tables import class_rows
+from infopro_seg.datasets.checks.whole_split import Report
 
 
 def plot_classes(report: Report, path: Path) -> None:

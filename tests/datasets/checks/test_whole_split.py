@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from infopro_seg.datasets.check import check_dataset
-from infopro_seg.datasets.check_command import check_command
-from infopro_seg.datasets.check_samples import choose_samples
-from infopro_seg.datasets.check_warnings import warnings_of
+from infopro_seg.datasets.checks.command import check_command
+from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
+from infopro_seg.datasets.checks.samples import choose_samples
+from infopro_seg.datasets.checks.warnings import warnings_of
+from infopro_seg.datasets.checks.whole_split import check_dataset
 from infopro_seg.datasets.image_files import mode_of
-from infopro_seg.datasets.inspection import IGNORED, Loading, Pair
 from infopro_seg.errors import ConfigError, DataError, UserError
 
 CLASSES = ('ground', 'leaf', 'stem', 'root')
@@ -467,7 +467,7 @@ def test_out_may_not_be_a_file(config_file):
 def test_help_and_workers_do_without_torch():
     code = (
         'import runpy, sys\n'
-        'import infopro_seg.datasets.inspection\n'
+        'import infopro_seg.datasets.checks.inspection\n'
         "sys.argv = ['check_dataset.py', '--help']\n"
         'try:\n'
         f"    runpy.run_path({str(ROOT / 'tools/check_dataset.py')!r}, run_name='__main__')\n"

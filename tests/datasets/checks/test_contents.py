@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets import contents
-from infopro_seg.datasets.check import check_dataset
-from infopro_seg.datasets.inspection import Loading, Pair
-from infopro_seg.datasets.preflight import require_data
-from infopro_seg.datasets.screening import looks_right
+from infopro_seg.datasets.checks import contents
+from infopro_seg.datasets.checks.inspection import Loading, Pair
+from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.checks.screening import looks_right
+from infopro_seg.datasets.checks.whole_split import check_dataset
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.datasets.batch_sizes import require_equal_sizes
 from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
-from infopro_seg.datasets.contents import look_through
-from infopro_seg.datasets.file_names import instead_of
-from infopro_seg.datasets.inspection import Pair
-from infopro_seg.datasets.label_loading import UnknownLoadingError, loading_of
-from infopro_seg.datasets.pairs import pairs_of, unlisted
+from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
+from infopro_seg.datasets.checks.contents import look_through
+from infopro_seg.datasets.checks.file_names import instead_of
+from infopro_seg.datasets.checks.inspection import Pair
+from infopro_seg.datasets.checks.label_loading import UnknownLoadingError, loading_of
+from infopro_seg.datasets.checks.pairs import pairs_of, unlisted
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.split_lists import list_file
 from infopro_seg.errors import DataError

@@ -10,10 +10,10 @@ import numpy as np
 from mmengine.config import Config
 from rich.progress import Progress
 
-from infopro_seg.datasets.contents import too_few_classes
-from infopro_seg.datasets.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.contents import too_few_classes
+from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.pairs import Split, list_split
 from infopro_seg.datasets.label_ids import IGNORED
-from infopro_seg.datasets.pairs import Split, list_split
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import UserError
 from infopro_seg.parallel import map_processes

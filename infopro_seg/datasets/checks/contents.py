@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.screening import looks_right
 from infopro_seg.datasets.image_files import UnreadableError, decode_labels, read_bytes
-from infopro_seg.datasets.inspection import Inspection, Pair, inspect
 from infopro_seg.datasets.label_ids import IGNORED, stored_ids
 from infopro_seg.datasets.problems import Problem
-from infopro_seg.datasets.screening import looks_right
 
 THREADS = 8  # decoders work without Python's lock, and slow disks are asked for several files at once
 PIXELS = 50_000_000  # of the images that are read whole: a few seconds

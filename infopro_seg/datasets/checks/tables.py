@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from infopro_seg.datasets.check import Report
-from infopro_seg.datasets.check_warnings import rounded, warnings_of
+from infopro_seg.datasets.checks.warnings import rounded, warnings_of
+from infopro_seg.datasets.checks.whole_split import Report
 from infopro_seg.datasets.label_ids import IGNORED
 
 SHOWN = 20  # problems on the console

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from infopro_seg.datasets.file_names import instead_of
+from infopro_seg.datasets.checks.file_names import instead_of
 from infopro_seg.datasets.image_files import (
     TO_LABELS,
     UnreadableError,

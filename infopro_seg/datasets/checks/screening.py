@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infopro_seg.datasets.checks.inspection import Pair
 from infopro_seg.datasets.image_files import not_readable
 from infopro_seg.datasets.image_headers import Header, read_header
-from infopro_seg.datasets.inspection import Pair
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
 
 GRAY = ('gray', 'palette')  # kinds of label images that hold one id per pixel

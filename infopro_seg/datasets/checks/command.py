@@ -9,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, work_dir_of
-from infopro_seg.datasets.check import Report, check_dataset
-from infopro_seg.datasets.check_plot import plot_classes
-from infopro_seg.datasets.check_report import print_report, report_json
-from infopro_seg.datasets.check_samples import draw_samples
+from infopro_seg.datasets.checks.class_plot import plot_classes
+from infopro_seg.datasets.checks.samples import draw_samples
+from infopro_seg.datasets.checks.tables import print_report, report_json
+from infopro_seg.datasets.checks.whole_split import Report, check_dataset
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
 from infopro_seg.visualization.attempt import drawing
