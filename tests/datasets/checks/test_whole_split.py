@@ -25,7 +25,7 @@ CLASSES = ('ground', 'leaf', 'stem', 'root')
 SIZES = [(20, 30), (20, 30), (24, 16), (20, 30), (24, 16), (20, 30)]  # height, width
 MEAN, STD = [127.5] * 3, [74.0] * 3  # of uniform noise
 LOADERS = [{'type': 'LoadImage'}, {'type': 'LoadLabels', 'num_classes': len(CLASSES)}]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def save(path, values):
