@@ -21,9 +21,9 @@ import infopro_seg
 from infopro_seg.cli import load_config
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
-from infopro_seg.memory.labels import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
+from infopro_seg.memory.point_names import MARKERS, annotate
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.setup import training_setup
