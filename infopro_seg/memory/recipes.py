@@ -7,7 +7,7 @@ from typing import Any
 
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.partition import Partition
-from infopro_seg.memory.units import GIB
+from infopro_seg.memory.quantities import GIB
 
 NAMES = {
     'blocks': 'checkpointing',
