@@ -22,7 +22,7 @@ from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import plot_plan
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.visualization.panel import draw_panel

@@ -27,7 +27,7 @@ from infopro_seg.memory.point_names import MARKERS, annotate
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import write_json
 from infopro_seg.training.precision import describe_tf32

@@ -22,8 +22,8 @@ from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
-from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.stages import plan_stages, stages_table
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
 from infopro_seg.visualization.attempt import drawing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 
 
 @dataclass(frozen=True)

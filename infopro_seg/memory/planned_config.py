@@ -14,7 +14,7 @@ from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup, own_precision
+from infopro_seg.memory.training_setup import TrainingSetup, own_precision
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 

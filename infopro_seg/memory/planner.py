@@ -16,9 +16,9 @@ from infopro_seg.memory.profile import lists_heads, profile_chain, without_cuts
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
-from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.stock import has_stock_losses, stock_losses
 from infopro_seg.memory.trace import trace_step
+from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models.checkpoint import POLICIES, module_policies
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"

@@ -13,7 +13,7 @@ from infopro_seg.memory.planned_config import planned_changes
 from infopro_seg.memory.point_names import MARKERS, annotate
 from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.strict_json import to_json
 
 

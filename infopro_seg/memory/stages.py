@@ -11,8 +11,8 @@ from rich.table import Table
 
 from infopro_seg.memory.cuts import resolve_cuts
 from infopro_seg.memory.quantities import DIGITS, unit_for
-from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.training.stages import require_stages, stage_config
 
 

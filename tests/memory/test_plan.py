@@ -20,8 +20,8 @@ from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
-from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.stock import stock_losses
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from tests.memory.traces import as_plain, trace_once
 from tests.test_tools import call
 
