@@ -20,7 +20,7 @@ from infopro_seg.models.readers import Reader
 Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
 
 
-class Probe:
+class PieceMeter:
     """Measures pieces of a model that is built on fake tensors and not cut.
 
     Args:
