@@ -193,7 +193,7 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for recomputed, marker, label in MARKERS:
-        chosen = [m for recipe, m in pairs if bool(recipe.checkpointed) == recomputed]
+        chosen = [m for recipe, m in pairs if bool(recipe.recomputing) == recomputed]
         if chosen:
             axes.scatter(
                 [m['seconds'] for m in chosen], [m[kind] / factor for m in chosen], marker=marker, label=label

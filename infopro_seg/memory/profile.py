@@ -18,10 +18,10 @@ from infopro_seg.memory.pieces import PieceMeter
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, split_blocks
-from infopro_seg.models.checkpoint import recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads, head_configs
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.readers import Reader, make_reader
+from infopro_seg.models.recompute import recompute, recompute_norms
 from infopro_seg.models.stages import without_stage
 
 
@@ -41,7 +41,7 @@ def profile_chain(
     once per policy. See :func:`infopro_seg.memory.trace.trace_step` for the arguments.
 
     Args:
-        policies: what blocks may recompute, see :mod:`infopro_seg.models.checkpoint`; nothing is always
+        policies: what blocks may recompute, see :mod:`infopro_seg.models.recompute`; nothing is always
             measured.
         blocks_of: a chain with the same blocks at the same crop, which are not measured again.
 

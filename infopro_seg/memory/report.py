@@ -100,7 +100,7 @@ def plot_plan(plan: Plan, path: Path) -> None:
     unit, factor = unit_for(plan.reference.peak)
     points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
     for recomputed, marker, label in MARKERS:
-        chosen = [(x, y) for x, y, recipe in points if bool(recipe.checkpointed) == recomputed]
+        chosen = [(x, y) for x, y, recipe in points if bool(recipe.recomputing) == recomputed]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
     front = pareto([(x, y) for x, y, _ in points])

@@ -22,8 +22,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.models.checkpoint import POLICIES, module_policies, recompute, recompute_norms
 from infopro_seg.models.ddp import LocalDistributedDataParallel
+from infopro_seg.models.recompute import POLICIES, module_policies, recompute, recompute_norms
 from infopro_seg.models.train_step import local_train_step
 
 CLASSES, SIZE = 5, (32, 64)
