@@ -29,7 +29,7 @@ def test_benchmark(monkeypatch):
 )
 def test_plan(monkeypatch, option, name):
     monkeypatch.setattr(command, 'Planner', fail)
-    request = command.Request(DEMO, budget='1GiB', **{option: NOWHERE / name})
+    request = command.PlanRequest(DEMO, budget='1GiB', **{option: NOWHERE / name})
     with pytest.raises(UserError, match=f'cannot write to --{option.replace("_", "-")} /proc/none/{name}'):
         command.plan_command(request)
 

@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from infopro_seg.datasets.checks.tables import class_rows
-from infopro_seg.datasets.checks.whole_split import Report
+from infopro_seg.datasets.checks.whole_split import SplitReport
 
 
-def plot_classes(report: Report, path: Path) -> None:
+def plot_classes(report: SplitReport, path: Path) -> None:
     """Draws the share of each class on a logarithmic axis, in the classes' colours."""
     rows = class_rows(report)
     shares = np.array([row['share'] for row in rows])

@@ -12,7 +12,7 @@ from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.tables import print_report, report_json
-from infopro_seg.datasets.checks.whole_split import Report, check_dataset
+from infopro_seg.datasets.checks.whole_split import SplitReport, check_dataset
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
 from infopro_seg.visualization.attempt import drawing
@@ -60,7 +60,7 @@ def check_command(
     return 1 if report.problems else 0
 
 
-def _write(report: Report, folder: Path, json_file: str | Path | None) -> list[Path]:
+def _write(report: SplitReport, folder: Path, json_file: str | Path | None) -> list[Path]:
     """Writes JSON, problems and then pictures; returns what was written."""
     split = report.split.name
     written = []

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from infopro_seg.datasets.checks.inspection import Pair
-from infopro_seg.datasets.checks.whole_split import Report
+from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.image_files import decode_image, decode_labels, read_bytes
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.orientation import IGNORING, labels_are_turned, turn, turned_by
@@ -27,7 +27,7 @@ DPI = 150
 EDGE = (255, 255, 255)  # between labels
 
 
-def draw_samples(report: Report, path: Path, count: int = 8) -> bool:
+def draw_samples(report: SplitReport, path: Path, count: int = 8) -> bool:
     """Draws pairs with nothing wrong, image beside labels; rare classes first, then spread over the split.
 
     Returns:

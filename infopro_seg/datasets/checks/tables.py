@@ -14,14 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from infopro_seg.datasets.checks.warnings import rounded, warnings_of
-from infopro_seg.datasets.checks.whole_split import Report
+from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.label_ids import IGNORED
 
 SHOWN = 20  # problems on the console
 KINDS = 4  # sizes and modes in the table
 
 
-def print_report(report: Report, console: Console, problems_file: Path) -> None:
+def print_report(report: SplitReport, console: Console, problems_file: Path) -> None:
     """Prints tables, warnings and problems; the problems that do not fit are in the file."""
     console.print(summary_table(report))
     if report.labels:
@@ -35,7 +35,7 @@ def print_report(report: Report, console: Console, problems_file: Path) -> None:
         console.print(f'... and {rest} more: {escape(str(problems_file))}', highlight=False, soft_wrap=True)
 
 
-def summary_table(report: Report) -> Table:
+def summary_table(report: SplitReport) -> Table:
     """What the split is made of."""
     table = Table(title=f'The {report.split.name} split', show_header=False)
     pairs = report.split.pairs
@@ -59,7 +59,7 @@ def summary_table(report: Report) -> Table:
     return table
 
 
-def class_table(report: Report) -> Table:
+def class_table(report: SplitReport) -> Table:
     """Pixels and images of each class; shares are of the pixels that are not ignored."""
     table = Table(title='Classes')
     for name in ('id', 'class', 'pixels', 'share', 'images', 'share of images'):
@@ -77,7 +77,7 @@ def class_table(report: Report) -> Table:
     return table
 
 
-def class_rows(report: Report) -> list[dict[str, Any]]:
+def class_rows(report: SplitReport) -> list[dict[str, Any]]:
     """Pixels, share of the pixels that are not ignored, and images of each class."""
     total = max(int(report.pixels.sum() - report.pixels[IGNORED]), 1)
     return [
@@ -92,7 +92,7 @@ def class_rows(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def report_json(report: Report) -> str:
+def report_json(report: SplitReport) -> str:
     """All of a report, with every problem."""
     outside = slice(len(report.split.classes), IGNORED)
 

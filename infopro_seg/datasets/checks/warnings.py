@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infopro_seg.datasets.checks.whole_split import Report
+from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.label_ids import IGNORED
 
 FAR_MEAN = 1.0
@@ -17,18 +17,18 @@ MUCH_IGNORED = 0.5
 """Share of ignored pixels."""
 
 
-def warnings_of(report: Report) -> list[str]:
+def warnings_of(report: SplitReport) -> list[str]:
     """One sentence for each, with its remedy."""
     found = [*_unseen(report), *_ignored(report), *_turned(report), *_modes(report)]
     return [*found, *_normalisation(report)]
 
 
-def unseen(report: Report) -> list[str]:
+def unseen(report: SplitReport) -> list[str]:
     """Names of the classes that no label image holds."""
     return [name for index, name in enumerate(report.split.classes) if report.images[index] == 0]
 
 
-def _unseen(report: Report) -> list[str]:
+def _unseen(report: SplitReport) -> list[str]:
     names = unseen(report)
     if not report.labels or not names:
         return []
@@ -40,7 +40,7 @@ def _unseen(report: Report) -> list[str]:
     ]
 
 
-def _ignored(report: Report) -> list[str]:
+def _ignored(report: SplitReport) -> list[str]:
     found = []
     if report.ignored_share > MUCH_IGNORED:
         found.append(
@@ -55,7 +55,7 @@ def _ignored(report: Report) -> list[str]:
     return found
 
 
-def _turned(report: Report) -> list[str]:
+def _turned(report: SplitReport) -> list[str]:
     count = len(report.turned)
     if not count:
         return []
@@ -67,7 +67,7 @@ def _turned(report: Report) -> list[str]:
     ]
 
 
-def _modes(report: Report) -> list[str]:
+def _modes(report: SplitReport) -> list[str]:
     if not report.split.pairs[0].loading.color_type.startswith('color'):
         return []
     deep = sum(count for mode, count in report.image_modes.items() if mode.endswith(' 16 bit'))
@@ -86,7 +86,7 @@ def _modes(report: Report) -> list[str]:
     return found
 
 
-def _normalisation(report: Report) -> list[str]:
+def _normalisation(report: SplitReport) -> list[str]:
     mean, std = report.mean, report.std
     if report.expected is None or mean is None or std is None:
         return []

@@ -22,7 +22,7 @@ CHUNK = 4  # pairs per message between processes
 
 
 @dataclass
-class Report:
+class SplitReport:
     """What a split holds.
 
     Args:
@@ -124,7 +124,7 @@ class Report:
 
 def check_dataset(
     config: Config, split: str = 'train', workers: int | None = None, progress: Progress | None = None
-) -> Report:
+) -> SplitReport:
     """Reads every image and label image of a split once and reports what they hold.
 
     Args:
@@ -139,7 +139,7 @@ def check_dataset(
     if workers is not None and workers < 1:
         raise UserError(f'cannot work with {workers} workers; give 1 or more')
     listed = list_split(config, split)
-    report = Report(listed, *_normalisation(config), problems=list(listed.problems))
+    report = SplitReport(listed, *_normalisation(config), problems=list(listed.problems))
     task = progress.add_task(f'checking {split}', total=len(listed.pairs)) if progress else None
     for pair, found in zip(listed.pairs, map_processes(inspect, listed.pairs, workers, CHUNK), strict=True):
         report.add(pair, found)
