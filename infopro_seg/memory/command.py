@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.cli import load_config
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
 from infopro_seg.memory.max_crop import STEP, with_max_crops
@@ -26,7 +27,6 @@ from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
-from infopro_seg.visualization.attempt import drawing
 
 STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')

@@ -8,9 +8,9 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import planned_changes
-from infopro_seg.memory.point_names import MARKERS, annotate
 from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import TrainingSetup

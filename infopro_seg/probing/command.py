@@ -15,6 +15,7 @@ from rich.progress import track
 
 from infopro_seg.cli import load_config
 from infopro_seg.devices import choose_device
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
 from infopro_seg.outputs import require_folder
@@ -33,7 +34,6 @@ from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_jso
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
-from infopro_seg.visualization.attempt import drawing
 
 IMAGES = 2  # on the contact sheet
 DPI = 130

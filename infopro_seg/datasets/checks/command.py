@@ -13,9 +13,9 @@ from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.tables import print_report, report_json
 from infopro_seg.datasets.checks.whole_split import SplitReport, check_dataset
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
-from infopro_seg.visualization.attempt import drawing
 
 WIDTH = 150  # columns of the tables where the output is no terminal
 

@@ -15,8 +15,8 @@ from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.image_files import decode_image, decode_labels, read_bytes
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.orientation import IGNORING, labels_are_turned, turn, turned_by
-from infopro_seg.visualization.overlay import overlay
-from infopro_seg.visualization.panel import IGNORED_COLOR, draw_legend
+from infopro_seg.drawing.legend import draw_legend
+from infopro_seg.drawing.overlay import IGNORED_COLOR, overlay
 
 COLUMNS = 2  # samples per row, each as image and labels
 CELL = 480  # pixels, the longer side of an image

@@ -1,10 +1,18 @@
-"""Label maps drawn over their images."""
+"""Label maps as colours, alone or over their images."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from infopro_seg.visualization.panel import colorize
+IGNORED_COLOR = (0, 0, 0)
+
+
+def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Class indices (H, W) as colours (H, W, 3); ids outside the palette, such as 255, are black."""
+    colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (max(256, len(palette)), 1))
+    colors[: len(palette)] = palette
+    colored: np.ndarray = colors[labels]
+    return colored
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float = 0.55) -> np.ndarray:

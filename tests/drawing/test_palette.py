@@ -1,7 +1,7 @@
 import pytest
 
-from infopro_seg.visualization.attempt import drawing
-from infopro_seg.visualization.palette import colours
+from infopro_seg.drawing.attempt import drawing
+from infopro_seg.drawing.palette import colours
 
 
 def test_colours_are_taken_as_they_are_written():

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from infopro_seg.memory.point_names import annotate
+from infopro_seg.drawing.point_names import annotate
 
 CROWDED = [(x, y, f'K={k}') for k, (x, y) in enumerate(np.random.default_rng(0).random((40, 2)))]
 
