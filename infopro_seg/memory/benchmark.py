@@ -30,8 +30,8 @@ from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range,
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_folder
+from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
-from infopro_seg.training.precision import describe_tf32
 
 KINDS = {  # of measured bytes, the one that predictions are compared with first
     'allocated_bytes': 'peak allocated',
