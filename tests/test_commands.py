@@ -42,8 +42,10 @@ def test_an_unknown_command_is_answered_with_the_known_ones(monkeypatch, capsys)
     assert all(name in shown.err for name in NAMES)
     assert shown.out == ''
     assert run(monkeypatch) == 0
-    shown = capsys.readouterr()
-    assert all(name in shown.out for name in NAMES)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-len(NAMES) :]] == NAMES
+    assert '  test                    Evaluate a checkpoint' in lines
+    assert all(len(line) <= 100 for line in lines)
 
 
 @pytest.mark.parametrize(
