@@ -48,6 +48,8 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
         raise UserError(f'{option} {file} is a folder; name a file')
     if suffixes and file.suffix.lower() not in suffixes:
         raise UserError(f'{option} {file} does not end in {" or ".join(suffixes)}; name such a file')
+    if file.parent.is_file():
+        raise UserError(f'{option} {file}: {file.parent} is a file, not a folder; name another place')
     if not is_special(file):
         require_folder(file.parent, f'{option} {file}, in')
     return file

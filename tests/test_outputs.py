@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infopro_seg.errors import UserError
-from infopro_seg.outputs import require_file, require_folder, whole_file
+from infopro_seg.files import whole_file
+from infopro_seg.outputs import require_file, require_folder
 from infopro_seg.strict_json import to_json, write_json
 
 

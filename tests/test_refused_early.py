@@ -38,7 +38,7 @@ def test_plan(monkeypatch, option, name):
 def test_compare(monkeypatch, report_only):
     monkeypatch.setattr(comparison, '_train', fail)
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
-    request = comparison.Comparison(suite, NOWHERE, ROOT / 'tools' / 'train.py', report_only=report_only)
+    request = comparison.Comparison(suite, NOWHERE, report_only=report_only)
     with pytest.raises(UserError, match='cannot write to --out /proc/none'):
         comparison.compare(request, print)
 

@@ -54,6 +54,11 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
+    amp = suite.optim_wrapper.get('type') == 'AmpOptimWrapper'
+    if amp and not request.report_only and not torch.cuda.is_available():
+        raise ConfigError(
+            f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
+        )
     require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
@@ -71,11 +76,6 @@ def _train(
     suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
 ) -> list[Run]:
     """Trains what is not trained yet and returns the runs that failed."""
-    amp = suite.optim_wrapper.get('type') == 'AmpOptimWrapper'
-    if amp and not torch.cuda.is_available():
-        raise ConfigError(
-            f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
-        )
     paths = write_configs(suite, runs, request.out)
     data = suite.comparison.get('data')
     if data is not None:

@@ -24,6 +24,8 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.files import whole_file, write_text
 from infopro_seg.hooks.results import METRICS
 
+TRAIN = (sys.executable, '-m', 'infopro_seg', 'train')
+
 
 def folder_of(out: Path, run: Run) -> Path:
     """The work dir of a run."""
@@ -129,7 +131,7 @@ def train_all(
     def train(run: Run) -> Run | None:
         folder = folder_of(out, run)
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, '-m', 'infopro_seg', 'train', str(paths[run])]
+        command = [*TRAIN, str(paths[run])]
         command += ['--work-dir', str(folder), '--resume']
         command += ['--cfg-options', f'load_from={initial_of(out, run)}']
         report(f'{run.name}: training, progress in {folder / "train.log"}')

@@ -207,7 +207,7 @@ def test_nothing_fits(capsys):
         ({'budget': '60MiB', 'write_config': Path('x.txt')}, UserError, r'end it in \.py'),
         ({'budget': '60MiB', 'write_config': DEMO}, UserError, 'the config itself'),
         ({'json': ROOT}, UserError, 'is a folder'),
-        ({'json': DEMO / 'x.json'}, UserError, 'cannot write'),
+        ({'json': DEMO / 'x.json'}, UserError, 'is a file'),
         ({'config': ROOT / 'configs/none.py'}, ConfigError, 'no config'),
     ],
 )

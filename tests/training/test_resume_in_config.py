@@ -1,4 +1,5 @@
 import pytest
+import torch
 from mmengine.config import Config
 
 from infopro_seg.training.launch import resumed_by, train
@@ -20,7 +21,10 @@ from tests.runs import DEMO, ITERS, STOPPED, tiny_options
 )
 def test_what_the_config_resumes(tmp_path, given, latest, expected):
     if latest:
-        (tmp_path / 'iter_1.pth').touch()
+        parts = ('state_dict', 'meta', 'message_hub', 'optimizer')
+        torch.save(
+            {name: {'iter': 1} for name in parts} | {'param_schedulers': [{}]}, tmp_path / 'iter_1.pth'
+        )
         (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_1.pth'))
     assert resumed_by(Config({**given, 'work_dir': str(tmp_path)})) == expected
 
