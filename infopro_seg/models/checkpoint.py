@@ -75,9 +75,9 @@ class RecomputedConvModule(ConvModule):
 def recompute_norms(*roots: nn.Module | None) -> None:
     """Turns the convolution modules with norm and activation into recomputed ones, in place.
 
-    Heads of mmseg name mmcv's class in their constructors, so no other can be built in its place, and one that
-    is built afterwards draws other initial weights. So the modules change their class, as torch's
-    `fully_shard` and `parametrize` do it: weights, names and references stay.
+    mmseg's heads name mmcv's class in their constructors, so no other can be built in its place; one that is
+    built afterwards would draw other initial weights. So the modules change their class, as in torch's
+    `fully_shard`: weights, names and references stay.
     """
     for root in roots:
         for module in root.modules() if root is not None else ():
