@@ -9,6 +9,7 @@ Use of a trained network::
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from infopro_seg.inference import Predictor
 
 __version__ = '0.1.0'
+
+# mmcv's, whenever it is imported: the pure-Python build that is used here has no such operator
+warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:

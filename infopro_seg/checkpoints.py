@@ -42,7 +42,7 @@ def require_file(checkpoint: str | Path) -> None:
     """Checks that a checkpoint exists.
 
     Raises:
-        CheckpointError: it does not.
+        CheckpointError: there is no such file.
     """
     path = Path(checkpoint)
     if not path.is_file():
@@ -124,7 +124,7 @@ def config_of(checkpoint: dict[str, Any], name: str | Path) -> Config:
     """The config that a checkpoint was trained with, as mmengine stores it.
 
     Raises:
-        CheckpointError: it holds none.
+        CheckpointError: the checkpoint contains no config.
     """
     text = checkpoint.get('meta', {}).get('cfg')
     if not text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,7 +58,7 @@ def require_onnx() -> None:
     if missing:
         raise UserError(
             f'--format onnx needs the package{"s" * (len(missing) > 1)} {", ".join(missing)}: '
-            'pip install "infopro_seg[onnx]"'
+            f'pip install {" ".join(missing)}'
         )
 
 
@@ -166,9 +168,12 @@ def _write_onnx(
 ) -> None:
     import onnx
 
-    written: Any = torch.onnx.export(
-        program, dynamo=True, input_names=['image'], output_names=['logits'], verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)  # of torch, about torch
+        logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # torchvision's operators: none is used
+        written: Any = torch.onnx.export(
+            program, dynamo=True, input_names=['image'], output_names=['logits'], verbose=False
+        )
     model = written.model_proto
     for key, value in {**meta, 'size': size}.items():
         entry = model.metadata_props.add()

@@ -51,7 +51,7 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     """Writes a file of these bytes, whole or not at all.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     with whole_file(path) as partial:
         partial.write_bytes(content)
@@ -61,7 +61,7 @@ def write_text(path: str | Path, text: str) -> None:
     """Writes a text file in UTF-8, whole or not at all.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     write_bytes(path, text.encode())
 

@@ -25,7 +25,7 @@ def to_bgr(image: Any) -> np.ndarray:
         image: a PIL image, an array or a tensor.
 
     Raises:
-        DataError: it is no image, or its values have another range than 0 to 255.
+        DataError: the input is not an image, or its values are not in the range 0 to 255.
     """
     if isinstance(image, Image.Image):
         if image.mode not in MODES:

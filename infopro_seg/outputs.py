@@ -41,7 +41,7 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
         suffixes: how it may end, in lower case; none for anything.
 
     Raises:
-        UserError: it is a folder, ends in something else, or cannot be written.
+        UserError: the path is a folder, has another suffix, or cannot be written.
     """
     file = Path(path)
     if file.is_dir():

@@ -65,7 +65,7 @@ def require_apart(found: Found, out: Path) -> None:
         out: the folder of the results.
 
     Raises:
-        UserError: one would.
+        UserError: a result would replace an image.
     """
     images = {os.path.realpath(file) for file, _ in found.images}
     for file, name in found.images:

@@ -12,8 +12,7 @@ import warnings
 import numpy as np
 import torch
 
-with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+with contextlib.redirect_stdout(io.StringIO()):
     import mmseg.datasets
     import mmseg.engine
     import mmseg.evaluation

@@ -1,9 +1,11 @@
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import init_default_scope
 
 from tests import optional_packages
@@ -86,6 +88,16 @@ def checkpoint(trained):
 def lively(checkpoint, tmp_path_factory):
     """A checkpoint of the same network that predicts many classes."""
     return runs.make_lively(checkpoint, tmp_path_factory.mktemp('lively') / 'lively.pth')
+
+
+@pytest.fixture
+def amp_on_a_cpu(monkeypatch):
+    """Lets mmengine's `AmpOptimWrapper`, which asks for a GPU, work with torch's loss scaling on a CPU.
+
+    Autocast leaves float64 alone, so that with a network in float64 the oracles are exact.
+    """
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, 'cpu'))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Measure recipes side by side, each in its own process, with the prediction beside the measurement.
+"""Measure recipes side by side: each in its own process, with the prediction beside the measurement.
 
 Examples:
   python tools/benchmark.py configs/deeplabv3_infopro_cityscapes.py --out work_dirs/benchmark

@@ -43,7 +43,7 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
     """Trains what is not trained yet and writes the results; returns 1 if a training failed.
 
     Raises:
-        UserError: an argument or the suite asks for what cannot be.
+        UserError: an argument or the suite is invalid.
     """
     if request.jobs < 1:
         raise UserError(f'--jobs {request.jobs} trains nothing; give 1 or more')

@@ -74,7 +74,7 @@ def select_runs(
         seeds: None for the suite's.
 
     Raises:
-        ConfigError: a method is unknown, a number of local modules below 2, or a seed below 0.
+        ConfigError: a method is unknown, a number of local modules is below 2, or a seed is below 0.
     """
     for count in modules or ():
         if count < 2:

@@ -66,7 +66,7 @@ def checked_config(suite: Config, run: Run, out: Path) -> Config:
     """The config of a run, unless the folder has it with another setting.
 
     Raises:
-        ConfigError: the folder has the run with another setting.
+        ConfigError: the folder contains this run with another setting.
     """
     cfg = run_config(suite, run)
     path = config_of(out, run)

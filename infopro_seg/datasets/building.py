@@ -28,8 +28,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     """Builds a data set without its pipeline.
 
     Raises:
-        ConfigError: it cannot be built, or its classes and colours make no sense.
-        DataError: a folder is missing, its list cannot be read, or it is empty.
+        ConfigError: the data set cannot be built, or its classes or colours are invalid.
+        DataError: a folder is missing, the list of images cannot be read, or there are no images.
     """
     remedy = remedy_for(howto)
     root = Path(dataset.get('data_root') or '')

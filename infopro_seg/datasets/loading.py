@@ -81,7 +81,7 @@ class LoadLabels(LoadAnnotations):
         kwargs: the arguments of `LoadAnnotations`.
 
     Raises:
-        ConfigError: `drawn_on` is something else.
+        ConfigError: `drawn_on` is neither of the two nor None.
         DataError: the label image is missing, unreadable, of another size than the image, or holds ids
             outside the classes.
     """
@@ -181,7 +181,7 @@ def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
     """Checks the ids of a label image (H, W) of uint8.
 
     Raises:
-        DataError: some are neither a class nor 255.
+        DataError: an id is neither a class nor 255.
     """
     found = stored_ids(labels) or {}
     outside = [label for label in found if num_classes <= label < IGNORED]

@@ -23,7 +23,8 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         split: train, val or test.
 
     Raises:
-        ConfigError: it has no classes, one, or too many; a name occurs twice, or a colour is none.
+        ConfigError: the data set has fewer than two classes or too many, a name occurs twice, or a colour is
+            invalid.
     """
     where = f'the {split} data set {kind}'
     classes = built.metainfo.get('classes')
@@ -54,7 +55,7 @@ def require_two_classes(classes: Sequence[str], where: str) -> None:
     """Checks that there is more than one class.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: there is a single class.
     """
     if len(classes) == 1:
         raise ConfigError(
@@ -82,7 +83,7 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
     """Checks that a config's palette has a colour for each of its classes.
 
     Raises:
-        ConfigError: it has more or fewer.
+        ConfigError: the palette has more or fewer colours than there are classes.
     """
     metainfo = dict(dataset.get('metainfo') or {})
     classes, palette = metainfo.get('classes'), metainfo.get('palette')

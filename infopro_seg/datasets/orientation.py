@@ -68,7 +68,7 @@ def labels_are_turned(
             and where images are square.
 
     Raises:
-        MisfitError: the sizes differ, or do not tell.
+        MisfitError: the sizes differ, or do not tell which of the two holds.
     """
     stored_size = image_size[::-1] if orientation >= 5 else image_size
     upright, stored = size == image_size, orientation > 1 and size == stored_size

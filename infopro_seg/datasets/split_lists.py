@@ -38,7 +38,7 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
         split: train, val or test.
 
     Raises:
-        DataError: mmseg would read other names than are meant.
+        DataError: mmseg would read names that the list does not mean.
     """
     path = list_file(dataset)
     if path is None:

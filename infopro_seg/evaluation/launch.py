@@ -28,7 +28,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
-from infopro_seg.training.validations import validations_of
+from infopro_seg.training.validations import plain_number, validations_of
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
@@ -109,7 +109,7 @@ def evaluate(
     results: dict[str, Any] = finite(
         {
             **iou_results(runner.message_hub.get_info(CLASS_IOU)),
-            'percent': {name: float(value) for name, value in metrics.items()},
+            'percent': {name: plain_number(value) for name, value in metrics.items()},
             'images': len(tested.images),
             'config': str(config),
             'checkpoint': str(checkpoint),
@@ -119,6 +119,7 @@ def evaluate(
     )
     if json_file is not None and runner.rank == 0:
         write_json(Path(json_file), results)
+        runner.logger.info(f'results: {json_file}')
     return results
 
 

@@ -47,7 +47,7 @@ def trained_metainfo(checkpoint: Mapping[str, Any], config: Config) -> dict[str,
         config: the config it was trained with.
 
     Raises:
-        ConfigError: neither names the classes.
+        ConfigError: neither config nor checkpoint names the classes.
     """
     kept = dict((checkpoint.get('meta') or {}).get('dataset_meta') or {})
     loaders = (config.get(f'{split}_dataloader') for split in SPLITS)

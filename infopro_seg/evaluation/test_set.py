@@ -52,7 +52,7 @@ def read_test_set(config: Config) -> TestSet:
     """Lists the images of a config's test split.
 
     Raises:
-        ConfigError: it has none, or it cannot be built.
+        ConfigError: the config has no test split, or its data set cannot be built.
         DataError: folders are missing, or only some of the images have labels.
     """
     loader = config.get('test_dataloader')

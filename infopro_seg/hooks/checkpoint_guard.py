@@ -73,7 +73,7 @@ def fit_start(
         local heads that the model does not have.
 
     Raises:
-        CheckpointError: other weights do not fit.
+        CheckpointError: weights other than these are missing or differ in shape.
     """
     state_dict = checkpoint.get('state_dict', checkpoint)
     delta = _class_difference(state_dict, expected)

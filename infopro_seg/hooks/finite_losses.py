@@ -43,7 +43,7 @@ class FiniteLossHook(Hook):
         """Looks at the losses of the iteration.
 
         Raises:
-            DivergedError: too many iterations in a row had a loss that is no finite number.
+            DivergedError: too many iterations in a row had a loss that is not finite.
         """
         bad = {name: value for name, value in _losses(runner, outputs) if not math.isfinite(value)}
         if not bad:

@@ -20,7 +20,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
-from infopro_seg.training.validations import add_validation, validations
+from infopro_seg.training.validations import add_validation, plain_number, validations
 from infopro_seg.visualization.curves import draw_curves
 from infopro_seg.visualization.panel import draw_panel
 from infopro_seg.visualization.training_log import read_log
@@ -102,7 +102,7 @@ class ResultsHook(Hook):
         times, _ = hub.get_scalar('train/time').data
         return {
             **iou_results(hub.get_info(CLASS_IOU)),
-            'percent': {name: float(value) for name, value in self.metrics.items()},
+            'percent': {name: plain_number(value) for name, value in self.metrics.items()},
             'validations': validations(hub),
             'iterations': runner.iter,
             'seconds': round(float(times.sum()), 1),

@@ -61,7 +61,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
         One object per recipe: the prediction, as `tools/plan.py --json` writes it, and what was measured.
 
     Raises:
-        UserError: an argument or the config asks for what cannot be.
+        UserError: an argument or the config is invalid.
     """
     console = Console(stderr=True)
     budget = _checked_budget(request)

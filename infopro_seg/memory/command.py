@@ -53,7 +53,7 @@ def plan_command(request: PlanRequest) -> int:
     """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
 
     Raises:
-        UserError: an argument or the config asks for what cannot be.
+        UserError: an argument or the config is invalid.
     """
     budget = None if request.budget is None else parse_bytes(request.budget)
     modules = parse_range(request.modules)

@@ -55,7 +55,7 @@ def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]
 
     Raises:
         ConfigError: the encoder cannot be built, or has no block rule.
-        UserError: it asks for values, which a fake tensor does not have.
+        UserError: the encoder's forward pass needs values, which a trace does not have.
     """
     rows: list[BlockRow] = []
     with fake_tensors() as tracker:
@@ -92,7 +92,7 @@ def list_blocks_command(
     """Prints the blocks of a config's encoder, with a line below each cut.
 
     Raises:
-        UserError: an argument or the config asks for what cannot be.
+        UserError: an argument or the config is invalid.
     """
     if any(size is not None and size < 1 for size in (batch, *(crop or ()))):
         raise UserError(f'--batch and --crop are {batch} and {crop}; give numbers from 1 on')

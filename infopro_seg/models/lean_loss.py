@@ -34,8 +34,8 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         avg_non_ignore: whether ignored labels are left out of the mean; with class weights they always are.
 
     Raises:
-        ConfigError: `use_sigmoid` or `use_mask` is asked for; when it is computed, that there are more or
-            fewer class weights than classes.
+        ConfigError: `use_sigmoid` or `use_mask` is set; or, when the loss is computed, the number of class
+            weights is not the number of classes.
     """
 
     def __init__(

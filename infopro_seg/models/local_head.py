@@ -170,7 +170,7 @@ def interpolate_pairs(config: Any, depth: float) -> Any:
         A copy of the config in which every `loss_weight` is a number, every `num_convs` a whole one.
 
     Raises:
-        ConfigError: such a value has not one or two numbers, or a pair of `num_convs` not whole ones.
+        ConfigError: such a value is neither a number nor a pair, or `num_convs` is a pair of fractions.
     """
     if isinstance(config, dict):
         out = {key: interpolate_pairs(value, depth) for key, value in config.items()}

@@ -48,7 +48,7 @@ class Fit:
             remedy: what to do instead of loading them.
 
         Raises:
-            CheckpointError: it got none.
+            CheckpointError: none of the weights fit the encoder.
         """
         if not self.loaded:
             return  # not by a state dict, and nobody knows

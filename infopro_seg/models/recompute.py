@@ -75,7 +75,9 @@ class RecomputedConvModule(ConvModule):
 def recompute_norms(*roots: nn.Module | None) -> None:
     """Turns the convolution modules with norm and activation into recomputed ones, in place.
 
-    They change their class, so that any head can have it and copies and checkpoints stay what they are.
+    mmseg's heads name mmcv's class in their constructors, so no other can be built in its place; one that is
+    built afterwards would draw other initial weights. So the modules change their class, as in torch's
+    `fully_shard`: weights, names and references stay.
     """
     for root in roots:
         for module in root.modules() if root is not None else ():

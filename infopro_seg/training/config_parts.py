@@ -45,7 +45,7 @@ def require_parts(config: Config) -> None:
     """Refuses keys that are misspelt inside known parts, and parts that lack their counterpart.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a key is misspelt, or a part lacks its counterpart.
     """
     for name in DICTS:
         if config.get(name) is not None and not isinstance(config[name], dict):
@@ -80,10 +80,10 @@ def _inside(part: Any, key: str) -> Any:
 
 
 def require_known(part: Any, keys: Iterable[str], name: str) -> None:
-    """Refuses other keys in a part of a config than some.
+    """Refuses keys of a part of a config that are not in a list.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: the part has another key.
     """
     if not isinstance(part, dict):
         return

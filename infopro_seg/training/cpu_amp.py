@@ -35,7 +35,7 @@ def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
             precision is kept.
 
     Raises:
-        ConfigError: it is of another type, or of one that this device does not have.
+        ConfigError: the wrapper is of another type, or of one that this device cannot run.
     """
     kind = optim_wrapper.get('type', OptimWrapper)
     found = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind

@@ -29,7 +29,7 @@ def require_sound(runner: Any) -> None:
         runner: a runner whose loops are built, before it trains or tests.
 
     Raises:
-        ConfigError: something would fail later, or never do what it says.
+        ConfigError: a part would fail later, or never take effect.
     """
     loops = {'train_cfg': runner._train_loop, 'val_cfg': runner._val_loop, 'test_cfg': runner._test_loop}
     built = {name: loop for name, loop in loops.items() if loop is not None and not isinstance(loop, dict)}

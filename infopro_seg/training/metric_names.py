@@ -48,7 +48,7 @@ def require_metrics(runner: Any, names: set[str]) -> None:
         names: of the metrics that are reported.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: something waits for a metric that is not reported.
     """
     for hook, setting, name in _awaited_metrics(runner):
         if name not in names:

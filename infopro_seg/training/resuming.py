@@ -92,7 +92,7 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
     """Checks that a checkpoint holds all that a run needs to continue as if it had not stopped.
 
     Raises:
-        CheckpointError: it lacks some, or cannot be read.
+        CheckpointError: the checkpoint lacks a part that resuming needs, or cannot be read.
     """
     missing = lacking(read_checkpoint(path), cfg)
     if missing:

@@ -110,7 +110,7 @@ class QuietRunner(NamingRunner, SavingRunner):
         """Calls all hooks; once all parts are built, checks them.
 
         Raises:
-            ConfigError: something would fail later.
+            ConfigError: a part would fail later.
         """
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_run':
@@ -120,7 +120,7 @@ class QuietRunner(NamingRunner, SavingRunner):
         """Loads a checkpoint.
 
         Raises:
-            CheckpointError: it cannot be read, or is of another model.
+            CheckpointError: the file cannot be read, or is of another model.
         """
         try:
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
@@ -143,7 +143,7 @@ class QuietRunner(NamingRunner, SavingRunner):
         The checkpoint is read into CPU memory, as all of it need not fit the GPU.
 
         Raises:
-            CheckpointError: it is of another optimizer.
+            CheckpointError: the checkpoint was trained with another optimizer.
         """
         plan = Plan.of(self)
         try:

@@ -63,7 +63,8 @@ class Plan:
             name: the file of the checkpoint.
 
         Raises:
-            CheckpointError: it is of another optimizer, or the new schedule depends on validations.
+            CheckpointError: the checkpoint was trained with another optimizer, or the new schedule depends on
+                validations.
         """
         trained = _config_in(checkpoint)
         _require_same_optimizer(self, runner, trained, name)

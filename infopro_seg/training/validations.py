@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from mmengine.logging import MessageHub
 
 VALIDATIONS = 'all_validations'  # in the message hub, where a key in `val...` would be logged as a metric
@@ -18,7 +19,7 @@ def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) 
         iteration: after how many iterations.
         metrics: as the evaluator gives them.
     """
-    numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    numbers = {name: plain_number(value) for name, value in metrics.items() if _is_number(value)}
     known = hub.get_info(VALIDATIONS, {})
     hub.update_info(VALIDATIONS, {**known, iteration: numbers})
 
@@ -33,6 +34,11 @@ def validations_of(checkpoint: Mapping[str, Any]) -> dict[str, dict[str, float]]
     hub = checkpoint.get('message_hub') or {}
     found = hub.get('runtime_info', {}) if isinstance(hub, Mapping) else {}
     return _ordered(found.get(VALIDATIONS, {}))
+
+
+def plain_number(value: Any) -> float:
+    """A number as it was rounded: 49.18 of float32 is 49.18, not 49.18000030517578."""
+    return float(str(value)) if isinstance(value, np.floating) else float(value)
 
 
 def _ordered(found: Mapping[int, dict[str, float]]) -> dict[str, dict[str, float]]:

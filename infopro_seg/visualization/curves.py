@@ -33,13 +33,14 @@ def draw_curves(log: TrainingLog, path: Path) -> None:
         path: the PNG to write.
     """
     panels: list[Callable[[Axes], None]] = []
+    styles = _styles({*log.tasks, *log.reconstructions})
     if log.tasks:
-        several = len({*log.tasks, *log.reconstructions}) > 1
+        several = len(styles) > 1
         title = 'Classification loss of each local module' if several else 'Loss'
-        panels.append(lambda axes: _losses(axes, log.tasks, title))
+        panels.append(lambda axes: _losses(axes, log.tasks, styles, title))
     if log.reconstructions:
         title_recon = 'Reconstruction loss of each local module'
-        panels.append(lambda axes: _losses(axes, log.reconstructions, title_recon))
+        panels.append(lambda axes: _losses(axes, log.reconstructions, styles, title_recon))
     if log.validations is not None:
         panels.append(lambda axes: _validations(axes, log))
     if log.rate is not None:
@@ -66,19 +67,30 @@ def draw_curves(log: TrainingLog, path: Path) -> None:
         figure.savefig(partial, dpi=130, format='png')
 
 
-def _losses(axes: Axes, modules: Mapping[str, Series], title: str) -> None:
-    """A line for each module, dark to light and each with a mark of its own, named where it ends."""
-    shades = matplotlib.colormaps['viridis'](np.linspace(0.05, 0.8, len(modules)))
-    ends: list[tuple[float, str, dict[str, Any]]] = []
-    shown = []
-    for index, (name, series) in enumerate(modules.items()):
-        mean = smooth(series)
-        style: dict[str, Any] = {
-            'color': tuple(shades[index]),
+def _styles(names: set[str]) -> dict[str, dict[str, Any]]:
+    """Of each local module, a shade from dark to light and a mark, the same in every panel."""
+    ordered = sorted(names, key=lambda name: (len(name.partition(',')[0]), name))  # module 2 before module 10
+    shades = matplotlib.colormaps['viridis'](np.linspace(0.05, 0.8, len(ordered)))
+    return {
+        name: {
+            'color': tuple(shade),
             'marker': MARKERS[index % len(MARKERS)],
             'markeredgecolor': 'white',
             'markeredgewidth': 0.5,
         }
+        for index, (name, shade) in enumerate(zip(ordered, shades, strict=True))
+    }
+
+
+def _losses(
+    axes: Axes, modules: Mapping[str, Series], styles: Mapping[str, dict[str, Any]], title: str
+) -> None:
+    """A line for each module, named where it ends."""
+    ends: list[tuple[float, str, dict[str, Any]]] = []
+    shown = []
+    for index, (name, series) in enumerate(modules.items()):
+        mean = smooth(series)
+        style = styles[name]
         axes.plot(series.iterations, series.values, color=style['color'], linewidth=0.5, alpha=0.12)
         marked = (index * 3 % 9, max(1, len(mean.values) // 8))
         axes.plot(mean.iterations, mean.values, linewidth=1.7, markersize=4.5, markevery=marked, **style)
@@ -88,7 +100,7 @@ def _losses(axes: Axes, modules: Mapping[str, Series], title: str) -> None:
     _choose_scale(axes, np.concatenate(shown), LOSS_RANGE)
     _name_ends(axes, ends)
     axes.set_title(title, fontsize=10.5, loc='left')
-    axes.set_ylabel('loss', fontsize=9, color=GRAY)
+    axes.set_ylabel('loss, weighted', fontsize=9, color=GRAY)
 
 
 def _name_ends(axes: Axes, ends: list[tuple[float, str, dict[str, Any]]]) -> None:

@@ -27,7 +27,7 @@ def require_equal_sizes(config: Config, split: str, images: Sequence[tuple[Path,
         images: all images in their order, with width and height, where those are known.
 
     Raises:
-        DataError: they differ.
+        DataError: images of one batch differ in size after the pipeline.
     """
     loader = config[f'{split}_dataloader']
     count = loader.get('batch_size', 1)

@@ -26,7 +26,8 @@ def require_equal_classes(config: Config) -> None:
         config: a whole config.
 
     Raises:
-        ConfigError: they differ, the message names every place; or a head's loss does not fit its classes.
+        ConfigError: the numbers of classes differ (the message names every place), or a head's loss does not
+            fit its classes.
     """
     sets = list(dict.fromkeys(_classes_of_sets(config)))
     for name, classes in sets:

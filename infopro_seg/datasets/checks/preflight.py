@@ -30,8 +30,8 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
         splits: any of train, val, test.
 
     Raises:
-        ConfigError: a data set cannot be built, or its classes and colours make no sense.
-        DataError: something is missing, or is not as training needs it; the message names it and the remedy.
+        ConfigError: a data set cannot be built, or its classes or colours are invalid.
+        DataError: a file is missing or training cannot use it; the message names the file and the remedy.
     """
     for split in splits:
         loader = config.get(f'{split}_dataloader')
