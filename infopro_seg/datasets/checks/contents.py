@@ -37,7 +37,9 @@ def look_through(
     with ThreadPoolExecutor(THREADS) as pool:
         looks = list(pool.map(looks_right, pairs))
         sizes = [size for _, size in looks]
-        suspects = [index for index, (right, _) in enumerate(looks) if not right][:MOST_READ]
+        suspects = [index for index, (right, _) in enumerate(looks) if not right]
+        if not pairs[0].loading.stock_labels:
+            suspects = suspects[:MOST_READ]  # of the others LoadLabels says in training what is wrong
         chosen = list(dict.fromkeys([*suspects, *_sample(sizes)]))
         found = list(pool.map(inspect, [pairs[index] for index in chosen]))
         problems = [problem for one in found for problem in one.problems]

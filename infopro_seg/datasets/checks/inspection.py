@@ -19,6 +19,7 @@ from infopro_seg.datasets.image_files import (
     decode_labels,
     read_bytes,
 )
+from infopro_seg.datasets.image_headers import Header
 from infopro_seg.datasets.label_ids import IGNORED, histogram, named, outside_the_classes, stored_ids
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
 from infopro_seg.datasets.problems import Problem
@@ -34,6 +35,8 @@ class Loading:
         color_type: mmcv's flag for the decoding of images.
         label_backend: mmcv's name for the decoder of label images.
         drawn_on: what label images of turned photographs were drawn on, see `LoadLabels`.
+        stock_labels: whether mmseg's own `LoadAnnotations` reads the label images: it does not turn them,
+            wraps ids above 255, and takes gray levels of 2 or 4 bits for ids.
     """
 
     classes: np.ndarray
@@ -41,6 +44,7 @@ class Loading:
     color_type: str = 'color'
     label_backend: str = 'pillow'
     drawn_on: str | None = None
+    stock_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
             )
         except MisfitError as error:
             found.problems.append(Problem(path, error.what, error.remedy))
+    if pair.loading.stock_labels:
+        found.problems += _misread_by_stock(path, found.labels_turned, header, pair.loading.label_backend)
     if labels.ndim != 2:
         what = f'holds colours ({found.label_mode}), not one class index per pixel'
         found.problems.append(Problem(path, what, TO_LABELS))
@@ -153,6 +159,20 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
     for label, count in stored.items():
         if 0 <= label < 256:
             found.counts[pair.loading.classes[label]] += count
+
+
+def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:
+    """The problem of labels that :class:`LoadLabels` reads rightly, and mmseg's own loader does not."""
+    if turned:
+        what = (
+            'was drawn on its photograph as it is stored, and LoadAnnotations does not turn it as the '
+            'EXIF orientation turns the photograph'
+        )
+    elif header.kind == 'gray' and header.bits in ((2, 4) if backend == 'pillow' else (1, 2, 4)):
+        what = f'holds ids of {header.bits} bits, which LoadAnnotations reads as gray levels of 0 to 255'
+    else:
+        return []
+    return [Problem(path, what, "load it with dict(type='LoadLabels') in place of LoadAnnotations")]
 
 
 def _outside(path: Path, stored: dict[int, int], loading: Loading) -> list[Problem]:

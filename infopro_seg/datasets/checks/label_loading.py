@@ -18,6 +18,7 @@ from infopro_seg.datasets.image_files import FLAGS
 from infopro_seg.errors import ConfigError
 
 LABEL_BACKENDS = ('pillow', 'cv2')
+STOCK_LABELS = ('LoadAnnotations', 'mmseg.LoadAnnotations', LoadAnnotations)
 
 
 class UnknownLoadingError(ConfigError):
@@ -51,7 +52,8 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
             f'choose from {", ".join(LABEL_BACKENDS)}'
         )
     classes = label_classes(built, labels.get('reduce_zero_label'))
-    return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'))
+    stock = labels.get('type', 'LoadAnnotations') in STOCK_LABELS
+    return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'), stock)
 
 
 def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarray:

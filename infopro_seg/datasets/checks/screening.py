@@ -27,12 +27,16 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
     labels = _header(pair.label)
     if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY or labels.bits > 8:
         return False, size  # of more than 8 bits: it may hold ids that fit no 8
+    if pair.loading.stock_labels and labels.bits < 8:
+        return False, size
     stored = labels.size if labels.tiff else labels.stored_size
     try:
-        labels_are_turned(stored or (0, 0), size or (0, 0), turned, pair.image, pair.loading.drawn_on)
+        labels_turned = labels_are_turned(
+            stored or (0, 0), size or (0, 0), turned, pair.image, pair.loading.drawn_on
+        )
     except MisfitError:
         return False, size
-    return True, size
+    return not (labels_turned and pair.loading.stock_labels), size
 
 
 def _header(path: Path) -> Header | None:

@@ -18,7 +18,7 @@ from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import choose_samples
 from infopro_seg.datasets.checks.warnings import warnings_of
 from infopro_seg.datasets.checks.whole_split import check_dataset
-from infopro_seg.datasets.image_files import mode_of
+from infopro_seg.datasets.image_headers import read_header
 from infopro_seg.errors import ConfigError, DataError, UserError
 
 CLASSES = ('ground', 'leaf', 'stem', 'root')
@@ -366,7 +366,7 @@ def test_modes_are_read_from_the_header(tmp_path):
     }
     for name, (values, mode) in pictures.items():
         cv2.imwrite(str(tmp_path / name), values)
-        assert mode_of((tmp_path / name).read_bytes()) in (mode, 'palette 8 bit'), name
+        assert read_header((tmp_path / name).read_bytes()).mode in (mode, 'palette 8 bit'), name
 
 
 # errors
