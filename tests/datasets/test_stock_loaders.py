@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from infopro_seg.datasets.check import check_dataset
 from PIL import Image
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets import contents
 from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.checks.whole_split import check_dataset
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 
