@@ -25,10 +25,10 @@ from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json

@@ -20,11 +20,11 @@ from infopro_seg.memory.max_crop import STEP, with_max_crops
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
 

@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.memory.training_setup import TrainingSetup
@@ -49,7 +48,6 @@ class Trial:
         env_cfg = cfg.get('env_cfg', {})
         torch.backends.cudnn.benchmark = bool(env_cfg.get('cudnn_benchmark', False))
         use_tf32(env_cfg)
-        cfg = without_pretraining(cfg)
         self.model = build_model(cfg, setup.crop).to(self.device)
         self.optim_wrapper = build_optim_wrapper(self.model, self._wrapper(cfg))
         self.data = synthetic_batch(setup)

@@ -11,10 +11,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.config_edits import with_stage, without_pretraining
 from infopro_seg.errors import ConfigError
 from infopro_seg.hooks.results import METRICS
-from infopro_seg.inference import without_pretraining
-from infopro_seg.models.stages import with_stage
 from infopro_seg.training.stage_result import StageResult, stage_result
 
 Options = Mapping[str, Any] | None
