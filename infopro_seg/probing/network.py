@@ -15,7 +15,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.config_edits import encoder_of, without_pretraining
 from infopro_seg.errors import CheckpointError, ConfigError, UserError

@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
