@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from mmengine.model.utils import revert_sync_batchnorm
-from rich.console import Console
 from rich.table import Table
 
 from infopro_seg.cli import load_config
 from infopro_seg.config_edits import encoder_of
+from infopro_seg.consoles import table_console
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors, without_values
@@ -23,7 +23,6 @@ from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
 
 MIB = 2**20
-WIDTH = 150  # columns of the table where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,7 @@ def list_blocks_command(
     encoder, cuts = encoder_of(cfg)
     setup = training_setup(cfg, batch, crop)
     table = blocks_table(encoder['type'], list_blocks(encoder, setup), setup, cuts)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
+    table_console().print(table)
 
 
 def blocks_table(kind: str, rows: Sequence[BlockRow], setup: TrainingSetup, cuts: Sequence[str]) -> Table:
