@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from mmseg.registry import MODELS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.config_edits import edited, without_pretraining
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.export_graph import export_onnx, export_program, metadata, require_onnx
 from infopro_seg.files import whole_file
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
-from infopro_seg.inference import without_pretraining
 from infopro_seg.models.channels import neck_config
 from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.outputs import require_file
@@ -160,18 +159,19 @@ def _imports(custom: Any) -> list[str]:
 
 def to_stock(node: Any) -> Any:
     """Replaces this package's types by mmseg's, at any nesting."""
+    return edited(node, _to_stock)
+
+
+def _to_stock(node: Any) -> Any:
     if isinstance(node, dict):
         kind = node.get('type')
-        dropped = OWN_ARGUMENTS.get(kind, ()) if isinstance(kind, str) else ()
-        out = {key: to_stock(value) for key, value in node.items() if key not in dropped}
         if isinstance(kind, str):
-            out['type'] = STOCK_TYPES.get(kind, kind)
-        if out.get('type') == 'CrossEntropyLoss' and out.get('class_weight') is not None:
-            out.pop('avg_non_ignore', None)  # implied by the weights, and mmseg fails with both
-        return out
-    if isinstance(node, (list, tuple)):
-        return type(node)(to_stock(item) for item in node)
-    return copy.copy(node)
+            for key in OWN_ARGUMENTS.get(kind, ()):
+                node.pop(key, None)
+            node['type'] = STOCK_TYPES.get(kind, kind)
+        if node.get('type') == 'CrossEntropyLoss' and node.get('class_weight') is not None:
+            node.pop('avg_non_ignore', None)  # implied by the weights, and mmseg fails with both
+    return node
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mmseg.registry import MODELS
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.cli import load_config
+from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
@@ -26,7 +26,6 @@ from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.evaluation.pipelines import loads_image, test_pipeline, without_labels
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.image_inputs import to_bgr, to_picture
-from infopro_seg.models.stages import without_stage
 
 
 class Predictor:
@@ -110,29 +109,3 @@ def load(config: str | Path, checkpoint: str | Path, device: str | None = None) 
             )
         [path] = found
     return Predictor(load_config(path), checkpoint, device)
-
-
-def without_pretraining(model: Any) -> Any:
-    """A copy of a model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
-    model = copy.deepcopy(model)
-    pending = [model]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
-                node['init_cfg'] = None
-            if 'pretrained' in node:
-                node['pretrained'] = None
-            pending.extend(node.values())
-        elif isinstance(node, (list, tuple)):
-            pending.extend(node)
-    return model
-
-
-def without_local_modules(model: Any) -> Any:
-    """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
-    model = copy.deepcopy(model)
-    if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
-        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
-        without_stage(model['backbone'])
-    return model

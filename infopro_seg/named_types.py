@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 import infopro_seg.register  # noqa: F401
+from infopro_seg.config_edits import edited
 
 KNOWN = ('infopro_seg', 'mmcv', 'mmengine', 'mmseg', 'torch')  # what is registered without custom_imports
 
@@ -26,20 +27,12 @@ def with_named_types(config: Config) -> Config:
     """
     names = _registered_names()
     content = {
-        key: _named(value, names)
+        key: edited(value, lambda node: names.get(node, node) if isinstance(node, type) else node)
         for key, value in config.items()
         if not callable(value) and key not in config._imported_names
     }
     content.setdefault('default_scope', 'mmseg')
     return Config(content, filename=config.filename)
-
-
-def _named(node: Any, names: dict[Any, str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _named(value, names) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return type(node)(_named(item, names) for item in node)
-    return names.get(node, node) if isinstance(node, type) else node
 
 
 def _registered_names() -> dict[Any, str]:

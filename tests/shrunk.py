@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infopro_seg.inference import without_pretraining
+from infopro_seg.config_edits import without_pretraining
 
 SIZE = (64, 128)
 RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNeXt', 'ResNeSt')

@@ -11,7 +11,7 @@ from mmengine.registry import TRANSFORMS
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 from infopro_seg.memory import resolve_cuts
-from infopro_seg.training.stages import stage_config
+from infopro_seg.stage_configs import stage_config
 from tests.models.encoder_list import is_missing
 from tests.runs import LOADERS, ROOT
 from tests.shrunk import thin

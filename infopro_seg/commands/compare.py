@@ -48,6 +48,7 @@ def main() -> int:
     )
     args = parser.parse_args()
 
+    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
     from infopro_seg.comparison.command import Comparison, compare
     from infopro_seg.comparison.suite import find_suite
 

@@ -7,13 +7,9 @@ Example:
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from infopro_seg.consoles import logged_counting
 from infopro_seg.streets.data_set import make_synthetic_streets
 
 
@@ -47,11 +43,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Runs the command."""
     args = parse_args()
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with logged_counting() as progress:
         make_synthetic_streets(
             args.out,
             args.train,

@@ -7,13 +7,9 @@ Example:
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from infopro_seg.consoles import logged_counting
 from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes
 
 SHOWN = 20
@@ -35,17 +31,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Runs the command."""
     args = parse_args()
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with logged_counting() as progress:
         problems = prepare_cityscapes(args.root, args.workers, progress=progress)
     for problem in problems[:SHOWN]:
-        console.print(f'[red]problem:[/red] {problem}', highlight=False, soft_wrap=True)
+        progress.console.print(f'[red]problem:[/red] {problem}', highlight=False, soft_wrap=True)
     if len(problems) > SHOWN:
-        console.print(f'... and {len(problems) - SHOWN} more')
+        progress.console.print(f'... and {len(problems) - SHOWN} more')
     if not problems:
         counts = ' and '.join(f'{count} {split}' for split, count in COUNTS.items())
-        console.print(f'{args.root} is complete: {counts} images', highlight=False)
+        progress.console.print(f'{args.root} is complete: {counts} images', highlight=False)
     return 1 if problems else 0

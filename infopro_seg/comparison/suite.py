@@ -11,7 +11,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import iter_blocks

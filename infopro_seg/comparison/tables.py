@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infopro_seg.markdown import markdown_table
+
 MIB = 2**20
 OF_STAGES = (
     'Trained in stages: the peak is that of the largest stage; FLOPs and seconds are those of one iteration '
@@ -36,7 +38,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
             line.append(f'{traced(row)["flops"] / reference:.3f}')
         seconds = row['seconds_per_iteration']
         lines.append([*line, '' if seconds is None else f'{seconds:.3f}'])
-    table = _markdown(header, lines)
+    table = markdown_table(header, lines)
     return f'{table}\n{OF_STAGES}\n' if any(row['stages'] > 1 for row in rows) else table
 
 
@@ -57,7 +59,7 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
     classes = list(rows[0]['IoU']) if rows else []
     header = ['class', *(f'{row["method"]} K={row["modules"]}' for row in rows)]
     cells = [[name, *(_share(row['IoU'].get(name)) for row in rows)] for name in classes]
-    return _markdown(header, cells)
+    return markdown_table(header, cells)
 
 
 def percent(value: float | None, spread: float | None, sign: str = '') -> str:
@@ -78,8 +80,3 @@ def difference(row: Mapping[str, Any]) -> str:
 
 def _share(value: float | None) -> str:
     return '' if value is None else f'{100 * value:.1f}'
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ['---', *['---:'] * (len(header) - 1)]
-    return ''.join(f'| {" | ".join(cells)} |\n' for cells in (header, rule, *rows))

@@ -17,7 +17,6 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from mmseg.registry import MODELS
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import INTERRUPTED, quiet_console
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.errors import ConfigError

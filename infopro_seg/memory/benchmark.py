@@ -23,12 +23,13 @@ from infopro_seg.drawing.attempt import drawing
 from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
+from infopro_seg.markdown import markdown_table
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
@@ -160,7 +161,7 @@ def markdown(environment: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str
     if any('max_crop' in row['measured'] for row in rows):
         names = [*names[:2], 'largest crop, measured']
     lines = [', '.join(f'{key}: {value}' for key, value in environment.items()), '']
-    lines += ['| ' + ' | '.join(names) + ' |', '|---' + '|---:' * (len(names) - 1) + '|']
+    table = []
     for row in rows:
         measured, digits = row['measured'], DIGITS[unit]
         predicted = row['peak_gib'] * GIB
@@ -176,8 +177,8 @@ def markdown(environment: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str
             crop = measured['max_crop']
             cells.append('none' if crop is None else f'{crop[0]}x{crop[1]}')
         cells += [''] * (len(names) - len(cells))
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+        table.append(cells)
+    return '\n'.join([*lines, markdown_table(names, table)])
 
 
 def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.cli import load_config
+from infopro_seg.consoles import table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
@@ -20,17 +21,16 @@ from infopro_seg.memory.max_crop import STEP, with_max_crops
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
 
 STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')
-WIDTH = 150  # columns of the table where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
                 'config without them'
             )
     plans = plan_stages(cfg, request.batch, request.crop, request.amp)
-    console = _console(request)
+    console = table_console(stderr=request.json == STDOUT)
     console.print(stages_table(plans, budget))
     if request.json is not None:
         _write_json(request.json, to_json([plan.as_json() for plan in plans]))
@@ -112,7 +112,7 @@ def _check_outputs(request: PlanRequest) -> None:
 
 
 def _show(plan: Plan, request: PlanRequest, cfg: Config) -> None:
-    console = _console(request)
+    console = table_console(stderr=request.json == STDOUT)
     console.print(plan_table(plan))
     console.print(verdict(plan, cfg), markup=False, highlight=False)
     if request.json is not None:
@@ -123,13 +123,6 @@ def _show(plan: Plan, request: PlanRequest, cfg: Config) -> None:
     if request.write_config is not None and plan.recommended is not None:
         write_config(plan, plan.recommended, request.config, request.write_config)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)
-
-
-def _console(request: PlanRequest) -> Console:
-    """Where the tables go: to stderr where stdout is for the JSON."""
-    to_stdout = request.json == STDOUT
-    console = Console(stderr=to_stdout)
-    return console if console.is_terminal else Console(stderr=to_stdout, width=WIDTH)
 
 
 def _write_json(path: Path, text: str) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from mmengine.model.utils import revert_sync_batchnorm
-from rich.console import Console
 from rich.table import Table
 
 from infopro_seg.cli import load_config
-from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.config_edits import encoder_of
+from infopro_seg.consoles import table_console
+from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors, without_values
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
@@ -22,7 +23,6 @@ from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
 
 MIB = 2**20
-WIDTH = 150  # columns of the table where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -100,27 +100,7 @@ def list_blocks_command(
     encoder, cuts = encoder_of(cfg)
     setup = training_setup(cfg, batch, crop)
     table = blocks_table(encoder['type'], list_blocks(encoder, setup), setup, cuts)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
-
-
-def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The config of the encoder, and its cuts; also of a stock mmseg model.
-
-    Raises:
-        ConfigError: the config has no backbone, or the backbone has no type.
-    """
-    backbone = (cfg.get('model') or {}).get('backbone')
-    if backbone is None:
-        raise ConfigError('the config has no model.backbone, whose blocks could be listed')
-    encoder = backbone.get('encoder', backbone)
-    if not isinstance(encoder, dict) or 'type' not in encoder:
-        raise ConfigError(
-            f'the encoder {encoder!r} is no config; write e.g. dict(type="ResNetV1c", depth=101)'
-        )
-    return encoder, tuple(backbone.get('cuts') or ())
+    table_console().print(table)
 
 
 def blocks_table(kind: str, rows: Sequence[BlockRow], setup: TrainingSetup, cuts: Sequence[str]) -> Table:

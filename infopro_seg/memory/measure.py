@@ -21,8 +21,6 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-import infopro_seg.register  # noqa: F401
-from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.memory.training_setup import TrainingSetup
@@ -49,7 +47,6 @@ class Trial:
         env_cfg = cfg.get('env_cfg', {})
         torch.backends.cudnn.benchmark = bool(env_cfg.get('cudnn_benchmark', False))
         use_tf32(env_cfg)
-        cfg = without_pretraining(cfg)
         self.model = build_model(cfg, setup.crop).to(self.device)
         self.optim_wrapper = build_optim_wrapper(self.model, self._wrapper(cfg))
         self.data = synthetic_batch(setup)
@@ -213,6 +210,8 @@ def largest(fits: Callable[[int], bool]) -> int | None:
 
 def main(request: Path) -> None:
     """Reads a request (config file, setup, what to measure) and writes the answer beside it."""
+    import infopro_seg.register  # noqa: F401  as a command: this is the main function of a process
+
     asked = json.loads(request.read_text())
     cfg = Config.fromfile(asked['config'])
     setup = TrainingSetup(**{**asked['setup'], 'crop': tuple(asked['setup']['crop'])})

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.cli import load_config
+from infopro_seg.config_edits import with_crop
 from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
@@ -33,7 +34,7 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
     loader['batch_size'] = setup.batch
     for key in ('train_pipeline', 'train_dataloader'):
         if key in planned:
-            planned[key] = _with_crop(planned[key], setup.crop)
+            planned[key] = with_crop(planned[key], setup.crop)
     if 'crop_size' in planned:
         planned['crop_size'] = setup.crop
     if setup.amp is not None and setup.amp != own_precision(cfg):
@@ -52,14 +53,6 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
-
-
-def _with_crop(node: Any, crop: tuple[int, int]) -> Any:
-    """A part of a config, every RandomCrop in it with another size."""
-    if isinstance(node, dict):
-        changed = {key: _with_crop(value, crop) for key, value in node.items()}
-        return {**changed, 'crop_size': crop} if node.get('type') == 'RandomCrop' else changed
-    return type(node)(_with_crop(one, crop) for one in node) if isinstance(node, (list, tuple)) else node
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.cuts import check_modules
 from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
 from infopro_seg.memory.plan import Plan
-from infopro_seg.memory.profile import lists_heads, profile_chain, without_cuts
+from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
-from infopro_seg.memory.stock import has_stock_losses, stock_losses
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.variants import has_stock_losses, lists_heads, stock_losses, without_cuts
 from infopro_seg.models.recompute import POLICIES, module_policies
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.pieces import PieceMeter
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
-from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.models.blocks import Block, split_blocks
-from infopro_seg.models.local_head import build_local_heads, head_configs
+from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.readers import Reader, make_reader
 from infopro_seg.models.recompute import recompute, recompute_norms
-from infopro_seg.models.stages import without_stage
 
 
 def profile_chain(
@@ -95,51 +91,8 @@ def profile_chain(
         )
 
 
-def without_cuts(cfg: Any) -> Any:
-    """A copy of a config whose encoder is trained end to end.
-
-    Raises:
-        ConfigError: its backbone is no `InfoProBackbone`.
-    """
-    cfg = copy.deepcopy(cfg)
-    backbone = cfg.get('model', cfg).get('backbone', {})
-    kind = backbone.get('type')
-    wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
-        raise ConfigError(
-            f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
-            'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
-            'encoder=dict(...), local_head=dict(...))'
-        )
-    backbone['cuts'] = ()
-    if lists_heads(cfg):
-        backbone['local_head'] = None  # a list has one head per cut
-    backbone.pop('num_modules', None)
-    backbone.pop('checkpoint', None)
-    without_stage(backbone)
-    return cfg
-
-
-def lists_heads(cfg: Any) -> bool:
-    """Whether a config has a local head for each of its cuts, not one for all."""
-    return not isinstance(cfg.get('model', cfg)['backbone'].get('local_head'), (dict, type(None)))
-
-
 def _recomputed(policy: Any, block: Block) -> Any:
     return partial(recompute, policy, block.forward, block.modules)
-
-
-def with_listed_heads(cfg: Any, modules: int) -> Any:
-    """A copy of a config with a local head for each cut where pairs make them differ, else the config."""
-    config = cfg.get('model', cfg)['backbone'].get('local_head')
-    if modules < 2 or not isinstance(config, dict):
-        return cfg
-    heads = head_configs(config, modules - 1)
-    if all(head == heads[0] for head in heads):
-        return cfg
-    cfg = copy.deepcopy(cfg)
-    cfg.get('model', cfg)['backbone']['local_head'] = heads
-    return cfg
 
 
 def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Module]]:

@@ -13,7 +13,7 @@ from infopro_seg.memory.cuts import resolve_cuts
 from infopro_seg.memory.quantities import DIGITS, unit_for
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
-from infopro_seg.training.stages import require_stages, stage_config
+from infopro_seg.stage_configs import require_stages, stage_config
 
 
 @dataclass(frozen=True)

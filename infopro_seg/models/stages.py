@@ -41,17 +41,6 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
             )
 
 
-def with_stage(backbone: Any, stage: int) -> None:
-    """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
-    backbone.update(type='InfoProStageBackbone', stage=stage)
-
-
-def without_stage(backbone: Any) -> None:
-    """Turns the config of a backbone, in place, into that of one whose local modules all train."""
-    if backbone.pop('stage', None) is not None:
-        backbone['type'] = 'InfoProBackbone'
-
-
 @contextmanager
 def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
     """Lends modules to a device: copies of their parameters and buffers stand in for those elsewhere.

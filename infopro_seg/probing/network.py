@@ -15,12 +15,10 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.config_edits import encoder_of, without_pretraining
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
-from infopro_seg.inference import without_pretraining
-from infopro_seg.memory.list_blocks import encoder_of
 from infopro_seg.models.blocks import iter_blocks, probe_size
 from infopro_seg.models.encoder import build_encoder, without_weights
 

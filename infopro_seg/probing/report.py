@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from infopro_seg.markdown import markdown_table
 from infopro_seg.strict_json import write_json as to_file
 
 MEASURES: tuple[tuple[str, Callable[[dict[str, Any]], float], str], ...] = (
@@ -92,15 +93,14 @@ def markdown(report: ProbeReport) -> str:
     lines = [shared, '', 'Bold: the last block of a local module, after which gradients stopped.']
     for title, read, digits in MEASURES:
         lines += ['', f'### {title}', '']
-        lines.append('| block | ' + ' | '.join(subject.label for subject in report.subjects) + ' |')
-        lines.append('|---' + '|---:' * len(report.subjects) + '|')
-        for name in report.chosen:
-            cells = [_cell(subject, name, read, digits) for subject in report.subjects]
-            lines.append(f'| `{name}` | ' + ' | '.join(cells) + ' |')
+        header = ['block', *(subject.label for subject in report.subjects)]
+        rows = [
+            [f'`{name}`', *(_cell(subject, name, read, digits) for subject in report.subjects)]
+            for name in report.chosen
+        ]
         known = {**report.ignorance, 'linear': report.ignorance, 'mlp': report.ignorance}
-        lines.append(
-            '| knowing nothing | ' + ' | '.join([_number(read(known), digits)] * len(report.subjects)) + ' |'
-        )
+        rows.append(['knowing nothing', *[_number(read(known), digits)] * len(report.subjects)])
+        lines.append(markdown_table(header, rows).rstrip('\n'))
     return '\n'.join(lines) + '\n'
 
 

@@ -14,7 +14,6 @@ from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.cli import quiet_console
 from infopro_seg.errors import UserError

@@ -137,14 +137,14 @@ def test_tables_of_a_gpu():
         '',
         '| recipe | predicted peak GiB | peak allocated GiB, measured | peak reserved GiB, measured '
         '| of predicted | s per iteration | images per s |',
-        '|---|---:|---:|---:|---:|---:|---:|',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
         '| A | 2.00 | 2.50 | 3.00 | 1.250 | 0.500 (0.400-0.700) | 8.00 |',
         '| B | 2.00 | out of memory |  |  |  |  |',
     ]
     crops = markdown({}, [row('A', max_crop=[512, 1024]), row('B', max_crop=None)]).splitlines()
     assert crops[2:] == [
         '| recipe | predicted peak GiB | largest crop, measured |',
-        '|---|---:|---:|',
+        '| --- | ---: | ---: |',
         '| A | 2.00 | 512x1024 |',
         '| B | 2.00 | none |',
     ]

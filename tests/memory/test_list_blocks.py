@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from infopro_seg.config_edits import encoder_of
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory.list_blocks import encoder_of, list_blocks, list_blocks_command
+from infopro_seg.memory.list_blocks import list_blocks, list_blocks_command
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder

@@ -16,12 +16,11 @@ from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import profile_at
-from infopro_seg.memory.profile import without_cuts
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
-from infopro_seg.memory.stock import stock_losses
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.variants import stock_losses, without_cuts
 from tests.memory.traces import as_plain, trace_once
 from tests.test_tools import call
 

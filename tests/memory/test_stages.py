@@ -5,11 +5,11 @@ import json
 import pytest
 from mmengine.config import Config
 
+from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.command import PlanRequest, plan_command
 from infopro_seg.memory.stages import plan_stages
-from infopro_seg.models.stages import with_stage
 from tests.stand_ins import CUTS, SIZE, model_config
 
 BATCH = 2

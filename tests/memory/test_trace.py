@@ -13,12 +13,13 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
+from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors
 from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.models.stages import lent, with_stage
+from infopro_seg.models.stages import lent
 from tests.memory.traces import trace_once
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 

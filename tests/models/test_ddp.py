@@ -11,9 +11,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, init_default_scope
 from torch import nn
 
+from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.stages import with_stage
 from tests.forks import START
 from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config, preprocessed, settle, summed
 

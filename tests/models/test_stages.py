@@ -9,11 +9,12 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.nn import functional as F
 
+from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.fake_model import build_model, fake_batch, fake_tensors
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.stages import lent, with_stage
+from infopro_seg.models.stages import lent
 from tests.stand_ins import (
     CUTS,
     SIZE,

@@ -159,7 +159,7 @@ def test_the_tables_hold_every_score():
     )
     assert lines[start + 2 : start + 7] == [
         '| block | E2E | greedy SL | InfoPro |',
-        '|---|---:|---:|---:|',
+        '| --- | ---: | ---: | ---: |',
         f'| `a` | {e2e[0]} | **{greedy[0]}** | {infopro[0]} |',
         f'| `b` | {e2e[1]} | {greedy[1]} | {infopro[1]} |',
         '| knowing nothing | 0.021 | 0.021 | 0.021 |',

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.consoles import counting, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.tables import print_report, report_json
@@ -16,8 +15,6 @@ from infopro_seg.datasets.checks.whole_split import SplitReport, check_dataset
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
-
-WIDTH = 150  # columns of the tables where the output is no terminal
 
 
 def check_command(
@@ -47,14 +44,10 @@ def check_command(
     require_folder(folder)
     if json_file is not None:
         require_file(json_file, '--json')
-    errors = Console(stderr=True)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    with counting(transient=True) as progress:
         report = check_dataset(cfg, split, workers, progress)
     written = _write(report, folder, json_file)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console = table_console()
     print_report(report, console, folder / f'{split}_problems.txt')
     console.print(f'wrote {", ".join(map(str, written))}', markup=False, highlight=False, soft_wrap=True)
     return 1 if report.problems else 0

@@ -1,0 +1,89 @@
+"""Configs made from configs: copies with something taken out, put in or replaced; where the encoder is.
+
+Nothing here builds or imports a model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from infopro_seg.errors import ConfigError
+
+
+def edited(node: Any, edit: Callable[[Any], Any]) -> Any:
+    """A copy of a part of a config in which `edit` has replaced everything, from the innermost on.
+
+    Args:
+        node: dicts, lists and tuples, at any nesting.
+        edit: gets each dict, list, tuple and value, the containers as copies that it may change, and
+            returns what takes its place.
+    """
+    if isinstance(node, dict):
+        return edit(type(node)({key: edited(value, edit) for key, value in node.items()}))
+    if isinstance(node, (list, tuple)):
+        return edit(type(node)(edited(item, edit) for item in node))
+    return edit(node)
+
+
+def without_pretraining(model: Any) -> Any:
+    """A copy of a model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
+
+    def edit(node: Any) -> Any:
+        if isinstance(node, dict):
+            if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
+                node['init_cfg'] = None
+            if 'pretrained' in node:
+                node['pretrained'] = None
+        return node
+
+    return edited(model, edit)
+
+
+def without_local_modules(model: Any) -> Any:
+    """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
+    model = copy.deepcopy(model)
+    if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
+        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
+        without_stage(model['backbone'])
+    return model
+
+
+def with_crop(part: Any, crop: tuple[int, int]) -> Any:
+    """A copy of a part of a config, every RandomCrop in it with another size."""
+
+    def edit(node: Any) -> Any:
+        if isinstance(node, dict) and node.get('type') == 'RandomCrop':
+            node['crop_size'] = crop
+        return node
+
+    return edited(part, edit)
+
+
+def with_stage(backbone: Any, stage: int) -> None:
+    """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
+    backbone.update(type='InfoProStageBackbone', stage=stage)
+
+
+def without_stage(backbone: Any) -> None:
+    """Turns the config of a backbone, in place, into that of one whose local modules all train."""
+    if backbone.pop('stage', None) is not None:
+        backbone['type'] = 'InfoProBackbone'
+
+
+def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The config of the encoder, and its cuts; also of a stock mmseg model.
+
+    Raises:
+        ConfigError: the config has no backbone, or the backbone has no type.
+    """
+    backbone = (cfg.get('model') or {}).get('backbone')
+    if backbone is None:
+        raise ConfigError('the config has no model.backbone, whose blocks could be listed')
+    encoder = backbone.get('encoder', backbone)
+    if not isinstance(encoder, dict) or 'type' not in encoder:
+        raise ConfigError(
+            f'the encoder {encoder!r} is no config; write e.g. dict(type="ResNetV1c", depth=101)'
+        )
+    return encoder, tuple(backbone.get('cuts') or ())

@@ -1,0 +1,78 @@
+"""The variants of a config that a plan compares: trained end to end, with mmseg's losses, a head per cut."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from infopro_seg.config_edits import edited, without_stage
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.backbone import InfoProBackbone
+from infopro_seg.models.local_head import head_configs
+
+
+def without_cuts(cfg: Any) -> Any:
+    """A copy of a config whose encoder is trained end to end.
+
+    Raises:
+        ConfigError: its backbone is no `InfoProBackbone`.
+    """
+    cfg = copy.deepcopy(cfg)
+    backbone = cfg.get('model', cfg).get('backbone', {})
+    kind = backbone.get('type')
+    wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
+        raise ConfigError(
+            f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
+            'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
+            'encoder=dict(...), local_head=dict(...))'
+        )
+    backbone['cuts'] = ()
+    if lists_heads(cfg):
+        backbone['local_head'] = None  # a list has one head per cut
+    backbone.pop('num_modules', None)
+    backbone.pop('checkpoint', None)
+    without_stage(backbone)
+    return cfg
+
+
+def lists_heads(cfg: Any) -> bool:
+    """Whether a config has a local head for each of its cuts, not one for all."""
+    return not isinstance(cfg.get('model', cfg)['backbone'].get('local_head'), (dict, type(None)))
+
+
+def with_listed_heads(cfg: Any, modules: int) -> Any:
+    """A copy of a config with a local head for each cut where pairs make them differ, else the config."""
+    config = cfg.get('model', cfg)['backbone'].get('local_head')
+    if modules < 2 or not isinstance(config, dict):
+        return cfg
+    heads = head_configs(config, modules - 1)
+    if all(head == heads[0] for head in heads):
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    cfg.get('model', cfg)['backbone']['local_head'] = heads
+    return cfg
+
+
+def stock_losses(cfg: Any) -> Any:
+    """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
+
+    def edit(node: Any) -> Any:
+        if isinstance(node, dict):
+            if node.get('type') == 'LeanCrossEntropyLoss':
+                node['type'] = 'CrossEntropyLoss'
+            node.pop('checkpoint_heads', None)
+        return node
+
+    return edited(cfg.to_dict() if isinstance(cfg, Config) else cfg, edit)
+
+
+def has_stock_losses(cfg: Any) -> bool:
+    """Whether a config has no lean losses; recomputing heads do not count, recipes say that of their own."""
+    cfg = without_cuts(cfg)
+    cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
+    own = cfg.to_dict() if isinstance(cfg, Config) else cfg
+    return bool(stock_losses(own) == own)
