@@ -1,17 +1,24 @@
-"""Reading checkpoints, and the config that lies inside them."""
+"""Reading checkpoints and the config that lies inside them; where weights are looked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
 
 from infopro_seg.errors import CheckpointError
-from infopro_seg.models.pretrained import location_of
 
 LAST_CHECKPOINT = 'last_checkpoint'  # the file in a work dir that names the latest
+SCHEMES = {
+    'open-mmlab://': get_external_models,
+    'openmmlab://': get_external_models,
+    'mmcls://': get_mmcls_models,
+}
+URLS = ('http://', 'https://')
 
 
 def require_start(load_from: str) -> None:
@@ -86,6 +93,26 @@ def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> Checkpoin
         f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or '
         'was not written or downloaded to its end: take another'
     )
+
+
+def location_of(name: str) -> str:
+    """Which file a name stands for and where it is looked for, as a part of an error message."""
+    for scheme, known in SCHEMES.items():
+        if name.startswith(scheme):
+            model = name.removeprefix(scheme)
+            return location_of(known()[get_deprecated_model_names().get(model, model)])
+    if name.startswith(URLS):
+        folder = Path(torch.hub.get_dir()) / 'checkpoints'
+        return f'{folder / name.rpartition("/")[2]}, downloaded from {name} where it is missing'
+    if name.startswith(('torchvision://', 'modelzoo://')):
+        folder = Path(torch.hub.get_dir()) / 'checkpoints'
+        return (
+            f'a file in {folder}, downloaded where it is missing; its name comes from the package '
+            'torchvision: pip install torchvision'
+        )
+    if '://' in name:
+        return name
+    return str(Path(name).absolute())
 
 
 def _checkpoints_in(folder: Path) -> str:

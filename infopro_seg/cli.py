@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.faults import explained, headline
+from infopro_seg.faults import cause_of, explained, headline, own_place
 
 FAULT = 1  # exit status after any other error, as Python's own
 FAILED = 2  # exit status after an error that the user can mend
@@ -130,8 +130,6 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
     """The error for a config that cannot be read; a fault inside an imported module goes on as it is."""
-    from infopro_seg.training.building import cause_of, own_place  # slow to import
-
     if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports
         root: BaseException = error
         while root.__cause__ or root.__context__:

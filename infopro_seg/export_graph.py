@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from mmseg.models.decode_heads import PointHead
 from torch import Tensor, nn
 
+from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.label_images import label_ids
 from infopro_seg.files import whole_file
 from infopro_seg.strict_json import to_json, write_json
-from infopro_seg.visualization.palette import colours
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 STEP = 32  # the stride of the coarsest map of the usual encoders

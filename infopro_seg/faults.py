@@ -34,6 +34,9 @@ _OURS = Path(__file__).resolve().parent
 _LIBRARIES = tuple(
     {str(Path(sysconfig.get_path(name)).resolve()) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')}
 )
+_PYTHON = (sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))
+_INSTALLED = {'site-packages', 'dist-packages'}
+_OWN_FOLDERS = (str(_OURS), str(_OURS.parent / 'tools'))
 
 
 def explained(error: BaseException) -> UserError | None:
@@ -91,6 +94,33 @@ def message_of(error: BaseException) -> str:
     return text.strip()
 
 
+def cause_of(error: BaseException) -> str:
+    """An error's type and text on one line; a KeyError names the key that is missing."""
+    text = ' '.join(str(error).split())
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        key = str(error.args[0])
+        text = (
+            ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing, or is none that is known'
+        )
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def own_place(error: BaseException, outside: int = 0) -> str | None:
+    """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
+
+    What is installed, and this package, is not the user's own.
+
+    Args:
+        error: an error that was raised.
+        outside: how many of the outer calls do not count.
+    """
+    place = None
+    for frame, line in list(traceback.walk_tb(error.__traceback__))[outside:]:
+        if _is_own(frame.f_code.co_filename):
+            place = f'{frame.f_code.co_filename}:{line}'
+    return place
+
+
 def _explained_file(error: OSError) -> OutputError | None:
     if error.errno not in _MACHINE and (error.filename is None or _user_frame(error) is not None):
         return None
@@ -119,6 +149,15 @@ def _is_library(file: str) -> bool:
     path = str(Path(file).resolve()) if not file.startswith('<') else ''
     tools = str(Path(sys.argv[0]).resolve()) if sys.argv and sys.argv[0] else ''
     return not path or path == tools or path.startswith((f'{_OURS}/', *_LIBRARIES))
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)  # that of a compiled module is relative
+    return (
+        path.is_absolute()
+        and not file.startswith((*_PYTHON, *_OWN_FOLDERS))
+        and _INSTALLED.isdisjoint(path.parts)
+    )
 
 
 def _first_line(text: str) -> str:

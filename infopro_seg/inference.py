@@ -19,6 +19,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.cli import load_config
 from infopro_seg.devices import choose_device
+from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.label_images import class_indices, label_ids
 from infopro_seg.evaluation.metainfo import trained_metainfo
@@ -26,7 +27,6 @@ from infopro_seg.evaluation.pipelines import loads_image, test_pipeline, without
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.image_inputs import to_bgr, to_picture
 from infopro_seg.models.stages import without_stage
-from infopro_seg.visualization.palette import colours
 
 
 class Predictor:

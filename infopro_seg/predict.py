@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from infopro_seg.cli import load_config
+from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.label_images import write_image, write_label_image
 from infopro_seg.inference import Predictor
 from infopro_seg.outputs import require_folder
 from infopro_seg.predict_images import find_images, require_apart, result_paths
-from infopro_seg.visualization.overlay import overlay
 
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 """What a program's own faults raise, and hardly ever an image."""

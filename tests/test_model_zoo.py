@@ -11,8 +11,8 @@ from mmseg.registry import DATASETS, MODELS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.building import leaves
-from infopro_seg.datasets.classes import require_equal_classes
-from infopro_seg.datasets.preflight import require_data
+from infopro_seg.datasets.checks.classes import require_equal_classes
+from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.errors import ConfigError
 from infopro_seg.inference import without_pretraining
 from tests.models.encoder_list import is_missing

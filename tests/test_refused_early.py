@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infopro_seg.comparison import command as comparison
-from infopro_seg.datasets import check_command
+from infopro_seg.datasets.checks import command as check_command
 from infopro_seg.errors import UserError
 from infopro_seg.memory import benchmark, command
 from infopro_seg.probing import command as probing
@@ -29,7 +29,7 @@ def test_benchmark(monkeypatch):
 )
 def test_plan(monkeypatch, option, name):
     monkeypatch.setattr(command, 'Planner', fail)
-    request = command.Request(DEMO, budget='1GiB', **{option: NOWHERE / name})
+    request = command.PlanRequest(DEMO, budget='1GiB', **{option: NOWHERE / name})
     with pytest.raises(UserError, match=f'cannot write to --{option.replace("_", "-")} /proc/none/{name}'):
         command.plan_command(request)
 

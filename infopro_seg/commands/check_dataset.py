@@ -25,6 +25,6 @@ def main() -> int:
     parser.add_argument('--json', metavar='FILE', help='write the whole report')
     args = parser.parse_args()
 
-    from infopro_seg.datasets.check_command import check_command
+    from infopro_seg.datasets.checks.command import check_command
 
     return check_command(args.config, args.split, args.out, args.workers, args.json)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from infopro_seg.streets.data_set import make_synthetic_streets
 
 
 def parse_args() -> argparse.Namespace:

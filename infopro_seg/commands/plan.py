@@ -34,10 +34,10 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.memory.command import Request, plan_command
+    from infopro_seg.memory.command import PlanRequest, plan_command
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
-    request = Request(
+    request = PlanRequest(
         config=Path(args.config),
         budget=args.budget,
         batch=args.batch,

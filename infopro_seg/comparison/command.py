@@ -16,14 +16,14 @@ from infopro_seg.comparison.results import read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
-from infopro_seg.datasets.preflight import require_data
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.outputs import require_folder
+from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.strict_json import write_json
-from infopro_seg.visualization.attempt import drawing
 
 
 @dataclass(frozen=True)

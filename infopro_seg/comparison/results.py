@@ -16,7 +16,7 @@ from infopro_seg.comparison.trainings import parts_of
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
-from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.training.stages import stage_config
 
 TRACES = 'traces.json'

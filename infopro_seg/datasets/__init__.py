@@ -1,1 +1,1 @@
-"""Data sets: loading with clear errors, seeding for exact resumption, checks, synthetic streets."""
+"""Data sets: loading with clear errors, seeding for exact resumption, checks."""

@@ -9,9 +9,10 @@ from cityscapesscripts.helpers.labels import name2label
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from rich.progress import Progress
 
-from .parallel import map_processes
+from infopro_seg.parallel import map_processes
+from infopro_seg.streets.writing import save_image
+
 from .problems import Problem
-from .streets.writing import save_image
 
 IMAGES = 'leftImg8bit'
 LABELS = 'gtFine'

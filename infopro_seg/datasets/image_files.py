@@ -115,11 +115,6 @@ def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Hea
     return labels, header
 
 
-def mode_of(data: bytes) -> str:
-    """Channels and bit depth of an image file, e.g. 'RGB 8 bit'."""
-    return read_header(data).mode
-
-
 def not_readable(header: Header, color_type: str) -> UnreadableError | None:
     """Why an image of such a header cannot be read, or None if it can."""
     width, height = header.size or (0, 0)

@@ -27,6 +27,8 @@ def stored_ids(labels: np.ndarray) -> dict[int, int] | None:
     if labels.dtype in (np.uint8, np.bool_):
         counts = histogram(labels.astype(np.uint8, copy=False))
         return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}
+    if labels.dtype.kind in 'iu' and labels.size and labels.min() >= 0 and labels.max() <= IGNORED:
+        return stored_ids(labels.astype(np.uint8))  # which counts many times faster
     values, numbers = np.unique(labels, return_counts=True)
     if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
         return None

@@ -11,9 +11,9 @@ class Problem:
     """Something that keeps a data set from being used as it is.
 
     Args:
-        path: The file or folder it is about.
-        what: What is wrong with it.
-        remedy: What to do about it.
+        path: the file or folder it is about.
+        what: what is wrong with it.
+        remedy: what to do about it.
     """
 
     path: Path

@@ -14,8 +14,8 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint, require_file
 from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
-from infopro_seg.datasets.classes import require_equal_classes
-from infopro_seg.datasets.preflight import require_data
+from infopro_seg.datasets.checks.classes import require_equal_classes
+from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.label_images import LabelImages

@@ -9,9 +9,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
-from infopro_seg.visualization.attempt import drawing
 
 PICTURE = 'image_and_reconstructions'
 

@@ -15,16 +15,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.training.validations import add_validation, plain_number, validations
-from infopro_seg.training.warm_up import warm_up_iterations
-from infopro_seg.visualization.attempt import drawing
 from infopro_seg.visualization.curves import draw_curves
 from infopro_seg.visualization.panel import draw_panel
 from infopro_seg.visualization.training_log import read_log
+from infopro_seg.warm_up import warm_up_iterations
 
 METRICS, CURVES, PANEL = 'metrics.json', 'curves.png', 'panel.png'
 

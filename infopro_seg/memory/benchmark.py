@@ -19,19 +19,19 @@ from rich.progress import track
 
 import infopro_seg
 from infopro_seg.cli import load_config
+from infopro_seg.drawing.attempt import drawing
+from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
-from infopro_seg.memory.labels import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import without_cuts
+from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import training_setup
-from infopro_seg.memory.units import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_folder
+from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
-from infopro_seg.training.precision import describe_tf32
-from infopro_seg.visualization.attempt import drawing
 
 KINDS = {  # of measured bytes, the one that predictions are compared with first
     'allocated_bytes': 'peak allocated',
@@ -193,7 +193,7 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for recomputed, marker, label in MARKERS:
-        chosen = [m for recipe, m in pairs if bool(recipe.checkpointed) == recomputed]
+        chosen = [m for recipe, m in pairs if bool(recipe.recomputing) == recomputed]
         if chosen:
             axes.scatter(
                 [m['seconds'] for m in chosen], [m[kind] / factor for m in chosen], marker=marker, label=label

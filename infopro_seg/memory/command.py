@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.cli import load_config
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
 from infopro_seg.memory.max_crop import STEP, with_max_crops
@@ -20,13 +21,12 @@ from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import without_cuts
+from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
-from infopro_seg.memory.setup import training_setup
 from infopro_seg.memory.stages import plan_stages, stages_table
-from infopro_seg.memory.units import parse_bytes, parse_range
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
-from infopro_seg.visualization.attempt import drawing
 
 STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')
@@ -34,7 +34,7 @@ WIDTH = 150  # columns of the table where the output is no terminal
 
 
 @dataclass(frozen=True)
-class Request:
+class PlanRequest:
     """The arguments of the command, as the user wrote them."""
 
     config: Path
@@ -49,7 +49,7 @@ class Request:
     write_config: Path | None = None
 
 
-def plan_command(request: Request) -> int:
+def plan_command(request: PlanRequest) -> int:
     """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
 
     Raises:
@@ -81,7 +81,7 @@ def plan_command(request: Request) -> int:
     return 1 if budget is not None and plan.recommended is None else 0
 
 
-def _plan_stages(request: Request, cfg: Config, budget: int | None) -> int:
+def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     """Shows what each stage of an asynchronous training takes; returns 1 if one does not fit."""
     for option in ('max_crop', 'plot', 'write_config'):
         if getattr(request, option):
@@ -97,7 +97,7 @@ def _plan_stages(request: Request, cfg: Config, budget: int | None) -> int:
     return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
 
 
-def _check_outputs(request: Request) -> None:
+def _check_outputs(request: PlanRequest) -> None:
     """Says before a long plan that its results could not be written."""
     if request.plot is not None and request.plot.suffix.lower() not in PICTURES:
         raise UserError(f'--plot {request.plot}: cannot draw such a file; end it in {", ".join(PICTURES)}')
@@ -111,7 +111,7 @@ def _check_outputs(request: Request) -> None:
             require_file(path, option)
 
 
-def _show(plan: Plan, request: Request, cfg: Config) -> None:
+def _show(plan: Plan, request: PlanRequest, cfg: Config) -> None:
     console = _console(request)
     console.print(plan_table(plan))
     console.print(verdict(plan, cfg), markup=False, highlight=False)
@@ -125,7 +125,7 @@ def _show(plan: Plan, request: Request, cfg: Config) -> None:
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)
 
 
-def _console(request: Request) -> Console:
+def _console(request: PlanRequest) -> Console:
     """Where the tables go: to stderr where stdout is for the JSON."""
     to_stdout = request.json == STDOUT
     console = Console(stderr=to_stdout)

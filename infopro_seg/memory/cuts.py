@@ -13,11 +13,11 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.profile import lists_heads, profile_chain, with_listed_heads
+from infopro_seg.memory.quantities import DIGITS, unit_for
 from infopro_seg.memory.segments import Position, Segments
-from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.trace import StepTrace, trace_step
-from infopro_seg.memory.units import DIGITS, unit_for
-from infopro_seg.models.checkpoint import module_policies
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.models.recompute import module_policies
 from infopro_seg.models.stages import without_stage
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact

@@ -17,7 +17,7 @@ from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import fake_tensors, without_values
-from infopro_seg.memory.setup import TrainingSetup, training_setup
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
 

@@ -24,10 +24,10 @@ from torch.utils._pytree import tree_leaves
 import infopro_seg.register  # noqa: F401
 from infopro_seg.inference import without_pretraining
 from infopro_seg.memory.fake_model import build_model
-from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.training.precision import use_tf32
-from infopro_seg.training.warm_up import warm_up_iterations
+from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.precision import use_tf32
+from infopro_seg.warm_up import warm_up_iterations
 
 SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
 AMP_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')  # of `AmpOptimWrapper` alone

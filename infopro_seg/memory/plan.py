@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Plan:
     def rows(self) -> tuple[Recipe, ...]:
         """The recipes, after the reference where that is not one of them."""
         same = any(
-            recipe.modules == 1 and not recipe.checkpointed and not recipe.heads_recomputed
+            recipe.modules == 1 and not recipe.recomputing and not recipe.heads_recomputed
             for recipe in self.recipes
         )
         return self.recipes if self.stock and same else (self.reference, *self.recipes)

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from infopro_seg.cli import load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
+from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup, own_precision
-from infopro_seg.memory.units import show_bytes
+from infopro_seg.memory.training_setup import TrainingSetup, own_precision
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 

@@ -13,13 +13,13 @@ from infopro_seg.memory.cuts import check_modules
 from infopro_seg.memory.partition import Partition, balanced, cheapest, partition_at
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.profile import lists_heads, profile_chain, without_cuts
+from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.recipes import Recipe, make_recipe
 from infopro_seg.memory.segments import Segments
-from infopro_seg.memory.setup import TrainingSetup
 from infopro_seg.memory.stock import has_stock_losses, stock_losses
 from infopro_seg.memory.trace import trace_step
-from infopro_seg.memory.units import show_bytes
-from infopro_seg.models.checkpoint import POLICIES, module_policies
+from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.models.recompute import POLICIES, module_policies
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
 ATTEMPTS = 3  # recommendations that are traced whole before giving up on the budget
@@ -156,7 +156,7 @@ class Planner:
 
     def _preference(self, recipe: Recipe, reference: Recipe) -> tuple[Any, ...]:
         steps = round(recipe.flops / reference.flops / ALIKE)
-        recomputing = len(recipe.checkpointed) + recipe.heads_recomputed
+        recomputing = len(recipe.recomputing) + recipe.heads_recomputed
         return steps, recipe.modules, recomputing, recipe.peak
 
     def configure(self, recipe: Recipe) -> Any:

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
-from infopro_seg.memory.probe import Probe
+from infopro_seg.memory.pieces import PieceMeter
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.blocks import Block, split_blocks
-from infopro_seg.models.checkpoint import recompute, recompute_norms
 from infopro_seg.models.local_head import build_local_heads, head_configs
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.readers import Reader, make_reader
+from infopro_seg.models.recompute import recompute, recompute_norms
 from infopro_seg.models.stages import without_stage
 
 
@@ -41,7 +41,7 @@ def profile_chain(
     once per policy. See :func:`infopro_seg.memory.trace.trace_step` for the arguments.
 
     Args:
-        policies: what blocks may recompute, see :mod:`infopro_seg.models.checkpoint`; nothing is always
+        policies: what blocks may recompute, see :mod:`infopro_seg.models.recompute`; nothing is always
             measured.
         blocks_of: a chain with the same blocks at the same crop, which are not measured again.
 
@@ -55,11 +55,11 @@ def profile_chain(
         backbone = cfg.get('model', cfg)['backbone']
         if backbone.get('num_modules') is None:  # which replaces the cuts
             split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
-        probe = Probe(model, blocks, tracker, amp)
-        probe.start(fake_batch(batch, crop, tracker))
-        states = probe.states()
+        meter = PieceMeter(model, blocks, tracker, amp)
+        meter.start(fake_batch(batch, crop, tracker))
+        states = meter.states()
         readers = _readers(backbone, model.backbone.encoder, blocks)
-        widths = [probe.width(reader, state) for reader, state in zip(readers, states[1:], strict=True)]
+        widths = [meter.width(reader, state) for reader, state in zip(readers, states[1:], strict=True)]
         rows = _build_heads(backbone, widths)
         between = (module for reader in readers for module in reader.owned)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values()), *between])
@@ -68,7 +68,7 @@ def profile_chain(
             costs = blocks_of.blocks
         else:
             costs = tuple(
-                probe.block(index, states, run, owned(*block.modules, parameters=block.parameters))
+                meter.block(index, states, run, owned(*block.modules, parameters=block.parameters))
                 for index, block in enumerate(blocks)
             )
         return Chain(
@@ -77,17 +77,17 @@ def profile_chain(
                 tuple(
                     HeadCost(
                         owned(row[width], *reader.owned),
-                        probe.head(state, row[width], reader),
+                        meter.head(state, row[width], reader),
                     )
                     for state, reader, width in zip(states[1:], readers, widths, strict=True)
                 )
                 for row in rows
             ),
-            tails=tuple(probe.tails(states)),
-            outputs=tuple(probe.outputs),
-            labels=probe.labels_bytes,
-            image=probe.image_bytes,
-            inputs=probe.inputs_bytes,
+            tails=tuple(meter.tails(states)),
+            outputs=tuple(meter.outputs),
+            labels=meter.labels_bytes,
+            image=meter.image_bytes,
+            inputs=meter.inputs_bytes,
             owned=owned(model) - sum(cost.owned for cost in costs),
             optimizer_share=_optimizer_share(cfg, optimizer, tracker),
             overlap=backbone.get('overlap', 0),

@@ -7,7 +7,7 @@ from typing import Any
 
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.partition import Partition
-from infopro_seg.memory.units import GIB
+from infopro_seg.memory.quantities import GIB
 
 NAMES = {
     'blocks': 'checkpointing',
@@ -23,7 +23,7 @@ class Recipe:
     Args:
         name: what tables call it.
         cuts: names of the blocks after which gradients stop.
-        policies: what each module recomputes, see :mod:`infopro_seg.models.checkpoint`.
+        policies: what each module recomputes, see :mod:`infopro_seg.models.recompute`.
         heads_recomputed: whether heads recompute norms and activations.
         peak: bytes at the peak of a step.
         flops: floating-point operations of a step.
@@ -57,7 +57,7 @@ class Recipe:
         return 'E2E, stock losses' if self.stock else 'E2E'
 
     @property
-    def checkpointed(self) -> list[int]:
+    def recomputing(self) -> list[int]:
         """The modules that recompute anything."""
         return [index for index, policy in enumerate(self.policies) if policy != PLAIN]
 
@@ -71,7 +71,7 @@ class Recipe:
             'recipe': self.name,
             'modules': self.modules,
             'cuts': list(self.cuts),
-            'checkpointed': self.checkpointed,
+            'checkpointed': self.recomputing,
             'checkpoint': list(self.policies),
             'checkpoint_heads': self.heads_recomputed,
             'peak_gib': round(self.peak / GIB, 4),

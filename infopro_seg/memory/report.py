@@ -8,12 +8,12 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
-from infopro_seg.memory.labels import MARKERS, annotate
+from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import planned_changes
+from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.setup import TrainingSetup
-from infopro_seg.memory.units import DIGITS, show_bytes, unit_for
+from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.strict_json import to_json
 
 
@@ -100,7 +100,7 @@ def plot_plan(plan: Plan, path: Path) -> None:
     unit, factor = unit_for(plan.reference.peak)
     points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
     for recomputed, marker, label in MARKERS:
-        chosen = [(x, y) for x, y, recipe in points if bool(recipe.checkpointed) == recomputed]
+        chosen = [(x, y) for x, y, recipe in points if bool(recipe.recomputing) == recomputed]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
     front = pareto([(x, y) for x, y, _ in points])

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from rich.table import Table
 
 from infopro_seg.memory.cuts import resolve_cuts
-from infopro_seg.memory.setup import TrainingSetup, training_setup
+from infopro_seg.memory.quantities import DIGITS, unit_for
 from infopro_seg.memory.trace import StepTrace, trace_step
-from infopro_seg.memory.units import DIGITS, unit_for
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.training.stages import require_stages, stage_config
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
-from infopro_seg.models.checkpoint import module_policies, recompute_norms
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
@@ -22,6 +21,7 @@ from infopro_seg.models.lookahead import check_overlap
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.readers import Reader, make_reader
+from infopro_seg.models.recompute import module_policies, recompute_norms
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -57,7 +57,7 @@ class InfoProBackbone(BaseModule):
         checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
             blocks, a policy for all, or a list of one per module, see
-            :mod:`infopro_seg.models.checkpoint`.
+            :mod:`infopro_seg.models.recompute`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
         overlap: number of blocks after a cut through which the local head before it reads. They

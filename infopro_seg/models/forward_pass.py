@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.blocks.block import Output
-from infopro_seg.models.checkpoint import Policy, recompute
+from infopro_seg.models.recompute import Policy, recompute
 
 
 class ForwardPass:
@@ -33,7 +33,7 @@ class ForwardPass:
 
         Args:
             blocks: the next blocks of the encoder.
-            policy: what they recompute, see :mod:`infopro_seg.models.checkpoint`.
+            policy: what they recompute, see :mod:`infopro_seg.models.recompute`.
         """
         for block in blocks:
             self.state = recompute(policy, block.forward, block.modules, self.state)

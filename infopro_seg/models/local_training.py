@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
-from infopro_seg.models.checkpoint import recompute_norms
 from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.models.recompute import recompute_norms
 from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.checkpoint import Policy, recompute, untouched_buffers
+from infopro_seg.models.recompute import Policy, recompute, untouched_buffers
 
-OWN_CHECKPOINTING = ('with_cp', 'grad_checkpointing')  # the switches of mmseg's and timm's modules
+OWN_RECOMPUTATION = ('with_cp', 'grad_checkpointing')  # the switches of mmseg's and timm's modules
 
 
 def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
@@ -28,7 +28,7 @@ def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
     Args:
         blocks: the blocks after a cut, in turn.
         state: the state at the cut.
-        policy: what they recompute, see :mod:`infopro_seg.models.checkpoint`.
+        policy: what they recompute, see :mod:`infopro_seg.models.recompute`.
 
     Returns:
         The state after the last block.
@@ -39,13 +39,13 @@ def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
 
 
 @contextmanager
-def without_own_checkpointing(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Turns the encoder's own checkpointing off, which would recompute after the context has ended."""
+def without_own_recomputation(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Turns the encoder's own recomputation off, which would recompute after the context has ended."""
     on = [
         (module, name)
         for root in modules
         for module in root.modules()
-        for name in OWN_CHECKPOINTING
+        for name in OWN_RECOMPUTATION
         if getattr(module, name, False)
     ]
     for module, name in on:
@@ -86,5 +86,5 @@ def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_blo
 
 
 def _borrow(block: Block, state: Any) -> Any:
-    with untouched_buffers(block.modules), without_own_checkpointing(block.modules):
+    with untouched_buffers(block.modules), without_own_recomputation(block.modules):
         return block.forward(state)

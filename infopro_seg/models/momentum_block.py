@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.checkpoint import Policy, recompute
-from infopro_seg.models.lookahead import without_own_checkpointing
+from infopro_seg.models.lookahead import without_own_recomputation
+from infopro_seg.models.recompute import Policy, recompute
 
 
 class MomentumBlock(nn.Module):
@@ -60,7 +60,7 @@ class MomentumBlock(nn.Module):
             encoder: the encoder.
             block: the block that is averaged, of this encoder.
             state: the state at the cut.
-            policy: what is recomputed, see :mod:`infopro_seg.models.checkpoint`.
+            policy: what is recomputed, see :mod:`infopro_seg.models.recompute`.
         """
         if not self._started:
             self._copy(encoder)
@@ -165,7 +165,7 @@ def _call(runner: _Runner, tree: nn.Module, state: Any, cloned: Collection[str] 
     """Runs the block of a runner on the tensors of a tree, some of them cloned."""
     tensors = _tensors(tree).items()
     lent = {f'encoder.{name}': tensor.clone() if name in cloned else tensor for name, tensor in tensors}
-    with without_own_checkpointing(runner.block.modules):
+    with without_own_recomputation(runner.block.modules):
         return functional_call(runner, lent, (state,), tie_weights=False)
 
 

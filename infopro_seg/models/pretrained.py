@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
-from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
+from mmengine.runner.checkpoint import get_deprecated_model_names
 
+from infopro_seg.checkpoints import SCHEMES, location_of
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.pretrained_fit import Fit
 
-SCHEMES = {
-    'open-mmlab://': get_external_models,
-    'openmmlab://': get_external_models,
-    'mmcls://': get_mmcls_models,
-}
-URLS = ('http://', 'https://')
 REMEDY = (
     'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE), or train from '
     'scratch (--cfg-options model.backbone.encoder.init_cfg=None)'
@@ -87,26 +80,6 @@ def require_known(name: str) -> None:
                 raise CheckpointError(
                     f'there are no pretrained weights {name!r}; similar: {hint}; or {REMEDY}'
                 )
-
-
-def location_of(name: str) -> str:
-    """Which file a name stands for and where it is looked for, as a part of an error message."""
-    for scheme, known in SCHEMES.items():
-        if name.startswith(scheme):
-            model = name.removeprefix(scheme)
-            return location_of(known()[get_deprecated_model_names().get(model, model)])
-    if name.startswith(URLS):
-        folder = Path(torch.hub.get_dir()) / 'checkpoints'
-        return f'{folder / name.rpartition("/")[2]}, downloaded from {name} where it is missing'
-    if name.startswith(('torchvision://', 'modelzoo://')):
-        folder = Path(torch.hub.get_dir()) / 'checkpoints'
-        return (
-            f'a file in {folder}, downloaded where it is missing; its name comes from the package '
-            'torchvision: pip install torchvision'
-        )
-    if '://' in name:
-        return name
-    return str(Path(name).absolute())
 
 
 def pretrained_error(name: str, error: BaseException) -> CheckpointError:

@@ -15,6 +15,7 @@ from rich.progress import track
 
 from infopro_seg.cli import load_config
 from infopro_seg.devices import choose_device
+from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
 from infopro_seg.outputs import require_folder
@@ -29,11 +30,10 @@ from infopro_seg.probing.data import (
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.network import FrozenEncoder, choose_blocks
 from infopro_seg.probing.probes import HIDDEN, build_probe
-from infopro_seg.probing.report import Report, Subject, markdown, write_json
+from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_json
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
-from infopro_seg.visualization.attempt import drawing
 
 IMAGES = 2  # on the contact sheet
 DPI = 130
@@ -55,7 +55,7 @@ class ProbeRequest:
     options: Mapping[str, Any] | None = None
 
 
-def probe(request: ProbeRequest) -> Report:
+def probe(request: ProbeRequest) -> ProbeReport:
     """Writes `results.json`, `table.md`, `depth.png` and `reconstructions.png`.
 
     Args:
@@ -100,7 +100,7 @@ def probe(request: ProbeRequest) -> Report:
         scores = {name: kept.blocks[name] for name in chosen}
         pictures = {name: kept.pictures(name) for name in chosen}
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
-    report = Report(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
+    report = ProbeReport(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
     write_json(report, request.out / 'results.json')
     write_text(request.out / 'table.md', markdown(report))
     for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):

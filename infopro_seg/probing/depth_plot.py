@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from infopro_seg.probing.report import Report
+from infopro_seg.probing.report import ProbeReport
 
 SIZE = (10.5, 3.7)  # inches
 PANEL_WIDTH = 2.8  # of the axes of one panel, in inches
@@ -23,7 +23,7 @@ PANELS: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
 )
 
 
-def depth_figure(report: Report) -> Figure:
+def depth_figure(report: ProbeReport) -> Figure:
     """Draws reconstruction error, I(h, x), and quality of both classifiers, I(h, y), against depth.
 
     The last block of each local module has a larger, hollow mark; a dashed line is what a guess reaches that
@@ -102,7 +102,7 @@ def _cut_mark(color: str) -> dict[str, Any]:
     }
 
 
-def _legend(report: Report) -> list[Line2D]:
+def _legend(report: ProbeReport) -> list[Line2D]:
     lines = [
         Line2D([], [], color=f'C{index}', marker='o', markersize=3, linewidth=1.6, label=subject.label)
         for index, subject in enumerate(report.subjects)

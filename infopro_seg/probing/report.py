@@ -42,7 +42,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Report:
+class ProbeReport:
     """Checkpoints side by side.
 
     Args:
@@ -65,7 +65,7 @@ class Report:
         return list(self.subjects[0].blocks)
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: ProbeReport, path: Path) -> None:
     """Writes all figures; `depth` counts the blocks of the encoder from 1."""
     content = {
         'settings': report.settings,
@@ -86,7 +86,7 @@ def write_json(report: Report, path: Path) -> None:
     to_file(path, content)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: ProbeReport) -> str:
     """One table per measure: a row for each block, a column for each checkpoint; bold ends a local module."""
     shared = ', '.join(f'{key}: {value}' for key, value in report.settings.items())
     lines = [shared, '', 'Bold: the last block of a local module, after which gradients stopped.']

@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from infopro_seg.probing.report import Report
+from infopro_seg.probing.report import ProbeReport
 
 COLUMNS = 6  # depths shown; more would not be readable
 CELL_WIDTH, GAP, LETTER = 1.5, 0.04, 0.085  # inches
 TITLE_HEIGHT, IMAGE_GAP = 0.27, 0.14  # inches
 
 
-def sheet_figure(report: Report) -> Figure:
+def sheet_figure(report: ProbeReport) -> Figure:
     """Draws for each image a row per checkpoint: its reconstructions from depths spread evenly.
 
     Args:

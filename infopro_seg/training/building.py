@@ -6,11 +6,9 @@ import difflib
 import errno
 import inspect
 import re
-import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,13 +16,10 @@ import torch
 from mmengine.registry import Registry
 
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.faults import cause_of, own_place
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
 BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)
-PYTHON = (sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))
-INSTALLED = {'site-packages', 'dist-packages'}
-PROJECT = Path(__file__).resolve().parents[2]
-OURS = tuple(str(PROJECT / folder) for folder in ('infopro_seg', 'tools'))
 OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 SIGNATURE = re.compile(
     r"(?P<call>[\w.]+)\(\) got an unexpected keyword argument '(?P<name>\w+)'"
@@ -106,33 +101,6 @@ def unregistered(kind: str, registry: Registry) -> str:
     )
 
 
-def cause_of(error: BaseException) -> str:
-    """An error's type and text on one line; a KeyError names the key that is missing."""
-    text = ' '.join(str(error).split())
-    if isinstance(error, KeyError) and len(error.args) == 1:
-        key = str(error.args[0])
-        text = (
-            ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing, or is none that is known'
-        )
-    return f'{type(error).__name__}: {text}' if text else type(error).__name__
-
-
-def own_place(error: BaseException, outside: int = 0) -> str | None:
-    """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
-
-    What is installed, and this package, is not the user's own.
-
-    Args:
-        error: an error that was raised.
-        outside: how many of the outer calls do not count.
-    """
-    place = None
-    for frame, line in list(traceback.walk_tb(error.__traceback__))[outside:]:
-        if _is_own(frame.f_code.co_filename):
-            place = f'{frame.f_code.co_filename}:{line}'
-    return place
-
-
 def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
     """`; did you mean ...?` for the nearest of some names, or nothing if none is near."""
     found = nearest(name, choices, cutoff)
@@ -144,11 +112,6 @@ def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | Non
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
-
-
-def _is_own(file: str) -> bool:
-    path = Path(file)  # that of a compiled module is relative
-    return path.is_absolute() and not file.startswith((*PYTHON, *OURS)) and INSTALLED.isdisjoint(path.parts)
 
 
 def _type_in(cfg: Any) -> Any:

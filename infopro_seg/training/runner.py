@@ -19,9 +19,9 @@ from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.cli import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
+from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
-from infopro_seg.training.precision import use_tf32
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 

@@ -1,1 +1,1 @@
-"""Pictures for people: panels, overlays."""
+"""Pictures of a run: the panel of predictions, the curves."""

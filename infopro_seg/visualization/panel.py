@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from mmengine.dataset import pseudo_collate
 
+from infopro_seg.drawing.legend import draw_legend
+from infopro_seg.drawing.overlay import colorize
+from infopro_seg.drawing.palette import colours
 from infopro_seg.evaluation.label_images import class_indices
 from infopro_seg.files import whole_file
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.image import to_rgb, to_uint8
-from infopro_seg.visualization.palette import colours
 
 CELL_WIDTH = 2.6  # inches
-IGNORED_COLOR = (0, 0, 0)
-LEGEND_ENTRIES = 40  # more would not be readable
 
 
 @torch.no_grad()
@@ -74,14 +72,6 @@ def _cells(model: Any, dataset: Any, rows: int, palette: np.ndarray) -> list[lis
     return cells
 
 
-def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Class indices (H, W) as colours (H, W, 3); ids outside the palette, such as 255, are black."""
-    colors = np.tile(np.array(IGNORED_COLOR, dtype=np.uint8), (max(256, len(palette)), 1))
-    colors[: len(palette)] = palette
-    colored: np.ndarray = colors[labels]
-    return colored
-
-
 def _draw(
     cells: Sequence[Sequence[tuple[str, np.ndarray]]],
     classes: Sequence[str],
@@ -109,29 +99,3 @@ def _draw(
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=120, format='png')
-
-
-def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> float:
-    """Puts the names of classes and their colours, RGB uint8, at the bottom of a figure.
-
-    Returns:
-        The height that this takes, in inches.
-    """
-    shown = entries[:LEGEND_ENTRIES]
-    handles: list[Artist] = [Patch(color=tuple((color / 255).tolist()), label=name) for name, color in shown]
-    if len(entries) > len(shown):
-        handles.append(Patch(alpha=0, label=f'and {len(entries) - len(shown)} more'))
-    widest = max((len(name) for name, _ in shown), default=0)
-    columns = int(figure.get_figwidth() / (0.4 + 0.062 * widest))
-    columns = max(1, min(10, len(handles), columns))
-    figure.legend(
-        handles=handles,
-        loc='lower center',
-        ncols=columns,
-        fontsize=7,
-        frameon=False,
-        handlelength=1,
-        handleheight=0.9,
-        columnspacing=1.1,
-    )
-    return 0.1 + 0.17 * -(-len(handles) // columns)

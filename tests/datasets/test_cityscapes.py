@@ -7,7 +7,7 @@ from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 
 from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes, train_ids_path
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from infopro_seg.streets.data_set import make_synthetic_streets
 
 SMALL = {'train': 3, 'val': 2}
 

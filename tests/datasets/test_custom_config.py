@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.check_command import check_command
+from infopro_seg.datasets.checks.command import check_command
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs' / 'custom_dataset.py'

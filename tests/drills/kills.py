@@ -24,7 +24,7 @@ from typing import Any
 import torch
 import yapf.yapflib.yapf_api
 
-from infopro_seg.datasets.synthetic_streets import make_synthetic_streets
+from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, SIZE, TRAIN, VAL, hooks, load, tiny_options
 

@@ -4,7 +4,7 @@ from cityscapesscripts.helpers.labels import name2label
 from mmseg.datasets import ADE20KDataset, BaseSegDataset, CityscapesDataset, LoveDADataset
 from PIL import Image
 
-from infopro_seg.datasets.label_loading import label_classes
+from infopro_seg.datasets.checks.label_loading import label_classes
 from infopro_seg.evaluation.label_images import is_written_here, label_ids, write_image, write_label_image
 from infopro_seg.evaluation.metainfo import metainfo_of, trained_metainfo
 

@@ -11,7 +11,7 @@ from mmengine import Config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark, markdown
 from infopro_seg.memory.measure import CROP_STEP, Trial, largest, largest_crop, live_peak, main
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 from tests.memory.traces import trace_once
 from tests.runs import DEMO
 from tests.stand_ins import model_config

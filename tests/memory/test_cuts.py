@@ -12,9 +12,9 @@ from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.segments import Segments
-from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
-from infopro_seg.models.checkpoint import POLICIES
+from infopro_seg.models.recompute import POLICIES
 from tests.memory.traces import trace_once
 from tests.stand_ins import encoder_config, head_config, local_head_config, model_config
 

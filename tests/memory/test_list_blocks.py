@@ -4,7 +4,7 @@ import pytest
 
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.list_blocks import encoder_of, list_blocks, list_blocks_command
-from infopro_seg.memory.setup import TrainingSetup
+from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from tests.models.encoder_list import hrnet, swin

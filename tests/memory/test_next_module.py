@@ -11,7 +11,7 @@ from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain, with_listed_heads
 from infopro_seg.memory.segments import Segments
-from infopro_seg.memory.setup import training_setup
+from infopro_seg.memory.training_setup import training_setup
 from tests.memory.test_cuts import CROP, config_with
 from tests.memory.traces import trace_once
 from tests.stand_ins import build

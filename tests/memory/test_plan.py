@@ -11,17 +11,17 @@ from mmengine import Config
 from infopro_seg.cli import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import max_crop, planner
-from infopro_seg.memory.command import Request, plan_command
+from infopro_seg.memory.command import PlanRequest, plan_command
 from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import profile_at
 from infopro_seg.memory.profile import without_cuts
+from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
-from infopro_seg.memory.setup import TrainingSetup, training_setup
 from infopro_seg.memory.stock import stock_losses
-from infopro_seg.memory.units import parse_bytes, parse_range
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from tests.memory.traces import as_plain, trace_once
 from tests.test_tools import call
 
@@ -175,7 +175,7 @@ def test_plots(planned):
 
 
 def test_nothing_fits(capsys):
-    assert plan_command(Request(DEMO, budget='48MiB', modules='1')) == 1
+    assert plan_command(PlanRequest(DEMO, budget='48MiB', modules='1')) == 1
     text = capsys.readouterr().out
     for word in ('Nothing fits', 'smallest peak found is', 'bound by module'):
         assert word in text
@@ -213,7 +213,7 @@ def test_nothing_fits(capsys):
 )
 def test_bad_input(changes, error, message):
     with pytest.raises(error, match=message):
-        plan_command(Request(**{'config': DEMO, **changes}))
+        plan_command(PlanRequest(**{'config': DEMO, **changes}))
 
 
 def test_config_without_infopro(tmp_path):
@@ -221,7 +221,7 @@ def test_config_without_infopro(tmp_path):
     config.model.backbone = config.model.backbone.encoder
     config.dump(tmp_path / 'plain.py')
     with pytest.raises(ConfigError, match=r"backbone 'ResNetV1c', not an InfoProBackbone.*wrap it"):
-        plan_command(Request(tmp_path / 'plain.py'))
+        plan_command(PlanRequest(tmp_path / 'plain.py'))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.lookahead import without_own_checkpointing
+from infopro_seg.models.lookahead import without_own_recomputation
 from tests.stand_ins import (
     CUTS,
     assert_same,
@@ -151,7 +151,7 @@ def test_the_encoder_s_own_checkpointing_is_off_only_where_it_is_told():
     switches = [module for module in encoder.modules() if hasattr(module, 'with_cp')]
     inside = [module for module in encoder.layer2.modules() if hasattr(module, 'with_cp')]
     before = [module.with_cp for module in switches]
-    with without_own_checkpointing([encoder.layer2]):
+    with without_own_recomputation([encoder.layer2]):
         assert not any(module.with_cp for module in inside)
         assert encoder.layer3[0].with_cp
     assert [module.with_cp for module in switches] == before

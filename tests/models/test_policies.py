@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from infopro_seg.models import iter_blocks
-from infopro_seg.models.checkpoint import POLICIES, recompute
 from infopro_seg.models.encoder import build_encoder
+from infopro_seg.models.recompute import POLICIES, recompute
 from tests.models.encoder_list import ENCODERS, Tiny, is_missing, timm
 from tests.stand_ins import assert_same
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from infopro_seg.models.checkpoint import _keeps, recompute
+from infopro_seg.models.recompute import _keeps, recompute
 from infopro_seg.models.selective import selective_contexts
 
 aten = torch.ops.aten

@@ -6,7 +6,8 @@ from mmengine.registry import HOOKS, Registry
 from torch.optim import SGD
 
 from infopro_seg.errors import ConfigError, DataError
-from infopro_seg.training.building import building, nearest, own_place
+from infopro_seg.faults import own_place
+from infopro_seg.training.building import building, nearest
 
 PARTS = Registry('stand-in')
 

@@ -1,0 +1,86 @@
+"""What `tools/check_dataset.py` does: check a split, and show what it holds in every form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.datasets.checks.class_plot import plot_classes
+from infopro_seg.datasets.checks.samples import draw_samples
+from infopro_seg.datasets.checks.tables import print_report, report_json
+from infopro_seg.datasets.checks.whole_split import SplitReport, check_dataset
+from infopro_seg.drawing.attempt import drawing
+from infopro_seg.files import whole_file
+from infopro_seg.outputs import require_file, require_folder
+
+WIDTH = 150  # columns of the tables where the output is no terminal
+
+
+def check_command(
+    config: str | Path,
+    split: str = 'train',
+    out: str | Path | None = None,
+    workers: int | None = None,
+    json_file: str | Path | None = None,
+) -> int:
+    """Checks a split, prints what it holds, and draws pictures of it.
+
+    Args:
+        config: path of the config.
+        split: train, val or test.
+        out: folder of the pictures; by default `work_dirs/<config>/dataset`.
+        workers: number of processes; one per core by default.
+        json_file: where to write the report.
+
+    Returns:
+        The exit status: 1 if something is wrong with the files.
+
+    Raises:
+        UserError: the config or an argument is wrong, or there is no data to check.
+    """
+    cfg = load_config(config)
+    folder = Path(out) if out is not None else Path(work_dir_of(cfg, None)) / 'dataset'
+    require_folder(folder)
+    if json_file is not None:
+        require_file(json_file, '--json')
+    errors = Console(stderr=True)
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        report = check_dataset(cfg, split, workers, progress)
+    written = _write(report, folder, json_file)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    print_report(report, console, folder / f'{split}_problems.txt')
+    console.print(f'wrote {", ".join(map(str, written))}', markup=False, highlight=False, soft_wrap=True)
+    return 1 if report.problems else 0
+
+
+def _write(report: SplitReport, folder: Path, json_file: str | Path | None) -> list[Path]:
+    """Writes JSON, problems and then pictures; returns what was written."""
+    split = report.split.name
+    written = []
+    if json_file is not None:
+        written.append(Path(json_file))
+        with whole_file(written[-1]) as partial:
+            partial.write_text(report_json(report), encoding='utf-8')
+    problems = folder / f'{split}_problems.txt'
+    problems.unlink(missing_ok=True)  # of an earlier check
+    if report.problems:
+        problems.write_text(''.join(f'{problem}\n' for problem in report.problems), encoding='utf-8')
+        written.append(problems)
+    classes, samples = folder / f'{split}_classes.png', folder / f'{split}_samples.png'
+    samples.unlink(missing_ok=True)
+    console = Console(stderr=True)
+    if report.labels:
+        with drawing(classes, console.print):
+            plot_classes(report, classes)
+            written.append(classes)
+    with drawing(samples, console.print):
+        if draw_samples(report, samples):
+            written.append(samples)
+    return written

@@ -1,0 +1,106 @@
+"""What a split's files hold, as far as seconds allow: the beginnings of all, and some of them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.screening import looks_right
+from infopro_seg.datasets.image_files import UnreadableError, decode_labels, read_bytes
+from infopro_seg.datasets.label_ids import IGNORED, stored_ids
+from infopro_seg.datasets.problems import Problem
+
+THREADS = 8  # decoders work without Python's lock, and slow disks are asked for several files at once
+PIXELS = 50_000_000  # of the images that are read whole: a few seconds
+MOST_READ = 200  # images that are read whole
+CHUNK = 64
+
+
+def look_through(
+    pairs: Sequence[Pair], split: str, classes: Sequence[str]
+) -> tuple[list[Problem], list[tuple[int, int] | None]]:
+    """Looks at the beginning of every file, and reads whole what looks wrong and a sample of the rest.
+
+    Where the sample holds one class only, label images are read on until there is a second.
+
+    Args:
+        pairs: of the split.
+        split: train, val or test.
+        classes: their names.
+
+    Returns:
+        What is wrong, and width and height of each image as it is loaded, where they are known.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        looks = list(pool.map(looks_right, pairs))
+        sizes = [size for _, size in looks]
+        suspects = [index for index, (right, _) in enumerate(looks) if not right]
+        if not pairs[0].loading.stock_labels:
+            suspects = suspects[:MOST_READ]  # of the others LoadLabels says in training what is wrong
+        chosen = list(dict.fromkeys([*suspects, *_sample(sizes)]))
+        found = list(pool.map(inspect, [pairs[index] for index in chosen]))
+        problems = [problem for one in found for problem in one.problems]
+        if problems or all(pair.label is None for pair in pairs):
+            return problems, sizes
+        seen = _classes_in(found)
+        for start in range(0, len(pairs), CHUNK):
+            if len(seen - {IGNORED}) > 1:
+                break
+            seen |= set().union(*pool.map(_classes_of, pairs[start : start + CHUNK]))
+    return too_few_classes(pairs, seen, split, classes), sizes
+
+
+def too_few_classes(
+    pairs: Sequence[Pair], seen: Collection[int], split: str, classes: Sequence[str]
+) -> list[Problem]:
+    """The problem of label images that hold a single class: nothing is learnt, and mIoU is 100.
+
+    Args:
+        pairs: of the split; one with a label image.
+        seen: the class indices that they hold, and 255 for ignored pixels.
+        split: train, val or test; label images without any ignored pixel are left alone in the last two.
+        classes: their names.
+    """
+    held = sorted(set(seen) - {IGNORED})
+    if len(held) > 1 or (split != 'train' and IGNORED not in seen):
+        return []
+    folder = next(pair.label for pair in pairs if pair.label is not None).parent
+    if not held:
+        what = f'the label images of the {split} split hold ignored pixels only'
+    else:
+        name = classes[held[0]] if held[0] < len(classes) else held[0]
+        what = f'the label images of the {split} split hold a single class, {held[0]} ({name})'
+    if IGNORED in seen:
+        remedy = f'{IGNORED} is the ignored id: masks of 0 and {IGNORED} must be 0 and 1'
+    else:
+        remedy = 'a network learns nothing from one class: add images of others'
+    return [Problem(folder, what, remedy)]
+
+
+def _sample(sizes: Sequence[tuple[int, int] | None]) -> list[int]:
+    """Indices that are spread evenly, of about as many pixels as are affordable."""
+    pixels = [width * height for width, height in filter(None, sizes)]
+    if not pixels:
+        return []
+    count = int(np.clip(PIXELS * len(pixels) // sum(pixels), 1, min(MOST_READ, len(sizes))))
+    spread: list[int] = np.linspace(0, len(sizes) - 1, count).round().astype(int).tolist()
+    return spread
+
+
+def _classes_in(found: Iterable[Inspection]) -> set[int]:
+    return {int(index) for one in found if one.counts is not None for index in np.flatnonzero(one.counts)}
+
+
+def _classes_of(pair: Pair) -> set[int]:
+    """The class indices of a label image; none where it cannot be read, which training will say."""
+    if pair.label is None:
+        return set()
+    try:
+        labels, _ = decode_labels(read_bytes(pair.label), pair.loading.label_backend)
+    except UnreadableError:
+        return set()
+    stored = stored_ids(labels) if labels.ndim == 2 else None
+    return {int(pair.loading.classes[label]) for label in stored or () if 0 <= label < 256}

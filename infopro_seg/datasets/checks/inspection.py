@@ -1,0 +1,202 @@
+"""One image and its label image: what they hold and what is wrong with them.
+
+Nothing here imports torch: worker processes import this module, and start at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infopro_seg.datasets.checks.file_names import instead_of
+from infopro_seg.datasets.image_files import (
+    TO_LABELS,
+    UnreadableError,
+    decode_image,
+    decode_labels,
+    read_bytes,
+)
+from infopro_seg.datasets.image_headers import Header
+from infopro_seg.datasets.label_ids import IGNORED, histogram, named, outside_the_classes, stored_ids
+from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
+from infopro_seg.datasets.problems import Problem
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a data set's pipeline reads its files.
+
+    Args:
+        classes: the class that each stored id 0 to 255 becomes, (256,) uint8.
+        num_classes: what becomes neither less than this nor 255 is outside the classes.
+        color_type: mmcv's flag for the decoding of images.
+        label_backend: mmcv's name for the decoder of label images.
+        drawn_on: what label images of turned photographs were drawn on, see `LoadLabels`.
+        stock_labels: whether mmseg's own `LoadAnnotations` reads the label images: it does not turn them,
+            wraps ids above 255, and takes gray levels of 2 or 4 bits for ids.
+    """
+
+    classes: np.ndarray
+    num_classes: int
+    color_type: str = 'color'
+    label_backend: str = 'pillow'
+    drawn_on: str | None = None
+    stock_labels: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, its label image if the split has labels, and how they are read."""
+
+    image: Path
+    label: Path | None
+    loading: Loading
+
+
+@dataclass
+class Inspection:
+    """What a pair holds.
+
+    Args:
+        problems: what is wrong with the files.
+        size: width and height of the image in pixels; None if it cannot be read.
+        image_mode: channels and bit depth, e.g. 'RGB 8 bit'.
+        label_mode: those of the label image.
+        turned: EXIF's orientation, by which the image is turned when it is loaded; 1 if it is not.
+        labels_turned: whether the labels are turned with it.
+        counts: pixels by class index, (256,) int64, with ids outside the classes where they fall and 255
+            for ignored ones; None if the labels cannot be read.
+        pixels: number of pixels of the image.
+        sums: of each channel, in the order in which OpenCV reads them: BGR.
+        squares: sums of squares.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    image_mode: str | None = None
+    label_mode: str | None = None
+    turned: int = 1
+    labels_turned: bool = False
+    counts: np.ndarray | None = None
+    pixels: int = 0
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def usable(self) -> bool:
+        """Whether both images can be read and nothing is wrong with them."""
+        return not self.problems and self.size is not None and self.counts is not None
+
+
+def inspect(pair: Pair) -> Inspection:
+    """Reads the files of a pair, once each."""
+    found = Inspection()
+    _inspect_image(pair, found)
+    if pair.label is not None:
+        _inspect_labels(pair.label, pair, found)
+    return found
+
+
+def _inspect_image(pair: Pair, found: Inspection) -> None:
+    if not pair.image.is_file():
+        remedy = 'restore it, or take it off the list that names it'
+        found.problems.append(Problem(pair.image, f'the image is missing{instead_of(pair.image)}', remedy))
+        return
+    try:
+        image, header = decode_image(read_bytes(pair.image), pair.loading.color_type)
+    except UnreadableError as error:
+        found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', error.remedy))
+        return
+    found.image_mode = header.mode
+    found.turned = turned_by(header, pair.loading.color_type)
+    found.size = image.shape[1], image.shape[0]
+    found.pixels = image.shape[0] * image.shape[1]
+    found.sums, found.squares = _moments(image)
+
+
+def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
+    if not path.is_file():
+        remedy = f'draw it, or remove its image {pair.image}'
+        what = f'the label image is missing{instead_of(path)}'
+        found.problems.append(Problem(path, what, remedy))
+        return
+    try:
+        labels, header = decode_labels(read_bytes(path), pair.loading.label_backend)
+    except UnreadableError as error:
+        found.problems.append(Problem(path, f'the label image cannot be read: {error}', error.remedy))
+        return
+    found.label_mode = header.mode
+    if header.lossy:
+        what = 'the label image is a JPEG or another lossy file, whose compression changes ids at edges'
+        found.problems.append(
+            Problem(path, what, 'export the labels again as PNG; converting this file is too late')
+        )
+        return
+    if found.size is not None:
+        try:
+            size = labels.shape[1], labels.shape[0]
+            found.labels_turned = labels_are_turned(
+                size, found.size, found.turned, pair.image, pair.loading.drawn_on
+            )
+        except MisfitError as error:
+            found.problems.append(Problem(path, error.what, error.remedy))
+    if pair.loading.stock_labels:
+        found.problems += _misread_by_stock(path, found.labels_turned, header, pair.loading.label_backend)
+    if labels.ndim != 2:
+        what = f'holds colours ({found.label_mode}), not one class index per pixel'
+        found.problems.append(Problem(path, what, TO_LABELS))
+        return
+    stored = stored_ids(labels)
+    if stored is None:
+        what = f'holds fractions ({found.label_mode}), not class indices'
+        found.problems.append(Problem(path, what, TO_LABELS))
+        return
+    found.problems += _outside(path, stored, pair.loading)
+    found.counts = np.zeros(256, dtype=np.int64)
+    for label, count in stored.items():
+        if 0 <= label < 256:
+            found.counts[pair.loading.classes[label]] += count
+
+
+def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:
+    """The problem of labels that :class:`LoadLabels` reads rightly, and mmseg's own loader does not."""
+    if turned:
+        what = (
+            'was drawn on its photograph as it is stored, and LoadAnnotations does not turn it as the '
+            'EXIF orientation turns the photograph'
+        )
+    elif header.kind == 'gray' and header.bits in ((2, 4) if backend == 'pillow' else (1, 2, 4)):
+        what = f'holds ids of {header.bits} bits, which LoadAnnotations reads as gray levels of 0 to 255'
+    else:
+        return []
+    return [Problem(path, what, "load it with dict(type='LoadLabels') in place of LoadAnnotations")]
+
+
+def _outside(path: Path, stored: dict[int, int], loading: Loading) -> list[Problem]:
+    """The problem of ids that become no class, if there are any; they are named as the file holds them."""
+    bad = outside_the_classes(stored, loading.classes, loading.num_classes)
+    if not bad:
+        return []
+    share = sum(stored[label] for label in bad) / sum(stored.values())
+    changed = '' if list(bad) == list(bad.values()) else f', which are read as {named(bad.values())}'
+    what = (
+        f'holds the label ids {named(bad)}{changed} ({share:.2%} of its pixels), but the '
+        f'{loading.num_classes} classes are 0 to {loading.num_classes - 1} and {IGNORED} is ignored'
+    )
+    remedy = f'convert the labels ({IGNORED} for no class), or correct the classes in the config'
+    return [Problem(path, what, remedy)]
+
+
+def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and sums of squares of each channel; exact for 8-bit images."""
+    channels = cv2.split(image)
+    if image.dtype != np.uint8:
+        values = [channel.astype(np.float64) for channel in channels]
+        return np.array([v.sum() for v in values]), np.array([(v * v).sum() for v in values])
+    levels = np.arange(256, dtype=np.int64)
+    counts = [histogram(channel) for channel in channels]
+    sums = np.array([float(count @ levels) for count in counts])
+    return sums, np.array([float(count @ levels**2) for count in counts])

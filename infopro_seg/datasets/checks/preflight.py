@@ -1,0 +1,87 @@
+"""Checks that the data a config asks for is there and can be used, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
+from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
+from infopro_seg.datasets.checks.contents import look_through
+from infopro_seg.datasets.checks.file_names import instead_of
+from infopro_seg.datasets.checks.inspection import Pair
+from infopro_seg.datasets.checks.label_loading import UnknownLoadingError, loading_of
+from infopro_seg.datasets.checks.pairs import pairs_of, unlisted
+from infopro_seg.datasets.problems import Problem
+from infopro_seg.datasets.split_lists import list_file
+from infopro_seg.errors import DataError
+
+
+def require_data(config: Config, splits: Iterable[str]) -> None:
+    """Checks the data sets of some splits, in seconds: `check_dataset` reads all of it.
+
+    All folders, lists and beginnings of files are looked at, and a sample of the files is read whole.
+
+    Args:
+        config: a whole config; its `data_howto` says how to make the data.
+        splits: any of train, val, test.
+
+    Raises:
+        ConfigError: a data set cannot be built, or its classes or colours are invalid.
+        DataError: a file is missing or training cannot use it; the message names the file and the remedy.
+    """
+    for split in splits:
+        loader = config.get(f'{split}_dataloader')
+        if loader is None:
+            continue
+        sizes: list[tuple[Path, tuple[int, int] | None]] = []
+        for dataset in leaves(loader['dataset']):
+            sizes += _require(dataset, split, config)
+        require_equal_sizes(config, split, sizes)
+
+
+def _require(
+    dataset: dict[str, Any], split: str, config: Config
+) -> list[tuple[Path, tuple[int, int] | None]]:
+    """Checks one data set; returns its images and their sizes, where its pipeline can be followed."""
+    howto = config.get('data_howto')
+    built = build_leaf(dataset, split, howto)
+    infos = [built.get_data_info(index) for index in range(len(built))]
+    for kind, key in (('images', 'img_path'), ('label images', 'seg_map_path')):
+        _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
+    _refuse(unlisted(built), split, config)
+    if not all('img_path' in info for info in infos):
+        return []  # a data set of the user's own kind
+    try:
+        loading = loading_of(dataset, built, len(built.metainfo['classes']))
+    except UnknownLoadingError:
+        return []
+    pairs: list[Pair] = pairs_of(built, loading)
+    problems, sizes = look_through(pairs, split, built.metainfo['classes'])
+    _refuse(problems, split, config)
+    return list(zip([pair.image for pair in pairs], sizes, strict=True))
+
+
+def _require_files(
+    paths: Sequence[str | None], kind: str, split: str, dataset: dict[str, Any], howto: str | None
+) -> None:
+    missing = [Path(path) for path in paths if path is not None and not Path(path).is_file()]
+    if missing:
+        listed = list_file(dataset)
+        names = f'; the list {listed} names them' if listed is not None else ''
+        raise DataError(
+            f'{len(missing)} of {len(paths)} {kind} of the {split} split are missing, e.g. '
+            f'{missing[0]}{instead_of(missing[0])}{names}; {remedy_for(howto)}'
+        )
+
+
+def _refuse(problems: Sequence[Problem], split: str, config: Config) -> None:
+    if problems:
+        first = f'of {len(problems)} problems the first: ' if len(problems) > 1 else ''
+        raise DataError(
+            f'the {split} data cannot be used: {first}{problems[0]}; to read all files run: '
+            f'python tools/check_dataset.py {config.filename or "CONFIG"} --split {split}'
+        )

@@ -1,0 +1,163 @@
+"""Checking a whole split: every file once, in parallel, summed up in one report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from rich.progress import Progress
+
+from infopro_seg.datasets.checks.contents import too_few_classes
+from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.pairs import Split, list_split
+from infopro_seg.datasets.label_ids import IGNORED
+from infopro_seg.datasets.problems import Problem
+from infopro_seg.errors import UserError
+from infopro_seg.parallel import map_processes
+
+CHUNK = 4  # pairs per message between processes
+
+
+@dataclass
+class SplitReport:
+    """What a split holds.
+
+    Args:
+        split: what was checked.
+        expected: mean and std of each channel that the config's data preprocessor assumes, if it
+            normalises, in `channels`.
+        channels: how the preprocessor orders channels: RGB or BGR.
+        problems: what is wrong, file by file.
+        sizes: number of images of each width and height.
+        image_modes: number of images of each mode.
+        label_modes: number of label images of each mode.
+        pixels: labelled pixels by class index, (256,) int64, with ids outside the classes and 255.
+        images: label images that hold each class index, (256,) int64.
+        labels: number of label images read.
+        turned: images that are turned by their EXIF orientation.
+        labels_turned: images whose labels are turned with them.
+        unlabelled: label images of which every pixel is ignored.
+        usable: pairs with nothing wrong, and which class indices they hold, (256,) bool.
+        image_pixels: number of pixels of all images read.
+        sums: of each channel over all images, BGR.
+        squares: sums of squares.
+    """
+
+    split: Split
+    expected: tuple[np.ndarray, np.ndarray] | None = None
+    channels: str = 'BGR'
+    problems: list[Problem] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    image_modes: Counter[str] = field(default_factory=Counter)
+    label_modes: Counter[str] = field(default_factory=Counter)
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
+    images: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
+    labels: int = 0
+    turned: list[Pair] = field(default_factory=list)
+    labels_turned: list[Pair] = field(default_factory=list)
+    unlabelled: list[Pair] = field(default_factory=list)
+    usable: list[tuple[Pair, np.ndarray]] = field(default_factory=list)
+    image_pixels: int = 0
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, pair: Pair, found: Inspection) -> None:
+        """Counts a pair in."""
+        self.problems += found.problems
+        if found.image_mode is not None:
+            self.image_modes[found.image_mode] += 1
+        if found.label_mode is not None:
+            self.label_modes[found.label_mode] += 1
+        if found.turned > 1:
+            self.turned.append(pair)
+        if found.labels_turned:
+            self.labels_turned.append(pair)
+        if found.size is not None:
+            self.sizes[found.size] += 1
+            self._add_moments(pair, found)
+        if found.counts is not None:
+            self.labels += 1
+            self.pixels += found.counts
+            self.images += found.counts > 0
+            if found.counts[IGNORED] == found.counts.sum():
+                self.unlabelled.append(pair)
+            if found.usable:
+                self.usable.append((pair, found.counts > 0))
+
+    def _add_moments(self, pair: Pair, found: Inspection) -> None:
+        if self.image_pixels == 0:
+            self.sums, self.squares = np.zeros_like(found.sums), np.zeros_like(found.squares)
+        if len(found.sums) != len(self.sums):
+            what = f'has {len(found.sums)} channels, others have {len(self.sums)}'
+            remedy = "convert it, or load images with color_type='color'"
+            self.problems.append(Problem(pair.image, what, remedy))
+            return
+        self.image_pixels += found.pixels
+        self.sums += found.sums
+        self.squares += found.squares
+
+    @property
+    def mean(self) -> np.ndarray | None:
+        """Mean of each channel over all pixels of all images, in the order of `channels`."""
+        return self._ordered(self.sums / self.image_pixels) if self.image_pixels else None
+
+    @property
+    def std(self) -> np.ndarray | None:
+        """Standard deviation of each channel over all pixels of all images, in the order of `channels`."""
+        if not self.image_pixels:
+            return None
+        variance = self.squares / self.image_pixels - (self.sums / self.image_pixels) ** 2
+        return self._ordered(np.sqrt(np.maximum(variance, 0)))
+
+    @property
+    def ignored_share(self) -> float:
+        """Share of labelled pixels that no loss and no metric sees."""
+        total = int(self.pixels.sum())
+        return int(self.pixels[IGNORED]) / total if total else 0.0
+
+    def _ordered(self, values: np.ndarray) -> np.ndarray:
+        return values[::-1] if self.channels == 'RGB' and len(values) == 3 else values
+
+
+def check_dataset(
+    config: Config, split: str = 'train', workers: int | None = None, progress: Progress | None = None
+) -> SplitReport:
+    """Reads every image and label image of a split once and reports what they hold.
+
+    Args:
+        config: a whole config.
+        split: train, val or test.
+        workers: number of processes; one per core by default.
+        progress: where to show how far it is.
+
+    Raises:
+        UserError: the config has no such split, or its data is not there at all.
+    """
+    if workers is not None and workers < 1:
+        raise UserError(f'cannot work with {workers} workers; give 1 or more')
+    listed = list_split(config, split)
+    report = SplitReport(listed, *_normalisation(config), problems=list(listed.problems))
+    task = progress.add_task(f'checking {split}', total=len(listed.pairs)) if progress else None
+    for pair, found in zip(listed.pairs, map_processes(inspect, listed.pairs, workers, CHUNK), strict=True):
+        report.add(pair, found)
+        if progress is not None and task is not None:
+            progress.advance(task)
+    if report.labels:
+        seen = set(np.flatnonzero(report.pixels).tolist())
+        report.problems += too_few_classes(listed.pairs, seen, split, listed.classes)
+    return report
+
+
+def _normalisation(config: Config) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
+    """Mean and std of the data preprocessor, if it has them, and the order of channels it gives them in."""
+    preprocessor: dict[str, Any] = config.get('model', {}).get('data_preprocessor') or config.get(
+        'data_preprocessor', {}
+    )
+    channels = 'RGB' if preprocessor.get('bgr_to_rgb') or preprocessor.get('rgb_to_bgr') else 'BGR'
+    mean, std = preprocessor.get('mean'), preprocessor.get('std')
+    if mean is None or std is None:
+        return None, channels
+    return (np.array(mean, dtype=np.float64), np.array(std, dtype=np.float64)), channels

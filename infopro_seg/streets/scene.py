@@ -1,0 +1,66 @@
+"""A whole scene, composed back to front."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Camera
+from .canvas import Canvas
+from .furniture import draw_wires
+from .ground import Ground
+from .layout import sample_street
+from .lens import draw_hood, expose
+from .mood import sample_mood
+from .roadside import cast_shadows, draw_roadside
+from .sky import draw_sky, draw_skyline
+from .traffic import populate
+
+VERSION = 2
+"""Number of the generator; another number means other pictures for the same seed."""
+
+FINE = 384
+"""Image height from which on one pixel is painted per pixel; below, two along each side."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image and its annotation.
+
+    Args:
+        image: RGB `(height, width, 3)`.
+        annotation: what Cityscapes keeps in `_gtFine_polygons.json`.
+    """
+
+    image: NDArray[np.uint8]
+    annotation: dict[str, Any]
+
+
+def draw_frame(rng: np.random.Generator, size: tuple[int, int]) -> Frame:
+    """Draws a street.
+
+    Args:
+        rng: where everything is drawn from.
+        size: height and width of the image in pixels.
+    """
+    camera = Camera.sample(rng, size)
+    canvas = Canvas(camera, sample_mood(rng), rng, scale=1 if size[0] >= FINE else 2)
+    street = sample_street(rng)
+    items = populate(rng, street)
+
+    draw_sky(canvas, rng)
+    ground = Ground(canvas, rng)
+    ground.draw(street)
+    ground.finish([*cast_shadows(street), *(item.shadow for item in items)])
+    draw_skyline(canvas, rng)
+    draw_roadside(canvas, rng, street)
+    if street.rails is not None:
+        draw_wires(canvas, street.rails, 5.6)
+    for item in sorted(items, key=lambda item: -item.place.z):
+        place = item.place
+        item.draw(canvas, rng, replace(place, light=ground.light_at(place.x, place.z)))
+    draw_hood(canvas, rng)
+
+    annotation = {'imgHeight': size[0], 'imgWidth': size[1], 'objects': canvas.objects}
+    return Frame(expose(canvas, rng), annotation)
