@@ -42,12 +42,12 @@ def require_stage(stage: int | None, count: int, **options: Any) -> None:
 
 
 def with_stage(backbone: Any, stage: int) -> None:
-    """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
+    """Changes the config of a backbone, in place, so that only one local module trains."""
     backbone.update(type='InfoProStageBackbone', stage=stage)
 
 
 def without_stage(backbone: Any) -> None:
-    """Turns the config of a backbone, in place, into that of one whose local modules all train."""
+    """Changes the config of a backbone, in place, so that all local modules train."""
     if backbone.pop('stage', None) is not None:
         backbone['type'] = 'InfoProBackbone'
 
@@ -142,7 +142,7 @@ def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
 
 
 def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What `Module._apply` does to a model's tensors, but for those that do not move to a stage's device.
+    """Wraps what `Module._apply` applies to tensors: the tensors of other stages stay where they are.
 
     Args:
         model: an `InfoProEncoderDecoder`; without a stage everything moves.
