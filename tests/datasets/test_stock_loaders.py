@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets import contents
+from infopro_seg.datasets.checks import contents
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.whole_split import check_dataset
 from infopro_seg.errors import DataError
