@@ -90,8 +90,8 @@ def export(
     trained_here = isinstance(model, LocalTraining)
     if not trained_here:
         raise CheckpointError(
-            f'{checkpoint} is of a {type(model).__name__}, which stock mmseg loads as it is; only '
-            'checkpoints of an InfoPro segmentor need an export'
+            f'{checkpoint} holds a model of type {type(model).__name__}, which mmseg loads as it is; only '
+            'checkpoints of an InfoPro segmentor can be exported'
         )
     weights = content.get('state_dict', {})
     require_fit(weights, model.state_dict(), str(checkpoint))

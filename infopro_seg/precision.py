@@ -1,4 +1,4 @@
-"""TF32, the rounding of float32 inputs that GPUs from Ampere on multiply several times faster."""
+"""TF32: GPUs from Ampere on multiply float32 matrices several times faster if they may round their inputs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def use_tf32(env_cfg: Mapping[str, Any]) -> None:
     """Sets TF32 for float32 matrix products and convolutions on GPUs, as a config's `env_cfg.tf32` says.
 
     Args:
-        env_cfg: the config's; with `tf32=True` both use it, with False none, without it what torch does:
-            convolutions use it, matrix products do not.
+        env_cfg: the config's. `tf32=True`: both use it. False: neither does. Without the key: convolutions
+            do, matrix products do not, as torch has it.
 
     Raises:
         ConfigError: `tf32` is neither True nor False.

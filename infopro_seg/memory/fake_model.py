@@ -75,8 +75,8 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
 def without_values(build: Callable[[], nn.Module]) -> nn.Module:
     """Builds a module of fake tensors.
 
-    One that computes its sizes from values, as timm's RegNets do, is built with real tensors first; a fake
-    one then steps in for each.
+    A module that computes its sizes from values, as timm's RegNets do, is built with real tensors first; then
+    each is replaced by a fake one.
     """
     try:
         return build()

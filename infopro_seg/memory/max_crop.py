@@ -33,7 +33,7 @@ def with_max_crops(planner: Planner, plan: Plan, budget: int) -> Plan:
 
 
 class _Crops:
-    """The modules that there are at every crop, from the costs at two."""
+    """All possible modules at any crop, interpolated from the costs at two crops."""
 
     def __init__(self, planner: Planner) -> None:
         self.planner = planner

@@ -57,7 +57,7 @@ def balanced(segments: Segments, modules: int, policies: Sequence[str] | str = P
     owned bytes and gradients. Among equal peaks, fewer FLOPs and earlier cuts win.
 
     Args:
-        segments: the modules that there are.
+        segments: all possible modules.
         modules: number of modules.
         policies: what each module recomputes, or one for all.
     """
@@ -84,7 +84,7 @@ def cheapest(segments: Segments, modules: int, budget: int, policies: Sequence[s
     found fits.
 
     Args:
-        segments: the modules that there are.
+        segments: all possible modules.
         modules: number of modules.
         budget: bytes.
         policies: what modules may recompute; among equal FLOPs the first that fits is taken.

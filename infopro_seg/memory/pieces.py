@@ -112,10 +112,10 @@ class PieceMeter:
         return cost
 
     def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
-        """Measures neck and heads: none of the outputs they read attached, the last, the last two, ...
+        """Measures neck and heads, with the last n of the outputs they read attached, for n = 0, 1, 2, ...
 
-        Each with the last detached output gone when the heads are done with it, and with it alive as the
-        state that the module began with.
+        Each is measured twice: the last detached output is freed as soon as the heads have read it, or stays
+        alive because it is the state with which the module began.
         """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
         owned = [p for p in self.model.parameters() if id(p) not in of_blocks]

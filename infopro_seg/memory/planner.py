@@ -79,7 +79,7 @@ class Planner:
         return plan if budget is None else self._recommend(plan, counts, budget)
 
     def segments(self, heads_recomputed: bool) -> Segments:
-        """The modules that there are, heads recomputing norms and activations or not."""
+        """All possible local modules, with or without heads that recompute norms and activations."""
         if heads_recomputed not in self._segments:
             what = ', heads recomputing norms' if heads_recomputed else ''
             self.report(f'measuring every block and head{what}')

@@ -21,8 +21,8 @@ EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without la
 def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
     """mmseg's losses of a head with one channel, with the accuracy at the head's threshold.
 
-    mmseg's own accuracy takes the largest of the one channel, so that it is the share of class 0. Its sigmoid
-    cross-entropy fails on a batch in which every pixel is ignored, and where memory is planned without data.
+    mmseg's own accuracy takes the argmax over the single channel, so it reports the share of class 0. Its
+    sigmoid cross-entropy fails if every pixel of a batch is ignored, and in a trace, which has no values.
 
     Args:
         head: a decode head with `out_channels=1` that takes its losses from mmseg's `BaseDecodeHead`, without

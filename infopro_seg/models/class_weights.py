@@ -9,8 +9,8 @@ from torch import nn
 def mend_class_weights(model: nn.Module) -> None:
     """Lets every softmax cross-entropy of a model take class weights together with `avg_non_ignore`.
 
-    With class weights mmseg divides by the sum of the labels' weights, of which ignored labels have none.
-    `avg_non_ignore=True` is to say the same, but ends in an IndexError there, so it is taken out.
+    With class weights mmseg divides by the sum of the labels' weights, and ignored labels weigh nothing.
+    `avg_non_ignore=True` means the same but raises an IndexError in mmseg, so it is switched off.
     """
     for module in model.modules():
         if isinstance(module, CrossEntropyLoss) and module.class_weight is not None:

@@ -15,8 +15,9 @@ from infopro_seg.errors import CheckpointError
 from infopro_seg.models.pretrained_fit import Fit
 
 REMEDY = (
-    'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE), or train from '
-    'scratch (--cfg-options model.backbone.encoder.init_cfg=None)'
+    'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE, or '
+    'model.pretrained=FILE if the config has that key), or train from scratch '
+    '(--cfg-options model.backbone.encoder.init_cfg=None)'
 )
 
 

@@ -1,8 +1,8 @@
 """Selective checkpointing: the outputs of chosen operations are kept, all others are computed again.
 
-As torch's `create_selective_checkpoint_contexts`, which refuses networks that change a kept output in
-place. Squeeze-and-excitation does: an in-place activation follows a convolution without a norm. Here such an
-output is copied before it changes; the original goes with the forward pass, so that no more is kept.
+torch's `create_selective_checkpoint_contexts` does the same, but rejects networks that change a kept output
+in place. Squeeze-and-excitation does so: an in-place activation follows a convolution without a norm. Here
+such an output is copied before it changes. The original is freed with the forward pass, so no more is kept.
 """
 
 from __future__ import annotations

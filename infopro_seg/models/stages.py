@@ -131,7 +131,7 @@ def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
 
 
 def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What `Module._apply` does to a model's tensors, but for those that do not move to a stage's device.
+    """Wraps what `Module._apply` applies to tensors: the tensors of other stages stay where they are.
 
     Args:
         model: an `InfoProEncoderDecoder`; without a stage everything moves.

@@ -19,9 +19,9 @@ class Stopped(KeyboardInterrupt):
 class Interrupts:
     """Receives SIGINT and SIGTERM while a training runs; outside the main thread, where none arrive, idle.
 
-    A first signal only sets `asked`, or where `at_once` holds, ends what runs at that moment by
-    `Stopped`. A second one ends a training in one process at once; of several processes each gets a signal
-    twice, from the terminal and from the launcher, so that a second one says nothing.
+    The first signal sets `asked`; while `at_once` is set, it also raises `Stopped`. In a single process the
+    second signal ends the training at once. With several processes it changes nothing: each of them
+    receives every signal twice, from the terminal and from the launcher.
     """
 
     def __init__(self) -> None:

@@ -67,6 +67,11 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         """
         batches = self.dataloader.batch_sampler  # of torch, or of the user's choice
         getattr(batches, 'sampler', self.dataloader.sampler).reseed(self.runner.seed)
+        if self._iter >= self._max_iters:
+            self.runner.logger.info(
+                f'nothing to train: the run has reached max_iters={self._max_iters}; a larger '
+                'train_cfg.max_iters, with a larger end of param_scheduler, prolongs it'
+            )
         failure: BaseException | None = None
         with self._interrupts:
             try:

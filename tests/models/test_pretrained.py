@@ -13,7 +13,7 @@ from infopro_seg.models.pretrained import pretrained_of
 from tests.stand_ins import assert_same, build, encoder_config, model_config
 
 SCRATCH = '--cfg-options model.backbone.encoder.init_cfg=None'
-OWN_FILE = '--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE'
+OWN_FILE = '--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE, or model.pretrained=FILE'
 SWIN = {
     'type': 'SwinTransformer',
     'embed_dims': 6,
@@ -131,3 +131,13 @@ def test_timm_offline_is_explained():
         'encoder.pretrained=False',
     ):
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('pretrained', 'init', 'expected'),
+    [('own.pth', {}, 'own.pth'), ('open-mmlab://resnet50_v1c', {'init_cfg': None}, None)],
+    ids=['a file', 'from scratch'],
+)
+def test_what_the_message_proposes_works_for_a_config_with_the_older_key(pretrained, init, expected):
+    config = model_config(encoder={**encoder_config(), **init})
+    assert pretrained_of(MODELS.build({**config, 'pretrained': pretrained}).backbone.encoder) == expected

@@ -156,12 +156,14 @@ def test_a_broken_file_is_named_and_costs_no_training(
     assert_same_run(folder, trained)
 
 
-def test_resuming_a_finished_run_gives_its_results_again(streets, tmp_path):
+def test_resuming_a_finished_run_says_so_and_gives_its_results_again(streets, tmp_path, capfd):
     options = {'train_cfg.max_iters': 1, 'results': True}
     train_tiny(streets, tmp_path, **options)
     before = json.loads((tmp_path / 'metrics.json').read_text())
     (tmp_path / 'metrics.json').unlink()
-    train_tiny(streets, tmp_path, resume=True, **options)
+    assert 'nothing to train' not in ''.join(capfd.readouterr())
+    train_tiny(streets, tmp_path, resume=True, log_level='INFO', **options)
+    assert 'the run has reached max_iters=1' in ''.join(capfd.readouterr())
     after = json.loads((tmp_path / 'metrics.json').read_text())
     assert before.pop('peak_memory').keys() > after.pop('peak_memory').keys()  # no iteration, no memory
     assert after == before
