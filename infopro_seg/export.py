@@ -33,7 +33,7 @@ STOCK_TYPES = {
     'ResumableIterBasedTrainLoop': 'IterBasedTrainLoop',
     'CPUAmpOptimWrapper': 'OptimWrapper',
 }
-OWN_ARGUMENTS = {'LoadLabels': ('num_classes',)}
+OWN_ARGUMENTS = {'LoadLabels': ('num_classes', 'drawn_on')}
 OWN_SETTINGS = (
     'custom_imports',
     'custom_hooks',

@@ -40,6 +40,7 @@ def predict(
         checkpoint: path of the checkpoint.
         images: image files, and folders that are searched for images.
         out: the folder to write into; images found in a folder keep their path below it.
+            Where two would have results of one name, they are named apart, see :func:`output_names`.
         device: `cpu`, `cuda`, ...; the GPU by default where there is one.
         options: overrides of the config, `{'a.b': value}`.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.label_images import is_written_here
+from infopro_seg.evaluation.names import output_names
 
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 KINDS = ('labels', 'overlay')
@@ -20,7 +21,8 @@ class Found:
     """What was found.
 
     Args:
-        images: each image once, with its path below the folder it was found in.
+        images: each image once, with the name of its results: its path below the folder it was found in,
+            without suffix. Where two would share one, see :func:`output_names`.
         earlier: results of earlier predictions, which are left out.
     """
 
@@ -32,28 +34,22 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     """Looks for images in files and folders; hidden files and results of earlier predictions are left out.
 
     Raises:
-        UserError: a path does not exist, there is no image, or the results of two images would have the same
-            name.
+        UserError: a path does not exist, or there is no image.
     """
     found = Found()
-    results: dict[Path, Path] = {}
-    for file, name in _images_below(paths):
+    listed: dict[str, tuple[str, str]] = {}
+    for file, folder in _images_below(paths):
         if file.name.endswith(ENDS) and is_written_here(file):
             found.earlier.append(file)
-            continue
-        other = results.setdefault(name.with_suffix(''), file)
-        if other is file:
-            found.images.append((file, name))
-        elif not other.samefile(file):
-            raise UserError(
-                f'the results of {other} and {file} would have the same name; rename one, give a folder '
-                'that holds both, or predict them into two folders (--out)'
-            )
-    if not found.images:
+        else:
+            listed.setdefault(os.path.abspath(file), (str(folder), str(file)))  # noqa: PTH100
+    if not listed:
         raise UserError(
             f'all {len(found.earlier)} images are results of earlier predictions, e.g. {found.earlier[0]}; '
             'give the images themselves'
         )
+    names = output_names([*listed.values()])
+    found.images = [(Path(file), names[file].with_suffix('')) for _, file in listed.values()]
     return found
 
 
@@ -79,18 +75,19 @@ def require_apart(found: Found, out: Path) -> None:
 
 def result_paths(out: Path, name: Path) -> dict[str, Path]:
     """Where the results of an image go, by their kind."""
-    return {kind: (out / name).with_name(f'{name.stem}_{kind}.png') for kind in KINDS}
+    return {kind: (out / name).with_name(f'{name.name}_{kind}.png') for kind in KINDS}
 
 
 def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
+    """Each image, and the folder that it was found in."""
     for path in map(Path, paths):
         if path.is_dir():
             files = sorted(_images_in(path, set()))
             if not files:
                 raise UserError(f'no images in {path}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
-            yield from ((file, file.relative_to(path)) for file in files)
+            yield from ((file, path) for file in files)
         elif path.exists():
-            yield path, Path(path.name)
+            yield path, path.parent
         else:
             raise UserError(f'no such image or folder: {path}')
 

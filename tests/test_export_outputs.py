@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 from infopro_seg.errors import UserError
-from infopro_seg.export import export
+from infopro_seg.export import export, to_stock
 from infopro_seg.export_graph import metadata
 from tests.stand_ins import build, make_batch, model_config, preprocessed
 
@@ -62,3 +62,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_checkpoint_is_read
     monkeypatch.setattr('infopro_seg.export.read_checkpoint', lambda path: pytest.fail('it was read'))
     with pytest.raises(UserError, match=r'cannot write to --out /proc/none/net.pth, in /proc/none'):
         export('any.pth', '/proc/none/net.pth')
+
+
+def test_the_stock_loader_of_labels_gets_none_of_our_arguments():
+    ours = {'type': 'LoadLabels', 'num_classes': 3, 'drawn_on': 'stored', 'imdecode_backend': 'cv2'}
+    assert to_stock([ours]) == [{'type': 'LoadAnnotations', 'imdecode_backend': 'cv2'}]

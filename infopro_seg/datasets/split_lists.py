@@ -40,6 +40,12 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
     Raises:
         DataError: mmseg would read names that the list does not mean.
     """
+    given = Path(dataset.get('data_root') or '') / (dataset.get('ann_file') or '')
+    if dataset.get('ann_file') and given.is_dir():
+        raise DataError(
+            f'ann_file of the {split} split is the folder {given}, where mmseg would take all images; name '
+            'a file, or leave out ann_file to take them'
+        )
     path = list_file(dataset)
     if path is None:
         return
@@ -61,6 +67,6 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
     if '' in lines:
         number = lines.index('') + 1
         raise DataError(
-            f'{lines.count("")} lines of the list {path} of the {split} split are blank, e.g. line {number}; '
-            'remove them'
+            f'blank lines in the list {path} of the {split} split: {lines.count("")}, the first is line '
+            f'{number}; remove them, as mmseg would take each for the name of an image'
         )

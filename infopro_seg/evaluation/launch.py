@@ -28,7 +28,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
-from infopro_seg.training.validations import plain_number, validations_of
+from infopro_seg.training.validations import numbers, validations_of
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
@@ -95,10 +95,9 @@ def evaluate(
         writer = LabelImages(str(require_folder(out)), tested.names, tested.ids(content, whole))
     if json_file is not None:
         require_output(json_file, '--json')
-    if tested.labelled:
-        require_data(cfg, ('test',))
-    else:
+    if not tested.labelled:
         drop_labels(cfg)
+    require_data(cfg, ('test',))
     history = validations_of(content)
     del content
     runner = build_runner(cfg)
@@ -109,7 +108,7 @@ def evaluate(
     results: dict[str, Any] = finite(
         {
             **iou_results(runner.message_hub.get_info(CLASS_IOU)),
-            'percent': {name: plain_number(value) for name, value in metrics.items()},
+            'percent': numbers(metrics),
             'images': len(tested.images),
             'config': str(config),
             'checkpoint': str(checkpoint),

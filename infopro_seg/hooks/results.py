@@ -20,7 +20,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
-from infopro_seg.training.validations import add_validation, plain_number, validations
+from infopro_seg.training.validations import add_validation, numbers, validations
 from infopro_seg.visualization.curves import draw_curves
 from infopro_seg.visualization.panel import draw_panel
 from infopro_seg.visualization.training_log import read_log
@@ -99,13 +99,13 @@ class ResultsHook(Hook):
 
     def _results(self, runner: Any) -> dict[str, Any]:
         hub = runner.message_hub
-        times, _ = hub.get_scalar('train/time').data
+        time = hub.log_scalars.get('train/time')  # of the IterTimerHook, which a config may leave out
         return {
             **iou_results(hub.get_info(CLASS_IOU)),
-            'percent': {name: plain_number(value) for name, value in self.metrics.items()},
+            'percent': numbers(self.metrics),
             'validations': validations(hub),
             'iterations': runner.iter,
-            'seconds': round(float(times.sum()), 1),
+            'seconds': None if time is None else round(float(time.data[0].sum()), 1),
             'peak_memory': {'device': device_name(), **self.peak_memory},
             'config': runner.cfg.filename,
             'seed': runner.seed,

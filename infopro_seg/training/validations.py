@@ -19,9 +19,13 @@ def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) 
         iteration: after how many iterations.
         metrics: as the evaluator gives them.
     """
-    numbers = {name: plain_number(value) for name, value in metrics.items() if _is_number(value)}
     known = hub.get_info(VALIDATIONS, {})
-    hub.update_info(VALIDATIONS, {**known, iteration: numbers})
+    hub.update_info(VALIDATIONS, {**known, iteration: numbers(metrics)})
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that are a number each: metrics of the user's own may be anything."""
+    return {name: plain_number(value) for name, value in metrics.items() if _is_number(value)}
 
 
 def validations(hub: MessageHub) -> dict[str, dict[str, float]]:

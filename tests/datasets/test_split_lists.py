@@ -23,7 +23,7 @@ REFUSED = {
     'Latin-1': ('0\nFrüh\n'.encode('latin-1'), 'is no UTF-8'),
     'blank lines': (
         b'0\n\n1\n\n',
-        '2 lines of the list .*list.txt of the train split are blank, e.g. line 2',
+        'blank lines in the list .*list.txt of the train split: 2, the first is line 2; remove them',
     ),
 }
 
@@ -63,3 +63,12 @@ def test_names_without_an_image_are_named(root, name, words):
     (root / 'list.txt').write_text(f'0\n{name}\n')
     with pytest.raises(DataError, match=words):
         require_data(config_of(leaf(root, ann_file='list.txt')), ('train',))
+
+
+def test_a_folder_in_place_of_a_list_is_refused(root):
+    """mmseg would take all images without a word."""
+    (root / 'lists').mkdir()
+    config = config_of(leaf(root, ann_file='lists'))
+    for refuse in (lambda: require_data(config, ('train',)), lambda: check_dataset(config, workers=1)):
+        with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, where'):
+            refuse()

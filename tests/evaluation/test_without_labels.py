@@ -108,10 +108,13 @@ def test_steps_that_load_labels_are_taken_out_of_others_too():
         ({'work_dir': '/proc/none'}, r'cannot write to --work-dir /proc/none: .*; name another'),
     ],
 )
-def test_what_cannot_be_written_is_refused_before_the_evaluation(streets, lively, monkeypatch, given, told):
+def test_what_cannot_be_written_is_refused_before_the_evaluation(
+    streets, lively, tmp_path, monkeypatch, given, told
+):
     monkeypatch.setattr('infopro_seg.evaluation.launch.build_runner', lambda cfg: pytest.fail('it was built'))
+    options = tiny_options(streets, results=True)
     with pytest.raises(UserError, match=told):
-        evaluate(DEMO, lively, options=tiny_options(streets, results=True), **given)
+        evaluate(DEMO, lively, options=options, **{'work_dir': str(tmp_path), **given})
 
 
 def test_the_validations_of_the_training_are_among_the_results(streets, trained, checkpoint, tmp_path):

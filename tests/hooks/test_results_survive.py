@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from infopro_seg.hooks import results
 from infopro_seg.hooks.reconstructions import ReconstructionHook
+from infopro_seg.hooks.results import ResultsHook
 from infopro_seg.training.validations import validations_of
 from tests.runs import ITERS, STOPPED, load, read_png, train_tiny
 from tests.stand_ins import build, make_batch, model_config
@@ -78,3 +81,13 @@ def test_pictures_that_cannot_be_drawn_cost_neither_the_numbers_nor_the_run(
     for name in ('curves', 'panel'):
         assert f'{tmp_path}/{name}.png could not be drawn (ValueError: no colour)' in ' '.join(told)
     assert not list(tmp_path.glob('*.png'))
+
+
+def test_metrics_of_any_kind_and_a_run_without_a_timer_leave_their_numbers(tmp_path):
+    hub = MessageHub('without_a_timer')
+    runner = SimpleNamespace(message_hub=hub, iter=7, seed=3, cfg=Config({}))
+    hook = ResultsHook()
+    hook.after_val_epoch(runner, {'mIoU': torch.tensor(50.0), 'confusion': [[1, 2], [3, 4]], 'worst': 'b'})
+    found = hook._results(runner)
+    assert found['percent'] == found['validations']['7'] == {'mIoU': 50.0}
+    assert found['seconds'] is None

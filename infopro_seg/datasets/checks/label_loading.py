@@ -56,6 +56,11 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
     return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'), stock)
 
 
+def loads_labels(dataset: dict[str, Any]) -> bool:
+    """Whether a data set's pipeline loads label images."""
+    return bool(_loader(list(_steps(dataset.get('pipeline') or ())), LoadAnnotations, 'labels'))
+
+
 def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarray:
     """The class that each stored id becomes: mmseg's own `LoadAnnotations`, run on an image of all ids.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mmseg.datasets import BaseSegDataset
 from infopro_seg.datasets.building import build_leaf, leaves
 from infopro_seg.datasets.checks.file_names import left_out, visible_files
 from infopro_seg.datasets.checks.inspection import Loading, Pair
-from infopro_seg.datasets.checks.label_loading import loading_of
+from infopro_seg.datasets.checks.label_loading import loading_of, loads_labels
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import ConfigError
 
@@ -66,6 +67,7 @@ def list_split(config: Config, name: str) -> Split:
         found = pairs_of(dataset, loading_of(leaf, dataset, len(metas[-1][0])))
         pairs.update({(pair.image, pair.label): pair for pair in found})
         problems += unlisted(dataset)
+        problems += unlabelled(leaf, found) if name != 'test' else []
         problems += _without_image(dataset, {str(pair.label) for pair in found})
     classes, palette = metas[0]
     for other, _ in metas[1:]:
@@ -94,6 +96,19 @@ def unlisted(dataset: Any) -> list[Problem]:
         return []
     known = {os.path.normpath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))}
     return left_out(dataset.data_prefix['img_path'], dataset.img_suffix, known)
+
+
+def unlabelled(dataset: dict[str, Any], pairs: Sequence[Pair]) -> list[Problem]:
+    """The problem of a data set whose pipeline loads labels, and which has none.
+
+    Args:
+        dataset: its config.
+        pairs: of the data set.
+    """
+    if any(pair.label is not None for pair in pairs) or not loads_labels(dataset):
+        return []
+    what = 'the images have no labels, as data_prefix of the data set names no seg_map_path'
+    return [Problem(pairs[0].image.parent, what, 'give it the folder of the label images')]
 
 
 def _without_image(dataset: Any, known: set[str]) -> list[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 from infopro_seg.datasets.checks.warnings import rounded, warnings_of
 from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.label_ids import IGNORED
+from infopro_seg.strict_json import to_json
 
 SHOWN = 20  # problems on the console
 KINDS = 4  # sizes and modes in the table
@@ -124,7 +124,7 @@ def report_json(report: SplitReport) -> str:
             {'path': str(item.path), 'what': item.what, 'remedy': item.remedy} for item in report.problems
         ],
     }
-    return json.dumps(content, indent=2) + '\n'
+    return to_json(content)
 
 
 def _most_common(counts: Counter[str] | dict[str, int]) -> str:
