@@ -216,6 +216,22 @@ def test_an_interrupted_run_is_saved_like_the_others_and_rotated_out(tmp_path):
     assert names(tmp_path) == ['best_mIoU_iter_8.pth', 'iter_8.pth', 'last_checkpoint']
 
 
+def test_the_best_checkpoint_stays_where_a_better_one_cannot_be_saved(tmp_path):
+    run = Run(tmp_path, 1)
+    save = run.save_checkpoint
+
+    def fail_once(out_dir, filename, *args, **kwargs):
+        if filename == 'best_mIoU_iter_4.pth':
+            raise OSError('no room')
+        save(out_dir, filename, *args, **kwargs)
+
+    run.save_checkpoint = fail_once
+    with pytest.raises(OSError, match='no room'):
+        run.train()
+    save_unfinished(run)
+    assert names(tmp_path) == ['best_mIoU_iter_2.pth', 'iter_4.pth', 'last_checkpoint']
+
+
 def test_gradients_are_averaged_by_all_ranks_before_every_save(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(ordered_checkpoints, 'average_gradients', lambda runner: calls.append(runner.iter))
