@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import inspect
 import re
-import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,14 +15,10 @@ import torch
 from mmengine.registry import Registry
 
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.faults import MACHINE, own_frame
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
 BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)
-PYTHON = (sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))
-INSTALLED = {'site-packages', 'dist-packages'}
-PROJECT = Path(__file__).resolve().parents[2]
-OURS = tuple(str(PROJECT / folder) for folder in ('infopro_seg', 'tools'))
-OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 SIGNATURE = re.compile(
     r"(?P<call>[\w.]+)\(\) got an unexpected keyword argument '(?P<name>\w+)'"
     r'|missing \d+ required|positional argument|multiple values for'
@@ -52,7 +45,7 @@ def building(part: str, **inner: str) -> Iterator[None]:
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a part may be a class of anybody, which raises whatever it does
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        if isinstance(error, OSError) and error.errno in MACHINE:
             raise
         message, is_own = explain(part, error, **inner)
         if is_own:
@@ -118,19 +111,9 @@ def cause_of(error: BaseException) -> str:
 
 
 def own_place(error: BaseException, outside: int = 0) -> str | None:
-    """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
-
-    What is installed, and this package, is not the user's own.
-
-    Args:
-        error: an error that was raised.
-        outside: how many of the outer calls do not count.
-    """
-    place = None
-    for frame, line in list(traceback.walk_tb(error.__traceback__))[outside:]:
-        if _is_own(frame.f_code.co_filename):
-            place = f'{frame.f_code.co_filename}:{line}'
-    return place
+    """Where in the user's own code an error was raised, as `file:line`, see :func:`own_frame`; or None."""
+    found = own_frame(error, outside)
+    return f'{found.filename}:{found.lineno}' if found is not None else None
 
 
 def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
@@ -144,11 +127,6 @@ def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | Non
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
-
-
-def _is_own(file: str) -> bool:
-    path = Path(file)  # that of a compiled module is relative
-    return path.is_absolute() and not file.startswith((*PYTHON, *OURS)) and INSTALLED.isdisjoint(path.parts)
 
 
 def _type_in(cfg: Any) -> Any:
