@@ -97,9 +97,6 @@ def test_a_fault_on_one_rank_ends_the_other_with_its_cause(streets, tmp_path, mo
 def test_a_fault_in_the_test_at_the_end_leaves_no_rank_waiting(streets, tmp_path):
     test = {
         'train_cfg.max_iters': 1,
-        'val_dataloader': None,
-        'val_cfg': None,
-        'val_evaluator': None,
         'custom_hooks': hooks(
             {'type': 'EndRank', 'moment': 'test'}, {'type': 'ResultsHook', 'split': 'test'}
         ),
