@@ -156,11 +156,9 @@ def in_order(hook: CheckpointHook) -> None:
     own = type(hook)
     if issubclass(own, OrderedCheckpointHook):
         return
-    is_stock = own is CheckpointHook
+    bases = (OrderedCheckpointHook,) if own is CheckpointHook else (own, OrderedCheckpointHook)
     hook.outdated = []
-    hook.__class__ = (
-        OrderedCheckpointHook if is_stock else type(own.__name__, (own, OrderedCheckpointHook), {})
-    )
+    hook.__class__ = type(own.__name__, bases, {})  # messages name what the config names
 
 
 def save_unfinished(runner: Any) -> str | None:

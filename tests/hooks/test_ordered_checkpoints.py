@@ -179,6 +179,11 @@ def test_a_user_s_own_hook_keeps_what_it_overrides(tmp_path):
     assert run.seen == [2, 2, 4, 4, 6, 8, 8]
 
 
+@pytest.mark.parametrize('cls', [CheckpointHook, OwnHook])
+def test_messages_name_the_hook_as_the_config_does(tmp_path, cls):
+    assert type(Run(tmp_path, cls=cls).hook).__name__ == cls.__name__
+
+
 def test_the_copy_of_a_run_leaves_the_files_of_the_original_alone(tmp_path):
     original, copy = tmp_path / 'original', tmp_path / 'copy'
     for folder in (original, copy):
