@@ -12,8 +12,8 @@ from pathlib import Path
 from infopro_seg.errors import MachineError, OutputError, RankError, UserError
 
 # of the operating system: what no program can do about; another error of a file may be one of the program
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
-_MACHINE |= {errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.EFBIG}
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+MACHINE |= {errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.EFBIG}
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _REMEDIES = {
     errno.ENOSPC: 'make room on that disk',
@@ -30,13 +30,10 @@ _GPU_MEMORY = re.compile(r'CUDA out of memory|CUDA error: out of memory|CUBLAS_S
 _CPU_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough|can't allocate) memory|Cannot allocate memory")
 _SHARED_MEMORY = re.compile(r'Bus error|shared memory|/dev/shm')
 _RANK = re.compile(r'gloo/transport|Connection (closed|reset) by peer|NCCL|Timed out waiting')
-_OURS = Path(__file__).resolve().parent
-_LIBRARIES = tuple(
-    {str(Path(sysconfig.get_path(name)).resolve()) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')}
-)
-_PYTHON = (sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))
+_PACKAGE = Path(__file__).resolve().parent
+_OURS = tuple(f'{folder}/' for folder in (_PACKAGE, _PACKAGE.parent / 'tools'))
+_PYTHON = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ('stdlib', 'platstdlib')})
 _INSTALLED = {'site-packages', 'dist-packages'}
-_OWN_FOLDERS = (str(_OURS), str(_OURS.parent / 'tools'))
 
 
 def explained(error: BaseException) -> UserError | None:
@@ -106,23 +103,13 @@ def cause_of(error: BaseException) -> str:
 
 
 def own_place(error: BaseException, outside: int = 0) -> str | None:
-    """Where in the user's own code an error was raised, as `file:line`; None if it was not raised there.
-
-    What is installed, and this package, is not the user's own.
-
-    Args:
-        error: an error that was raised.
-        outside: how many of the outer calls do not count.
-    """
-    place = None
-    for frame, line in list(traceback.walk_tb(error.__traceback__))[outside:]:
-        if _is_own(frame.f_code.co_filename):
-            place = f'{frame.f_code.co_filename}:{line}'
-    return place
+    """Where in the user's own code an error was raised, as `file:line`, see :func:`own_frame`; or None."""
+    found = own_frame(error, outside)
+    return f'{found.filename}:{found.lineno}' if found is not None else None
 
 
 def _explained_file(error: OSError) -> OutputError | None:
-    if error.errno not in _MACHINE and (error.filename is None or _user_frame(error) is not None):
+    if error.errno not in MACHINE and (error.filename is None or own_frame(error) is not None):
         return None
     verb = 'write' if error.errno in _WRITING else 'read or write'
     name = error.filename if error.filename2 is None else error.filename2
@@ -130,33 +117,34 @@ def _explained_file(error: OSError) -> OutputError | None:
     return OutputError(f'cannot {verb} {name or "a file"}: {error.strerror}{f"; {remedy}" if remedy else ""}')
 
 
+def own_frame(error: BaseException, outside: int = 0) -> traceback.FrameSummary | None:
+    """The innermost call in the user's own code: neither of this package nor installed.
+
+    Args:
+        error: an error that was raised.
+        outside: how many of the outer calls do not count.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[outside:]
+    return next((frame for frame in reversed(frames) if _is_own(frame.filename)), None)
+
+
 def _place(error: BaseException) -> str:
     if 'Original Traceback' in str(error):  # a worker has sent its own as text
         frames = re.findall(r'File "(.+?)", line (\d+), in (\S+)', str(error))
-        frame = next((f for f in reversed(frames) if not _is_library(f[0])), None)
+        frame = next((f for f in reversed(frames) if _is_own(f[0])), None)
         return f' ({frame[0]}, line {frame[1]}, in {frame[2]})' if frame else ''
-    found = _user_frame(error)
+    found = own_frame(error)
     return f' ({found.filename}, line {found.lineno}, in {found.name})' if found else ''
 
 
-def _user_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """The innermost call in code that is neither this package's nor a library's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((frame for frame in reversed(frames) if not _is_library(frame.filename)), None)
-
-
-def _is_library(file: str) -> bool:
-    path = str(Path(file).resolve()) if not file.startswith('<') else ''
-    tools = str(Path(sys.argv[0]).resolve()) if sys.argv and sys.argv[0] else ''
-    return not path or path == tools or path.startswith((f'{_OURS}/', *_LIBRARIES))
-
-
 def _is_own(file: str) -> bool:
-    path = Path(file)  # that of a compiled module is relative
+    path = Path(file)
+    if not path.is_absolute():  # of a compiled or frozen module
+        return False
+    path = path.resolve()
+    command = Path(sys.argv[0]).resolve() if sys.argv and sys.argv[0] else None
     return (
-        path.is_absolute()
-        and not file.startswith((*_PYTHON, *_OWN_FOLDERS))
-        and _INSTALLED.isdisjoint(path.parts)
+        path != command and not str(path).startswith((*_OURS, *_PYTHON)) and _INSTALLED.isdisjoint(path.parts)
     )
 
 

@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.registry import HOOKS
 
 STOPPED_EARLY = 'stopped_early'  # the key of the last iteration in mmengine's message hub
-STATES = 'early_stopping'
+STATES = 'early_stopping'  # the key of what each EarlyStoppingHook has seen, likewise
 
 
 @HOOKS.register_module()
@@ -20,7 +20,7 @@ class EarlyStopHook(Hook):
     It trains on where the config has other hooks than the run had. Every runner of this package has it.
     """
 
-    priority = 'VERY_HIGH'  # before the hooks that write the results
+    priority = 'VERY_HIGH'  # before the hooks that write results and checkpoints, after those that stop
 
     def __init__(self) -> None:
         self.is_over = False
@@ -47,15 +47,17 @@ class EarlyStopHook(Hook):
             step = runner.epoch if savers[0].by_epoch else runner.iter
             savers[0]._save_checkpoint_with_step(runner, step, {'epoch': runner.epoch, 'iter': runner.iter})
 
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds what early stopping has seen so far."""
-        checkpoint[STATES] = [(hook.wait_count, float(hook.best_score)) for hook in _stoppers(runner)]
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Notes what early stopping has seen so far; it is undone with a validation that fails later."""
+        states = [(hook.wait_count, float(hook.best_score)) for hook in _stoppers(runner)]
+        if states:
+            runner.message_hub.update_info(STATES, states)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Puts it back, on resuming only."""
         if not runner._resume:
             return
-        hooks, states = _stoppers(runner), checkpoint.get(STATES, ())
+        hooks, states = _stoppers(runner), _known(checkpoint).get(STATES, ())
         for hook, (wait_count, best_score) in zip(hooks, states, strict=False):
             hook.wait_count, hook.best_score = wait_count, best_score
         self.is_over = stopped_early(checkpoint) and _same_hooks(checkpoint, runner.cfg)
@@ -70,7 +72,12 @@ def is_finished(runner: Any) -> bool:
 
 def stopped_early(checkpoint: Mapping[str, Any]) -> bool:
     """Whether a checkpoint is of the end of a run that a hook has stopped early."""
-    return STOPPED_EARLY in checkpoint.get('message_hub', {}).get('runtime_info', {})
+    return STOPPED_EARLY in _known(checkpoint)
+
+
+def _known(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    return found
 
 
 def _stoppers(runner: Any) -> list[EarlyStoppingHook]:

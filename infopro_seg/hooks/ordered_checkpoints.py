@@ -96,11 +96,14 @@ class OrderedCheckpointHook(CheckpointHook):
         self._remove_outdated()
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict[str, Any]) -> None:
-        """Saves the best checkpoint; the best one before goes after that."""
-        backend = self.file_backend
+        """Saves the best checkpoint; the best one before goes after that, and stays if it fails."""
+        backend, before = self.file_backend, list(self.outdated)
         self.file_backend = _Postponing(backend, self.outdated)
         try:
             super()._save_best_checkpoint(runner, metrics)
+        except BaseException:
+            self.outdated = before
+            raise
         finally:
             self.file_backend = backend
         self._remove_outdated()
@@ -153,11 +156,9 @@ def in_order(hook: CheckpointHook) -> None:
     own = type(hook)
     if issubclass(own, OrderedCheckpointHook):
         return
-    is_stock = own is CheckpointHook
+    bases = (OrderedCheckpointHook,) if own is CheckpointHook else (own, OrderedCheckpointHook)
     hook.outdated = []
-    hook.__class__ = (
-        OrderedCheckpointHook if is_stock else type(own.__name__, (own, OrderedCheckpointHook), {})
-    )
+    hook.__class__ = type(own.__name__, bases, {})  # messages name what the config names
 
 
 def save_unfinished(runner: Any) -> str | None:

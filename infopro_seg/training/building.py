@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import inspect
 import re
 import traceback
@@ -16,11 +15,10 @@ import torch
 from mmengine.registry import Registry
 
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.faults import cause_of, own_place
+from infopro_seg.faults import MACHINE, cause_of, own_place
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
 BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)
-OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 SIGNATURE = re.compile(
     r"(?P<call>[\w.]+)\(\) got an unexpected keyword argument '(?P<name>\w+)'"
     r'|missing \d+ required|positional argument|multiple values for'
@@ -47,7 +45,7 @@ def building(part: str, **inner: str) -> Iterator[None]:
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a part may be a class of anybody, which raises whatever it does
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        if isinstance(error, OSError) and error.errno in MACHINE:
             raise
         message, is_own = explain(part, error, **inner)
         if is_own:

@@ -1,13 +1,17 @@
-"""Ctrl-C and SIGTERM: requests to stop, which a training answers where nothing is lost."""
+"""Signals: Ctrl-C and SIGTERM, requests to stop, and SIGCHLD, the death of a data-loading worker."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 
@@ -55,3 +59,43 @@ class Interrupts:
             self.at_once = False
             raise Stopped
         MMLogger.get_current_instance().warning('stopping after this iteration')
+
+
+DYING = 2.0  # seconds for a worker whose connections are closed already
+
+
+def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
+    """The killed data-loading worker behind an error, in the words of torch, if there is one.
+
+    A worker that dies closes its connections first, so that an error of these may come before torch's own.
+
+    Args:
+        error: what has ended the training.
+        loader: iterates over the batches.
+    """
+    if isinstance(error, (ConnectionError, EOFError)):
+        workers = getattr(getattr(loader, '_iterator', None), '_workers', ())
+        wait([worker.sentinel for worker in workers], DYING)
+    return _dead_worker()
+
+
+def _dead_worker() -> RuntimeError | None:
+    try:
+        torch._C._error_if_any_worker_fails()  # which it says once for each loader
+    except RuntimeError as killed:
+        return killed
+    return None
+
+
+@contextmanager
+def workers_may_die() -> Iterator[None]:
+    """Keeps torch from raising in the middle of what runs inside that a data-loading worker is dead."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        _dead_worker()  # or the end of any other process would be taken for news of it
+        signal.signal(signal.SIGCHLD, previous)

@@ -19,6 +19,7 @@ from infopro_seg.training.building import arguments_of, did_you_mean
 from infopro_seg.training.metric_names import metric_names, require_metrics
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are taken at their word
+SAVED = ('meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers', 'ema_state_dict')
 NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
 
 
@@ -147,6 +148,10 @@ def _require_hook(hook: Any, runner: Any) -> None:
                 f'filename_tmpl={hook.filename_tmpl!r} of the hook {name} gives every checkpoint the same '
                 "name, or none; write one {} for the iteration, e.g. 'iter_{}.pth'"
             )
+        for key in hook.published_keys or ():
+            hint = did_you_mean(key, SAVED) if key not in SAVED else ''
+            if hint:
+                raise ConfigError(f'published_keys={hook.published_keys!r} of the hook {name}: {key!r}{hint}')
         if hook.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             runner.logger.warning(
                 f'{name} counts epochs (by_epoch=True), but {type(runner.train_loop).__name__} counts '

@@ -155,12 +155,21 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
 
 
 def _with_cuts(cfg: Config) -> Config:
-    """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory."""
-    if cfg.model.backbone.get('num_modules') is None:
-        return cfg
+    """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory.
+
+    Raises:
+        CheckpointError: the checkpoint to resume has another number of local modules.
+    """
+    modules = cfg.model.backbone.get('num_modules')
     checkpoint = cfg.load_from if cfg.resume else None
-    if checkpoint is None:
-        return resolve_cuts(cfg)
-    cfg.model.backbone.cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.cuts
-    cfg.model.backbone.num_modules = None
+    if modules is None or checkpoint is None:
+        return resolve_cuts(cfg) if modules is not None else cfg
+    cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.get('cuts') or ()
+    if len(cuts) + 1 != modules:
+        raise CheckpointError(
+            f'{checkpoint} was trained with {len(cuts) + 1} local modules, but the config has '
+            f'num_modules={modules}; resume with num_modules={len(cuts) + 1}, or start a new training from '
+            f'these weights: --cfg-options load_from={checkpoint}'
+        )
+    cfg.model.backbone.cuts, cfg.model.backbone.num_modules = cuts, None
     return cfg

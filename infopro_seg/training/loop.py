@@ -16,10 +16,9 @@ from infopro_seg.cli import leave_out
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline
-from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
-from infopro_seg.training.interrupts import Interrupts, Stopped
+from infopro_seg.training.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
 from infopro_seg.training.ranks import PATIENCE, Ranks
 from infopro_seg.training.rollback import Rollback
 from infopro_seg.training.validation_guard import ValidationGuard
@@ -56,8 +55,6 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         runner.register_hook(PendingGradientsHook())  # so that none is lost, which mmengine warns of
         leave_out(runner.logger, 'Resumed iteration number is not divisible by `_accumulative_counts`')
         runner.register_hook(self._guard)
-        if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
-            runner.register_hook(FiniteLossHook())
 
     def run(self) -> Any:
         """Trains up to `max_iters`, or until interrupted.
@@ -81,7 +78,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 failure = error
             self._interrupts.at_once = False
             if failure is not None:
-                failure = self._end(failure)
+                killed = killed_worker(failure, self.dataloader_iterator)
+                with workers_may_die():
+                    failure = self._end(failure, killed)
             elif self._iter < self._max_iters:  # a hook has stopped it
                 self._save()
         if failure is not None:
@@ -132,13 +131,19 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self._agreed = True
             raise self._ranks.fault() or Stopped
 
-    def _end(self, error: BaseException) -> BaseException | None:
+    def _end(self, error: BaseException, killed: BaseException | None = None) -> BaseException | None:
         """Saves what can be saved, and returns the error to raise: the cause, or None where it was asked for.
 
         What hinders the saving is noted with the cause.
+
+        Args:
+            error: what was raised.
+            killed: the data-loading worker whose end is behind it, if any.
         """
+        if killed is not None and self._interrupts.asked:
+            error, killed = Stopped(), None  # the signal went to the workers too
         self.interrupted = isinstance(error, Stopped)
-        cause = self._ranks.explain(error)
+        cause = killed or self._ranks.explain(error)
         if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
             cause.filename = self.runner.work_dir  # a write does not say to which file
         if cause is not error:

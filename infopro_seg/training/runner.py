@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
+from mmengine.hooks import EarlyStoppingHook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
@@ -18,6 +19,7 @@ from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.cli import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
+from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
@@ -94,9 +96,14 @@ class QuietRunner(NamingRunner, SavingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Registers the hooks of the config, and what makes an early stop count as the end."""
+        """Registers the hooks of the config, and those that see to the end: an early stop, and NaN losses."""
         super().register_hooks(default_hooks, custom_hooks)
+        for hook in [hook for hook in self.hooks if isinstance(hook, EarlyStoppingHook)]:
+            self._hooks.remove(hook)  # it comes last, after the checkpoint that is to hold what it has seen
+            self.register_hook(hook, EarlyStopHook.priority)
         self.register_hook(EarlyStopHook())
+        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
+            self.register_hook(FiniteLossHook())
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """mmengine's environment, and TF32 as `env_cfg.tf32` says."""

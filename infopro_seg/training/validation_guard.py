@@ -66,6 +66,14 @@ class ValidationGuard(Hook):
         self._noted = None
         self.interrupts.at_once = self.trained
 
+    def before_test(self, runner: Any) -> None:
+        """The test after a training: the others come no more to `agree`, but wait for results."""
+        self.together = False
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """The test is through."""
+        self.together = True
+
     def after_train_epoch(self, runner: Any) -> None:
         """What now follows may be ended at once."""
         self.trained = self.interrupts.at_once = True

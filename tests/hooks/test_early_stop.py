@@ -31,8 +31,8 @@ def test_an_early_stop_is_the_end_of_the_run_also_when_it_is_resumed(streets, tm
     assert (tmp_path / 'metrics.json').is_file()
     checkpoint = load(tmp_path / 'iter_2.pth')
     assert checkpoint['meta']['iter'] == checkpoint['message_hub']['runtime_info'][STOPPED_EARLY] == 2
-    [stopper] = [hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
-    assert checkpoint['early_stopping'] == [(1, pytest.approx(stopper.best_score))]
+    first = load(tmp_path / 'best_mIoU_iter_1.pth')['message_hub']['runtime_info']['best_score']
+    assert checkpoint['message_hub']['runtime_info']['early_stopping'] == [(1, pytest.approx(first))]
     assert stage_result(runner.cfg).finished
 
     (tmp_path / 'metrics.json').unlink()
@@ -45,20 +45,34 @@ def test_an_early_stop_is_the_end_of_the_run_also_when_it_is_resumed(streets, tm
     assert STOPPED_EARLY not in load(tmp_path / 'iter_3.pth')['message_hub']['runtime_info']
 
 
+@pytest.mark.usefixtures('short')
+def test_a_checkpoint_that_is_saved_again_after_a_validation_has_what_early_stopping_has_seen(
+    streets, tmp_path
+):
+    options = {'train_cfg.max_iters': 1, 'default_hooks.checkpoint.interval': 1}
+    stopping(streets, tmp_path, **options)
+    known = load(tmp_path / 'iter_1.pth')['message_hub']['runtime_info']
+    assert known['early_stopping'] == [(0, known['best_score'])]
+
+
 def stand_in(resume=True):
     """A runner with early stopping of two metrics."""
     stoppers = [EarlyStoppingHook('mIoU'), EarlyStoppingHook('loss')]
-    return SimpleNamespace(hooks=[*stoppers, EarlyStopHook()], _resume=resume)
+    info = {}
+    hub = SimpleNamespace(runtime_info=info, update_info=info.__setitem__)
+    return SimpleNamespace(hooks=[*stoppers, EarlyStopHook()], _resume=resume, message_hub=hub)
 
 
 @pytest.mark.parametrize('resume', [True, False])
 def test_what_early_stopping_has_seen_is_resumed(resume):
-    first, again, checkpoint = stand_in(), stand_in(resume), {}
+    first, again = stand_in(), stand_in(resume)
     for hook, score in zip(first.hooks, (41.5, 0.25), strict=False):
         for value in (score, score):
             hook._check_stop_condition(value)
-    first.hooks[-1].before_save_checkpoint(first, checkpoint)
-    again.hooks[-1].after_load_checkpoint(again, checkpoint)
+    first.hooks[-1].after_val_epoch(first)
+    again.hooks[-1].after_load_checkpoint(
+        again, {'message_hub': {'runtime_info': first.message_hub.runtime_info}}
+    )
     for hook, other in zip(first.hooks[:2], again.hooks[:2], strict=True):
         same = (other.wait_count, other.best_score) == (hook.wait_count, hook.best_score)
         assert same is resume
@@ -73,7 +87,10 @@ def test_mmengines_own_loop_stops_early_too(streets, tmp_path):
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
 
 
-def test_a_run_that_did_not_come_to_its_end_is_not_finished():
-    hub = SimpleNamespace(runtime_info={})
-    assert not is_finished(SimpleNamespace(iter=3, max_iters=6, message_hub=hub, train_loop=None))
-    assert is_finished(SimpleNamespace(iter=6, max_iters=6, message_hub=hub, train_loop=None))
+@pytest.mark.parametrize(
+    ('iteration', 'interrupted', 'finished'), [(3, False, False), (6, False, True), (6, True, False)]
+)
+def test_a_run_that_did_not_come_to_its_end_is_not_finished(iteration, interrupted, finished):
+    loop, hub = SimpleNamespace(interrupted=interrupted), SimpleNamespace(runtime_info={})
+    runner = SimpleNamespace(iter=iteration, max_iters=6, train_loop=loop, message_hub=hub)
+    assert is_finished(runner) is finished

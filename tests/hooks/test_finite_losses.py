@@ -80,12 +80,14 @@ def test_weights_that_are_not_finite_are_not_saved(runner):
         hook.before_save_checkpoint(runner, {})
 
 
-def test_a_training_that_diverges_stops_and_leaves_finite_weights(streets, tmp_path):
+@pytest.mark.parametrize('loop', ['ResumableIterBasedTrainLoop', 'IterBasedTrainLoop'])
+def test_a_training_that_diverges_stops_and_leaves_finite_weights(streets, tmp_path, loop):
     """After two good iterations the learning rate jumps; every iteration saves, and few are kept."""
     options = {
         'param_scheduler': [{'type': 'ConstantLR', 'factor': 1e-40, 'end': 2, 'by_epoch': False}],
         'optim_wrapper.optimizer.lr': 1e38,
         'train_cfg.max_iters': 50,
+        'train_cfg.type': loop,
         'default_hooks.checkpoint.interval': 1,
         'default_hooks.checkpoint.max_keep_ckpts': 2,
     }

@@ -179,6 +179,11 @@ def test_a_user_s_own_hook_keeps_what_it_overrides(tmp_path):
     assert run.seen == [2, 2, 4, 4, 6, 8, 8]
 
 
+@pytest.mark.parametrize('cls', [CheckpointHook, OwnHook])
+def test_messages_name_the_hook_as_the_config_does(tmp_path, cls):
+    assert type(Run(tmp_path, cls=cls).hook).__name__ == cls.__name__
+
+
 def test_the_copy_of_a_run_leaves_the_files_of_the_original_alone(tmp_path):
     original, copy = tmp_path / 'original', tmp_path / 'copy'
     for folder in (original, copy):
@@ -214,6 +219,22 @@ def test_an_interrupted_run_is_saved_like_the_others_and_rotated_out(tmp_path):
     assert noted(tmp_path) == tmp_path / 'iter_3.pth'
     Run(tmp_path, 1, resume=tmp_path / 'iter_3.pth').train()
     assert names(tmp_path) == ['best_mIoU_iter_8.pth', 'iter_8.pth', 'last_checkpoint']
+
+
+def test_the_best_checkpoint_stays_where_a_better_one_cannot_be_saved(tmp_path):
+    run = Run(tmp_path, 1)
+    save = run.save_checkpoint
+
+    def fail_once(out_dir, filename, *args, **kwargs):
+        if filename == 'best_mIoU_iter_4.pth':
+            raise OSError('no room')
+        save(out_dir, filename, *args, **kwargs)
+
+    run.save_checkpoint = fail_once
+    with pytest.raises(OSError, match='no room'):
+        run.train()
+    save_unfinished(run)
+    assert names(tmp_path) == ['best_mIoU_iter_2.pth', 'iter_4.pth', 'last_checkpoint']
 
 
 def test_gradients_are_averaged_by_all_ranks_before_every_save(tmp_path, monkeypatch):

@@ -89,6 +89,36 @@ class FailOnRead(BaseTransform):
         return results
 
 
+def kill_workers(runner):
+    """Kills the workers of the training's loader, and waits until they are dead."""
+    for worker in runner.train_loop.dataloader_iterator._iterator._workers:
+        os.kill(worker.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+
+
+@HOOKS.register_module()
+class LoseConnection(Hook):
+    """Ends an iteration as a worker does that dies; the system's signal comes later, in the saving."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == 2:
+            raise ConnectionResetError(errno.ECONNRESET, 'Connection reset by peer')
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        kill_workers(runner)
+
+
+@HOOKS.register_module()
+class LoseConnectionFirst(Hook):
+    """The same where the signal is held back until all is saved."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == 2:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            kill_workers(runner)
+            raise ConnectionResetError(errno.ECONNRESET, 'Connection reset by peer')
+
+
 def fails(main, capsys):
     """The exit status of a command and the lines of its message."""
     with pytest.raises(SystemExit) as exited:
@@ -155,6 +185,18 @@ def test_a_killed_worker_is_named_and_costs_no_training(streets, trained, tmp_pa
     assert 'num_workers' in lines[0]
     train_tiny(streets, tmp_path, resume=True)
     assert_same_run(tmp_path, trained)
+
+
+@pytest.mark.parametrize(('hook', 'named'), [('LoseConnection', False), ('LoseConnectionFirst', True)])
+def test_a_worker_whose_death_is_told_late_costs_no_training(streets, tmp_path, capsys, hook, named):
+    try:
+        options = {'workers': 1, 'custom_hooks': hooks({'type': hook})}
+        status, lines = fails(lambda: train_tiny(streets, tmp_path, **options), capsys)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    assert lines[0].startswith('error: a data-loading worker was killed') is named
+    assert status == (FAILED if named else FAULT)
+    assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
 
 
 @pytest.mark.parametrize('workers', [0, 1])

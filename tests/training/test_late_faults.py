@@ -47,6 +47,10 @@ def reported(**arguments):
         (checkpoints(save_best='mIou'), "save_best='mIou' of CheckpointHook, but the validation reports"),
         (checkpoints(save_best=['mIoU', 'mFscore'], rule='greater'), "save_best='mFscore'"),
         (checkpoints(max_keep_ckpt=3), 'takes no max_keep_ckpt=3; did you mean max_keep_ckpts?'),
+        (
+            checkpoints(published_keys=['meta', 'stat_dict', 'of_mine']),
+            "of the hook CheckpointHook: 'stat_dict'; did you mean state_dict?",
+        ),
         (checkpoints(interval='10'), "interval='10' in hook CheckpointHook of the config is a str"),
         (checkpoints(interval=0.5), 'interval=0.5'),
         (checkpoints(filename_tmpl='last.pth'), "filename_tmpl='last.pth'"),

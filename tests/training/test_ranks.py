@@ -22,7 +22,7 @@ IN_TIME = 120  # seconds; a gloo group of its own would wait for half an hour
 
 @HOOKS.register_module()
 class EndRank(Hook):
-    """Ends rank 1 at a moment of the third iteration, or of the validation after it."""
+    """Ends rank 1 at a moment of the third iteration, of the validation after it, or of the final test."""
 
     def __init__(self, moment, how='raise'):
         self.moment, self.how = moment, how
@@ -47,6 +47,10 @@ class EndRank(Hook):
         if self.moment == 'validation' and get_rank() == 1 and batch_idx == 0:
             self.end()
 
+    def before_test_iter(self, runner, batch_idx, data_batch=None):
+        if self.moment == 'test' and get_rank() == 1 and batch_idx == 0:
+            self.end()
+
 
 def on_rank(rank, streets, folder, ends, more):
     """What one process does: a training that ends as its hooks say, with the output in a file."""
@@ -54,7 +58,7 @@ def on_rank(rank, streets, folder, ends, more):
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
 
     def main():
-        options = tiny_options(streets, results=True, custom_hooks=hooks(*ends), **more)
+        options = tiny_options(streets, results=True, **{'custom_hooks': hooks(*ends), **more})
         runner = train(DEMO, work_dir=str(folder / 'work'), options=options, launcher='pytorch')
         return INTERRUPTED if runner.train_loop.interrupted else 0
 
@@ -88,6 +92,19 @@ def test_a_fault_on_one_rank_ends_the_other_with_its_cause(streets, tmp_path, mo
     assert said[0] == f'error: rank 1 ended the training: {first.removeprefix("error: ")}\n'
     assert (tmp_path / 'work' / 'last_checkpoint').read_text() == str(tmp_path / 'work' / f'iter_{saved}.pth')
     assert load(tmp_path / 'work' / f'iter_{saved}.pth')['meta']['iter'] == saved
+
+
+def test_a_fault_in_the_test_at_the_end_leaves_no_rank_waiting(streets, tmp_path):
+    test = {
+        'train_cfg.max_iters': 1,
+        'custom_hooks': hooks(
+            {'type': 'EndRank', 'moment': 'test'}, {'type': 'ResultsHook', 'split': 'test'}
+        ),
+    }
+    status, said = end_rank(streets, tmp_path, {'moment': 'test'}, **test)
+    assert status == [FAILED, FAULT]
+    assert said[0].startswith('error: rank 1 ended the training: LookupError: a fault of one (')
+    assert load(tmp_path / 'work' / 'iter_1.pth')['meta']['iter'] == 1
 
 
 def test_a_killed_rank_is_named_by_the_other(streets, tmp_path):

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.training.launch import _with_cuts
 from infopro_seg.training.resuming import checkpoint_folder, is_whole, latest_checkpoint, require_resumable
 
 PARTS = {'meta': {'iter': 1}, 'message_hub': {}, 'optimizer': {}, 'param_schedulers': []}
@@ -129,3 +130,18 @@ def test_only_a_checkpoint_with_all_parts_is_resumed(tmp_path):
     for part in PARTS:
         with pytest.raises(CheckpointError, match='holds no'):
             require_resumable(write(path, part), config(tmp_path))
+
+
+def test_the_number_of_local_modules_is_that_of_the_checkpoint_or_refused(tmp_path):
+    path = tmp_path / 'iter_4.pth'
+    torch.save({'meta': {'cfg': "model = dict(backbone=dict(cuts=['layer1.0', 'layer3.0']))"}}, path)
+
+    def resumed(modules):
+        model = {'backbone': {'num_modules': modules}}
+        return _with_cuts(Config({'model': model, 'resume': True, 'load_from': str(path)}))
+
+    assert resumed(3).model.backbone == {'num_modules': None, 'cuts': ['layer1.0', 'layer3.0']}
+    with pytest.raises(
+        CheckpointError, match=r'trained with 3 local modules, but the config has num_modules=4'
+    ):
+        resumed(4)
