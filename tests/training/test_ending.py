@@ -67,6 +67,12 @@ class SignalInValidation(Hook):
 
 
 @HOOKS.register_module()
+class SaveInValidation(Hook):
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        runner.save_checkpoint(runner.work_dir, 'inside.pth', by_epoch=False)
+
+
+@HOOKS.register_module()
 class KillWorkers(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == STOPPED:
@@ -253,6 +259,17 @@ def test_an_interrupted_validation_leaves_the_state_before_it(streets, tmp_path)
         assert_equal(actual[part], expected[part])
     assert 'best_score' not in actual['message_hub']['runtime_info']
     assert 'best_score' in expected['message_hub']['runtime_info']  # noted after the validation
+
+
+def test_what_is_saved_in_a_validation_has_the_weights_in_their_places(streets, tmp_path):
+    """EMAHook has swapped trained and averaged weights there, and swaps them in each checkpoint."""
+    own = hooks({'type': 'EMAHook', 'momentum': 0.1}, {'type': 'SaveInValidation'})
+    train_tiny(streets, tmp_path, results=True, custom_hooks=own, **{'train_cfg.max_iters': STOPPED})
+    inside, between = load(tmp_path / 'inside.pth'), load(tmp_path / f'iter_{STOPPED}.pth')
+    for part in ('state_dict', 'ema_state_dict'):
+        assert_equal(inside[part], between[part])
+    name = 'decode_head.conv_seg.weight'
+    assert (inside['state_dict'][name] != inside['ema_state_dict'][f'module.{name}']).any()
 
 
 def test_the_drawing_at_the_end_can_be_interrupted_and_is_made_up_for(streets, tmp_path, monkeypatch):
