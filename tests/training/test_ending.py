@@ -95,11 +95,21 @@ class FailOnRead(BaseTransform):
         return results
 
 
-def kill_workers(runner):
-    """Kills the workers of the training's loader, and waits until they are dead."""
+def kill_workers(runner, number=signal.SIGKILL):
+    """Ends the workers of the training's loader, and waits until they are dead."""
     for worker in runner.train_loop.dataloader_iterator._iterator._workers:
-        os.kill(worker.pid, signal.SIGKILL)
+        os.kill(worker.pid, number)
         os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+
+
+@HOOKS.register_module()
+class StopGroup(Hook):
+    """Ends the run as a scheduler does, by a signal to all its processes."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            kill_workers(runner, signal.SIGTERM)
 
 
 @HOOKS.register_module()
@@ -191,6 +201,12 @@ def test_a_killed_worker_is_named_and_costs_no_training(streets, trained, tmp_pa
     assert 'num_workers' in lines[0]
     train_tiny(streets, tmp_path, resume=True)
     assert_same_run(tmp_path, trained)
+
+
+def test_a_signal_that_ends_the_workers_too_is_a_stop(streets, tmp_path):
+    runner = train_tiny(streets, tmp_path, workers=1, custom_hooks=hooks({'type': 'StopGroup'}))
+    assert (runner.iter, runner.train_loop.interrupted) == (2, True)
+    assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
 
 
 @pytest.mark.parametrize(('hook', 'named'), [('LoseConnection', False), ('LoseConnectionFirst', True)])
