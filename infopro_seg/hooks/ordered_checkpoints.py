@@ -169,11 +169,14 @@ def save_unfinished(runner: Any) -> str | None:
     Returns:
         The path of the checkpoint; None if the training has not begun.
     """
-    hook: Any = next((hook for hook in runner.hooks if isinstance(hook, OrderedCheckpointHook)), None)
-    if hook is None or hook.by_epoch:
+    own: Any = next((hook for hook in runner.hooks if isinstance(hook, OrderedCheckpointHook)), None)
+    hook = own
+    if own is None or own.by_epoch:
         hook = CheckpointHook(by_epoch=False)
         in_order(hook)
         hook.before_train(runner)
+    if hook is not own and hasattr(own, 'file_backend'):  # where --resume looks for it
+        hook.out_dir, hook.file_backend = own.out_dir, own.file_backend
     if runner.iter == 0 or not hasattr(hook, 'file_backend'):
         return None
     hook.save_optimizer = hook.save_param_scheduler = True  # or it could not be resumed

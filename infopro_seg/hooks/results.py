@@ -81,7 +81,7 @@ class ResultsHook(Hook):
         """Writes the results of a run that has come to its end."""
         if not is_finished(runner):
             return
-        loop = runner.val_loop if self.split == 'val' or runner.val_loop is None else runner.test_loop
+        loop = runner.val_loop if self.split == 'val' else runner.test_loop if _is_whole(runner.cfg) else None
         if loop is not None and (self.split == 'test' or not self.metrics):
             loop.run()  # of val: it was at its end already when it was resumed
         if not is_main_process():
@@ -116,6 +116,12 @@ class ResultsHook(Hook):
                 'mmseg': mmseg.__version__,
             },
         }
+
+
+def _is_whole(cfg: Any) -> bool:
+    """Whether the network can be tested: not in a stage before the last."""
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    return backbone.get('stage') in (None, len(backbone.get('cuts') or ()))
 
 
 def splits_read(cfg: Any) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
         error: what has ended the training.
         loader: iterates over the batches.
     """
+    if isinstance(error, RuntimeError) and str(error).startswith('DataLoader worker'):
+        return error
     if isinstance(error, (ConnectionError, EOFError)):
         workers = getattr(getattr(loader, '_iterator', None), '_workers', ())
         wait([worker.sentinel for worker in workers], DYING)

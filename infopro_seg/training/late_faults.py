@@ -40,6 +40,7 @@ def require_sound(runner: Any) -> None:
     if 'train_cfg' in built:
         _require_train_loop(runner.train_loop, runner)
         _require_submodules(runner)
+        _require_loss_weights(runner.model)
         _require_optimizer(runner)
         for hook in runner.hooks:
             _require_hook(hook, runner)
@@ -83,6 +84,15 @@ def _require_submodules(runner: Any) -> None:
             if name not in modules:
                 hint = did_you_mean(str(name), modules)
                 raise ConfigError(f'{name!r} in {key} of the config is no part of the model{hint}')
+
+
+def _require_loss_weights(model: Any) -> None:
+    for name, module in model.named_modules():
+        weight = getattr(module, 'loss_weight', 1.0)
+        if isinstance(weight, str):
+            raise ConfigError(
+                f'loss_weight={weight!r} of {name} ({type(module).__name__}) is a str; write a number'
+            )
 
 
 def _require_train_loop(loop: Any, runner: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from infopro_seg.files import write_bytes, write_text
 from infopro_seg.hooks.due_validation import DueValidationHook
 from infopro_seg.hooks.ordered_checkpoints import in_order
+from infopro_seg.training.validation_guard import ValidationGuard
 
 
 class WholeFileBackend(LocalBackend):
@@ -41,6 +43,14 @@ class SavingRunner(Runner):
             if isinstance(hook, CheckpointHook):
                 in_order(hook)
         self.register_hook(DueValidationHook())
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Saves a checkpoint of the weights as they are trained, also in the middle of a validation."""
+        with ExitStack() as weights:
+            for hook in self.hooks:
+                if isinstance(hook, ValidationGuard):
+                    weights.enter_context(hook.as_trained())
+            super().save_checkpoint(*args, **kwargs)
 
     def dump_config(self) -> None:
         """Writes the config into the work dir, on the first rank."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
@@ -77,6 +78,18 @@ class ValidationGuard(Hook):
     def after_train_epoch(self, runner: Any) -> None:
         """What now follows may be ended at once."""
         self.trained = self.interrupts.at_once = True
+
+    @contextmanager
+    def as_trained(self) -> Iterator[None]:
+        """Puts the trained weights in the model where a hook has put others there for a validation."""
+        swapped = list(self._swapped)
+        for hook in swapped:
+            hook._swap_ema_parameters()
+        try:
+            yield
+        finally:
+            for hook in swapped:
+                hook._swap_ema_parameters()
 
     def undo(self, runner: Any) -> None:
         """Undoes a validation that has not come to its end."""

@@ -221,6 +221,16 @@ def test_an_interrupted_run_is_saved_like_the_others_and_rotated_out(tmp_path):
     assert names(tmp_path) == ['best_mIoU_iter_8.pth', 'iter_8.pth', 'last_checkpoint']
 
 
+def test_an_interrupted_run_is_saved_beside_the_checkpoints_of_its_epochs(tmp_path):
+    run = Run(tmp_path / 'run', out_dir=str(tmp_path / 'big'))
+    run.hook.by_epoch = True
+    run.hook.before_train(run)
+    run.iter = 3
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'big' / 'run').mkdir(parents=True)
+    assert save_unfinished(run) == str(tmp_path / 'big' / 'run' / 'iter_3.pth')
+
+
 def test_the_best_checkpoint_stays_where_a_better_one_cannot_be_saved(tmp_path):
     run = Run(tmp_path, 1)
     save = run.save_checkpoint

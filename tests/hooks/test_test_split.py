@@ -30,6 +30,13 @@ def test_the_results_are_those_of_the_test_images(streets, tmp_path):
     assert [entry['mIoU'] for entry in curve] == [all_of_val['percent']['mIoU']]  # watched on val
 
 
+def test_they_need_no_validation(streets, tmp_path):
+    options = runs.tiny_options(streets, custom_hooks=runs.hooks({'type': 'ResultsHook', 'split': 'test'}))
+    options['train_cfg.max_iters'] = 1
+    runs.train(runs.DEMO, work_dir=str(tmp_path), options=options)
+    assert json.loads((tmp_path / 'metrics.json').read_text())['mIoU'] is not None
+
+
 def test_another_split_is_refused():
     with pytest.raises(ConfigError, match="split='train'; choose from val, test"):
         ResultsHook(split='train')

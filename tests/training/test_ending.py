@@ -67,6 +67,12 @@ class SignalInValidation(Hook):
 
 
 @HOOKS.register_module()
+class SaveInValidation(Hook):
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        runner.save_checkpoint(runner.work_dir, 'inside.pth', by_epoch=False)
+
+
+@HOOKS.register_module()
 class KillWorkers(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == STOPPED:
@@ -89,11 +95,21 @@ class FailOnRead(BaseTransform):
         return results
 
 
-def kill_workers(runner):
-    """Kills the workers of the training's loader, and waits until they are dead."""
+def kill_workers(runner, number=signal.SIGKILL):
+    """Ends the workers of the training's loader, and waits until they are dead."""
     for worker in runner.train_loop.dataloader_iterator._iterator._workers:
-        os.kill(worker.pid, signal.SIGKILL)
+        os.kill(worker.pid, number)
         os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+
+
+@HOOKS.register_module()
+class StopGroup(Hook):
+    """Ends the run as a scheduler does, by a signal to all its processes."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            kill_workers(runner, signal.SIGTERM)
 
 
 @HOOKS.register_module()
@@ -187,6 +203,12 @@ def test_a_killed_worker_is_named_and_costs_no_training(streets, trained, tmp_pa
     assert_same_run(tmp_path, trained)
 
 
+def test_a_signal_that_ends_the_workers_too_is_a_stop(streets, tmp_path):
+    runner = train_tiny(streets, tmp_path, workers=1, custom_hooks=hooks({'type': 'StopGroup'}))
+    assert (runner.iter, runner.train_loop.interrupted) == (2, True)
+    assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
+
+
 @pytest.mark.parametrize(('hook', 'named'), [('LoseConnection', False), ('LoseConnectionFirst', True)])
 def test_a_worker_whose_death_is_told_late_costs_no_training(streets, tmp_path, capsys, hook, named):
     try:
@@ -253,6 +275,17 @@ def test_an_interrupted_validation_leaves_the_state_before_it(streets, tmp_path)
         assert_equal(actual[part], expected[part])
     assert 'best_score' not in actual['message_hub']['runtime_info']
     assert 'best_score' in expected['message_hub']['runtime_info']  # noted after the validation
+
+
+def test_what_is_saved_in_a_validation_has_the_weights_in_their_places(streets, tmp_path):
+    """EMAHook has swapped trained and averaged weights there, and swaps them in each checkpoint."""
+    own = hooks({'type': 'EMAHook', 'momentum': 0.1}, {'type': 'SaveInValidation'})
+    train_tiny(streets, tmp_path, results=True, custom_hooks=own, **{'train_cfg.max_iters': STOPPED})
+    inside, between = load(tmp_path / 'inside.pth'), load(tmp_path / f'iter_{STOPPED}.pth')
+    for part in ('state_dict', 'ema_state_dict'):
+        assert_equal(inside[part], between[part])
+    name = 'decode_head.conv_seg.weight'
+    assert (inside['state_dict'][name] != inside['ema_state_dict'][f'module.{name}']).any()
 
 
 def test_the_drawing_at_the_end_can_be_interrupted_and_is_made_up_for(streets, tmp_path, monkeypatch):

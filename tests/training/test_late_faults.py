@@ -76,6 +76,12 @@ def test_what_a_hook_would_meet_later_is_met_now(runner, hook, expected):
     assert expected in str(caught.value)
 
 
+def test_a_loss_weight_that_is_a_text_is_refused(runner, monkeypatch):
+    monkeypatch.setattr(runner.model.decode_head.loss_decode, 'loss_weight', '1')
+    with pytest.raises(ConfigError, match=r"loss_weight='1' of decode_head.loss_decode .* write a number"):
+        require_sound(runner)
+
+
 def test_an_average_at_no_interval_is_refused(runner):
     hook = EMAHook(interval=0)
     hook.before_run(runner)
