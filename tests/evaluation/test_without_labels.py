@@ -112,8 +112,8 @@ def test_what_cannot_be_written_is_refused_before_the_evaluation(
     streets, lively, tmp_path, monkeypatch, given, told
 ):
     monkeypatch.setattr('infopro_seg.evaluation.launch.build_runner', lambda cfg: pytest.fail('it was built'))
+    options = tiny_options(streets, results=True)
     with pytest.raises(UserError, match=told):
-        options = tiny_options(streets, results=True)
         evaluate(DEMO, lively, options=options, **{'work_dir': str(tmp_path), **given})
 
 
