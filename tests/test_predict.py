@@ -96,7 +96,7 @@ def test_images_whose_results_would_overwrite_each_other_are_named_apart(photos)
     assert names(photos / 'a/street.png', photos / 'b/street.png') == ['a/street', 'b/street']
     assert names(photos / 'a', photos / 'b') == ['a/street', 'b/street']
     cv2.imwrite(str(photos / 'wide.png'), np.zeros((4, 4, 3), np.uint8))
-    assert names(photos) == ['a/street.png', 'b/street.png', 'wide.JPG', 'wide.png']
+    assert names(photos) == ['a/street', 'b/street', 'wide.JPG', 'wide.png']
 
 
 def test_an_image_that_is_named_twice_is_predicted_once(photos):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def output_names(images: Sequence[tuple[str, str]]) -> dict[str, Path]:
     """The path below the output folder for each image: its own below the folder of its data set.
 
     Where two images would share one (of folders that are joined in one data set), all are named below the
-    folder that holds them all; where that does not tell them apart (`1.jpg` and `1.tif`), their suffix stays.
+    folder that holds them all; those which that does not tell apart (`1.jpg` and `1.tif`) keep their suffix.
 
     Args:
         images: folder and path of each image, as the data sets list them; an image may be listed twice.
@@ -29,9 +30,14 @@ def output_names(images: Sequence[tuple[str, str]]) -> dict[str, Path]:
         inside = path.startswith(os.path.join(folder, ''))  # noqa: PTH118
         return os.path.relpath(path, folder if inside else common)
 
+    def short(folder: str, path: str) -> str:
+        return os.path.splitext(below(folder, path))[0]  # noqa: PTH122
+
+    sharing = Counter(short(common, path) for path in {path for _, path in paths.values()})
     rules: tuple[Naming, ...] = (
-        lambda root, path: os.path.splitext(below(root, path))[0],  # noqa: PTH122
-        lambda root, path: os.path.splitext(below(common, path))[0],  # noqa: PTH122
+        short,
+        lambda root, path: short(common, path),
+        lambda root, path: (below if sharing[short(common, path)] > 1 else short)(common, path),
         lambda root, path: below(common, path),
     )
     for rule in rules:

@@ -32,7 +32,13 @@ def test_an_image_that_is_listed_twice_has_one_name():
 
 
 def test_suffixes_tell_images_apart_where_nothing_else_does():
-    assert names(('d', 'd/1.jpg'), ('d', 'd/1.tif')) == {'d/1.jpg': '1.jpg.png', 'd/1.tif': '1.tif.png'}
+    assert names(('d', 'd/1.jpg'), ('d', 'd/1.tif'), ('d', 'd/2.jpg')) == {
+        'd/1.jpg': '1.jpg.png',
+        'd/1.tif': '1.tif.png',
+        'd/2.jpg': '2.png',
+    }
+    awkward = names(('d', 'd/1.jpg'), ('d', 'd/1.tif'), ('d', 'd/1.jpg.tif'))
+    assert sorted(awkward.values()) == ['1.jpg.png', '1.jpg.tif.png', '1.tif.png']
 
 
 @pytest.mark.parametrize('outside', ['/far/away/1.jpg', 'd/../e/1.jpg'])

@@ -66,6 +66,19 @@ def test_without_labels_and_without_out_the_command_for_it_is_named(streets, liv
     assert f'python tools/test.py {config} {lively} --out DIR' in str(caught.value)
 
 
+def test_images_without_labels_are_looked_at_before_the_evaluation(streets, lively, tmp_path):
+    image = images(streets, 'val')[0]
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'photos' / image.name).write_bytes(image.read_bytes()[:-40])
+
+    def broken(dataset):
+        return {**dataset, 'data_root': str(tmp_path), 'data_prefix': {'img_path': 'photos'}}
+
+    config = config_with(broken, streets, tmp_path)
+    with pytest.raises(DataError, match=rf'photos/{image.name}: the image cannot be read: '):
+        evaluate(config, lively, out=str(tmp_path / 'out'), work_dir=str(tmp_path / 'log'))
+
+
 def test_a_folder_of_labels_that_is_not_there_is_named_with_both_ways_on(streets, lively, tmp_path):
     def misnamed(dataset):
         return {**dataset, 'data_prefix': {**dataset['data_prefix'], 'seg_map_path': 'none'}}

@@ -1,7 +1,5 @@
 """What training refuses of a data set's files before it begins, as the check does."""
 
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -220,11 +218,6 @@ def test_pipelines_that_cannot_be_followed_are_left_to_their_writer(root):
     jpeg(root)
     own = [{'type': 'LoadBiomedicalImageFromFile'}, {'type': 'LoadLabels'}]
     require_data(config_of(leaf(root, pipeline=own)), ('train',))
-
-
-def test_a_split_without_labels_passes(root):
-    shutil.rmtree(root / 'masks')
-    require_data(config_of(leaf(root, data_prefix={'img_path': 'images/train'})), ('train',))
 
 
 def test_label_images_of_more_than_8_bits_are_read_whole(root, monkeypatch):
