@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import TracebackType
@@ -77,8 +77,22 @@ def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
         return error
     if isinstance(error, (ConnectionError, EOFError)):
         workers = getattr(getattr(loader, '_iterator', None), '_workers', ())
-        wait([worker.sentinel for worker in workers], DYING)
+        killed = _killed(workers)
+        if killed is not None:
+            return killed
     return _dead_worker()
+
+
+def _killed(workers: Sequence[Any]) -> RuntimeError | None:
+    """The end of one of some workers by a signal, which may be under way."""
+    closed = wait([worker.sentinel for worker in workers], DYING) if workers else ()
+    for worker in workers:
+        if worker.sentinel in closed:
+            worker.join()  # its connections are closed a moment before it is gone
+            if worker.exitcode < 0:
+                name = signal.strsignal(-worker.exitcode)
+                return RuntimeError(f'DataLoader worker (pid {worker.pid}) is killed by signal: {name}. ')
+    return None
 
 
 def _dead_worker() -> RuntimeError | None:

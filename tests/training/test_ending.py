@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from mmengine.registry import HOOKS
 from mmseg.registry import TRANSFORMS
 
 from infopro_seg.cli import FAILED, FAULT, INTERRUPTED, run
+from infopro_seg.faults import headline
 from infopro_seg.hooks import results
+from infopro_seg.training.interrupts import killed_worker
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, STOPPED, hooks, load, tiny_options, train_tiny
 from tests.training.test_loop import assert_equal, assert_same_run
@@ -347,3 +350,15 @@ def test_the_console_of_a_resume_warns_of_nothing_that_is_not_so(streets, tmp_pa
     assert 'Iter(train) [4/6]' in console
     told = [line for line in console.splitlines() if 'WARNING' in line]
     assert [line for line in told if 'because the model has BatchNorm layers' not in line] == []
+
+
+def test_a_dead_worker_is_found_also_where_torch_has_told_of_it_already():
+    """Torch tells of each once; here it never knew the process."""
+    worker = torch.multiprocessing.get_context('fork').Process(target=signal.pause)
+    worker.start()
+    loader = SimpleNamespace(_iterator=SimpleNamespace(_workers=[worker]))
+    os.kill(worker.pid, signal.SIGKILL)
+    found = killed_worker(ConnectionResetError(), loader)
+    assert str(found).startswith(f'DataLoader worker (pid {worker.pid}) is killed by signal: Killed.')
+    assert headline(found).startswith('a data-loading worker was killed (Killed)')
+    assert killed_worker(KeyError(), loader) is None
