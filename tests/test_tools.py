@@ -65,7 +65,7 @@ def test_the_distributed_tools_say_how_they_are_called(tool):
 def test_missing_data_is_one_message_without_a_traceback(tmp_path):
     config = write_config(tmp_path / 'tiny.py', tiny_options(tmp_path / 'nowhere'))
     done = subprocess.run(
-        [sys.executable, 'tools/train.py', str(config)],
+        [sys.executable, 'tools/train.py', str(config), '--work-dir', str(tmp_path / 'run')],
         cwd=ROOT,
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
         text=True,
