@@ -19,7 +19,7 @@ from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.recompute import module_policies
+from infopro_seg.models.checkpoint_option import module_texts as module_policies
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact

@@ -19,7 +19,8 @@ from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.memory.variants import has_stock_losses, lists_heads, stock_losses, without_cuts
-from infopro_seg.models.recompute import POLICIES, module_policies
+from infopro_seg.models.checkpoint_option import module_texts as module_policies
+from infopro_seg.models.recompute import POLICIES
 
 RECOMPUTING = 'blocks'  # the policy of recipes "+ checkpointing"
 ATTEMPTS = 3  # recommendations that are traced whole before giving up on the budget
