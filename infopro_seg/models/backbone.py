@@ -14,6 +14,7 @@ from torch import Tensor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
+from infopro_seg.models.checkpoint_option import Option, module_segments
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
@@ -21,7 +22,6 @@ from infopro_seg.models.lookahead import check_overlap
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.readers import Reader, make_reader
-from infopro_seg.models.checkpoint_option import Option, module_segments
 from infopro_seg.models.recompute import recompute_norms
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 

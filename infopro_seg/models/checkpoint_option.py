@@ -1,4 +1,4 @@
-"""The option `checkpoint` of a backbone: which blocks recompute what in the backward pass, and which together.
+"""The option `checkpoint` of a backbone: what blocks recompute in the backward pass, and which together.
 
 A *segment* is a number of successive blocks that are recomputed together: of the states between blocks only
 its input is kept. Longer segments keep less, but their recomputation holds all their activations at once.
@@ -54,11 +54,11 @@ def module_segments(option: Option, modules: Sequence[Sequence[str]]) -> tuple[t
         names = [name for blocks in modules for name in blocks]
         ends = list(accumulate(len(blocks) for blocks in modules))
         return tuple(
-            _segments(option, names, end - len(blocks), end)
+            segments_between(option, names, end - len(blocks), end)
             for blocks, end in zip(modules, ends, strict=True)
         )
     return tuple(
-        _segments(text, blocks, 0, len(blocks)) for text, blocks in zip(texts, modules, strict=True)
+        segments_between(text, blocks, 0, len(blocks)) for text, blocks in zip(texts, modules, strict=True)
     )
 
 
@@ -161,22 +161,30 @@ def _range_text(names: Sequence[str], start: int, end: int) -> str:
     return first if first == last else f'{first}-{last}'
 
 
-def _segments(text: str, names: Sequence[str], start: int, end: int) -> tuple[Segment, ...]:
-    """The segments of the blocks from `start` to `end - 1`."""
+def segments_between(text: str, names: Sequence[str], start: int, end: int) -> tuple[Segment, ...]:
+    """The segments of a module of the blocks from `start` to `end - 1`; see :func:`module_segments`.
+
+    Args:
+        text: what it recomputes.
+        names: the blocks that the text may name.
+        start: its first block.
+        end: the block after its last.
+    """
     if ':' not in text:
-        return _divided(*parse_policy(text), end - start)
+        return divided(*parse_policy(text), end - start)
     found: list[Segment] = []
     index = start
     for first, last, policy, length in _ranges(text, names):
         first, last = max(first, start), min(last, end)
         if first < last:
             found += [KEPT] * (first - index)
-            found += _divided(policy, length, last - first)
+            found += divided(policy, length, last - first)
             index = last
     return (*found, *[KEPT] * (end - index))
 
 
-def _divided(policy: Policy, length: int | None, count: int) -> tuple[Segment, ...]:
+def divided(policy: Policy, length: int | None, count: int) -> tuple[Segment, ...]:
+    """Segments over a number of blocks, all of one length, the last perhaps shorter; None for all in one."""
     length = 1 if policy == 'none' else min(length or count, count)
     whole, rest = divmod(count, length)
     return (Segment(policy, length),) * whole + ((Segment(policy, rest),) if rest else ())

@@ -91,7 +91,7 @@ def _contexts(
     """The contexts of the forward pass and of the recomputation."""
     if policy == 'blocks':
         return nullcontext(), _Recomputation(modules)
-    forward, again = selective_contexts(partial(_keeps, policy))
+    forward, again = selective_contexts(partial(keeps, policy))
     return forward, _Recomputation(modules, again)
 
 
@@ -132,7 +132,10 @@ def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
             module._buffers[name] = buffer
 
 
-def _keeps(policy: Policy, op: Any, args: Sequence[Any]) -> bool:
+def keeps(policy: str, op: Any, args: Sequence[Any]) -> bool:
+    """Whether a policy keeps the output of an operation on some positional arguments; not for `none`."""
+    if policy == 'blocks':
+        return False
     return op in _COSTLY and not _draws(op, args) and not (policy == 'expansions' and _expands(op, args))
 
 
