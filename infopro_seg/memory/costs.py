@@ -54,6 +54,7 @@ class BlockCost:
         inner: by policy, its cost elsewhere.
         recomputed: by policy, FLOPs of its whole recomputation; that of a block alone may stop before its
             last operation, which nothing needs.
+        lent: bytes of the copies of its buffers that stand in while it is recomputed.
     """
 
     name: str
@@ -62,6 +63,7 @@ class BlockCost:
     first: Mapping[str, PieceCost]
     inner: Mapping[str, PieceCost]
     recomputed: Mapping[str, int]
+    lent: int = 0
 
     @property
     def gradients(self) -> int:

@@ -12,10 +12,10 @@ from mmengine.logging import MMLogger
 from infopro_seg.config_edits import without_stage
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import Chain
+from infopro_seg.memory.module_costs import ModuleCosts, Position
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.quantities import DIGITS, unit_for
-from infopro_seg.memory.module_costs import ModuleCosts, Position
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads

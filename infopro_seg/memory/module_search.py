@@ -70,7 +70,7 @@ class Frontier:
         if not self.choices:
             return ()
         way, after = self.choices[self.first[index]]
-        return way.segments + after.segments(int(self.rest[index]))
+        return (*way.segments, *after.segments(int(self.rest[index])))
 
     def fitting(self, peak: float) -> int:
         """The index of the first point whose peak is at most so many bytes; beyond all if none is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from infopro_seg.memory.costs import PLAIN, Chain
 from infopro_seg.memory.module_costs import ModuleCost, ModuleCosts
@@ -89,7 +90,7 @@ def partition_at(costs: ModuleCosts, ends: Sequence[int], option: Option = PLAIN
     """The partition whose modules end after so many blocks, by the option `checkpoint` of a config."""
     names = [block.name for block in costs.chain.blocks]
     bounds = [0, *ends, len(names)]
-    modules = [names[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    modules = [names[start:end] for start, end in pairwise(bounds)]
     segments = module_segments(option, modules)
     return assembled(
         costs, [costs.cost(k, bounds[k], bounds[k + 1], part) for k, part in enumerate(segments)]

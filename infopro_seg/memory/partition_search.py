@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -70,8 +72,8 @@ class PartitionSearch:
 
     def fewest_bytes(self, modules: int, flops: float) -> Partition | None:
         """The partition with the smallest predicted peak of at most so many FLOPs; None where none is."""
-        high = float(self.search.frontier(0, 0, len(self.costs.chain.blocks)).peaks[0])
-        low = high / DEEPEST
+        whole = float(self.search.frontier(0, 0, len(self.costs.chain.blocks)).peaks[0])
+        low, high = whole / DEEPEST, 2 * whole  # a local head may take more than the whole chain
         best: Partition | None = None
         for _ in range(2):
             rooms = np.append(np.floor(np.geomspace(low, high, STEPS)), np.inf)
@@ -87,6 +89,25 @@ class PartitionSearch:
                 return None
             low, high = window
         return best
+
+    def within(self, ends: Sequence[int], budget: int) -> Partition | None:
+        """The partition at some cuts with the fewest FLOPs within a budget; None where none is.
+
+        Args:
+            ends: the numbers of blocks before each cut.
+            budget: bytes.
+        """
+        chain = self.costs.chain
+        heads = [head_bytes(chain, module, end) for module, end in enumerate(ends)]
+        room = budget - chain.fixed - sum(owned for owned, _ in heads)
+        found = []
+        for module, (start, end) in enumerate(pairwise([0, *ends, len(chain.blocks)])):
+            frontier = self.search.frontier(module, start, end)
+            index = frontier.fitting(room - sum(gradients for _, gradients in heads[:module]))
+            if index == len(frontier.peaks):
+                return None
+            found.append(self.costs.cost(module, start, end, frontier.segments(index)))
+        return assembled(self.costs, found)
 
     def simplified(self, partition: Partition, peak: int, flops: float) -> Partition:
         """The partition with the same cuts and fewer runs of equal segments, within limits.

@@ -85,7 +85,8 @@ class PieceMeter:
                     key = key and (name, attached, key)
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         recomputed = self._recomputed(block, states[index], policies)
-        return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1], recomputed)
+        lent = storage_bytes(buffer for module in block.modules for buffer in module.buffers())
+        return BlockCost(block.name, _bytes(states[index + 1]), owned, *costs, recomputed, lent)
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
         """The FLOPs that each policy computes again of a block."""
@@ -94,10 +95,9 @@ class PieceMeter:
             names = [name for name in policies if name != PLAIN]
             with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
                 block.forward(state)
-            if key is None:
-                return counted.flops
             self._again[key] = counted.flops
-        return self._again[key]
+        found: dict[str, int] = self._again[key]
+        return found
 
     def width(self, reader: Reader, state: Any) -> int:
         """The channels that a local head reads of the state at its cut; this does not count."""

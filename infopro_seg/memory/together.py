@@ -67,13 +67,13 @@ def _backward_rise(
 ) -> int:
     """The most bytes in recomputation and backward pass, above those below the segment."""
     waiting = sum(cost.kept - cost.released for cost in own)  # what the policy kept, until it is used again
-    gradient = blocks[-1].state
+    gradient, lent = blocks[-1].state, sum(block.lent for block in blocks)
     outputs = [block.state if is_read else 0 for block, is_read in zip(blocks, held, strict=False)]
     rise = now = 0
     bases = []
     for index, cost in enumerate(plain):
         waiting -= own[index].kept - own[index].released
-        rise = max(rise, now + cost.forward_rise + waiting + gradient + sum(outputs))
+        rise = max(rise, now + cost.forward_rise + waiting + gradient + lent + sum(outputs))
         now -= min(cost.unread, plain[index - 1].released) if index else 0
         bases.append(now)
         now += cost.kept

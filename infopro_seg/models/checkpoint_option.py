@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeAlias
 
 from infopro_seg.errors import ConfigError
@@ -103,7 +103,7 @@ def parse_policy(text: object) -> tuple[Policy, int | None]:
         )
     if match[3] == '0':
         raise ConfigError(f'checkpoint={text!r} asks for segments of no blocks; give a number from 1 on')
-    policy: Policy = match[1]  # type: ignore[assignment]
+    policy: Policy = match[1]
     return policy, (int(match[3]) if match[3] else None) if match[2] else 1
 
 
@@ -204,7 +204,7 @@ def _ranges(text: str, names: Sequence[str]) -> list[tuple[int, int, Policy, int
             raise ConfigError(f'checkpoint={text!r}: {last!r} comes before {first!r}; swap them')
         found.append((begin, end, where.strip(), *parse_policy(what)))
     found.sort(key=lambda item: item[:2])
-    for (_, end, one, *_), (begin, _, other, *_) in zip(found, found[1:], strict=False):
+    for (_, end, one, *_), (begin, _, other, *_) in pairwise(found):
         if begin < end:
             raise ConfigError(
                 f'checkpoint={text!r} names {names[begin]!r} twice, in {one!r} and in {other!r}; a block has '
