@@ -86,7 +86,10 @@ class PieceMeter:
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         recomputed = self._recomputed(block, states[index], policies)
         lent = storage_bytes(buffer for module in block.modules for buffer in module.buffers())
-        return BlockCost(block.name, _bytes(states[index + 1]), owned, *costs, recomputed, lent)
+        first, inner = costs
+        return BlockCost(
+            block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
+        )
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
         """The FLOPs that each policy computes again of a block."""

@@ -94,7 +94,8 @@ def plan_json(plan: Plan) -> str:
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
-        rows.append({**row, 'recommended': recipe == plan.recommended})
+        chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
+        rows.append({**row, **chosen})
     return to_json(rows)
 
 
