@@ -54,7 +54,7 @@ class BlockCost:
         inner: by policy, its cost elsewhere.
         recomputed: by policy, FLOPs of its whole recomputation; that of a block alone may stop before its
             last operation, which nothing needs.
-        lent: bytes of the copies of its buffers that stand in while it is recomputed.
+        lent: bytes of the copies of its norms' statistics that a recomputation leaves to its backward.
     """
 
     name: str

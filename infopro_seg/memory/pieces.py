@@ -85,7 +85,8 @@ class PieceMeter:
                     key = key and (name, attached, key)
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
         recomputed = self._recomputed(block, states[index], policies)
-        lent = storage_bytes(buffer for module in block.modules for buffer in module.buffers())
+        buffers = [buffer for module in block.modules for buffer in module.buffers()]
+        lent = storage_bytes(buffer for buffer in buffers if buffer.is_floating_point())
         first, inner = costs
         return BlockCost(
             block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent

@@ -79,7 +79,7 @@ def _backward_rise(
         now += cost.kept
     gradients = 0
     for index in reversed(range(len(plain))):
-        beside = gradients + sum(outputs[:index])
+        beside = gradients + sum(outputs[:index]) + sum(block.lent for block in blocks[: index + 1])
         rise = max(rise, bases[index] + plain[index].backward_rise + beside)
         gradients += 0 if chain.accumulated else plain[index].gradients
     return rise
