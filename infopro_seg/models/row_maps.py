@@ -151,22 +151,19 @@ class SlidingMap:
         height, width = self.window
         needed = [top for top in self.tops if top < stop and top + height > start]
         self.held = {top: row for top, row in self.held.items() if top in needed}
-        total: Tensor | None = None
-        count: Tensor | None = None
         for top in needed:
             if top not in self.held:
                 self.held[top] = self._row(top)
+        like = self.held[needed[0]][0](0, 1)
+        total = like.new_zeros(len(like), stop - start, self.size[1])
+        count = like.new_zeros(stop - start, self.size[1])
+        for top in needed:
             first, last = max(start - top, 0), min(stop - top, height)
             rows = slice(top + first - start, top + last - start)
             for left, logits in zip(self.lefts, self.held[top], strict=True):
-                strip = logits(first, last)
-                if total is None or count is None:
-                    total = strip.new_zeros(strip.shape[0], stop - start, self.size[1])
-                    count = strip.new_zeros(stop - start, self.size[1])
                 columns = slice(left, left + width)
-                total[:, rows, columns] += strip
+                total[:, rows, columns] += logits(first, last)
                 count[rows, columns] += 1
-        assert total is not None  # windows cover the image
         return total.div_(count)
 
     def _row(self, top: int) -> list[RowMap]:
