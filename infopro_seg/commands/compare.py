@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from infopro_seg.cli import shipped_configs
+from infopro_seg.config_files import shipped_configs
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def main() -> int:
     )
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.comparison.command import Comparison, compare
     from infopro_seg.comparison.suite import find_suite
 

@@ -25,7 +25,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.list_blocks import list_blocks_command
 
     crop = tuple(args.crop) if args.crop else None

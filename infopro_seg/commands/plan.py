@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.command import PlanRequest, plan_command
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.config_files import load_config
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.consoles import table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError

@@ -12,8 +12,8 @@ import torch
 from mmengine.model.utils import revert_sync_batchnorm
 from rich.table import Table
 
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import encoder_of
+from infopro_seg.config_files import load_config
 from infopro_seg.consoles import table_console
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import autocast

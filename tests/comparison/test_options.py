@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.command import Comparison, compare
 from infopro_seg.comparison.results import summarise, trace_settings
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.tables import comparison_table
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.memory import trace_step
 from tests.comparison.test_results import MIB, RESULTS, cells

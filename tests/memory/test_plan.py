@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import max_crop, planner
 from infopro_seg.memory.command import PlanRequest, plan_command

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.consoles import counting, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
