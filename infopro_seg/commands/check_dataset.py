@@ -26,6 +26,6 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.datasets.checks.command import check_command
+    from infopro_seg.datasets.checks.command import check_dataset
 
-    return check_command(args.config, args.split, args.out, args.workers, args.json)
+    return check_dataset(args.config, args.split, args.out, args.workers, args.json)

@@ -49,10 +49,10 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.comparison.command import Comparison, compare
+    from infopro_seg.comparison.command import CompareRequest, compare
     from infopro_seg.comparison.suite import find_suite
 
-    request = Comparison(
+    request = CompareRequest(
         suite=find_suite(args.suite, shipped_configs() / 'compare'),
         out=args.out,
         methods=args.methods,

@@ -34,7 +34,7 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.memory.command import PlanRequest, plan_command
+    from infopro_seg.memory.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
     request = PlanRequest(
@@ -47,7 +47,7 @@ def main() -> int:
         max_crop=args.max_crop,
         **paths,
     )
-    return plan_command(request)
+    return plan(request)
 
 
 OUTPUTS = ('json', 'plot', 'write_config')

@@ -27,7 +27,7 @@ from infopro_seg.strict_json import write_json
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareRequest:
     """The arguments of the command."""
 
     suite: Path
@@ -39,7 +39,7 @@ class Comparison:
     report_only: bool = False
 
 
-def compare(request: Comparison, report: Callable[[str], None]) -> int:
+def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     """Trains what is not trained yet and writes the results; returns 1 if a training failed.
 
     Raises:
@@ -73,7 +73,7 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
 
 
 def _train(
-    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+    suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> list[Run]:
     """Trains what is not trained yet and returns the runs that failed."""
     paths = write_configs(suite, runs, request.out)
@@ -89,7 +89,7 @@ def _train(
     return train_all(paths, request.out, request.jobs, report)
 
 
-def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:
+def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> list[Run]:
     """All finished runs in the folder, or those asked for with --report-only and E2E of their seeds."""
     finished = finished_runs(suite, request.out)
     if not request.report_only or (request.methods, request.modules, request.seeds) == (None, None, None):
@@ -99,7 +99,7 @@ def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[
 
 
 def write_results(
-    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+    suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> bool:
     """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs, if any."""
     results = read_runs(runs, request.out)

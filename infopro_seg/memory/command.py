@@ -49,7 +49,7 @@ class PlanRequest:
     write_config: Path | None = None
 
 
-def plan_command(request: PlanRequest) -> int:
+def plan(request: PlanRequest) -> int:
     """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
 
     Raises:
