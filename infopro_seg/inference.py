@@ -14,10 +14,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import without_local_modules, without_pretraining
+from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError

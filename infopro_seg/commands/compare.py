@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from infopro_seg.cli import shipped_configs
+from infopro_seg.config_files import shipped_configs
 
 
 def main() -> int:
@@ -57,11 +57,11 @@ def main() -> int:
     )
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.comparison.command import Comparison, compare
+    import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.comparison.command import CompareRequest, compare
     from infopro_seg.comparison.suite import find_suite
 
-    request = Comparison(
+    request = CompareRequest(
         suite=find_suite(args.suite, shipped_configs() / 'compare'),
         out=args.out,
         methods=args.methods,

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.panel import draw_comparison, runs_shown
 from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import joined, read_results, read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.config_files import load_config
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError
@@ -28,7 +28,7 @@ from infopro_seg.strict_json import write_json
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareRequest:
     """The arguments of the command."""
 
     suite: Path
@@ -41,7 +41,7 @@ class Comparison:
     others: Sequence[Path] = ()
 
 
-def compare(request: Comparison, report: Callable[[str], None]) -> int:
+def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     """Trains what is not trained yet and writes the results; returns 1 if a training failed.
 
     Raises:
@@ -83,7 +83,7 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
 
 
 def _train(
-    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+    suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> list[Run]:
     """Trains what is not trained yet and returns the runs that failed."""
     paths = write_configs(suite, runs, request.out)
@@ -99,7 +99,7 @@ def _train(
     return train_all(paths, request.out, request.jobs, report)
 
 
-def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:
+def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> list[Run]:
     """All finished runs in the folder, or those asked for with --report-only and E2E of their seeds."""
     finished = finished_runs(suite, request.out)
     if not request.report_only or (request.methods, request.modules, request.seeds) == (None, None, None):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from infopro_seg.errors import CheckpointError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, fit_start, require_fit
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, load, tiny_options
