@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from infopro_seg.models.strip_upsampling import linear_positions
 
 Box = tuple[slice, slice]
 """Rows and columns of an image."""
@@ -56,19 +55,17 @@ class ResizedMap:
         height, width = self.source.size
         if self.size == (height, width):
             return self.source(start, stop)
-        exact = torch.empty(0, dtype=torch.float64)
-        before, after, share = linear_positions(
-            height, slice(start, stop), self.size[0], self.align_corners, exact
-        )
-        first, last = int(before[0]), int(after[-1])
-        rows = self.source(first, last + 1)
+        before, after, share = _rows_read(height, self.size[0], start, stop, self.align_corners)
+        rows = self.source(int(before[0]), int(after[-1]) + 1)
         if rows.dtype in (torch.float16, torch.bfloat16):
             rows = rows.float()
         if height != self.size[0]:
             upper, lower = (
-                rows.index_select(1, (index - first).to(rows.device)) for index in (before, after)
+                rows.index_select(1, torch.as_tensor(index - before[0], device=rows.device))
+                for index in (before, after)
             )
-            rows = torch.lerp(upper, lower, share.to(rows).view(-1, 1))
+            weight = torch.as_tensor(share, dtype=rows.dtype, device=rows.device)
+            rows = torch.lerp(upper, lower, weight.view(-1, 1))
         if width != self.size[1]:
             size = (stop - start, self.size[1])
             rows = F.interpolate(rows[None], size, mode='bilinear', align_corners=self.align_corners)[0]
@@ -195,6 +192,23 @@ class MeanProbabilities:
             total = probabilities if total is None else total.add_(probabilities)
         assert total is not None
         return total.div_(len(self.maps))
+
+
+def _rows_read(
+    short: int, length: int, start: int, stop: int, align_corners: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What linear resizing of `short` rows to `length` reads for some of them, as `interpolate` defines it.
+
+    Returns:
+        For each row from `start` to `stop`, the row read before it, the one after it, and the latter's share.
+    """
+    position = np.arange(start, stop, dtype=np.float64)
+    if align_corners:
+        position = position * ((short - 1) / max(length - 1, 1))
+    else:
+        position = np.maximum((position + 0.5) * (short / length) - 0.5, 0)
+    before = np.minimum(position.astype(np.int64), short - 1)
+    return before, np.minimum(before + 1, short - 1), position - before
 
 
 def as_probabilities(logits: Tensor) -> Tensor:

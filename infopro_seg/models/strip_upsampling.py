@@ -48,38 +48,20 @@ class StripUpsampling:
         self.rows.add_backward(narrow, out)
 
 
-def linear_positions(
-    short: int, part: slice, length: int, align_corners: bool, like: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What linear upsampling of `short` values to `length` reads for some of them.
-
-    Args:
-        short: number of values.
-        part: the positions that are asked for.
-        length: number of positions in all.
-        align_corners: as for `torch.nn.functional.interpolate`.
-        like: a tensor of the device and type to compute with.
-
-    Returns:
-        For each position the index of the value before it, of the one after it, and the share of the latter.
-    """
-    position = torch.arange(part.start, part.stop, device=like.device, dtype=like.dtype)
-    if align_corners:
-        position = position * ((short - 1) / max(length - 1, 1))
-    else:
-        position = ((position + 0.5) * (short / length) - 0.5).clamp(min=0)
-    before = position.long().clamp(max=short - 1)
-    return before, (before + 1).clamp(max=short - 1), position - before
-
-
 class _Axis:
     """Linear upsampling along one dimension, to a slice of `length` positions."""
 
     def __init__(self, small: Tensor, dim: int, part: slice, length: int, align_corners: bool) -> None:
+        short = small.shape[dim]
+        position = torch.arange(part.start, part.stop, device=small.device, dtype=small.dtype)
+        if align_corners:
+            position = position * ((short - 1) / max(length - 1, 1))
+        else:
+            position = ((position + 0.5) * (short / length) - 0.5).clamp(min=0)
         self.dim = dim
-        self.before, self.after, share = linear_positions(
-            small.shape[dim], part, length, align_corners, small
-        )
+        self.before = position.long().clamp(max=short - 1)
+        self.after = (self.before + 1).clamp(max=short - 1)
+        share = position - self.before
         self.share = share.view(-1, 1) if dim == 2 else share
 
     def __call__(self, small: Tensor) -> Tensor:
