@@ -46,6 +46,15 @@ def main() -> int:
         action='store_true',
         help='train nothing: the results so far, of all runs or of those asked for and E2E',
     )
+    parser.add_argument(
+        '--with',
+        dest='others',
+        nargs='+',
+        type=Path,
+        default=[],
+        metavar='FILE',
+        help='report also the runs of these results.json, of the same suite trained elsewhere',
+    )
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
@@ -60,5 +69,6 @@ def main() -> int:
         seeds=args.seeds,
         jobs=args.jobs,
         report_only=args.report_only,
+        others=args.others,
     )
     return compare(request, lambda line: print(line, file=sys.stderr, flush=True))

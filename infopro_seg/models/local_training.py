@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
@@ -67,7 +68,7 @@ class LocalTraining:
         freeze_others(self)
         mend_class_weights(self)  # type: ignore[arg-type]
         if channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
+            convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of each local module, the last with neck and heads; of a stage only its own.

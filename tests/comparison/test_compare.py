@@ -30,7 +30,7 @@ train_cfg = dict(max_iters={iterations}, val_interval=1)
 custom_imports = dict(imports=['infopro_seg.register', 'tests.runs'], allow_failed_imports=False)
 custom_hooks = [dict(type='CheckpointGuardHook'), dict(type='ResultsHook'), dict(type='NoteStart')]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-comparison = dict(data=dict(train=4, val=2))
+comparison = dict(data=dict(train=4, val=2), panel=dict(e2e=1, greedy=2))
 """
 
 
@@ -78,7 +78,7 @@ def test_the_results_are_those_of_the_runs(compared):
         assert run['curve'][-1][1] == pytest.approx(run['mIoU'], abs=1e-4)
     table = (folder / 'out' / 'table.md').read_text()
     assert table.count('| e2e | 1 |') == table.count('| greedy | 2 |') == 1
-    for picture in ('curves.png', 'memory.png'):
+    for picture in ('curves.png', 'memory.png', 'panel.png'):
         assert read_png(folder / 'out' / picture).std() > 0
 
 
