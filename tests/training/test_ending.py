@@ -16,6 +16,7 @@ from infopro_seg.hooks import results
 from infopro_seg.training.interrupts import killed_worker
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, STOPPED, hooks, load, tiny_options, train_tiny
+from tests.training import faults
 from tests.training.faults import FAULTS, fail_at, fails
 from tests.training.test_loop import assert_equal, assert_same_run
 
@@ -44,7 +45,7 @@ def test_half_an_optimizer_step_is_not_saved(streets, tmp_path, capsys):
     options = {'custom_hooks': fail_at(STOPPED + 2, 'bug', where='step')}
     status, lines = fails(lambda: train_tiny(streets, tmp_path, **options), capsys)
     assert status == FAULT
-    assert lines[0].startswith(f"error: KeyError: 'no such feature' ({__file__}, line ")
+    assert lines[0].startswith(f"error: KeyError: 'no such feature' ({faults.__file__}, line ")
     assert lines[1] == (
         f'the {STOPPED + 1} iterations so far are not saved: RuntimeError: the optimizer step was under way; '
         f'the newest checkpoint is {tmp_path / f"iter_{STOPPED}.pth"}'
@@ -57,7 +58,7 @@ def test_a_hook_that_fails_costs_no_iteration(streets, trained, tmp_path, capsys
     options = {'custom_hooks': hooks({'type': 'FailAfter', 'iteration': 2})}
     status, lines = fails(lambda: train_tiny(streets, tmp_path, **options), capsys)
     assert status == FAULT
-    assert lines[0].startswith(f'error: ZeroDivisionError: in a hook ({__file__}, line ')
+    assert lines[0].startswith(f'error: ZeroDivisionError: in a hook ({faults.__file__}, line ')
     assert 'Traceback (most recent call last):' in lines
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'the training ends in iteration 3: ZeroDivisionError: in a hook' in log
@@ -102,7 +103,7 @@ def test_a_fault_of_the_user_s_transform_is_placed(streets, tmp_path, capsys, wo
     pipeline.insert(2, {'type': 'FailOnRead', 'file': str(tmp_path / 'count'), 'after': 4})
     status, lines = fails(lambda: train(DEMO, work_dir=str(tmp_path), options=options), capsys)
     assert status == FAULT
-    assert lines[0].startswith(f'error: IndexError: list index out of range ({__file__}, line ')
+    assert lines[0].startswith(f'error: IndexError: list index out of range ({faults.__file__}, line ')
     assert lines[0].endswith(', in transform)')
     assert 'Traceback (most recent call last):' in lines
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_2.pth']
