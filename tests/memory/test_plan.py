@@ -16,7 +16,6 @@ from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import profile_at
-from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import config_lines
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
@@ -221,19 +220,6 @@ def test_config_without_infopro(tmp_path):
     config.dump(tmp_path / 'plain.py')
     with pytest.raises(ConfigError, match=r"backbone 'ResNetV1c', not an InfoProBackbone.*wrap it"):
         plan(PlanRequest(tmp_path / 'plain.py'))
-
-
-@pytest.mark.parametrize(
-    ('text', 'size'),
-    [('11GiB', 11 * 2**30), ('11 gb', 11 * 10**9), ('0.5g', 5 * 10**8), ('10MiB', 10 * 2**20)],
-)
-def test_budgets(text, size):
-    assert parse_bytes(text) == size
-
-
-def test_ranges():
-    assert list(parse_range('1-3')) == [1, 2, 3]
-    assert list(parse_range('4')) == [4]
 
 
 def test_the_reference_has_stock_losses_and_recomputes_nothing():
