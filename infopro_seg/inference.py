@@ -14,10 +14,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import without_local_modules, without_pretraining
+from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
@@ -29,15 +28,15 @@ from infopro_seg.image_inputs import to_bgr, to_picture
 
 
 class Predictor:
-    """A trained network, ready for images.
+    """A trained network that segments images.
 
     Args:
-        config: the config it was trained with.
+        config: the config of its training.
         checkpoint: its checkpoint, with or without local heads.
-        device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+        device: `cpu`, `cuda`, ...; by default the GPU if there is one.
 
     Raises:
-        CheckpointError: the checkpoint is missing or of another model.
+        CheckpointError: the checkpoint is missing, or belongs to another model.
     """
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
@@ -67,11 +66,11 @@ class Predictor:
                 order RGB or a gray one (H, W), a tensor (3, H, W) of uint8; or a list of these.
 
         Returns:
-            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); of a
-            list, a list of them.
+            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); a list
+            of these for a list of images.
 
         Raises:
-            DataError: the file cannot be read, or what was given is no image.
+            DataError: the file cannot be read, or the argument is not an image.
         """
         if isinstance(image, (list, tuple)):
             return [self(item) for item in image]
@@ -86,7 +85,7 @@ class Predictor:
     __call__ = predict
 
     def read(self, path: str | Path) -> np.ndarray:
-        """An image as the network's own loader reads it, made fit to look at: (H, W, 3) RGB uint8."""
+        """An image as the network's own loader reads it, converted to be shown: (H, W, 3) RGB uint8."""
         image: np.ndarray = self.loader({'img_path': str(path)})['img']
         return to_picture(image)
 
@@ -94,7 +93,7 @@ class Predictor:
     def _segment(self, sample: Any) -> np.ndarray:
         [result] = self.model.test_step(pseudo_collate([sample]))
         kind = np.uint8 if len(self.classes) <= 256 else np.uint16
-        return class_indices(result.pred_sem_seg.data).astype(kind)
+        return class_indices(result.pred_sem_seg.data).astype(kind, copy=False)
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:

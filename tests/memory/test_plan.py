@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import recipe_search
-from infopro_seg.memory.command import PlanRequest, plan_command
+from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.fit import plan_to_fit
 from infopro_seg.memory.planned_config import with_recipe
-from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.recipe_search import profile_at
 from infopro_seg.memory.variants import stock_losses
 from tests.memory.traces import as_plain, trace_once
@@ -144,7 +143,7 @@ def test_plots(planned):
 
 
 def test_nothing_fits(capsys):
-    assert plan_command(PlanRequest(DEMO, budget='48MiB', modules='1')) == 1
+    assert plan(PlanRequest(DEMO, budget='48MiB', modules='1')) == 1
     text = capsys.readouterr().out
     for word in ('Nothing fits', 'smallest peak found is', 'bound by module'):
         assert word in text
@@ -178,7 +177,7 @@ def test_nothing_fits(capsys):
 )
 def test_bad_input(changes, error, message):
     with pytest.raises(error, match=message):
-        plan_command(PlanRequest(**{'config': DEMO, **changes}))
+        plan(PlanRequest(**{'config': DEMO, **changes}))
 
 
 def test_config_without_infopro(tmp_path):
@@ -186,15 +185,7 @@ def test_config_without_infopro(tmp_path):
     config.model.backbone = config.model.backbone.encoder
     config.dump(tmp_path / 'plain.py')
     with pytest.raises(ConfigError, match=r"backbone 'ResNetV1c', not an InfoProBackbone.*wrap it"):
-        plan_command(PlanRequest(tmp_path / 'plain.py'))
-
-
-@pytest.mark.parametrize(
-    ('text', 'size'),
-    [('11GiB', 11 * 2**30), ('11 gb', 11 * 10**9), ('0.5g', 5 * 10**8), ('10MiB', 10 * 2**20)],
-)
-def test_budgets(text, size):
-    assert parse_bytes(text) == size
+        plan(PlanRequest(tmp_path / 'plain.py'))
 
 
 @pytest.mark.parametrize(('exact_flops', 'gradients'), [(1.2, 'exact'), (0.9, 'local')])
@@ -218,11 +209,6 @@ def test_a_training_that_fits_gets_ever_smaller_recipes(exact_flops, gradients):
 def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would():
     with pytest.raises(UserError, match=r'no recipe fits 40\.0 MiB .* bound by .*; a crop of 64x128'):
         plan_to_fit(load_config(DEMO), 40 * 2**20)
-
-
-def test_ranges():
-    assert list(parse_range('1-3')) == [1, 2, 3]
-    assert list(parse_range('4')) == [4]
 
 
 def test_the_reference_has_stock_losses_and_recomputes_nothing():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import with_recipe, write_config

@@ -10,10 +10,9 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.models import SegTTAModel
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint, require_file
-from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.config_edits import without_local_modules
+from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.preflight import require_data
@@ -22,19 +21,19 @@ from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.label_images import LabelImages
 from infopro_seg.evaluation.test_set import drop_labels, read_test_set
 from infopro_seg.evaluation.tta import TTAModel
+from infopro_seg.evaluation.validations import numbers, validations_of
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.outputs import require_file as require_output
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
-from infopro_seg.training.validations import numbers, validations_of
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
     *('val_dataloader', 'val_cfg', 'val_evaluator'),
 )
-"""The parts of a config that a test does without."""
+"""The parts of a config that an evaluation does not need."""
 
 
 def evaluate(
@@ -53,19 +52,19 @@ def evaluate(
         config: path of the config.
         checkpoint: path of the checkpoint, with or without local heads.
         tta: whether to average over scales and flips, as the config's `tta_pipeline` lists them.
-        out: a folder for one label image per test image, in the data set's own ids; each keeps the path
-            that its image has below the folder of the data set.
+        out: a folder for label images, in the data set's own ids, one for each test image and under the
+            same path as the image has in the data set.
         json_file: where to write the results.
         work_dir: where the log goes.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
 
     Returns:
-        `mIoU`, `IoU` by class (fractions), and mmseg's metrics in `percent`; `validations` of the training
-        that the checkpoint knows of, by their iteration. Without labels there are no metrics.
+        `mIoU`, `IoU` by class (fractions), mmseg's metrics in `percent`, and the `validations` noted in the
+        checkpoint, by iteration. Without labels there are no metrics.
 
     Raises:
-        UserError: the config, the data or the checkpoint is wrong.
+        UserError: the config, the data or the checkpoint is invalid.
     """
     cfg = load_config(config, options)
     require_keys(cfg, options)
