@@ -119,9 +119,9 @@ class PartitionSearch:
         """
         chosen = list(partition.modules)
         room = peak - partition.peak + max(module.peak for module in chosen)
-        spare = int(flops) - partition.flops
+        spare = flops - partition.flops
         for index, module in enumerate(chosen):
-            allowed = module.flops + spare // (len(chosen) - index)
+            allowed = module.flops + spare / (len(chosen) - index)
             simple = self.search.simplest(index, module.start, module.end, room, allowed)
             if simple is not None:
                 trial = [*chosen[:index], simple, *chosen[index + 1 :]]
