@@ -93,7 +93,7 @@ class Predictor:
     def _segment(self, sample: Any) -> np.ndarray:
         [result] = self.model.test_step(pseudo_collate([sample]))
         kind = np.uint8 if len(self.classes) <= 256 else np.uint16
-        return class_indices(result.pred_sem_seg.data).astype(kind)
+        return class_indices(result.pred_sem_seg.data).astype(kind, copy=False)
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:

@@ -14,6 +14,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
+from infopro_seg.models.bounded_prediction import BoundedPrediction, check_test_cfg
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
 from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
@@ -23,7 +24,7 @@ from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
 
 
-class LocalTraining:
+class LocalTraining(BoundedPrediction):
     """Mixin for a segmentor of mmseg: one loss per local module; neck and heads belong to the last module.
 
     Args:
@@ -65,6 +66,7 @@ class LocalTraining:
         self.data_preprocessor._non_blocking = True  # mmengine's option, which mmseg's preprocessor hides
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
+        check_test_cfg(self.test_cfg or {})
         freeze_others(self)
         mend_class_weights(self)  # type: ignore[arg-type]
         if channels_last:

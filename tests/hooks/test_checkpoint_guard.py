@@ -177,7 +177,7 @@ def test_a_checkpoint_without_local_heads_tests_alike(streets, lively, tmp_path)
 
 
 def test_dropping_the_local_heads_changes_no_prediction():
-    model = build(model_config(CUTS), double=False).eval()
+    model = build(model_config(CUTS) | {'test_cfg': {'return_logits': True}}, double=False).eval()
     checkpoint = {'state_dict': model.state_dict()}
     before = model.test_step(make_batch())[0].seg_logits.data
     drop_local_heads(model, checkpoint)
