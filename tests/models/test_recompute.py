@@ -18,7 +18,7 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.recompute import POLICIES, module_policies, recompute
+from infopro_seg.models.recompute import POLICIES, recompute
 from infopro_seg.models.train_step import local_train_step
 
 CLASSES, SIZE = 5, (32, 64)
@@ -170,35 +170,6 @@ def test_without_gradient_nothing_is_recomputed():
     with torch.no_grad():
         assert not recompute('blocks', block, [block], torch.ones(2, 3, 4, 4)).requires_grad
     assert block.num_batches_tracked == 1
-
-
-@pytest.mark.parametrize(
-    ('option', 'expected'),
-    [
-        (False, ('none', 'none', 'none')),
-        (True, ('blocks', 'blocks', 'blocks')),
-        ('norms', ('norms', 'norms', 'norms')),
-        ([0, 2], ('blocks', 'none', 'blocks')),
-        ([], ('none', 'none', 'none')),
-        (['none', 'norms', 'expansions'], ('none', 'norms', 'expansions')),
-    ],
-)
-def test_option_gives_one_policy_per_module(option, expected):
-    assert module_policies(option, 3) == expected
-
-
-@pytest.mark.parametrize(
-    ('option', 'message'),
-    [
-        ('everything', "unknown checkpoint policy 'everything'; choose from none, norms"),
-        ([0, 3], r'modules \[3\]; the 3 local modules are numbered 0 to 2'),
-        (['norms', 'blocks'], '2 policies for 3 local modules'),
-        (['norms', 'blocks', 'all'], "unknown checkpoint policy 'all'"),
-    ],
-)
-def test_wrong_option_is_named(option, message):
-    with pytest.raises(ConfigError, match=message):
-        module_policies(option, 3)
 
 
 def test_number_of_modules_is_resolved_before_the_model_is_built():
