@@ -20,15 +20,34 @@ PLACES = (  # around a point, in points: offset, and how the text lies to it
     ((0, 9), 'center', 'bottom'),
     ((0, -9), 'center', 'top'),
 )
+SIDES = (
+    (0.9, 0.4),
+    (0.9, -0.4),
+    (-0.9, -0.4),
+    (-0.9, 0.4),
+    (0.4, 0.9),
+    (0.4, -0.9),
+    (-0.4, -0.9),
+    (-0.4, 0.9),
+)
+FAR = tuple(  # farther away, where a line leads to the point
+    ((distance * x, distance * y), 'left' if x > 0 else 'right', 'center')
+    for distance in range(20, 140, 8)
+    for x, y in SIDES
+)
+LINE = {'arrowstyle': '-', 'linewidth': 0.5, 'color': 'grey'}
 
 
-def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequence[bool] = ()) -> None:
+def annotate(
+    axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequence[bool] = (), lines: bool = False
+) -> None:
     """Writes a name beside each point that has room for one: clear of other names and points.
 
     Args:
         axes: matplotlib's, its limits final and everything else drawn.
         points: x, y and name, the most important first.
         bold: which names stand out; none by default.
+        lines: whether the names of points without room are written farther away, with a line to the point.
     """
     from matplotlib.patheffects import withStroke  # slow to import, and not needed for a table
 
@@ -39,7 +58,8 @@ def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequen
     taken = [] if legend is None else [legend.get_window_extent(renderer)]
     dots = [axes.transData.transform((x, y)) for x, y, _ in points]
     for index, (x, y, name) in enumerate(points):
-        for offset, horizontal, vertical in PLACES:
+        for offset, horizontal, vertical in PLACES + (FAR if lines else ()):
+            far = (offset, horizontal, vertical) in FAR
             text = axes.annotate(
                 name,
                 (x, y),
@@ -49,12 +69,13 @@ def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequen
                 va=vertical,
                 fontsize=8,
                 fontweight='bold' if index < len(bold) and bold[index] else 'normal',
+                arrowprops=LINE if far else None,
             )
             text.set_path_effects([withStroke(linewidth=2, foreground='white')])
-            box = text.get_window_extent(renderer)
+            box = text_box(text, renderer)
             own = _distance(box, dots[index])
             others = [dot for dot, point in zip(dots, points, strict=True) if point[2] != name]
-            clear = all(_distance(box, dot) > CLEARER * own for dot in others)
+            clear = all(_distance(box, dot) > (2 if far else CLEARER * own) for dot in others)
             inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
             inside &= axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1
             free = not any(box.overlaps(other) for other in taken)
@@ -62,6 +83,14 @@ def annotate(axes: Any, points: Sequence[tuple[float, float, str]], bold: Sequen
                 taken.append(box)
                 break
             text.remove()
+
+
+def text_box(text: Any, renderer: Any) -> Any:
+    """Where an annotation's text lies, in pixels, without the line that leads to its point."""
+    from matplotlib.text import Text
+
+    text.update_positions(renderer)
+    return Text.get_window_extent(text, renderer)
 
 
 def _distance(box: Any, dot: Any) -> float:

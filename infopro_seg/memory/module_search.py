@@ -118,7 +118,7 @@ class ModuleSearch:
         """
         return self._known(self.costs.row(module), start, end, runs)
 
-    def simplest(self, module: int, start: int, end: int, peak: int, flops: int) -> ModuleCost | None:
+    def simplest(self, module: int, start: int, end: int, peak: int, flops: float) -> ModuleCost | None:
         """The module with the fewest runs of equal segments within a peak and a number of FLOPs."""
         for runs in range(1, RUNS + 1):
             found = self._first_within(module, start, end, peak, runs)

@@ -146,5 +146,5 @@ def _finish(costs: ModuleCosts, way: _Label) -> Partition:
     chain = costs.chain
     gradients = 0 if chain.accumulated else way.gradients + chain.gradients
     temporary = int((way.gradients + chain.gradients) * chain.optimizer_share)
-    peak = chain.fixed + way.owned + max(way.peak, gradients + temporary + chain.labels)
+    peak = chain.fixed + way.owned + max(way.peak, gradients + temporary)
     return Partition(way.modules, peak, way.flops)

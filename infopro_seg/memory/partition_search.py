@@ -79,7 +79,7 @@ class PartitionSearch:
             rooms = np.append(np.floor(np.geomspace(low, high, STEPS)), np.inf)
             steps = self._cells(modules, rooms)
             for key, cell in steps[-1].get(len(self.costs.chain.blocks), {}).items():
-                fitting = np.flatnonzero(cell.flops <= flops)
+                fitting = np.flatnonzero(np.isfinite(cell.flops) & (cell.flops <= flops))
                 if len(fitting):
                     found = self._partition(steps, key, int(fitting[0]), rooms)
                     if best is None or (found.peak, found.flops) < (best.peak, best.flops):
@@ -119,9 +119,9 @@ class PartitionSearch:
         """
         chosen = list(partition.modules)
         room = peak - partition.peak + max(module.peak for module in chosen)
-        spare = int(flops) - partition.flops
+        spare = flops - partition.flops
         for index, module in enumerate(chosen):
-            allowed = module.flops + spare // (len(chosen) - index)
+            allowed = module.flops + spare / (len(chosen) - index)
             simple = self.search.simplest(index, module.start, module.end, room, allowed)
             if simple is not None:
                 trial = [*chosen[:index], simple, *chosen[index + 1 :]]

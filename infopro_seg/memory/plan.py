@@ -89,14 +89,10 @@ class Plan:
         saved, flops = exact.peak - local.peak, (exact.flops - local.flops) / self.reference.flops
         size = show_bytes(abs(saved), self.reference.peak)
         percent = f'{abs(flops):.1%}'.replace('%', ' %')
+        if percent == '0.0 %':
+            return f'{"save" if saved >= 0 else "take"} another {size} at the same FLOPs'
         if saved >= 0:
-            return (
-                f'save another {size} and {percent} FLOPs'
-                if flops >= 0
-                else f'save another {size} for {percent} more FLOPs'
+            return f'save another {size} ' + (
+                f'and {percent} FLOPs' if flops > 0 else f'for {percent} more FLOPs'
             )
-        return (
-            f'take {size} more and save {percent} FLOPs'
-            if flops >= 0
-            else f'take {size} and {percent} FLOPs more'
-        )
+        return f'take {size} more and ' + (f'save {percent} FLOPs' if flops > 0 else f'{percent} more FLOPs')

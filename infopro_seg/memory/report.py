@@ -126,7 +126,7 @@ def plot_plan(plan: Plan, path: Path) -> None:
     axes.legend()
     named = sorted(points, key=lambda point: (point[2].modules, point[0]))
     bold = [recipe in (plan.exact, plan.local) for _, _, recipe in named]
-    annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold)
+    annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold, lines=True)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 

@@ -8,20 +8,20 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from infopro_seg.drawing.point_names import annotate
+from infopro_seg.drawing.point_names import annotate, text_box
 
 CROWDED = [(x, y, f'K={k}') for k, (x, y) in enumerate(np.random.default_rng(0).random((40, 2)))]
 
 
-def named(points):
+def named(points, lines=False):
     """The texts that are written, with the box of each in pixels, and the axes."""
     figure = Figure(figsize=(8, 5))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.scatter(*zip(*[point[:2] for point in points], strict=True))
-    annotate(axes, points)
+    annotate(axes, points, lines=lines)
     renderer = figure.canvas.get_renderer()
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in axes.texts], axes
+    return [(text.get_text(), text_box(text, renderer)) for text in axes.texts], axes
 
 
 def distance(box, point, axes):
@@ -50,3 +50,11 @@ def test_points_in_one_place_are_named_if_they_have_one_name(names, written):
     apart = [(0.0, 0.0, 'x'), (1.0, 1.0, 'y')]
     texts, _ = named([*apart, *((0.5, 0.5, name) for name in names)])
     assert {name for name, _ in texts} == {'x', 'y'} | written
+
+
+def test_with_lines_every_point_of_a_cluster_is_named():
+    cluster = [(0.5 + 0.001 * k, 0.5 - 0.002 * k, f'K={k} (<= 1.1)') for k in range(8)]
+    texts, _ = named([(0.0, 0.0, 'x'), (1.0, 1.0, 'y'), *cluster], lines=True)
+    assert {name for name, _ in texts} == {'x', 'y', *(name for _, _, name in cluster)}
+    for (_, one), (_, other) in itertools.combinations(texts, 2):
+        assert not one.overlaps(other)

@@ -109,6 +109,8 @@ def test_verdicts_say_what_each_recipe_takes_and_what_another_would_change():
     assert verdict(exact, dearer)[0].endswith('K=6 would save another 4.50 GiB for 5.2 % more FLOPs.')
     larger = recipe('K=2', 9, 1000, cut)
     assert verdict(exact, larger)[0].endswith('K=2 would take 0.50 GiB more and save 4.8 % FLOPs.')
+    alike = recipe('K=3', 7, 1048, cut)
+    assert verdict(exact, alike)[0].endswith('K=3 would save another 1.50 GiB at the same FLOPs.')
     text = 'No exact recipe fits 11.00 GiB; K=2 takes 9.00 GiB and no more FLOPs.'
     assert verdict(None, larger) == (text, larger)
     assert verdict(None, None) == ('Nothing fits 11.00 GiB.', None)

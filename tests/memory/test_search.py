@@ -103,7 +103,7 @@ def test_the_fewest_flops_that_fit_and_the_fewest_bytes_for_some_flops(seed, mod
             assert found.peak <= budget
             assert found.flops == min(fitting) if exact else found.flops >= min(fitting)
     flops = sorted({partition.flops for partition in every})
-    for limit in (flops[0] - 1, flops[0], flops[len(flops) // 4], flops[-1]):
+    for limit in (flops[0] - 1, flops[0], flops[len(flops) // 4], flops[-1], float('inf')):
         fitting = [partition.peak for partition in every if partition.flops <= limit]
         found = search.fewest_bytes(modules, limit)
         assert (found is None) == (not fitting)
