@@ -19,7 +19,7 @@ from infopro_seg.faults import headline
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
 from infopro_seg.training.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
-from infopro_seg.training.out_of_memory import let_go, phase_of, ran_out_of_memory
+from infopro_seg.training.out_of_memory import VALIDATION, let_go, phase_of, ran_out_of_memory
 from infopro_seg.training.ranks import PATIENCE, Ranks
 from infopro_seg.training.rollback import Rollback
 from infopro_seg.training.validation_guard import ValidationGuard
@@ -49,7 +49,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         super().__init__(runner, dataloader, max_iters, **kwargs)
         self.interrupted = False  # whether a signal has ended it, perhaps after its last iteration
         self.saved: str | None = None  # the checkpoint of an early end
-        self.ended_in: str | None = None  # the part of an iteration, or the validation, that ran out of memory
+        self.ended_in: str | None = None  # what ran out of memory: a part of an iteration, or the validation
         self._agreed = False  # whether all ranks have agreed to end
         self._whole = True  # whether the state is that after a completed iteration
         self._interrupts, self._ranks = Interrupts(), Ranks()
@@ -153,7 +153,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             cause.__cause__ = error
         is_full = ran_out_of_memory(cause)
         if is_full:
-            self.ended_in = 'validation' if self._guard.validating else phase_of(cause)
+            self.ended_in = VALIDATION if self._guard.validating else phase_of(cause)
             self._log(cause)
             let_go(cause)  # what is now saved takes memory too
         try:

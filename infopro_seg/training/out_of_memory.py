@@ -13,6 +13,7 @@ _LIBRARIES = re.compile(
     r'CUDA error: out of memory|(CUBLAS|CUDNN|CUSPARSE|CUSOLVER)_STATUS_ALLOC_FAILED'
     r"|DefaultCPUAllocator: (not enough|can't allocate) memory"
 )
+VALIDATION = 'the validation'  # beside what `phase_of` tells apart
 _ELSEWHERE = re.compile(r'\ACaught \w+ in ')  # of torch: in a data-loading worker, or the thread that pins
 
 
@@ -46,10 +47,10 @@ def phase_of(error: BaseException) -> str:
     """In which part of an iteration an error was raised: a pass of the train step, its end, or a hook."""
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     if 'train_step' not in names:
-        return 'hook'
+        return 'a hook'
     if 'backward' in names:
-        return 'backward pass'
-    return 'optimizer step' if 'step' in names else 'forward pass'
+        return 'the backward pass'
+    return 'the optimizer step' if 'step' in names else 'the forward pass'
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
