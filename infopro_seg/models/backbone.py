@@ -14,6 +14,7 @@ from torch import Tensor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
+from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
@@ -60,6 +61,8 @@ class InfoProBackbone(BaseModule):
             :mod:`infopro_seg.models.recompute`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
+        compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
+            see :mod:`infopro_seg.models.compiled`.
         overlap: number of blocks after a cut through which the local head before it reads. They
             learn from the losses of both modules (after HPFF, ECCV 2024), see
             :func:`infopro_seg.models.lookahead.look_ahead`.
@@ -70,7 +73,8 @@ class InfoProBackbone(BaseModule):
 
     Raises:
         ConfigError: the encoder has no block rule, a cut is not one of its blocks, the number of local
-            heads or of policies does not match the number of cuts, or `overlap` or `momentum_block` is wrong.
+            heads or of policies does not match the number of cuts, or `overlap`, `momentum_block` or
+            `compile_blocks` is wrong.
     """
 
     stage: int | None = None  # all local modules train; `InfoProStageBackbone` has the one that does
@@ -83,6 +87,7 @@ class InfoProBackbone(BaseModule):
         num_modules: int | None = None,
         checkpoint: bool | str | Sequence[int | str] = False,
         checkpoint_heads: bool = False,
+        compile_blocks: CompileOption = False,
         overlap: int = 0,
         momentum_block: float | Config | None = None,
         init_cfg: Config | None = None,
@@ -98,6 +103,7 @@ class InfoProBackbone(BaseModule):
             )
         self.cuts = tuple(cuts)
         self.policies = module_policies(checkpoint, len(self.cuts) + 1)
+        self.compile_options = compile_options(compile_blocks)
         self.encoder: Any = build_encoder(encoder)
         modules = self.local_modules()
         check_overlap(overlap, modules, momentum_block)
@@ -128,7 +134,8 @@ class InfoProBackbone(BaseModule):
 
     def local_modules(self) -> list[list[Block]]:
         """The blocks of each local module."""
-        return split_blocks(self.encoder, self.cuts)
+        modules = split_blocks(self.encoder, self.cuts)
+        return [compiled_blocks(blocks, self.compile_options) for blocks in modules]
 
     def readers(self) -> list[Reader]:
         """What each local head reads with."""
