@@ -13,7 +13,6 @@ from functools import cache, partial
 from typing import Any, TypeAlias
 
 import torch
-from torch.utils._python_dispatch import _len_torch_dispatch_stack
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
@@ -58,7 +57,7 @@ def _run(options: tuple[tuple[str, Any], ...], name: str, forward: Callable[[Any
     What watches them is a trace of the planner, or recomputation that keeps the outputs of some (the policies
     `norms` and `expansions`): neither works on compiled code.
     """
-    if not torch.is_grad_enabled() or _len_torch_dispatch_stack():
+    if not torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack():
         return forward(state)
     try:
         with torch._dynamo.config.patch(recompile_limit=GRAPHS):
