@@ -33,6 +33,7 @@ def load(config: str | Path, checkpoint: str | Path, device: str | None = None) 
     Raises:
         UserError: config or checkpoint is missing or wrong.
     """
-    from infopro_seg import inference  # imports torch and mmseg, which takes seconds
+    import infopro_seg.register  # noqa: F401  imports torch and mmseg, which takes seconds
+    from infopro_seg import inference
 
     return inference.load(config, checkpoint, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
@@ -19,6 +20,11 @@ SCHEMES = {
     'mmcls://': get_mmcls_models,
 }
 URLS = ('http://', 'https://')
+
+# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
+torch.serialization.add_safe_globals(
+    [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')]
+)
 
 
 def require_start(load_from: str) -> None:

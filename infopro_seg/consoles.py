@@ -1,4 +1,4 @@
-"""The consoles of the commands: tables on stdout; progress and messages on stderr."""
+"""The consoles of the commands: tables on stdout; progress, messages and the log on stderr."""
 
 from __future__ import annotations
 
@@ -34,3 +34,46 @@ def logged_counting() -> Progress:
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
     return counting(console)
+
+
+class WithoutDumps(logging.Filter):
+    """Keeps mmengine's dumps of environment, config and hooks out of the console; the log file has them."""
+
+    STARTS = (
+        '\n---',  # the environment
+        'Config:',
+        'Hooks will be executed',
+        'Distributed training is not used',
+        'Advance dataloader',  # it advances the sampler only; nothing is loaded
+        'The prefix is not set',
+        '"FileClient" will be',
+        '"HardDiskBackend" is',
+        'resumed key:',  # of what is computed anew
+    )
+
+    PARTS = (
+        'is skipped since its requires_grad=False',  # each of the parameters that do not train
+        ' - torch.Size(',  # how each of them was initialised
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is for the console."""
+        message = record.getMessage()
+        if getattr(record, 'file_only', False):
+            return False
+        return not message.startswith(self.STARTS) and not any(part in message for part in self.PARTS)
+
+
+def quiet_console(logger: logging.Logger) -> None:
+    """Filters what a logger prints on the console, not what it writes to files."""
+    logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.addFilter(WithoutDumps())
+
+
+def leave_out(logger: logging.Logger, start: str) -> None:
+    """Keeps messages that begin so out of the console, as they do not apply."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: not record.getMessage().startswith(start))

@@ -11,7 +11,6 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.config_edits import edited, without_pretraining
 from infopro_seg.errors import CheckpointError, UserError

@@ -14,10 +14,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import without_local_modules, without_pretraining
+from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
@@ -94,7 +93,7 @@ class Predictor:
     def _segment(self, sample: Any) -> np.ndarray:
         [result] = self.model.test_step(pseudo_collate([sample]))
         kind = np.uint8 if len(self.classes) <= 256 else np.uint16
-        return class_indices(result.pred_sem_seg.data).astype(kind)
+        return class_indices(result.pred_sem_seg.data).astype(kind, copy=False)
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:

@@ -9,7 +9,6 @@ import mmseg.registry
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.config_edits import edited
 
 KNOWN = ('infopro_seg', 'mmcv', 'mmengine', 'mmseg', 'torch')  # what is registered without custom_imports

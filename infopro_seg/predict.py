@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.label_images import write_image, write_label_image

@@ -1,36 +1,31 @@
 """Importing this module registers everything that configs name; configs list it in `custom_imports`.
 
-It also quiets what the libraries print on import, and lets their checkpoints load safely.
+Commands and `infopro_seg.load` import it; the modules that they use do not. It also ignores the warnings of
+the libraries that say nothing to a user.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import warnings
 
-import numpy as np
-import torch
+import mmseg.engine
+import mmseg.evaluation
+import mmseg.models
+import mmseg.visualization  # noqa: F401
 
-with contextlib.redirect_stdout(io.StringIO()):
-    import mmseg.datasets
-    import mmseg.engine
-    import mmseg.evaluation
-    import mmseg.models
-    import mmseg.visualization  # noqa: F401
-
-    import infopro_seg.datasets.camvid
-    import infopro_seg.datasets.loading
-    import infopro_seg.datasets.seeding
-    import infopro_seg.evaluation.iou
-    import infopro_seg.hooks
-    import infopro_seg.models
-    import infopro_seg.models.ddp
-    import infopro_seg.training.cpu_amp
-    import infopro_seg.training.layer_decay
-    import infopro_seg.training.loop
-    import infopro_seg.training.saving  # noqa: F401
-    from infopro_seg.datasets.pinning import register_pinning
+import infopro_seg.datasets.camvid
+import infopro_seg.datasets.loading
+import infopro_seg.datasets.seeding
+import infopro_seg.evaluation.iou
+import infopro_seg.hooks
+import infopro_seg.models
+import infopro_seg.models.ddp
+import infopro_seg.stock_datasets
+import infopro_seg.training.cpu_amp
+import infopro_seg.training.layer_decay
+import infopro_seg.training.loop
+import infopro_seg.training.saving  # noqa: F401
+from infopro_seg.datasets.pinning import register_pinning
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
 warnings.filterwarnings('ignore', message='When align_corners=True')
@@ -45,8 +40,3 @@ warnings.filterwarnings(
 warnings.filterwarnings('ignore', message="'pin_memory' argument is set as true")  # by configs, on a CPU
 
 register_pinning()
-
-# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
-torch.serialization.add_safe_globals(
-    [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')]
-)

@@ -12,6 +12,7 @@ from tests import optional_packages
 
 optional_packages.import_them()  # before mmseg
 
+import infopro_seg.register  # noqa: E402, F401
 from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
 from tests import runs  # noqa: E402
 from tests.leftovers import (  # noqa: E402, F401

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from infopro_seg import commands
-from infopro_seg.cli import find_config, load_config
+from infopro_seg.config_files import find_config, load_config
 from infopro_seg.errors import ConfigError
 from tests.runs import ROOT
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.options import CfgOptions
 

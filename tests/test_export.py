@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of
 from infopro_seg.errors import CheckpointError, UserError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export, to_stock_config
 from infopro_seg.inference import Predictor
 from tests.runs import SIZE, load

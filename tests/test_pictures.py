@@ -66,12 +66,8 @@ def assert_shown(axes, point, color):
     assert distance.min() < 0.06, (point, color)
 
 
-def test_a_panel_shows_the_image_and_the_colours_of_labels_and_predictions(saved, tmp_path):
-    """Left half class 1, right half ignored; the network predicts class 3 everywhere."""
-    model = build(model_config(), double=False)
-    with torch.no_grad():
-        model.decode_head.conv_seg.weight.zero_()
-        model.decode_head.conv_seg.bias.copy_(torch.eye(CLASSES)[3])
+def one_image():
+    """A data set of one image, all sky: left half class 1, right half ignored."""
     height, width = SIZE
     label = torch.full((1, height, width), IGNORED)
     label[..., : width // 2] = 1
@@ -82,7 +78,17 @@ def test_a_panel_shows_the_image_and_the_colours_of_labels_and_predictions(saved
     class Data(list):
         metainfo = {'classes': list('abcde'), 'palette': PALETTE}
 
-    draw_panel(model, Data([{'inputs': blue_first, 'data_samples': sample}]), tmp_path / 'panel.png')
+    return Data([{'inputs': blue_first, 'data_samples': sample}])
+
+
+def test_a_panel_shows_the_image_and_the_colours_of_labels_and_predictions(saved, tmp_path):
+    """The network predicts class 3 everywhere."""
+    model = build(model_config(), double=False)
+    with torch.no_grad():
+        model.decode_head.conv_seg.weight.zero_()
+        model.decode_head.conv_seg.bias.copy_(torch.eye(CLASSES)[3])
+    height, width = SIZE
+    draw_panel(model, one_image(), tmp_path / 'panel.png')
     image, truth, prediction, *decoded = saved[0].axes
     assert len(decoded) == 2
     left, right = (width // 4, height // 2), (3 * width // 4, height // 2)

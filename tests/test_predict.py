@@ -7,7 +7,7 @@ import torch
 from cityscapesscripts.helpers.labels import id2label
 
 from infopro_seg.errors import CheckpointError, UserError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.predict import predict
 from infopro_seg.predict_images import find_images
 from tests.runs import DEMO, SIZE, images, read_png, tiny_options, write_config

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infopro_seg.comparison import command as comparison
-from infopro_seg.datasets.checks import command as check_command
+from infopro_seg.datasets.checks import command as checking
 from infopro_seg.errors import UserError
 from infopro_seg.memory import benchmark, command
 from infopro_seg.probing import command as probing
@@ -31,14 +31,14 @@ def test_plan(monkeypatch, option, name):
     monkeypatch.setattr(command, 'Planner', fail)
     request = command.PlanRequest(DEMO, budget='1GiB', **{option: NOWHERE / name})
     with pytest.raises(UserError, match=f'cannot write to --{option.replace("_", "-")} /proc/none/{name}'):
-        command.plan_command(request)
+        command.plan(request)
 
 
 @pytest.mark.parametrize('report_only', [False, True])
 def test_compare(monkeypatch, report_only):
     monkeypatch.setattr(comparison, '_train', fail)
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
-    request = comparison.Comparison(suite, NOWHERE, report_only=report_only)
+    request = comparison.CompareRequest(suite, NOWHERE, report_only=report_only)
     with pytest.raises(UserError, match='cannot write to --out /proc/none'):
         comparison.compare(request, print)
 
@@ -52,6 +52,6 @@ def test_probe(monkeypatch, streets, checkpoint, tmp_path):
 
 @pytest.mark.parametrize('given', [{'out': NOWHERE}, {'json_file': NOWHERE / 'a.json'}], ids=['out', 'json'])
 def test_check_dataset(monkeypatch, tmp_path, given):
-    monkeypatch.setattr(check_command, 'check_dataset', fail)
+    monkeypatch.setattr(checking, 'check_split', fail)
     with pytest.raises(UserError, match=r'cannot write to --(out|json) /proc/none'):
-        check_command.check_command(DEMO, **{'out': tmp_path, **given})
+        checking.check_dataset(DEMO, **{'out': tmp_path, **given})

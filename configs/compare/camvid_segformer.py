@@ -12,6 +12,6 @@ model = dict(
         num_classes=11,
         norm_cfg=dict(type='BN', requires_grad=True),
         align_corners=False,
-        loss_decode=dict(type='LeanCrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)),
+        loss_decode={{_base_.loss_decode}}),
     auxiliary_head=dict(in_index=2))
 comparison = dict(runs=dict(_delete_=True, e2e=(1,), infopro=(4,), frozen_prefix=(1,)))

@@ -16,6 +16,12 @@ def trial(recon=1.5, task=1.0, stride=8, auxiliary=None, backbone=None, **config
         local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=dict(model=model, **config))
 
 
+def local_heads_rate(factor):
+    """The learning rate of local heads; the auxiliary heads in them would go by their own key."""
+    return dict(custom_keys={
+        'decode_head': dict(lr_mult=3.0), 'backbone.local_heads': dict(lr_mult=factor)})
+
+
 methods = dict(
     # the paper's weights: reconstruction falls with depth, the task rises
     recon_5_to_05_task_01_to_1=trial(recon=(5.0, 0.5), task=(0.1, 1.0)),
@@ -32,17 +38,9 @@ methods = dict(
     auxiliary_64=trial(auxiliary=dict(channels=64)),
     auxiliary_stride_4=trial(stride=4),
     auxiliary_two_convs=trial(auxiliary=dict(num_convs=2)),
-    # learning rates: pretrained blocks learn slower than what starts from scratch
-    local_heads_lr_3=trial(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(local_heads=dict(lr_mult=3.0))))),
-    heads_lr_3=trial(
-        optim_wrapper=dict(
-            paramwise_cfg=dict(
-                custom_keys=dict(local_heads=dict(lr_mult=3.0), decode_head=dict(lr_mult=3.0))))),
-    e2e_heads_lr_3=dict(
-        config=dict(
-            optim_wrapper=dict(
-                paramwise_cfg=dict(
-                    custom_keys=dict(decode_head=dict(lr_mult=3.0), auxiliary_head=dict(lr_mult=3.0)))))),
+    # learning rates: local heads as slow as the pretrained blocks, or faster than the decode head
+    local_heads_lr_1=trial(optim_wrapper=dict(paramwise_cfg=local_heads_rate(1.0))),
+    local_heads_lr_10=trial(optim_wrapper=dict(paramwise_cfg=local_heads_rate(10.0))),
     # a first module that ends later (K = 4 only); the peak of memory rises from 0.36 to 0.53 of E2E's
     later_first_cut=trial(
         backbone=dict(
@@ -62,6 +60,5 @@ comparison = dict(
         task_01_to_1=(4,),
         recon_15_to_0=(4,),
         task_04=(4,),
-        heads_lr_3=(4,),
-        e2e_heads_lr_3=(1,)),
+        local_heads_lr_1=(4,)),
     seeds=(0,))

@@ -1,1 +1,6 @@
-"""The commands: what `tools/*.py` and `python -m infopro_seg NAME` run. Each module has one `main`."""
+"""The commands: each module reads the arguments of one and calls the function that does it.
+
+The function has the command's name, e.g. `plan`; only `test`, named as in mmseg, calls `evaluate`, and
+`prepare_camvid`, which changes nothing, calls `check_camvid`. A function that takes many arguments from the
+command line takes them as one request: `plan(PlanRequest(...))`.
+"""

@@ -30,7 +30,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark
 
     benchmark(

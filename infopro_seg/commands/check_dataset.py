@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument('--json', metavar='FILE', help='write the whole report')
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.datasets.checks.command import check_command
+    import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.datasets.checks.command import check_dataset
 
-    return check_command(args.config, args.split, args.out, args.workers, args.json)
+    return check_dataset(args.config, args.split, args.out, args.workers, args.json)

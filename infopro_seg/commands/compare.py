@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from infopro_seg.cli import shipped_configs
+from infopro_seg.config_files import shipped_configs
 
 
 def main() -> int:
@@ -46,13 +46,22 @@ def main() -> int:
         action='store_true',
         help='train nothing: the results so far, of all runs or of those asked for and E2E',
     )
+    parser.add_argument(
+        '--with',
+        dest='others',
+        nargs='+',
+        type=Path,
+        default=[],
+        metavar='FILE',
+        help='report also the runs of these results.json, of the same suite trained elsewhere',
+    )
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.comparison.command import Comparison, compare
+    import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.comparison.command import CompareRequest, compare
     from infopro_seg.comparison.suite import find_suite
 
-    request = Comparison(
+    request = CompareRequest(
         suite=find_suite(args.suite, shipped_configs() / 'compare'),
         out=args.out,
         methods=args.methods,
@@ -60,5 +69,6 @@ def main() -> int:
         seeds=args.seeds,
         jobs=args.jobs,
         report_only=args.report_only,
+        others=args.others,
     )
     return compare(request, lambda line: print(line, file=sys.stderr, flush=True))

@@ -26,6 +26,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.export import export
 
     written = export(args.checkpoint, args.out, format=args.format)

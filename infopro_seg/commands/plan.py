@@ -33,8 +33,8 @@ def main() -> int:
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
     args = parser.parse_args()
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
-    from infopro_seg.memory.command import PlanRequest, plan_command
+    import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.memory.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
     request = PlanRequest(
@@ -47,7 +47,7 @@ def main() -> int:
         max_crop=args.max_crop,
         **paths,
     )
-    return plan_command(request)
+    return plan(request)
 
 
 OUTPUTS = ('json', 'plot', 'write_config')

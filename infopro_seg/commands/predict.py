@@ -26,6 +26,7 @@ def main() -> int:
     )
     args = parser.parse_args()
 
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.predict import predict
 
     skipped = predict(args.config, args.checkpoint, args.images, args.out, args.device, args.cfg_options)

@@ -31,7 +31,8 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
-    from infopro_seg.evaluation.launch import evaluate
+    import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.evaluate import evaluate
 
     evaluate(
         args.config,

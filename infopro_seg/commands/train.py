@@ -68,7 +68,7 @@ def main() -> int:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
-    import infopro_seg.register  # noqa: F401  before mmcv, to quiet its imports
+    import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.hooks.early_stop import is_finished
     from infopro_seg.training.fitting import FitRequest
     from infopro_seg.training.launch import train

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.comparison.panel import draw_comparison, runs_shown
 from infopro_seg.comparison.plots import plot_curves, plot_memory
-from infopro_seg.comparison.results import read_runs, summarise, trace_settings
+from infopro_seg.comparison.results import joined, read_results, read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.config_files import load_config
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError
@@ -27,7 +28,7 @@ from infopro_seg.strict_json import write_json
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareRequest:
     """The arguments of the command."""
 
     suite: Path
@@ -37,9 +38,10 @@ class Comparison:
     seeds: Sequence[int] | None = None
     jobs: int = 1
     report_only: bool = False
+    others: Sequence[Path] = ()
 
 
-def compare(request: Comparison, report: Callable[[str], None]) -> int:
+def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     """Trains what is not trained yet and writes the results; returns 1 if a training failed.
 
     Raises:
@@ -59,12 +61,20 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
         raise ConfigError(
             f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
         )
+    setting = setting_of(suite, request.suite)
+    others = [result for path in request.others for result in read_results(path, setting)]
     require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may be of another call
-    if write_results(suite, finished, request, report):
+    results = joined(read_runs(finished, request.out), others, list(suite.methods))
+    if results:
+        write_results(setting, results, request.out, report)
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
+        if shown := runs_shown(suite, finished, request.out):
+            with drawing(request.out / 'panel.png', report):
+                draw_comparison(suite, shown, request.out, request.out / 'panel.png')
+            report(f'wrote panel.png: {", ".join(shown)}')
     elif request.report_only:
         raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
     if failed:
@@ -73,7 +83,7 @@ def compare(request: Comparison, report: Callable[[str], None]) -> int:
 
 
 def _train(
-    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
+    suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> list[Run]:
     """Trains what is not trained yet and returns the runs that failed."""
     paths = write_configs(suite, runs, request.out)
@@ -89,7 +99,7 @@ def _train(
     return train_all(paths, request.out, request.jobs, report)
 
 
-def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[Run]:
+def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> list[Run]:
     """All finished runs in the folder, or those asked for with --report-only and E2E of their seeds."""
     finished = finished_runs(suite, request.out)
     if not request.report_only or (request.methods, request.modules, request.seeds) == (None, None, None):
@@ -98,33 +108,36 @@ def _to_report(suite: Config, runs: Sequence[Run], request: Comparison) -> list[
     return [run for run in finished if run in runs or (run.method == 'e2e' and run.seed in seeds)]
 
 
-def write_results(
-    suite: Config, runs: Sequence[Run], request: Comparison, report: Callable[[str], None]
-) -> bool:
-    """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of the finished runs, if any."""
-    results = read_runs(runs, request.out)
-    if not results:
-        return False
-    rows = summarise(results)
-    setting = {
-        'suite': request.suite.stem,
+def setting_of(suite: Config, path: Path) -> dict[str, Any]:
+    """What all runs of a suite have in common, as it stands in `results.json`."""
+    return {
+        'suite': path.stem,
         'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else suite.data_root,
         'crop': list(suite.crop_size),
         'batch': suite.train_dataloader.batch_size,
         'iterations': suite.train_cfg.max_iters,
+    }
+
+
+def write_results(
+    setting: dict[str, Any], results: Sequence[dict[str, Any]], out: Path, report: Callable[[str], None]
+) -> None:
+    """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of some runs."""
+    rows = summarise(results)
+    setting = {
+        **setting,
         'device': _all(result['measured']['device'] for result in results),
         'date': _all(result['date'] for result in results),
         'versions': _all(f'{name} {number}' for r in results for name, number in r['versions'].items()),
     }
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
-    write_json(request.out / 'results.json', content, indent=1)
+    write_json(out / 'results.json', content, indent=1)
     described = ', '.join(f'{key} {value}' for key, value in setting.items())
     text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
-    write_text(request.out / 'table.md', text)
+    write_text(out / 'table.md', text)
     for name, plot in (('curves.png', plot_curves), ('memory.png', plot_memory)):
-        with drawing(request.out / name, report):
-            plot(rows, request.out / name)
-    return True
+        with drawing(out / name, report):
+            plot(rows, out / name)
 
 
 def _all(values: Iterable[str]) -> str:

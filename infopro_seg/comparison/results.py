@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.trainings import parts_of
+from infopro_seg.errors import DataError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
@@ -91,6 +92,46 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def read_results(path: Path, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs of a `results.json` that was written elsewhere.
+
+    Args:
+        path: the file.
+        setting: suite, data, crop, batch and iterations that its runs must have had.
+
+    Raises:
+        DataError: the file cannot be read, holds no results, or is of another setting.
+    """
+    try:
+        content = json.loads(path.read_text())
+        found, runs = content['setting'], content['runs']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f'--with {path}: no results.json of a comparison can be read there '
+            f'({type(error).__name__}: {error})'
+        ) from error
+    other = [
+        f'{key} {found.get(key)} instead of {value}'
+        for key, value in setting.items()
+        if found.get(key) != value
+    ]
+    if other:
+        raise DataError(f'--with {path} does not compare with this suite: it has {", ".join(other)}')
+    return [dict(run) for run in runs]
+
+
+def joined(
+    own: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], methods: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Runs of a folder and of elsewhere, in the order of the suite's methods.
+
+    A run that both have counts once, as the folder has it.
+    """
+    found = {(run['method'], run['modules'], run['seed']): run for run in [*others, *own]}
+    order = {method: place for place, method in enumerate(methods)}
+    return [found[key] for key in sorted(found, key=lambda key: (order.get(key[0], len(order)), *key[1:]))]
 
 
 def read_scalars(folder: Path) -> list[dict[str, Any]]:

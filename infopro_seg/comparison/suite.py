@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder

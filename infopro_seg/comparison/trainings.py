@@ -17,8 +17,9 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from mmseg.registry import MODELS
 
-from infopro_seg.cli import INTERRUPTED, quiet_console
+from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.consoles import quiet_console
 from infopro_seg.errors import ConfigError
 from infopro_seg.files import whole_file, write_text
 from infopro_seg.hooks.results import METRICS

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.camvid_folder import CLASSES, IGNORED, SUFFIXES, VOID, image_suffix
+from infopro_seg.stock_datasets import BaseSegDataset
 
 
 @DATASETS.register_module()

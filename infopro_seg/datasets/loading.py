@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
 from infopro_seg.datasets.image_files import (
@@ -28,6 +27,7 @@ from infopro_seg.datasets.orientation import (
     turned_by,
 )
 from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.stock_datasets import LoadAnnotations
 
 ORIENTATION = 'exif_orientation'  # in a sample: by what its image was turned
 LABEL_BACKENDS = ('pillow', 'cv2')

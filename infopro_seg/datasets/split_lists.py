@@ -6,10 +6,10 @@ import codecs
 from pathlib import Path
 from typing import Any
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from infopro_seg.errors import DataError
+from infopro_seg.stock_datasets import BaseSegDataset
 
 MARKS = {
     codecs.BOM_UTF8: 'begins with a byte-order mark',

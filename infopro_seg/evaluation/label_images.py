@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from cityscapesscripts.helpers.labels import trainId2label
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
@@ -54,8 +55,10 @@ class LabelImages(BaseMetric):
 
 
 def class_indices(prediction: Any) -> np.ndarray:
-    """A prediction of mmseg's, (1, H, W) or (H, W) of any type, as class indices, (H, W) int64."""
-    indices: np.ndarray = prediction.reshape(prediction.shape[-2:]).long().cpu().numpy()
+    """A prediction of mmseg's, (1, H, W) or (H, W) of any type, as class indices, (H, W) of integers."""
+    if prediction.is_floating_point():
+        prediction = prediction.to(torch.int16)
+    indices: np.ndarray = prediction.reshape(prediction.shape[-2:]).cpu().numpy()
     return indices
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import ConfigError
+from infopro_seg.stock_datasets import BaseSegDataset
 
 SPLITS = ('train', 'val', 'test')  # a test split may be without labels, and say nothing about them
 

@@ -8,13 +8,37 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models import SegTTAModel
 
+from infopro_seg.models.bounded_prediction import BoundedPrediction
+from infopro_seg.models.row_maps import MeanProbabilities
+
 
 class TTAModel(SegTTAModel):
-    """mmseg's `SegTTAModel`, right for heads with one output channel too.
+    """mmseg's `SegTTAModel`: labels from the mean of the probabilities of an image's variants.
 
-    Of those mmseg hands on probabilities in place of logits, of which its `SegTTAModel` takes the sigmoid
-    again: every pixel then is above a threshold of 0.5 or less.
+    A model of this package averages a band of rows at a time over all variants. It is right for heads with
+    one output channel too: of those mmseg hands on probabilities in place of logits, of which its
+    `SegTTAModel` takes the sigmoid again, so that every pixel is above a threshold of 0.5 or less.
     """
+
+    def test_step(self, data: Any) -> Any:
+        """Segments the images of a batch, each from all its variants.
+
+        Args:
+            data: `inputs`, a list of batches of images, one for each variant; `data_samples` likewise.
+        """
+        if not isinstance(self.module, BoundedPrediction):
+            return super().test_step(data)
+        keys = list(data) if isinstance(data, dict) else None
+        count = len(data[keys[0]]) if keys else len(data[0])
+        variants = []
+        for index in range(count):
+            one = {key: data[key][index] for key in keys} if keys else [sample[index] for sample in data]
+            batch = self.module.data_preprocessor(one, False)
+            variants.append((batch['data_samples'], self.module.logit_maps(**batch)))
+        samples: list[Any] = variants[0][0]
+        for sample, maps in zip(samples, zip(*(maps for _, maps in variants), strict=True), strict=True):
+            self.module.segment(sample, MeanProbabilities(maps), are_probabilities=True)
+        return samples
 
     def merge_preds(self, data_samples_list: list[Any]) -> list[Any]:
         """Averages the probabilities of each image over its variants."""

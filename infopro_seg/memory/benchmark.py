@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 import infopro_seg
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.errors import UserError
@@ -128,7 +128,7 @@ def _measure(request: Path) -> dict[str, Any]:
     """Runs one measurement in a process of its own, so that none inherits another's memory."""
     answer = request.with_suffix('.answer.json')
     answer.unlink(missing_ok=True)
-    command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.memory.measure', str(request)]
+    command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not answer.is_file():
         return {'error': done.stderr.strip().rsplit('\n', 1)[-1] or f'exit status {done.returncode}'}

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.consoles import table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
@@ -49,7 +49,7 @@ class PlanRequest:
     write_config: Path | None = None
 
 
-def plan_command(request: PlanRequest) -> int:
+def plan(request: PlanRequest) -> int:
     """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
 
     Raises:

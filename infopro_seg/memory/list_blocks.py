@@ -12,8 +12,8 @@ import torch
 from mmengine.model.utils import revert_sync_batchnorm
 from rich.table import Table
 
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import encoder_of
+from infopro_seg.config_files import load_config
 from infopro_seg.consoles import table_console
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import autocast
@@ -46,7 +46,7 @@ class BlockRow:
     flops: int
 
 
-def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]:
+def block_rows(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]:
     """Traces the forward pass of an encoder in end-to-end training, on fake tensors.
 
     Args:
@@ -83,7 +83,7 @@ def list_blocks(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]
     return rows
 
 
-def list_blocks_command(
+def list_blocks(
     config: Path,
     batch: int | None = None,
     crop: tuple[int, int] | None = None,
@@ -99,7 +99,7 @@ def list_blocks_command(
     cfg = load_config(config, options)
     encoder, cuts = encoder_of(cfg)
     setup = training_setup(cfg, batch, crop)
-    table = blocks_table(encoder['type'], list_blocks(encoder, setup), setup, cuts)
+    table = blocks_table(encoder['type'], block_rows(encoder, setup), setup, cuts)
     table_console().print(table)
 
 

@@ -1,15 +1,12 @@
-"""Measures one recipe in a process of its own: really trains on synthetic tensors."""
+"""Measures one recipe: really trains on synthetic tensors."""
 
 from __future__ import annotations
 
 import gc
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -206,26 +203,3 @@ def largest(fits: Callable[[int], bool]) -> int | None:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle * CROP_STEP) else (low, middle)
     return low * CROP_STEP or None
-
-
-def main(request: Path) -> None:
-    """Reads a request (config file, setup, what to measure) and writes the answer beside it."""
-    import infopro_seg.register  # noqa: F401  as a command: this is the main function of a process
-
-    asked = json.loads(request.read_text())
-    cfg = Config.fromfile(asked['config'])
-    setup = TrainingSetup(**{**asked['setup'], 'crop': tuple(asked['setup']['crop'])})
-    try:
-        if asked['budget'] is None:
-            answer = measure(cfg, setup, asked['iterations'])
-        else:
-            answer = {'max_crop': largest_crop(cfg, setup, asked['budget'])}
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        answer = {'error': 'out of memory'}
-    request.with_suffix('.answer.json').write_text(json.dumps(answer))
-
-
-if __name__ == '__main__':
-    main(Path(sys.argv[1]))

@@ -9,8 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
 from infopro_seg.config_edits import with_crop
+from infopro_seg.config_files import load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.quantities import show_bytes

@@ -10,9 +10,11 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
+from infopro_seg.models.bounded_prediction import BoundedPrediction, check_test_cfg
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
 from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
@@ -22,7 +24,7 @@ from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
 
 
-class LocalTraining:
+class LocalTraining(BoundedPrediction):
     """Mixin for a segmentor of mmseg: its losses module by module, the last with neck and heads.
 
     Args:
@@ -64,10 +66,11 @@ class LocalTraining:
         self.data_preprocessor._non_blocking = True  # mmengine's option, which mmseg's preprocessor hides
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
+        check_test_cfg(self.test_cfg or {})
         freeze_others(self)
         mend_class_weights(self)  # type: ignore[arg-type]
         if channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
+            convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of each local module, the last with neck and heads; of a stage only its own.

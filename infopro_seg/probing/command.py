@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 from rich.console import Console
 from rich.progress import track
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError

@@ -12,9 +12,8 @@ from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
-from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError

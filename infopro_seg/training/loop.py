@@ -12,7 +12,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
 
-from infopro_seg.cli import leave_out
+from infopro_seg.consoles import leave_out
 from infopro_seg.datasets.seeding import SeededDataset, seed_random
 from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline

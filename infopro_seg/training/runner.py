@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from infopro_seg.checkpoints import config_of, unreadable_checkpoint
-from infopro_seg.cli import quiet_console
+from infopro_seg.consoles import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from infopro_seg.models.image import to_rgb, to_uint8
 CELL_WIDTH = 2.6  # inches
 
 
-@torch.no_grad()
 def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
     """Draws images of a data set, spread evenly over it, with what a model makes of them.
 
@@ -33,43 +32,60 @@ def draw_panel(model: Any, dataset: Any, path: Path, rows: int = 4) -> None:
         path: the PNG to write.
         rows: number of images.
     """
+    draw_panels({'prediction': model}, dataset, path, rows)
+
+
+@torch.no_grad()
+def draw_panels(models: Mapping[str, Any], dataset: Any, path: Path, rows: int = 4) -> None:
+    """Draws what several models make of the same images, side by side; otherwise as :func:`draw_panel`.
+
+    Args:
+        models: each under the title of its column; they take the images normalised alike.
+        dataset: an mmseg data set with labels.
+        path: the PNG to write.
+        rows: number of images.
+    """
     meta = dataset.metainfo
     palette = colours(meta.get('palette'), len(meta['classes']))
-    training = model.training
-    model.eval()
+    training = {title: model.training for title, model in models.items()}
+    for model in models.values():
+        model.eval()
     try:
-        cells = _cells(model, dataset, rows, palette)
+        cells = [
+            _cells(models, pseudo_collate([dataset[index]]), palette)
+            for index in np.linspace(0, len(dataset) - 1, min(rows, len(dataset)))
+            .round()
+            .astype(int)
+            .tolist()
+        ]
     finally:
-        model.train(training)
+        for title, model in models.items():
+            model.train(training[title])
     _draw(cells, meta['classes'], palette, path)
 
 
-def _cells(model: Any, dataset: Any, rows: int, palette: np.ndarray) -> list[list[tuple[str, np.ndarray]]]:
-    """The pictures of each row, with their titles."""
-    count = min(rows, len(dataset))
-    cells: list[list[tuple[str, np.ndarray]]] = []
-    for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
-        data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
+def _cells(models: Mapping[str, Any], batch: Any, palette: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """The pictures of one row, with their titles."""
+    shown: list[tuple[str, np.ndarray]] = []
+    predictions: list[tuple[str, np.ndarray]] = []
+    decoded: list[tuple[str, np.ndarray]] = []
+    for title, model in models.items():
+        data = model.data_preprocessor(batch, False)
         inputs, samples = data['inputs'], data['data_samples']
-        target = class_indices(samples[0].gt_sem_seg.data)
+        if not shown:
+            target = class_indices(samples[0].gt_sem_seg.data)
+            image = to_uint8(to_rgb(inputs, model.data_preprocessor)[0])
+            shown = [('image', image), ('ground truth', colorize(target, palette))]
         [result] = model.predict(inputs, samples)
-        predicted = class_indices(result.pred_sem_seg.data)
-        decoded = []
+        predictions.append((title, colorize(class_indices(result.pred_sem_seg.data), palette)))
         if isinstance(model.backbone, InfoProBackbone):
-            decoded = model.backbone.reconstructions(inputs, inputs.shape[2:])
-        cells.append(
-            [
-                ('image', to_uint8(to_rgb(inputs, model.data_preprocessor)[0])),
-                ('ground truth', colorize(target, palette)),
-                ('prediction', colorize(predicted, palette)),
-                *(
-                    (f'decoded from local module {k}', to_uint8(image[0]))
-                    for k, image in enumerate(decoded)
-                    if image is not None
-                ),
+            whose = f'{title}, ' if len(models) > 1 else ''
+            decoded += [
+                (f'{whose}decoded from local module {k}', to_uint8(image[0]))
+                for k, image in enumerate(model.backbone.reconstructions(inputs, inputs.shape[2:]))
+                if image is not None
             ]
-        )
-    return cells
+    return [*shown, *predictions, *decoded]
 
 
 def _draw(
@@ -91,7 +107,8 @@ def _draw(
     )
     for row, axes in zip(cells, grid, strict=True):
         for (title, picture), axis in zip(row, axes, strict=True):
-            axis.imshow(picture, interpolation='nearest' if title in ('ground truth', 'prediction') else None)
+            is_photograph = title == 'image' or 'decoded' in title
+            axis.imshow(picture, interpolation=None if is_photograph else 'nearest')
             axis.set_axis_off()
             if row is cells[0]:
                 axis.set_title(title, fontsize=9, pad=3)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from infopro_seg.training.validations import VALIDATIONS
+from infopro_seg.evaluation.validations import VALIDATIONS
 
 TRAIN = 'train/'
 LOCAL = re.compile(r'local_(\d+)\.')

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison import trainings
-from infopro_seg.comparison.command import Comparison, compare
+from infopro_seg.comparison.command import CompareRequest, compare
 from infopro_seg.comparison.results import read_scalars
 from infopro_seg.errors import UserError
 from infopro_seg.memory.stages import plan_stages
@@ -30,7 +30,7 @@ train_cfg = dict(max_iters={iterations}, val_interval=1)
 custom_imports = dict(imports=['infopro_seg.register', 'tests.runs'], allow_failed_imports=False)
 custom_hooks = [dict(type='CheckpointGuardHook'), dict(type='ResultsHook'), dict(type='NoteStart')]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-comparison = dict(data=dict(train=4, val=2))
+comparison = dict(data=dict(train=4, val=2), panel=dict(e2e=1, greedy=2))
 """
 
 
@@ -78,7 +78,7 @@ def test_the_results_are_those_of_the_runs(compared):
         assert run['curve'][-1][1] == pytest.approx(run['mIoU'], abs=1e-4)
     table = (folder / 'out' / 'table.md').read_text()
     assert table.count('| e2e | 1 |') == table.count('| greedy | 2 |') == 1
-    for picture in ('curves.png', 'memory.png'):
+    for picture in ('curves.png', 'memory.png', 'panel.png'):
         assert read_png(folder / 'out' / picture).std() > 0
 
 
@@ -150,7 +150,7 @@ def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
         'resident_bytes': peaks[0],
     }  # the last had no iteration left
     (parts[0] / 'metrics.json').unlink()
-    request = Comparison(folder / 'suite_2.py', out, report_only=True)
+    request = CompareRequest(folder / 'suite_2.py', out, report_only=True)
     assert compare(request, lambda line: None) == 0
     assert [run['method'] for run in json.loads((out / 'results.json').read_text())['runs']] == ['e2e']
 
@@ -190,7 +190,7 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
 )
 def test_bad_arguments_are_named(tmp_path, arguments, words):
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'
-    request = Comparison(**{'suite': suite, 'out': tmp_path, **arguments})
+    request = CompareRequest(**{'suite': suite, 'out': tmp_path, **arguments})
     with pytest.raises(UserError) as caught:
         compare(request, lambda line: None)
     assert all(word in str(caught.value) for word in words)
@@ -199,7 +199,7 @@ def test_bad_arguments_are_named(tmp_path, arguments, words):
 def test_runs_of_another_setting_are_not_mixed(compared):
     folder, _ = compared
     other = write_suite(folder, iterations=3)
-    request = Comparison(other, folder / 'out', methods=['e2e'])
+    request = CompareRequest(other, folder / 'out', methods=['e2e'])
     with pytest.raises(UserError, match=r'another setting .* give another --out'):
         compare(request, lambda line: None)
     with pytest.raises(UserError, match=r'another setting .* give another --out'):
@@ -211,7 +211,7 @@ def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
     out = folder / 'out'
 
     def reported(**choice):
-        request = Comparison(folder / 'suite_2.py', out, report_only=True, **choice)
+        request = CompareRequest(folder / 'suite_2.py', out, report_only=True, **choice)
         compare(request, lambda line: None)
         return [
             (run['method'], run['modules']) for run in json.loads((out / 'results.json').read_text())['runs']
@@ -237,7 +237,7 @@ def test_a_training_that_does_not_end_is_reported(compared, tmp_path, monkeypatc
     tool = tmp_path / 'train.py'
     tool.write_text(f'print("to the log")\nraise SystemExit({status})\n')
     monkeypatch.setattr(trainings, 'TRAIN', [sys.executable, str(tool)])
-    request = Comparison(folder / 'suite_2.py', tmp_path / 'out', methods=['e2e', 'greedy'], modules=[2])
+    request = CompareRequest(folder / 'suite_2.py', tmp_path / 'out', methods=['e2e', 'greedy'], modules=[2])
     lines = []
     if outcome is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
@@ -254,7 +254,7 @@ def test_a_training_that_does_not_end_is_reported(compared, tmp_path, monkeypatc
 
 def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    request = Comparison(ROOT / 'configs' / 'compare' / 'streets.py', tmp_path / 'out')
+    request = CompareRequest(ROOT / 'configs' / 'compare' / 'streets.py', tmp_path / 'out')
     with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*take the suite cpu'):
         compare(request, lambda line: None)
     assert not (tmp_path / 'out').exists()

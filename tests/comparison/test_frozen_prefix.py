@@ -5,8 +5,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.config_files import load_config
 from infopro_seg.memory import trace_step
 from tests.models.encoder_list import is_missing
 from tests.runs import ROOT

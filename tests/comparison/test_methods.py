@@ -7,8 +7,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.config_files import load_config
 from tests.models.test_contrastive_head import by_pixels
 from tests.runs import ROOT
 from tests.stand_ins import assert_same, make_batch

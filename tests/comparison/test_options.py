@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from infopro_seg.cli import load_config
-from infopro_seg.comparison.command import Comparison, compare
+from infopro_seg.comparison.command import CompareRequest, compare
 from infopro_seg.comparison.results import summarise, trace_settings
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.tables import comparison_table
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.memory import trace_step
 from tests.comparison.test_results import MIB, RESULTS, cells
@@ -79,6 +79,6 @@ def test_a_suite_of_real_data_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('infopro_seg.comparison.command.write_configs', lambda *_: {})
     suite = ROOT / 'configs' / 'compare' / 'camvid.py'
-    request = Comparison(suite, tmp_path / 'out', methods=['e2e'], seeds=[0])
+    request = CompareRequest(suite, tmp_path / 'out', methods=['e2e'], seeds=[0])
     with pytest.raises(DataError, match=r'no folder data/camvid/train; .*prepare_camvid\.py'):
         compare(request, lambda line: None)

@@ -1,7 +1,7 @@
 import pytest
 
-from infopro_seg.cli import load_config
 from infopro_seg.comparison.suite import Run, even_cuts, find_suite, resized, run_config, select_runs
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder

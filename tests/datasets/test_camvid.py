@@ -9,7 +9,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.datasets import camvid_folder
 from infopro_seg.datasets.camvid_folder import CLASSES, IGNORED, VOID, check_camvid
 from tests.runs import ROOT

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.checks.command import check_command
+from infopro_seg.datasets.checks.command import check_dataset
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs' / 'custom_dataset.py'
@@ -60,7 +60,7 @@ def test_the_number_of_classes_is_set_in_one_place(tmp_path):
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_the_check_passes_and_draws(folder, split):
-    assert check_command(CONFIG, split, workers=1) == 0
+    assert check_dataset(CONFIG, split, workers=1) == 0
     written = sorted(path.name for path in (folder / 'work_dirs/custom_dataset/dataset').iterdir())
     assert written == [f'{split}_classes.png', f'{split}_samples.png']
 

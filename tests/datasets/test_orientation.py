@@ -12,7 +12,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.warnings import warnings_of
-from infopro_seg.datasets.checks.whole_split import check_dataset
+from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.datasets.image_headers import ORIENTATION, read_header
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turn
 from infopro_seg.errors import ConfigError, DataError
@@ -120,7 +120,7 @@ def test_where_sizes_do_not_tell_it_is_refused_everywhere(turned):
         load(turned)
     with pytest.raises(DataError, match=said_of_file):
         require_data(config_of(leaf(turned)), ('train',))
-    (problem,) = check_dataset(config_of(leaf(turned)), workers=1).problems
+    (problem,) = check_split(config_of(leaf(turned)), workers=1).problems
     assert re.search('EXIF orientation', problem.what)
 
 
@@ -146,7 +146,7 @@ def test_without_turning_nothing_is_in_doubt(tmp_path):
 def test_the_check_names_turned_photographs_and_draws_their_labels_with_them(tmp_path):
     make(tmp_path, 2)
     photo(tmp_path / 'images/train/0.png', 6)
-    report = check_dataset(config_of(leaf(tmp_path)), workers=1)
+    report = check_split(config_of(leaf(tmp_path)), workers=1)
     assert report.problems == []
     text = ' '.join(warnings_of(report))
     assert 'turned by their EXIF orientation: 1, e.g. ' in text

@@ -4,7 +4,7 @@ import pytest
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.preflight import require_data
-from infopro_seg.datasets.checks.whole_split import check_dataset
+from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make
 
@@ -33,7 +33,7 @@ def test_lists_that_mmseg_would_misread_are_named_everywhere(root, name):
     data, words = REFUSED[name]
     (root / 'list.txt').write_bytes(data)
     config = config_of(leaf(root, ann_file='list.txt'))
-    for refuse in (lambda: require_data(config, ('train',)), lambda: check_dataset(config, workers=1)):
+    for refuse in (lambda: require_data(config, ('train',)), lambda: check_split(config, workers=1)):
         with pytest.raises(DataError, match=rf'list\.txt .*{words}|{words}'):
             refuse()
 
@@ -43,7 +43,7 @@ def test_line_ends_and_spaces_do_not_matter(root, data):
     (root / 'list.txt').write_bytes(data)
     config = config_of(leaf(root, ann_file='list.txt'))
     require_data(config, ('train',))
-    assert sorted(pair.image.name for pair in check_dataset(config, workers=1).split.pairs) == [
+    assert sorted(pair.image.name for pair in check_split(config, workers=1).split.pairs) == [
         '0.png',
         '1.png',
     ]
@@ -69,6 +69,6 @@ def test_a_folder_in_place_of_a_list_is_refused(root):
     """mmseg would take all images without a word."""
     (root / 'lists').mkdir()
     config = config_of(leaf(root, ann_file='lists'))
-    for refuse in (lambda: require_data(config, ('train',)), lambda: check_dataset(config, workers=1)):
+    for refuse in (lambda: require_data(config, ('train',)), lambda: check_split(config, workers=1)):
         with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, where'):
             refuse()

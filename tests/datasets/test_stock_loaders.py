@@ -11,7 +11,7 @@ from PIL import Image
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks import contents
 from infopro_seg.datasets.checks.preflight import require_data
-from infopro_seg.datasets.checks.whole_split import check_dataset
+from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 
@@ -63,7 +63,7 @@ def test_what_only_our_loader_reads_is_refused_with_the_stock_one(tmp_path, defe
     config = config_of(leaf(tmp_path, pipeline=STOCK))
     with pytest.raises(DataError, match=words):
         require_data(config, ('train',))
-    [problem] = check_dataset(config, workers=1).problems
+    [problem] = check_split(config, workers=1).problems
     assert "dict(type='LoadLabels')" in problem.remedy
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infopro_seg.cli import load_config
-from infopro_seg.memory.list_blocks import list_blocks_command
+from infopro_seg.config_files import load_config
+from infopro_seg.memory.list_blocks import list_blocks
 from infopro_seg.models import iter_blocks
 from tests.stand_ins import build, make_batch, preprocessed, summed
 
@@ -51,7 +51,7 @@ def test_the_config_trains_every_parameter(folder):
 
 
 def test_its_blocks_are_listed(folder, capsys):
-    list_blocks_command(folder / 'my_config.py', batch=4)
+    list_blocks(folder / 'my_config.py', batch=4)
     shown = capsys.readouterr().out
     assert '4 blocks of MyEncoder: batch 4, crop 64x128' in shown
     encoder = build(load_config(folder / 'my_config.py').model).backbone.encoder

@@ -9,7 +9,7 @@ from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from tests.runs import ROOT
 
 PAGE = (ROOT / 'docs' / 'from_mmseg.md').read_text()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from tests.runs import ROOT
 

@@ -13,11 +13,11 @@ from mmengine.structures import PixelData
 from mmseg.datasets import CityscapesDataset
 from mmseg.structures import SegDataSample
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import CheckpointError, ConfigError, DataError
+from infopro_seg.evaluate import evaluate
 from infopro_seg.evaluation.iou import CLASS_IOU, ClassIoUMetric
 from infopro_seg.evaluation.label_images import LabelImages, label_ids
-from infopro_seg.evaluation.launch import evaluate
 from infopro_seg.inference import Predictor
 from tests.runs import DEMO, SIZE, images, label_file, read_png, tiny_options
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import DataError, UserError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.evaluation.pipelines import without_labels
 from tests.runs import DEMO, images, read_png, tiny_options
 
@@ -124,7 +124,7 @@ def test_steps_that_load_labels_are_taken_out_of_others_too():
 def test_what_cannot_be_written_is_refused_before_the_evaluation(
     streets, lively, tmp_path, monkeypatch, given, told
 ):
-    monkeypatch.setattr('infopro_seg.evaluation.launch.build_runner', lambda cfg: pytest.fail('it was built'))
+    monkeypatch.setattr('infopro_seg.evaluate.build_runner', lambda cfg: pytest.fail('it was built'))
     options = tiny_options(streets, results=True)
     with pytest.raises(UserError, match=told):
         evaluate(DEMO, lively, options=options, **{'work_dir': str(tmp_path), **given})

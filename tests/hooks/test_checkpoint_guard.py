@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from infopro_seg.errors import CheckpointError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, fit_start, require_fit
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, load, tiny_options
@@ -177,7 +177,7 @@ def test_a_checkpoint_without_local_heads_tests_alike(streets, lively, tmp_path)
 
 
 def test_dropping_the_local_heads_changes_no_prediction():
-    model = build(model_config(CUTS), double=False).eval()
+    model = build(model_config(CUTS) | {'test_cfg': {'return_logits': True}}, double=False).eval()
     checkpoint = {'state_dict': model.state_dict()}
     before = model.test_step(make_batch())[0].seg_logits.data
     drop_local_heads(model, checkpoint)

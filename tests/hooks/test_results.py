@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import MessageHub
 
 import infopro_seg
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.hooks import results
 from infopro_seg.hooks.results import ResultsHook, iou_results
 from tests.runs import DEMO, ITERS, SIZE, VAL, load, read_png, tiny_options

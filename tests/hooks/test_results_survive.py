@@ -8,10 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 
+from infopro_seg.evaluation.validations import validations_of
 from infopro_seg.hooks import results
 from infopro_seg.hooks.reconstructions import ReconstructionHook
 from infopro_seg.hooks.results import ResultsHook
-from infopro_seg.training.validations import validations_of
 from tests.runs import ITERS, STOPPED, load, read_png, train_tiny
 from tests.stand_ins import build, make_batch, model_config
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from infopro_seg.errors import ConfigError, DataError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.hooks.results import ResultsHook
 from tests import runs
 

@@ -9,8 +9,9 @@ import torch
 from mmengine import Config
 
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.measure_process import main
 from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark, markdown
-from infopro_seg.memory.measure import CROP_STEP, Trial, largest, largest_crop, live_peak, main
+from infopro_seg.memory.measure import CROP_STEP, Trial, largest, largest_crop, live_peak
 from infopro_seg.memory.training_setup import TrainingSetup
 from tests.memory.traces import trace_once
 from tests.runs import DEMO
@@ -47,7 +48,7 @@ def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started):
     assert content['recipes'] == rows
     names = ['E2E, stock losses', 'InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
     assert [row['recipe'] for row in rows] == names
-    assert [command[3:5] for command in started] == [['-m', 'infopro_seg.memory.measure']] * len(rows)
+    assert [command[3:5] for command in started] == [['-m', 'infopro_seg.measure_process']] * len(rows)
     table = (tmp_path / 'results.md').read_text().splitlines()
     head, cells = table[2], [line.strip('| ').split(' | ') for line in table[-len(rows) :]]
     assert head.startswith('| recipe | predicted peak MiB | peak alive MiB, measured | of predicted |')

@@ -4,7 +4,7 @@ import pytest
 
 from infopro_seg.config_edits import encoder_of
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory.list_blocks import list_blocks, list_blocks_command
+from infopro_seg.memory.list_blocks import block_rows, list_blocks
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
@@ -16,7 +16,7 @@ SETUP = TrainingSetup(2, (64, 128))
 
 
 def test_rows_are_the_blocks_with_their_parameters_and_outputs():
-    rows = list_blocks(encoder_config(out_indices=(1, 3)), SETUP)
+    rows = block_rows(encoder_config(out_indices=(1, 3)), SETUP)
     blocks = list(iter_blocks(build_encoder(encoder_config(out_indices=(1, 3)))))
     assert [row.name for row in rows] == [block.name for block in blocks]
     assert [row.parameters for row in rows] == [sum(p.numel() for p in block.owned) for block in blocks]
@@ -30,13 +30,13 @@ def test_rows_are_the_blocks_with_their_parameters_and_outputs():
 
 
 def test_features_are_maps_of_tokens_and_of_all_branches():
-    assert list_blocks(swin(), SETUP)[0].feature == (8, 16, 32)
-    last = list_blocks(hrnet(), SETUP)[-1]
+    assert block_rows(swin(), SETUP)[0].feature == (8, 16, 32)
+    last = block_rows(hrnet(), SETUP)[-1]
     assert (last.feature, last.outputs) == ((2 + 4 + 8 + 16, 16, 32), (0, 1, 2, 3))
 
 
 def test_bytes_and_flops_are_those_of_a_residual_block_counted_by_hand():
-    row = {row.name: row for row in list_blocks(encoder_config(), SETUP)}['layer1.1']
+    row = {row.name: row for row in block_rows(encoder_config(), SETUP)}['layer1.1']
     maps = 2 * 8 * 16 * 32
     # two convolutions' outputs, and what follows each norm and the sum: ReLUs work in place
     assert row.kept == 4 * 4 * maps + 4 * 512  # and mean and deviation of two norms, rounded up
@@ -54,11 +54,11 @@ def test_a_stock_backbone_is_listed_too():
 def test_the_command_takes_batch_crop_and_options(capsys):
     options = {'model.backbone.encoder': {'type': 'MobileNetV2', '_delete_': True}}
     options['model.backbone.cuts'] = ('layer3.0',)
-    list_blocks_command(CONFIG, 1, (32, 64), options)
+    list_blocks(CONFIG, 1, (32, 64), options)
     shown = capsys.readouterr().out
     assert '18 blocks of MobileNetV2: batch 1, crop 32x64' in shown
     lines = shown.splitlines()
     cut = next(index for index, line in enumerate(lines) if 'layer3.0' in line)
     assert lines[cut + 1].startswith('├')
     with pytest.raises(UserError, match='--batch and --crop'):
-        list_blocks_command(CONFIG, 0)
+        list_blocks(CONFIG, 0)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mmengine import Config
 
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import max_crop, planner
-from infopro_seg.memory.command import PlanRequest, plan_command
+from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
@@ -174,7 +174,7 @@ def test_plots(planned):
 
 
 def test_nothing_fits(capsys):
-    assert plan_command(PlanRequest(DEMO, budget='48MiB', modules='1')) == 1
+    assert plan(PlanRequest(DEMO, budget='48MiB', modules='1')) == 1
     text = capsys.readouterr().out
     for word in ('Nothing fits', 'smallest peak found is', 'bound by module'):
         assert word in text
@@ -212,7 +212,7 @@ def test_nothing_fits(capsys):
 )
 def test_bad_input(changes, error, message):
     with pytest.raises(error, match=message):
-        plan_command(PlanRequest(**{'config': DEMO, **changes}))
+        plan(PlanRequest(**{'config': DEMO, **changes}))
 
 
 def test_config_without_infopro(tmp_path):
@@ -220,7 +220,7 @@ def test_config_without_infopro(tmp_path):
     config.model.backbone = config.model.backbone.encoder
     config.dump(tmp_path / 'plain.py')
     with pytest.raises(ConfigError, match=r"backbone 'ResNetV1c', not an InfoProBackbone.*wrap it"):
-        plan_command(PlanRequest(tmp_path / 'plain.py'))
+        plan(PlanRequest(tmp_path / 'plain.py'))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.list_blocks import list_blocks
+from infopro_seg.memory.list_blocks import block_rows
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models import Block, iter_blocks
 from tests.stand_ins import head_config, local_head_config, model_config
@@ -32,8 +32,8 @@ def _(encoder: Pyramid):
 
 def test_blocks_are_those_of_the_same_encoder_with_its_sizes_written_out():
     setup = TrainingSetup(2, (32, 64))
-    rows = list_blocks({'type': 'Pyramid'}, setup)
-    assert rows == list_blocks({'type': 'Pyramid', 'widths': (4, 8)}, setup)
+    rows = block_rows({'type': 'Pyramid'}, setup)
+    assert rows == block_rows({'type': 'Pyramid', 'widths': (4, 8)}, setup)
     assert [row.feature for row in rows] == [(4, 16, 32), (8, 8, 16)]
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.command import PlanRequest, plan_command
+from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.stages import plan_stages
 from tests.stand_ins import CUTS, SIZE, model_config
 
@@ -35,7 +35,7 @@ def planned(config, plans, monkeypatch):
     """What the command writes; it does not trace again."""
     monkeypatch.setattr('infopro_seg.memory.command.plan_stages', lambda *given: plans)
     out = config.with_suffix('.json')
-    assert plan_command(PlanRequest(config, json=out)) == 0
+    assert plan(PlanRequest(config, json=out)) == 0
     return json.loads(out.read_text())
 
 
@@ -53,7 +53,7 @@ def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
 def test_the_exit_status_tells_whether_every_stage_fits(config, planned, capsys):
     largest = max(row['peak_bytes'] for row in planned[1:])
     for budget, status in ((largest, 0), (largest - 1, 1)):
-        assert plan_command(PlanRequest(config, budget=f'{budget / 1000}kB')) == status
+        assert plan(PlanRequest(config, budget=f'{budget / 1000}kB')) == status
     shown = capsys.readouterr().out
     for word in ('all at once', 'stage 0', 'stage 1 (batch 1', 'stage 2', 'yes', 'no'):
         assert word in shown
@@ -63,4 +63,4 @@ def test_the_exit_status_tells_whether_every_stage_fits(config, planned, capsys)
 def test_recipes_are_not_planned_for_stages(config, option, tmp_path):
     request = PlanRequest(config, budget='1GiB', **{option: tmp_path / {'plot': 'a.png'}.get(option, 'a.py')})
     with pytest.raises(UserError, match=f'--{option.replace("_", "-")}: a config with stages has no recipes'):
-        plan_command(request)
+        plan(request)

@@ -2,9 +2,12 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.config import Config
 
+from infopro_seg.memory import trace_step
 from tests.stand_ins import (
     CUTS,
+    SIZE,
     build,
     deeplabv3plus_config,
     gradients,
@@ -65,3 +68,15 @@ def test_the_weights_and_what_blocks_compute_lie_channels_last():
     assert outputs
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in outputs)
     assert all(w.grad.is_contiguous(memory_format=torch.channels_last) for w in weights if w.grad is not None)
+
+
+def test_the_memory_tracer_takes_the_layout():
+    config = Config(
+        {
+            'model': model_config(CUTS) | {'channels_last': True},
+            'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        }
+    )
+    trace = trace_step(config, 2, SIZE)
+    config.model.channels_last = False
+    assert trace.flops == trace_step(config, 2, SIZE).flops

@@ -228,7 +228,7 @@ def test_overlapping_modules_are_refused_in_training():
 
 @pytest.mark.usefixtures('one_process')
 def test_testing_through_the_wrapper_is_testing_the_model():
-    model = build(model_config(), double=False)
+    model = build(model_config() | {'test_cfg': {'return_logits': True}}, double=False)
     model.eval()
     twin = deepcopy(model)
     actual = LocalDistributedDataParallel(model).test_step(make_batch())

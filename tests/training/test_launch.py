@@ -10,9 +10,10 @@ import torch
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import config_of
-from infopro_seg.cli import INTERRUPTED, load_config
+from infopro_seg.cli import INTERRUPTED
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import CheckpointError, ConfigError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.models import iter_blocks
 from infopro_seg.training.launch import train

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import infopro_seg
-from infopro_seg.cli import load_config
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import CheckpointError, ConfigError
-from infopro_seg.evaluation.launch import evaluate
+from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.training.launch import train
 from infopro_seg.training.stage_result import digest

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MessageHub
 
-from infopro_seg.training.validations import add_validation
+from infopro_seg.evaluation.validations import add_validation
 from infopro_seg.visualization.curves import draw_curves, smooth, spread
 from infopro_seg.visualization.training_log import Series, TrainingLog, read_log
 from tests.runs import read_png

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infopro_seg.cli import load_config, work_dir_of
+from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.consoles import counting, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.tables import print_report, report_json
-from infopro_seg.datasets.checks.whole_split import SplitReport, check_dataset
+from infopro_seg.datasets.checks.whole_split import SplitReport, check_split
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
 
 
-def check_command(
+def check_dataset(
     config: str | Path,
     split: str = 'train',
     out: str | Path | None = None,
@@ -45,7 +45,7 @@ def check_command(
     if json_file is not None:
         require_file(json_file, '--json')
     with counting(transient=True) as progress:
-        report = check_dataset(cfg, split, workers, progress)
+        report = check_split(cfg, split, workers, progress)
     written = _write(report, folder, json_file)
     console = table_console()
     print_report(report, console, folder / f'{split}_problems.txt')

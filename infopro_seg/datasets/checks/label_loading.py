@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from infopro_seg.datasets.checks.inspection import Loading
 from infopro_seg.datasets.image_files import FLAGS
 from infopro_seg.errors import ConfigError
+from infopro_seg.stock_datasets import LoadAnnotations
 
 LABEL_BACKENDS = ('pillow', 'cv2')
 STOCK_LABELS = ('LoadAnnotations', 'mmseg.LoadAnnotations', LoadAnnotations)

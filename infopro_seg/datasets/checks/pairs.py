@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.datasets import BaseSegDataset
 
 from infopro_seg.datasets.building import build_leaf, leaves
 from infopro_seg.datasets.checks.file_names import left_out, visible_files
@@ -17,6 +16,7 @@ from infopro_seg.datasets.checks.inspection import Loading, Pair
 from infopro_seg.datasets.checks.label_loading import loading_of, loads_labels
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import ConfigError
+from infopro_seg.stock_datasets import BaseSegDataset
 
 SPLITS = ('train', 'val', 'test')
 

@@ -21,7 +21,7 @@ from infopro_seg.errors import DataError
 
 
 def require_data(config: Config, splits: Iterable[str]) -> None:
-    """Checks the data sets of some splits, in seconds: `check_dataset` reads all of it.
+    """Checks the data sets of some splits, in seconds: `check_split` reads all of it.
 
     All folders, lists and beginnings of files are looked at, and a sample of the files is read whole.
 

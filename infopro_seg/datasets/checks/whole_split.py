@@ -122,7 +122,7 @@ class SplitReport:
         return values[::-1] if self.channels == 'RGB' and len(values) == 3 else values
 
 
-def check_dataset(
+def check_split(
     config: Config, split: str = 'train', workers: int | None = None, progress: Progress | None = None
 ) -> SplitReport:
     """Reads every image and label image of a split once and reports what they hold.

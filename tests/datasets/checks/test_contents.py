@@ -9,7 +9,7 @@ from infopro_seg.datasets.checks import contents
 from infopro_seg.datasets.checks.inspection import Loading, Pair
 from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.screening import looks_right
-from infopro_seg.datasets.checks.whole_split import check_dataset
+from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 
@@ -31,7 +31,7 @@ def refusal(root, split='train', **changes):
 
 
 def check(root, split='train', **changes):
-    return check_dataset(config_of(leaf(root, split, **changes), split), split, workers=1)
+    return check_split(config_of(leaf(root, split, **changes), split), split, workers=1)
 
 
 def test_good_data_passes_and_all_of_it_looks_right(root):

@@ -13,11 +13,11 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from infopro_seg.datasets.checks.command import check_command
+from infopro_seg.datasets.checks.command import check_dataset
 from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import choose_samples
 from infopro_seg.datasets.checks.warnings import warnings_of
-from infopro_seg.datasets.checks.whole_split import check_dataset
+from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.datasets.image_headers import read_header
 from infopro_seg.errors import ConfigError, DataError, UserError
 
@@ -75,7 +75,7 @@ def config_of(dataset, mean=MEAN, std=STD, bgr_to_rgb=True, **more):
 
 
 def check(dataset, **kwargs):
-    return check_dataset(config_of(dataset, **kwargs), workers=1)
+    return check_split(config_of(dataset, **kwargs), workers=1)
 
 
 def stored(root):
@@ -97,7 +97,7 @@ def loaded_labels(dataset):
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_clean_data_equals_an_independent_count(made, workers):
-    report = check_dataset(config_of(leaf(made)), workers=workers)
+    report = check_split(config_of(leaf(made)), workers=workers)
     images, labels = stored(made)
     pixels = np.concatenate([image.reshape(-1, 3) for image in images]).astype(np.float64)
     flat = np.concatenate([label.reshape(-1) for label in labels])
@@ -400,7 +400,7 @@ def test_how_to_make_missing_data_is_said(tmp_path):
 
 def test_unknown_split_is_answered_with_those_there_are(made):
     with pytest.raises(ConfigError, match=r'no test split in the config: .*choose from train'):
-        check_dataset(config_of(leaf(made)), 'test')
+        check_split(config_of(leaf(made)), 'test')
 
 
 def test_different_classes_in_one_split_are_refused(made):
@@ -411,7 +411,7 @@ def test_different_classes_in_one_split_are_refused(made):
 
 def test_no_workers_are_refused(made):
     with pytest.raises(UserError, match='0 workers'):
-        check_dataset(config_of(leaf(made)), workers=0)
+        check_split(config_of(leaf(made)), workers=0)
 
 
 # the command
@@ -427,7 +427,7 @@ def config_file(root, tmp_path):
 def test_exit_status_and_files(config_file, root, tmp_path, capsys):
     out, written = tmp_path / 'out', tmp_path / 'report.json'
     relabel(7)(root)
-    assert check_command(config_file, out=out, workers=1, json_file=written) == 1
+    assert check_dataset(config_file, out=out, workers=1, json_file=written) == 1
     shown = capsys.readouterr().out
     assert f'problem: {root}/masks/2.png: holds the label ids [7]' in shown
     report = json.loads(written.read_text())
@@ -436,7 +436,7 @@ def test_exit_status_and_files(config_file, root, tmp_path, capsys):
     assert (out / 'train_problems.txt').read_text().count('\n') == 1
 
     relabel(0)(root)
-    assert check_command(config_file, out=out, workers=1, json_file=written) == 0
+    assert check_dataset(config_file, out=out, workers=1, json_file=written) == 0
     assert json.loads(written.read_text())['problems'] == []
     assert sorted(path.name for path in out.iterdir()) == ['train_classes.png', 'train_samples.png']
     for path in out.iterdir():
@@ -447,7 +447,7 @@ def test_exit_status_and_files(config_file, root, tmp_path, capsys):
 def test_many_problems_are_listed_in_a_file(config_file, root, tmp_path, capsys):
     for index in range(30):
         save(root / f'masks/lonely{index}.png', np.zeros((4, 4), np.uint8))
-    assert check_command(config_file, out=tmp_path / 'out', workers=1) == 1
+    assert check_dataset(config_file, out=tmp_path / 'out', workers=1) == 1
     assert '... and 10 more' in capsys.readouterr().out
     assert (tmp_path / 'out/train_problems.txt').read_text().count('has no image') == 30
 
@@ -455,13 +455,13 @@ def test_many_problems_are_listed_in_a_file(config_file, root, tmp_path, capsys)
 def test_nothing_readable_is_reported_not_raised(config_file, root, tmp_path):
     for path in (*(root / 'images').iterdir(), *(root / 'masks').iterdir()):
         path.write_bytes(b'x')
-    assert check_command(config_file, out=tmp_path / 'out', workers=1) == 1
+    assert check_dataset(config_file, out=tmp_path / 'out', workers=1) == 1
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['train_problems.txt']
 
 
 def test_out_may_not_be_a_file(config_file):
     with pytest.raises(UserError, match='is a file; name a folder'):
-        check_command(config_file, out=config_file)
+        check_dataset(config_file, out=config_file)
 
 
 def test_help_and_workers_do_without_torch():

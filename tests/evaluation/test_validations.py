@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from infopro_seg.training.validations import add_validation, plain_number, validations
+from infopro_seg.evaluation.validations import add_validation, plain_number, validations
 
 
 @pytest.mark.parametrize(

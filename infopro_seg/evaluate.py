@@ -10,10 +10,9 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.models import SegTTAModel
 
-import infopro_seg.register  # noqa: F401
 from infopro_seg.checkpoints import read_checkpoint, require_file
-from infopro_seg.cli import load_config, work_dir_of
 from infopro_seg.config_edits import without_local_modules
+from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.preflight import require_data
@@ -22,13 +21,13 @@ from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.label_images import LabelImages
 from infopro_seg.evaluation.test_set import drop_labels, read_test_set
 from infopro_seg.evaluation.tta import TTAModel
+from infopro_seg.evaluation.validations import numbers, validations_of
 from infopro_seg.hooks.results import iou_results
 from infopro_seg.outputs import require_file as require_output
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.runner import build_runner
-from infopro_seg.training.validations import numbers, validations_of
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),

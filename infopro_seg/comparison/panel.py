@@ -1,0 +1,66 @@
+"""What the networks of a comparison make of the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import find_latest_checkpoint
+from mmseg.registry import DATASETS, MODELS
+
+from infopro_seg.checkpoints import read_checkpoint
+from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.comparison.trainings import parts_of
+from infopro_seg.config_edits import without_pretraining
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.visualization.panel import draw_panels
+
+
+def runs_shown(suite: Config, finished: Sequence[Run], out: Path) -> dict[str, Run]:
+    """The runs that the suite's `comparison.panel` lists, by title: of each the first seed that all have.
+
+    Nothing where the suite lists none, or one of them has not been trained or has lost its checkpoint.
+    """
+    wanted = suite.comparison.get('panel') or {}
+    for seed in sorted({run.seed for run in finished}):
+        runs = {_title(method, k): Run(method, k, seed) for method, k in wanted.items()}
+        if runs and all(run in finished and _checkpoint(out, run) for run in runs.values()):
+            return runs
+    return {}
+
+
+def draw_comparison(suite: Config, runs: dict[str, Run], out: Path, path: Path, rows: int = 3) -> None:
+    """Draws images of the evaluated split with the prediction of each run, and what local heads decode.
+
+    Args:
+        suite: config of the suite.
+        runs: see :func:`runs_shown`.
+        out: folder of the comparison.
+        path: the PNG to write.
+        rows: number of images.
+    """
+    splits = [hook.get('split', 'val') for hook in suite.get('custom_hooks') or ()]
+    loader = suite.test_dataloader if 'test' in splits else suite.val_dataloader
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(loader.dataset)
+        models = {title: _trained(suite, run, out) for title, run in runs.items()}
+    draw_panels(models, dataset, path, rows)
+
+
+def _trained(suite: Config, run: Run, out: Path) -> Any:
+    model = MODELS.build(without_pretraining(resolve_cuts(run_config(suite, run)).model))
+    model.load_state_dict(read_checkpoint(str(_checkpoint(out, run)))['state_dict'])
+    return model
+
+
+def _checkpoint(out: Path, run: Run) -> str | None:
+    """The last checkpoint of a run, None if it is no longer there."""
+    found: str | None = find_latest_checkpoint(str(parts_of(out, run)[-1]))
+    return found if found is not None and Path(found).is_file() else None
+
+
+def _title(method: str, modules: int) -> str:
+    return method if modules == 1 else f'{method}, K={modules}'

@@ -1,0 +1,104 @@
+"""Config files: found by path or by name, read with their overrides."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.faults import cause_of, own_place
+
+# so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
+MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of a config: a path, or the name of a config that comes with this package.
+
+    Args:
+        name: a path, or e.g. `deeplabv3_infopro_cityscapes`, with or without `configs/` and `.py`.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if not path.is_absolute():
+        shipped = shipped_configs() / path.relative_to('configs' if path.parts[:1] == ('configs',) else '')
+        for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
+            if candidate.is_file():
+                return candidate
+    folder = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
+    nearby = sorted(str(p) for p in folder.glob('*.py'))
+    hint = f'; there are {", ".join(nearby)}' if nearby else ''
+    raise ConfigError(f'no config {path}{hint}')
+
+
+def shipped_configs() -> Path:
+    """The folder of the configs that come with this package: that of the clone, or the installed one."""
+    package = Path(__file__).parent
+    clone = package.parent / 'configs'
+    return clone if (clone / '_base_').is_dir() else package / 'configs'
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config file.
+
+    Args:
+        path: a `.py` config, or the name of a shipped one.
+        options: overrides, `{'a.b': value}`.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read.
+    """
+    path = find_config(path)
+    try:
+        config = Config.fromfile(str(path))
+    except Exception as error:  # a config is a program
+        raise _unreadable(path, error) from error
+    if config._imported_names:  # a pure-Python config
+        from infopro_seg.named_types import with_named_types  # slow to import
+
+        config = with_named_types(config)
+    try:
+        config.merge_from_dict(dict(options or {}))
+    except Exception as error:  # mmengine raises whatever the values do
+        given = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
+        raise ConfigError(
+            f'--cfg-options {given} do not fit the config {path}: {" ".join(str(error).split())}; write the '
+            'keys as they stand in the config, list items by their number, e.g. param_scheduler.0.end=20000'
+        ) from error
+    return config
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    """The error for a config that cannot be read; a fault inside an imported module goes on as it is."""
+    if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports
+        root: BaseException = error
+        while root.__cause__ or root.__context__:
+            root = root.__cause__ or root.__context__ or root
+        if own_place(root) is not None:
+            raise root from None
+        return ConfigError(
+            f'cannot read the config {path}: custom_imports: {cause_of(root)}; modules are looked for in the '
+            'folders of PYTHONPATH and among the installed packages'
+        )
+    names = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+    place = own_place(error)
+    if place is not None and 'import_modules_from_strings' in names:
+        raise error
+    hint = f' ({place})' if place is not None else ''
+    if isinstance(error, FileNotFoundError):
+        hint = '; a _base_ is looked for from the folder of the config that names it'
+    return ConfigError(f'cannot read the config {path}: {cause_of(error)}{hint}')
+
+
+def work_dir_of(config: Config, given: str | None) -> str:
+    """Where a run writes: as given, else as the config says, else `work_dirs/<name of the config>`."""
+    return str(given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem)

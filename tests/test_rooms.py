@@ -1,0 +1,124 @@
+"""The rooms of the package: which of them may import which, and how large a file may grow."""
+
+import ast
+from functools import cache
+from importlib.util import resolve_name
+
+import pytest
+
+from tests.runs import ROOT
+
+PACKAGE = ROOT / 'infopro_seg'
+LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
+    'infopro_seg',  # the version; what `load` imports when it is called comes from the top
+    'errors markdown options stock_datasets warm_up',
+    'devices faults files precision',
+    'checkpoints cli config_edits consoles image_inputs outputs parallel strict_json',
+    'named_types stage_configs',
+    'config_files',
+    'drawing streets',
+    'models datasets',
+    'memory evaluation',
+    'visualization',
+    'hooks',
+    'training probing comparison export_graph predict_images',
+    'evaluate export inference',
+    'predict',
+    'register',
+    'commands measure_process',
+    '__main__',
+)
+REGISTERING = {'infopro_seg', 'commands', 'measure_process'}  # what a user calls, and a process of its own
+LINES = 250
+
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms.split()}
+
+
+def room_of(module):
+    return module.split('.')[1] if '.' in module else module
+
+
+@cache
+def files():
+    """Each module's file, by its full name."""
+    found = {}
+    for path in PACKAGE.rglob('*.py'):
+        parts = path.relative_to(PACKAGE.parent).with_suffix('').parts
+        found['.'.join(parts[:-1] if parts[-1] == '__init__' else parts)] = path
+    return found
+
+
+@cache
+def imports():
+    """All (module, what it imports) of the package, wherever in the file; names of modules in full."""
+    found = []
+    for module, path in files().items():
+        package = module if path.name == '__init__.py' else module.rpartition('.')[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found += [(module, alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                source = f'{"." * node.level}{node.module or ""}'
+                source = resolve_name(source, package) if node.level else source
+                found += [(module, f'{source}.{alias.name}') for alias in node.names]
+    return found
+
+
+@cache
+def graph():
+    """The modules that each module imports; the package itself offers `load` and so counts as none."""
+    found = {module: set() for module in files()}
+    for module, name in imports():
+        target = name if name in files() else name.rpartition('.')[0]
+        if target in files() and target != module and module != 'infopro_seg':
+            found[module].add(target)
+    return found
+
+
+def edges():
+    return [(module, target) for module, targets in graph().items() for target in targets]
+
+
+def reached(start):
+    """All modules that are imported when one is."""
+    seen, left = set(), [start]
+    while left:
+        new = graph()[left.pop()] - seen
+        seen |= new
+        left += new
+    return seen
+
+
+def test_every_room_has_its_level():
+    assert {room_of(module) for module in files()} == set(LEVEL)
+
+
+def test_no_room_imports_a_higher_one():
+    rooms = [(room_of(module), room_of(target), module, target) for module, target in edges()]
+    wrong = {f'{one} imports {other}' for a, b, one, other in rooms if a != b and LEVEL[a] <= LEVEL[b]}
+    assert wrong == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert {module for module in files() if module in reached(module)} == set()
+
+
+def test_only_what_a_user_runs_registers():
+    found = {room_of(module) for module, name in imports() if name == 'infopro_seg.register'}
+    assert found == REGISTERING
+
+
+@pytest.mark.parametrize(
+    'command', sorted(name for name in files() if name.startswith('infopro_seg.commands.'))
+)
+def test_a_command_that_uses_mmseg_registers(command):
+    """What configs name must be there, whichever command reads them."""
+    users = {module for module, name in imports() if name.split('.')[0] == 'mmseg'} - {'infopro_seg.register'}
+    used = {command, *reached(command)}
+    assert ('infopro_seg.register' in graph()[command]) == bool(used & users)
+
+
+def test_no_file_is_too_long():
+    paths = [path for folder in (PACKAGE, ROOT / 'tools') for path in folder.rglob('*.py')]
+    lines = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in paths}
+    assert {name: count for name, count in lines.items() if count > LINES} == {}
