@@ -8,8 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from infopro_seg.checkpoints import config_of
-from infopro_seg.cli import load_config
 from infopro_seg.commands import train as command
+from infopro_seg.config_files import load_config
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.quantities import GIB
 from infopro_seg.training import within_memory
