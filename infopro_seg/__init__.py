@@ -1,6 +1,6 @@
 """infopro_seg: train segmentation networks module by module, in a fraction of the memory.
 
-Use of a trained network::
+How to use a trained network::
 
     import infopro_seg
     network = infopro_seg.load('work_dirs/demo', 'work_dirs/demo/iter_700.pth')
@@ -26,12 +26,12 @@ def load(config: str | Path, checkpoint: str | Path, device: str | None = None) 
     """Loads a trained network; its `predict(image)` gives the class of each pixel.
 
     Args:
-        config: the config it was trained with, or a folder that holds one, e.g. the work dir.
-        checkpoint: its checkpoint, with or without local heads, or an exported one.
-        device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+        config: the config of the training, or a folder that contains it, e.g. the work dir.
+        checkpoint: a checkpoint of the training, with or without local heads, or an exported one.
+        device: `cpu`, `cuda`, ...; by default the GPU if there is one.
 
     Raises:
-        UserError: config or checkpoint is missing or wrong.
+        UserError: the config or the checkpoint is missing or invalid.
     """
     import infopro_seg.register  # noqa: F401  imports torch and mmseg, which takes seconds
     from infopro_seg import inference

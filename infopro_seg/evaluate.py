@@ -33,7 +33,7 @@ TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
     *('val_dataloader', 'val_cfg', 'val_evaluator'),
 )
-"""The parts of a config that a test does without."""
+"""The parts of a config that an evaluation does not need."""
 
 
 def evaluate(
@@ -52,19 +52,19 @@ def evaluate(
         config: path of the config.
         checkpoint: path of the checkpoint, with or without local heads.
         tta: whether to average over scales and flips, as the config's `tta_pipeline` lists them.
-        out: a folder for one label image per test image, in the data set's own ids; each keeps the path
-            that its image has below the folder of the data set.
+        out: a folder for label images, in the data set's own ids, one for each test image and under the
+            same path as the image has in the data set.
         json_file: where to write the results.
         work_dir: where the log goes.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
 
     Returns:
-        `mIoU`, `IoU` by class (fractions), and mmseg's metrics in `percent`; `validations` of the training
-        that the checkpoint knows of, by their iteration. Without labels there are no metrics.
+        `mIoU`, `IoU` by class (fractions), mmseg's metrics in `percent`, and the `validations` noted in the
+        checkpoint, by iteration. Without labels there are no metrics.
 
     Raises:
-        UserError: the config, the data or the checkpoint is wrong.
+        UserError: the config, the data or the checkpoint is invalid.
     """
     cfg = load_config(config, options)
     require_keys(cfg, options)

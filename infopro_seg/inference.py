@@ -28,15 +28,15 @@ from infopro_seg.image_inputs import to_bgr, to_picture
 
 
 class Predictor:
-    """A trained network, ready for images.
+    """A trained network that segments images.
 
     Args:
-        config: the config it was trained with.
+        config: the config of its training.
         checkpoint: its checkpoint, with or without local heads.
-        device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+        device: `cpu`, `cuda`, ...; by default the GPU if there is one.
 
     Raises:
-        CheckpointError: the checkpoint is missing or of another model.
+        CheckpointError: the checkpoint is missing, or belongs to another model.
     """
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
@@ -66,11 +66,11 @@ class Predictor:
                 order RGB or a gray one (H, W), a tensor (3, H, W) of uint8; or a list of these.
 
         Returns:
-            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); of a
-            list, a list of them.
+            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); a list
+            of these for a list of images.
 
         Raises:
-            DataError: the file cannot be read, or what was given is no image.
+            DataError: the file cannot be read, or the argument is not an image.
         """
         if isinstance(image, (list, tuple)):
             return [self(item) for item in image]
@@ -85,7 +85,7 @@ class Predictor:
     __call__ = predict
 
     def read(self, path: str | Path) -> np.ndarray:
-        """An image as the network's own loader reads it, made fit to look at: (H, W, 3) RGB uint8."""
+        """An image as the network's own loader reads it, converted to be shown: (H, W, 3) RGB uint8."""
         image: np.ndarray = self.loader({'img_path': str(path)})['img']
         return to_picture(image)
 

@@ -1,7 +1,7 @@
 """Importing this module registers everything that configs name; configs list it in `custom_imports`.
 
-Commands and `infopro_seg.load` import it; the modules that they use do not. It also ignores the warnings of
-the libraries that say nothing to a user.
+Commands and `infopro_seg.load` import it; the modules that they use do not. It also silences warnings of the
+libraries that mean nothing to a user.
 """
 
 from __future__ import annotations

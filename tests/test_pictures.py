@@ -18,7 +18,6 @@ from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.memory.benchmark import plot
-from infopro_seg.memory.costs import PLAIN
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.report import plot_plan
@@ -111,24 +110,24 @@ def test_curves_and_memory_show_each_method_in_its_colour(saved, tmp_path):
     assert_shown(memory, (6, 25), 'C1')
 
 
-E2E = Recipe('E2E', (), (PLAIN,), False, peak=2 * GIB, flops=100, bound='', stock=True)
-CUT = Recipe('InfoPro* K=2', ('layer3.1',), (PLAIN,) * 2, False, peak=GIB, flops=110, bound='')
-LEAN = Recipe('E2E + checkpointing', (), ('blocks',), False, peak=GIB, flops=130, bound='')
+E2E = Recipe('E2E', (), False, False, peak=2 * GIB, flops=100, bound='', stock=True)
+CUT = Recipe('InfoPro* K=2', ('layer3.1',), False, False, peak=GIB, flops=110, bound='')
+FROZEN = Recipe('E2E, 1 stage frozen', (), False, False, peak=GIB, flops=70, bound='', frozen_stages=1)
 
 
 def test_a_plan_shows_recipes_by_their_flops_and_bytes(saved, tmp_path):
-    plot_plan(Plan(TrainingSetup(2, SIZE), E2E, (E2E, CUT, LEAN), stock=True), tmp_path / 'plan.png')
+    plot_plan(Plan(TrainingSetup(2, SIZE), E2E, (E2E, CUT, FROZEN), stock=True), tmp_path / 'plan.png')
     [axes] = saved[0].axes
-    for point, color in (((1.0, 2.0), 'C0'), ((1.1, 1.0), 'C0'), ((1.3, 1.0), 'C1')):
+    for point, color in (((1.0, 2.0), 'C0'), ((1.1, 1.0), 'C1'), ((0.7, 1.0), 'C2')):
         assert_shown(axes, point, color)
 
 
 def test_a_benchmark_shows_recipes_by_their_seconds_and_bytes(saved, tmp_path):
     measured = ((0.5, 2 * GIB), (0.6, GIB), (0.7, GIB))
     rows = [{'measured': {'seconds': seconds, 'live_bytes': size}} for seconds, size in measured]
-    plot((E2E, CUT, LEAN), rows, tmp_path / 'results.png')
+    plot((E2E, CUT, FROZEN), rows, tmp_path / 'results.png')
     [axes] = saved[0].axes
-    for point, color in (((0.5, 2.0), 'C0'), ((0.6, 1.0), 'C0'), ((0.7, 1.0), 'C1')):
+    for point, color in (((0.5, 2.0), 'C0'), ((0.6, 1.0), 'C1'), ((0.7, 1.0), 'C2')):
         assert_shown(axes, point, color)
 
 

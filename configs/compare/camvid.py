@@ -94,19 +94,27 @@ visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 
 lean = '{{ fileDirname }}/../_base_/local_heads/lean.py'
 without_auxiliary = dict(model=dict(auxiliary_head=None))
-methods = dict(
-    e2e=dict(),
-    e2e_no_auxiliary=dict(config=without_auxiliary),
-    frozen_prefix=dict(  # the first of four modules as it was pretrained, the rest end to end
+
+
+def frozen(cut):
+    """The blocks up to a cut as they were pretrained, the rest end to end."""
+    return dict(
         config=dict(
             model=dict(
                 backbone=dict(
                     type='InfoProStageBackbone',
-                    cuts=('timm_model.blocks.1.0',),
+                    cuts=(cut,),
                     stage=1,
                     local_head=dict(  # of the frozen module: does not train, and is not run
                         type='InfoProHead',
-                        auxiliary_head=dict(type='FCNHead', num_convs=0, concat_input=False, num_classes=11)))))),
+                        auxiliary_head=dict(type='FCNHead', num_convs=0, concat_input=False, num_classes=11))))))
+
+
+methods = dict(
+    e2e=dict(),
+    e2e_no_auxiliary=dict(config=without_auxiliary),
+    frozen_prefix=frozen('timm_model.blocks.1.0'),  # the first of four modules
+    frozen_prefix_long=frozen('timm_model.blocks.4.0'),  # takes as much memory as InfoPro with K = 4
     greedy=dict(config=without_auxiliary),
     dgl=dict(config=without_auxiliary),
     infopro=dict(local_head=lean, config=without_auxiliary),
@@ -127,6 +135,7 @@ comparison = dict(
         e2e=(1,),
         infopro=(4, 2, 8),
         frozen_prefix=(1,),
+        frozen_prefix_long=(1,),
         greedy=(4, 2, 8),
         infopro_no_decoder=(4, 2, 8),
         dgl=(4, 2, 8),
@@ -135,6 +144,7 @@ comparison = dict(
         infopro_overlap=(4,),
         infopro_async=(4,)),
     seeds=(0, 1, 2),
+    panel=dict(e2e=1, infopro=4),
     cuts=[  # balanced by memory at the size of the real use, for all methods alike
         ['timm_model.blocks.2.0'],
         ['timm_model.blocks.1.0', 'timm_model.blocks.2.0', 'timm_model.blocks.4.2'],

@@ -18,7 +18,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--budget', help='memory that may be used, e.g. 11GiB: recommend a recipe for it')
+    parser.add_argument('--budget', help='memory that may be used, e.g. 11GiB: recommend recipes for it')
     parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
     parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
     parser.add_argument(
@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument('--modules', default='1-8', help='numbers of local modules; default: %(default)s')
     parser.add_argument(
         '--max-crop', action='store_true', help='the largest crop of each recipe that fits the budget'
+    )
+    parser.add_argument(
+        '--max-batch', action='store_true', help='the largest batch of each recipe that fits the budget'
     )
     parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
     parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
@@ -45,6 +48,7 @@ def main() -> int:
         amp=args.amp,
         modules=args.modules,
         max_crop=args.max_crop,
+        max_batch=args.max_batch,
         **paths,
     )
     return plan(request)

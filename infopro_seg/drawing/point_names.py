@@ -6,7 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-MARKERS = ((False, 'o', 'nothing recomputed'), (True, '^', 'with recomputation'))
+MARKERS = (
+    ('exact', 'o', 'exact gradients'),
+    ('local', '^', 'local gradients'),
+    ('frozen', 's', 'frozen stages'),
+)
 CLEARER = 1.6  # times as far as from its own point a name is from points of other names
 PLACES = (  # around a point, in points: offset, and how the text lies to it
     ((5, 4), 'left', 'bottom'),

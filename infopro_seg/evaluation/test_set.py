@@ -19,7 +19,7 @@ from infopro_seg.evaluation.pipelines import without_labels
 
 @dataclass(frozen=True)
 class TestSet:
-    """What a config's test split holds.
+    """The test split of a config.
 
     Args:
         images: folder and path of each image.
@@ -35,11 +35,11 @@ class TestSet:
 
     @property
     def names(self) -> dict[str, str]:
-        """The label image of each image, below the folder of the results."""
+        """The name of each image's label image, below the folder of the results."""
         return {image: str(name) for image, name in output_names(self.images).items()}
 
     def ids(self, checkpoint: Mapping[str, Any], config: Config) -> list[int]:
-        """The id of each class index: of the labels, or without labels of those that it was trained on."""
+        """The label id of each class: that of the test labels or, without labels, of the training labels."""
         meta = self.meta
         if not self.labelled:
             trained = trained_metainfo(checkpoint, config)

@@ -1,4 +1,4 @@
-"""What a finished run leaves for its user: metrics.json, curves.png and panel.png."""
+"""The results of a finished training: metrics.json, curves.png and panel.png."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ METRICS, CURVES, PANEL = 'metrics.json', 'curves.png', 'panel.png'
 
 @HOOKS.register_module()
 class ResultsHook(Hook):
-    """Writes `metrics.json`, `curves.png` and `panel.png` into the work dir when the training is through.
+    """Writes `metrics.json`, `curves.png` and `panel.png` into the work dir when training finishes.
 
-    Without a validation there is no panel, and no mIoU among the metrics. The numbers are written first: a
-    picture that cannot be drawn costs a warning.
+    Without a validation there is no panel, and the metrics contain no mIoU. The numbers are written first;
+    if a picture cannot be drawn, there is a warning.
 
     Args:
         rows: how many images the panel shows.
-        split: what the results are of: `val`, by the last validation, or `test`, evaluated once at the end.
+        split: the split that is evaluated: `val`, in the last validation, or `test`, once at the end.
 
     Raises:
-        ConfigError: there is no such split.
+        ConfigError: `split` is neither `val` nor `test`.
     """
 
     priority = 'NORMAL'  # before mmengine's LoggerHook, which resets the peak of the GPU's memory
@@ -58,7 +58,7 @@ class ResultsHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keeps the peak memory of the iterations, as a benchmark does without the first ones."""
+        """Notes the peak memory of the iterations; as in a benchmark, the first ones do not count."""
         for name, value in peak_memory().items():
             self.peak_memory[name] = max(value, self.peak_memory.get(name, 0))
         self.measured += 1
@@ -68,17 +68,17 @@ class ResultsHook(Hook):
             reset_peak_memory()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps the metrics of a validation, but not its memory."""
+        """Notes the metrics of a validation, but not its memory."""
         self.metrics = dict(metrics or {})
         add_validation(runner.message_hub, runner.iter, self.metrics)
         reset_peak_memory()
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps the metrics of the test."""
+        """Notes the metrics of the test."""
         self.metrics = dict(metrics or {})
 
     def after_train(self, runner: Any) -> None:
-        """Writes the results of a run that has come to its end."""
+        """Writes the results, unless the run was interrupted."""
         if not is_finished(runner):
             return
         loop = runner.val_loop if self.split == 'val' else runner.test_loop if _is_whole(runner.cfg) else None
@@ -119,19 +119,19 @@ class ResultsHook(Hook):
 
 
 def _is_whole(cfg: Any) -> bool:
-    """Whether the network can be tested: not in a stage before the last."""
+    """Whether the network is complete, so that it can be tested: in a stage before the last it is not."""
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     return backbone.get('stage') in (None, len(backbone.get('cuts') or ()))
 
 
 def splits_read(cfg: Any) -> tuple[str, ...]:
-    """The splits that a training reads: train and val, and test where its results are of that."""
+    """The splits that a training reads: train and val, and test if the results are those of test."""
     of_test = any(hook.get('split') == 'test' for hook in cfg.get('custom_hooks') or ())
     return ('train', 'val', 'test') if of_test else ('train', 'val')
 
 
 def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
-    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for what is nowhere."""
+    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for a class that never occurs."""
     if class_iou is None:
         return {'mIoU': None, 'IoU': {}}
     found: dict[str, Any] = finite({'mIoU': class_iou['mIoU'], 'IoU': class_iou['classes']})
@@ -144,13 +144,13 @@ def device_name() -> str:
 
 
 def reset_peak_memory() -> None:
-    """Begins to measure a GPU's peak anew; that of a process on a CPU cannot."""
+    """Resets the GPU's peak memory; that of a process on a CPU cannot be reset."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
 
 def peak_memory() -> dict[str, int]:
-    """The peak memory of this process in bytes, as measured; on a CPU that of the whole process."""
+    """The measured peak memory in bytes: of the GPU, or without one of the whole process."""
     if torch.cuda.is_available():
         return {
             'allocated_bytes': torch.cuda.max_memory_allocated(),

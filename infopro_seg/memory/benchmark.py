@@ -79,7 +79,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for recipe in track(plan.rows, description='measuring', console=console):
-            chosen = planner.reference_config() if recipe.stock else planner.configure(recipe)
+            chosen = planner.configure(recipe)
             path = Path(folder) / 'request.json'
             chosen_path = path.with_suffix('.py')
             type(cfg)(dict(chosen)).dump(chosen_path)
@@ -193,8 +193,8 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
     figure = Figure(figsize=(8, 5))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for recomputed, marker, label in MARKERS:
-        chosen = [m for recipe, m in pairs if bool(recipe.recomputing) == recomputed]
+    for gradients, marker, label in MARKERS:
+        chosen = [m for recipe, m in pairs if recipe.gradients == gradients]
         if chosen:
             axes.scatter(
                 [m['seconds'] for m in chosen], [m[kind] / factor for m in chosen], marker=marker, label=label

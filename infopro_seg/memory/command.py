@@ -17,7 +17,7 @@ from infopro_seg.consoles import table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
-from infopro_seg.memory.max_crop import STEP, with_max_crops
+from infopro_seg.memory.largest_size import with_largest
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
@@ -44,6 +44,7 @@ class PlanRequest:
     amp: str | None = None
     modules: str = '1-8'
     max_crop: bool = False
+    max_batch: bool = False
     json: Path | None = None
     plot: Path | None = None
     write_config: Path | None = None
@@ -57,7 +58,7 @@ def plan(request: PlanRequest) -> int:
     """
     budget = None if request.budget is None else parse_bytes(request.budget)
     modules = parse_range(request.modules)
-    for option in ('max_crop', 'write_config'):
+    for option in ('max_crop', 'max_batch', 'write_config'):
         if getattr(request, option) and budget is None:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
     _check_outputs(request)
@@ -66,24 +67,18 @@ def plan(request: PlanRequest) -> int:
         return _plan_stages(request, cfg, budget)
     without_cuts(cfg)  # says early that there is nothing to plan
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    if request.max_crop and min(setup.crop) < STEP:
-        height, width = setup.crop
-        raise UserError(
-            f'--max-crop concludes from the given crop to larger ones, and {height}x{width} is too '
-            f'small for it; give --crop {STEP} {2 * STEP} or more'
-        )
     with _progress() as report:
         planner = Planner(cfg, setup, report)
         plan = planner.plan(modules, budget)
-        if request.max_crop and budget is not None:
-            plan = with_max_crops(planner, plan, budget)
+        if budget is not None and (request.max_crop or request.max_batch):
+            plan = with_largest(planner, plan, budget, request.max_crop, request.max_batch)
     _show(plan, request, cfg)
     return 1 if budget is not None and plan.recommended is None else 0
 
 
 def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     """Shows what each stage of an asynchronous training takes; returns 1 if one does not fit."""
-    for option in ('max_crop', 'plot', 'write_config'):
+    for option in ('max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(request, option):
             raise UserError(
                 f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '

@@ -52,6 +52,9 @@ class BlockCost:
         owned: bytes of its parameters, buffers and their optimizer state.
         first: by policy, its cost as the first of a module, whose input needs no gradient.
         inner: by policy, its cost elsewhere.
+        recomputed: by policy, FLOPs of its whole recomputation; that of a block alone may stop before its
+            last operation, which nothing needs.
+        lent: bytes of the copies of its norms' statistics that a recomputation leaves to its backward.
     """
 
     name: str
@@ -59,6 +62,8 @@ class BlockCost:
     owned: int
     first: Mapping[str, PieceCost]
     inner: Mapping[str, PieceCost]
+    recomputed: Mapping[str, int]
+    lent: int = 0
 
     @property
     def gradients(self) -> int:

@@ -11,15 +11,16 @@ from mmengine.logging import MMLogger
 
 from infopro_seg.config_edits import without_stage
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.costs import PLAIN, Chain
+from infopro_seg.memory.costs import Chain
+from infopro_seg.memory.module_costs import ModuleCosts, Position
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.profile import profile_chain
 from infopro_seg.memory.quantities import DIGITS, unit_for
-from infopro_seg.memory.segments import Position, Segments
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.recompute import module_policies
+from infopro_seg.models.checkpoint_option import module_texts
+from infopro_seg.models.recompute import POLICIES
 
 ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
 EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
@@ -49,24 +50,25 @@ def resolve_cuts(cfg: Config) -> Config:
     if modules == 1:
         cfg.model.backbone.cuts = ()
         return cfg
-    policies = module_policies(backbone.get('checkpoint', False), modules)
+    option = backbone.get('checkpoint', False)
+    texts = module_texts(option, modules)
     chain = profile_chain(
         with_listed_heads(cfg, modules),
         setup.batch,
         setup.crop,
         setup.amp,
         accumulation=setup.accumulation,
-        policies=sorted({*policies} - {PLAIN}),
+        policies=[policy for policy in POLICIES[1:] if any(policy in text for text in texts)],
     )
     check_modules(chain, modules, lists_heads(cfg))
-    partition, trace = best_partition(cfg, chain, policies, setup)
+    partition, trace = best_partition(cfg, chain, texts, setup)
     cfg.model.backbone.cuts = cut_names(chain, partition)
     MMLogger.get_current_instance().info(_table(trace, setup))
     return cfg
 
 
 def best_partition(
-    cfg: Any, chain: Chain, policies: Sequence[str], setup: TrainingSetup
+    cfg: Any, chain: Chain, option: Sequence[str], setup: TrainingSetup
 ) -> tuple[Partition, StepTrace]:
     """The balanced partition, verified by a complete trace, and that trace.
 
@@ -76,18 +78,18 @@ def best_partition(
     offsets: dict[Position, int] = {}
     found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
     for _ in range(ATTEMPTS):
-        segments = Segments(chain, offsets)
-        best = balanced(segments, len(policies), policies)
+        costs = ModuleCosts(chain, offsets)
+        best = balanced(costs, len(option), option)
         if best.ends in found:
             break
         traced = trace_partition(cfg, chain, best, setup)
         found[best.ends] = best, traced
         if abs(traced.peak - best.peak) <= EXACT * traced.peak:
             break
-        for segment, predicted, module in zip(
-            best.segments, module_peaks(chain, best), traced.modules, strict=True
+        for cost, predicted, module in zip(
+            best.modules, module_peaks(chain, best), traced.modules, strict=True
         ):
-            position = segments.position(segment.start, segment.end)
+            position = costs.position(cost.start, cost.end)
             offsets[position] = offsets.get(position, 0) + module.peak - predicted
     return min(found.values(), key=lambda pair: (pair[1].peak, pair[1].flops, pair[0].ends))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import conv_flop_count, flop_registry
+
+from infopro_seg.models.recompute import keeps
 
 CONV_BACKWARD = torch.ops.aten.convolution_backward
 
@@ -43,3 +47,22 @@ def _convolution_backward(
     transposed, _output_padding, _groups, (of_input, of_weight, _of_bias) = rest
     forward = conv_flop_count(list(x.shape), list(weight.shape), list(grad.shape), transposed=transposed)
     return (bool(of_input) + bool(of_weight)) * int(forward)
+
+
+class RecomputedFlops(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the FLOPs of the operations that run under it and that a policy would compute again.
+
+    Args:
+        policies: the policies, all but `none`.
+    """
+
+    def __init__(self, policies: Iterable[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops: dict[str, int] = dict.fromkeys(policies, 0)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        flops = count_flops(func._overloadpacket, args, kwargs or {}, out)
+        for policy in self.flops if flops else ():
+            self.flops[policy] += 0 if keeps(policy, func, args) else flops
+        return out

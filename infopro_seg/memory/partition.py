@@ -1,12 +1,20 @@
-"""The exact minimax partition of a chain into modules."""
+"""Partitions of a chain into modules, and the exact minimax one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from infopro_seg.memory.costs import PLAIN, Chain
-from infopro_seg.memory.segments import Segment, Segments
+from infopro_seg.memory.module_costs import ModuleCost, ModuleCosts
+from infopro_seg.models.checkpoint_option import (
+    Option,
+    Segment,
+    module_segments,
+    module_texts,
+    segments_between,
+)
 
 
 @dataclass(frozen=True)
@@ -14,41 +22,42 @@ class Partition:
     """A chain cut into modules.
 
     Args:
-        segments: the modules in turn.
+        modules: the modules in turn.
         peak: predicted bytes at the peak of a step.
         flops: floating-point operations of a step.
     """
 
-    segments: tuple[Segment, ...]
+    modules: tuple[ModuleCost, ...]
     peak: int
     flops: int
 
     @property
     def ends(self) -> tuple[int, ...]:
         """Where the modules but the last end: the number of blocks before each cut."""
-        return tuple(segment.end for segment in self.segments[:-1])
+        return tuple(module.end for module in self.modules[:-1])
+
+    @property
+    def segments(self) -> tuple[tuple[Segment, ...], ...]:
+        """What each module recomputes."""
+        return tuple(module.segments for module in self.modules)
 
 
 @dataclass(frozen=True)
 class _Label:
     """A way to cut the first blocks: what its local heads own and their gradients, its peak so far."""
 
-    owned: int
-    gradients: int
-    peak: int
-    flops: int
-    segments: tuple[Segment, ...]
-
-    @property
-    def preference(self) -> tuple[int, int, tuple[int, ...]]:
-        return (self.flops, self.peak, tuple(s.end for s in self.segments))
+    owned: int = 0
+    gradients: int = 0
+    peak: int = 0
+    flops: int = 0
+    modules: tuple[ModuleCost, ...] = ()
 
     @property
     def rank(self) -> tuple[int, int, int, int, tuple[int, ...]]:
-        return (self.peak, self.owned, self.gradients, self.flops, tuple(s.end for s in self.segments))
+        return (self.peak, self.owned, self.gradients, self.flops, tuple(m.end for m in self.modules))
 
 
-def balanced(segments: Segments, modules: int, policies: Sequence[str] | str = PLAIN) -> Partition:
+def balanced(costs: ModuleCosts, modules: int, option: Option = PLAIN) -> Partition:
     """The partition into `modules` modules with the smallest predicted peak (the paper's InfoPro*).
 
     Dynamic programming over the number of modules and the block they end with. Local heads make modules
@@ -57,119 +66,71 @@ def balanced(segments: Segments, modules: int, policies: Sequence[str] | str = P
     owned bytes and gradients. Among equal peaks, fewer FLOPs and earlier cuts win.
 
     Args:
-        segments: all possible modules.
+        costs: the costs of all modules.
         modules: number of modules.
-        policies: what each module recomputes, or one for all.
+        option: what they recompute, as `checkpoint` of a config says it, if it does not name the blocks of
+            one module.
     """
-    if isinstance(policies, str):
-        policies = [policies] * modules
-    labels: dict[int, list[_Label]] = {0: [_Label(0, 0, 0, 0, ())]}
-    for module in range(modules):
+    texts = module_texts(option, modules)
+    names = [block.name for block in costs.chain.blocks]
+    labels: dict[int, list[_Label]] = {0: [_Label()]}
+    for module, text in enumerate(texts):
         last = module == modules - 1
         reached: dict[int, list[_Label]] = {}
         for start, ways in labels.items():
-            for end in segments.chain.ends(module, modules, start):
-                found = segments.segment(module, start, end, policies[module])
-                reached.setdefault(end, []).extend(_extend(segments, way, found, last) for way in ways)
+            for end in costs.chain.ends(module, modules, start):
+                found = costs.cost(module, start, end, segments_between(text, names, start, end))
+                reached.setdefault(end, []).extend(_extend(costs, way, found, last) for way in ways)
         labels = {end: _undominated(ways) for end, ways in reached.items()}
-    finished = [_finish(segments, way) for way in labels[len(segments.chain.blocks)]]
+    finished = [_finish(costs, way) for way in labels[len(costs.chain.blocks)]]
     return min(finished, key=lambda partition: (partition.peak, partition.flops, partition.ends))
 
 
-def cheapest(segments: Segments, modules: int, budget: int, policies: Sequence[str]) -> Partition | None:
-    """The partition with the fewest FLOPs whose predicted peak fits a budget; None where none does.
-
-    Each module takes the cheapest policy with which it fits. What local heads own is alive throughout, but
-    is known only when all cuts are: the bytes to set aside for it start at none and grow until what is
-    found fits.
-
-    Args:
-        segments: all possible modules.
-        modules: number of modules.
-        budget: bytes.
-        policies: what modules may recompute; among equal FLOPs the first that fits is taken.
-    """
-    reserve = 0
-    best: Partition | None = None
-    while True:
-        found = _cheapest(segments, modules, budget - segments.chain.fixed - reserve, policies)
-        fitting = [partition for partition, _ in found if partition.peak <= budget]
-        best = min([*fitting, *([best] if best else [])], key=_preference, default=None)
-        # with more set aside, partitions that own more can only take more FLOPs than here
-        larger = [(owned, partition.flops) for partition, owned in found if owned > reserve]
-        if not larger or (best and best.flops <= min(flops for _, flops in larger)):
-            return best
-        reserve = min(owned for owned, _ in larger)
+def partition_at(costs: ModuleCosts, ends: Sequence[int], option: Option = PLAIN) -> Partition:
+    """The partition whose modules end after so many blocks, by the option `checkpoint` of a config."""
+    names = [block.name for block in costs.chain.blocks]
+    bounds = [0, *ends, len(names)]
+    modules = [names[start:end] for start, end in pairwise(bounds)]
+    segments = module_segments(option, modules)
+    return assembled(
+        costs, [costs.cost(k, bounds[k], bounds[k + 1], part) for k, part in enumerate(segments)]
+    )
 
 
-def _preference(partition: Partition) -> tuple[int, int, tuple[int, ...]]:
-    return partition.flops, partition.peak, partition.ends
-
-
-def _cheapest(
-    segments: Segments, modules: int, room: int, policies: Sequence[str]
-) -> list[tuple[Partition, int]]:
-    """For each amount that local heads may own, the partition with the fewest FLOPs, and that amount."""
-    count = len(segments.chain.blocks)
-    labels: dict[int, dict[tuple[int, int], _Label]] = {0: {(0, 0): _Label(0, 0, 0, 0, ())}}
-    for module in range(modules):
-        last = module == modules - 1
-        reached: dict[int, dict[tuple[int, int], _Label]] = {}
-        for start, ways in labels.items():
-            for end in segments.chain.ends(module, modules, start):
-                options = [segments.segment(module, start, end, policy) for policy in policies]
-                for way in ways.values():
-                    fitting = [option for option in options if option.peak + way.gradients <= room]
-                    if not fitting:
-                        continue
-                    option = min(fitting, key=lambda option: option.flops)  # the first of equals
-                    grown = _extend(segments, way, option, last)
-                    known = reached.setdefault(end, {})
-                    key = grown.owned, grown.gradients
-                    if key not in known or grown.preference < known[key].preference:
-                        known[key] = grown
-        labels = reached
-    return [(_finish(segments, way), way.owned) for way in labels.get(count, {}).values()]
-
-
-def partition_at(segments: Segments, ends: Sequence[int], policies: Sequence[str] | str = PLAIN) -> Partition:
-    """The partition whose modules end after so many blocks, each module by its own policy."""
-    count = len(segments.chain.blocks)
-    bounds = [0, *ends, count]
-    if isinstance(policies, str):
-        policies = [policies] * (len(bounds) - 1)
-    way = _Label(0, 0, 0, 0, ())
-    for module, policy in enumerate(policies):
-        found = segments.segment(module, bounds[module], bounds[module + 1], policy)
-        way = _extend(segments, way, found, bounds[module + 1] == count)
-    return _finish(segments, way)
+def assembled(costs: ModuleCosts, modules: Sequence[ModuleCost]) -> Partition:
+    """The partition of given modules."""
+    way = _Label()
+    for index, module in enumerate(modules):
+        way = _extend(costs, way, module, index == len(modules) - 1)
+    return _finish(costs, way)
 
 
 def module_peaks(chain: Chain, partition: Partition) -> list[int]:
     """The predicted peak of each module, all that the model owns included."""
-    heads = [chain.head(k, s.end - 1) for k, s in enumerate(partition.segments[:-1])]
+    heads = [chain.head(k, module.end - 1) for k, module in enumerate(partition.modules[:-1])]
     gradients = [head.cost.gradients for head in heads]
     base = chain.fixed + sum(head.owned for head in heads)
     if chain.accumulated:
         base += sum(gradients)
         gradients = [0] * len(gradients)
-    return [base + s.peak + sum(gradients[:k]) for k, s in enumerate(partition.segments)]
+    return [base + module.peak + sum(gradients[:k]) for k, module in enumerate(partition.modules)]
 
 
-def _extend(segments: Segments, way: _Label, found: Segment, last: bool) -> _Label:
-    peak = max(way.peak, found.peak + way.gradients)
-    owned = gradients = 0
-    if not last:
-        head = segments.chain.head(len(way.segments), found.end - 1)
-        owned, gradients = head.owned, head.cost.gradients
-        if segments.chain.accumulated:  # alive throughout, as what is owned
-            owned, gradients = owned + gradients, 0
+def head_bytes(chain: Chain, module: int, end: int) -> tuple[int, int]:
+    """What a local head owns throughout, and the gradients that it leaves to later modules, in bytes."""
+    head = chain.head(module, end - 1)
+    owned, gradients = head.owned, head.cost.gradients
+    return (owned + gradients, 0) if chain.accumulated else (owned, gradients)
+
+
+def _extend(costs: ModuleCosts, way: _Label, found: ModuleCost, last: bool) -> _Label:
+    owned, gradients = (0, 0) if last else head_bytes(costs.chain, len(way.modules), found.end)
     return _Label(
         way.owned + owned,
         way.gradients + gradients,
-        peak,
+        max(way.peak, found.peak + way.gradients),
         way.flops + found.flops,
-        (*way.segments, found),
+        (*way.modules, found),
     )
 
 
@@ -181,9 +142,9 @@ def _undominated(ways: list[_Label]) -> list[_Label]:
     return kept
 
 
-def _finish(segments: Segments, way: _Label) -> Partition:
-    chain = segments.chain
+def _finish(costs: ModuleCosts, way: _Label) -> Partition:
+    chain = costs.chain
     gradients = 0 if chain.accumulated else way.gradients + chain.gradients
     temporary = int((way.gradients + chain.gradients) * chain.optimizer_share)
     peak = chain.fixed + way.owned + max(way.peak, gradients + temporary + chain.labels)
-    return Partition(way.segments, peak, way.flops)
+    return Partition(way.modules, peak, way.flops)

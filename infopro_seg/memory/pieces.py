@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.autocast import autocast
-from infopro_seg.memory.costs import BlockCost, PieceCost
+from infopro_seg.memory.costs import PLAIN, BlockCost, PieceCost
+from infopro_seg.memory.flops import RecomputedFlops
 from infopro_seg.memory.seams import fresh, sink, trains
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
 from infopro_seg.models.blocks import Block
@@ -45,6 +46,7 @@ class PieceMeter:
         ]
         self.outputs = list(dict.fromkeys(index for index, output in self._returned if output is not None))
         self._known: dict[Any, PieceCost] = {}
+        self._again: dict[Any, dict[str, int]] = {}
 
     def start(self, batch: dict[str, Any]) -> None:
         """Preprocesses a batch, which then stays alive."""
@@ -82,7 +84,24 @@ class PieceMeter:
                     key = block_key(block, states[index])
                     key = key and (name, attached, key)
                     variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
-        return BlockCost(block.name, _bytes(states[index + 1]), owned, costs[0], costs[1])
+        recomputed = self._recomputed(block, states[index], policies)
+        buffers = [buffer for module in block.modules for buffer in module.buffers()]
+        lent = storage_bytes(buffer for buffer in buffers if buffer.is_floating_point())
+        first, inner = costs
+        return BlockCost(
+            block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
+        )
+
+    def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
+        """The FLOPs that each policy computes again of a block."""
+        key = block_key(block, state)
+        if key is None or key not in self._again:
+            names = [name for name in policies if name != PLAIN]
+            with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
+                block.forward(state)
+            self._again[key] = counted.flops
+        found: dict[str, int] = self._again[key]
+        return found
 
     def width(self, reader: Reader, state: Any) -> int:
         """The channels that a local head reads of the state at its cut; this does not count."""

@@ -24,7 +24,7 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
     """What a config has to say otherwise to train a recipe in a setup, as a nested dict to merge into it."""
     own = cfg.to_dict()
     planned = copy.deepcopy(own)
-    planned['model']['backbone'].update(recipe.backbone_options(), num_modules=None)
+    _ask_for(planned['model']['backbone'], recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
         if preprocessor:
             preprocessor['size'] = setup.crop
@@ -45,6 +45,13 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
     return _difference(own, planned)
 
 
+def with_recipe(cfg: Config, recipe: Recipe) -> Config:
+    """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
+    cfg = copy.deepcopy(cfg)
+    _ask_for(cfg.model.backbone, recipe)
+    return cfg
+
+
 def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
     """Writes a config that inherits from another and asks for what was planned."""
     base = os.path.relpath(source.resolve(), target.resolve().parent)
@@ -53,6 +60,13 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
+
+
+def _ask_for(backbone: Any, recipe: Recipe) -> None:
+    """Makes the config of a backbone ask for a recipe, in place."""
+    options = recipe.backbone_options()
+    backbone['encoder'].update(options.pop('encoder', {}))
+    backbone.update(options, num_modules=None)
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:

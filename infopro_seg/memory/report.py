@@ -16,28 +16,37 @@ from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.strict_json import to_json
 
+TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
+
 
 def plan_table(plan: Plan) -> Table:
-    """The recipes of a plan; the recommended one is bold."""
+    """The recipes of a plan; those to choose from for a budget are bold."""
     unit, factor = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
     table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
-    columns = ['recipe', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'fits', 'cuts']
-    with_crops = any(recipe.max_crop for recipe in plan.recipes)
-    for name in [*columns[:5], *(['largest crop'] if with_crops else []), columns[5]]:
-        table.add_column(name, justify='left' if name in ('recipe', 'cuts') else 'right')
+    with_crops = any(recipe.max_crop for recipe in plan.rows)
+    with_batches = any(recipe.max_batch for recipe in plan.rows)
+    columns = ['recipe', 'gradients', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
+    columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
+    for name in columns:
+        table.add_column(name, justify='left' if name in TEXTS else 'right')
     for recipe in plan.rows:
         fits = recipe.fits(plan.budget)
         row = [
             recipe.name,
+            recipe.gradients,
             f'{recipe.peak / factor:.{DIGITS[unit]}f}',
             f'{recipe.peak / plan.reference.peak:.3f}',
             f'{recipe.flops / plan.reference.flops:.3f}',
+            recipe.accuracy or '-',
             '' if fits is None else 'yes' if fits else 'no',
         ]
         if with_crops:
-            row.append('' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
-        table.add_row(*row, ' '.join(recipe.cuts), style='bold' if recipe == plan.recommended else None)
+            row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
+        if with_batches:
+            row.append('-' if recipe.max_batch is None else str(recipe.max_batch))
+        chosen = recipe in (plan.exact, plan.local)
+        table.add_row(*row, ' '.join(recipe.cuts), style='bold' if chosen else None)
     return table
 
 
@@ -45,20 +54,20 @@ def verdict(plan: Plan, cfg: Config) -> str:
     """What to choose and to change in the config, or why nothing fits."""
     if plan.budget is None:
         return ''
-    reference = plan.reference.peak
-    budget = show_bytes(plan.budget, reference)
-    best = plan.recommended
+    best, reference = plan.recommended, plan.reference.peak
     if best is None:
         small = plan.smallest
         return (
-            f'Nothing fits {budget}. The smallest peak found is {show_bytes(small.peak, reference)}, '
+            f'{plan.verdict} The smallest peak found is {show_bytes(small.peak, reference)}, '
             f'{small.name}; it is bound by {small.bound}. '
             'Take a smaller --batch or --crop, --amp, or cheaper heads.'
         )
-    return (
-        f'Recommended for {budget}: {best.name}, {show_bytes(best.peak, reference)}, '
-        f'{best.flops / plan.reference.flops:.3f} of the FLOPs of E2E:\n{config_lines(cfg, best, plan.setup)}'
-    )
+    found = [plan.verdict]
+    for recipe in (plan.exact, plan.local):
+        if recipe is not None:
+            what = 'Recommended' if recipe is best else 'Or'
+            found.append(f'{what}: {recipe.name}\n{config_lines(cfg, recipe, plan.setup)}')
+    return '\n\n'.join(found)
 
 
 def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
@@ -85,7 +94,8 @@ def plan_json(plan: Plan) -> str:
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
-        rows.append({**row, 'recommended': recipe == plan.recommended})
+        chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
+        rows.append({**row, **chosen})
     return to_json(rows)
 
 
@@ -94,25 +104,28 @@ def plot_plan(plan: Plan, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5))
+    figure = Figure(figsize=(10, 7))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     unit, factor = unit_for(plan.reference.peak)
     points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
-    for recomputed, marker, label in MARKERS:
-        chosen = [(x, y) for x, y, recipe in points if bool(recipe.recomputing) == recomputed]
+    for gradients, marker, label in MARKERS:
+        chosen = [(x, y) for x, y, recipe in points if recipe.gradients == gradients]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
-    front = pareto([(x, y) for x, y, _ in points])
-    axes.plot(*zip(*front, strict=True), color='grey', linewidth=1, zorder=0, label='best of both')
+    for gradients, style in (('exact', ':'), ('local', '-')):
+        front = pareto([(x, y) for x, y, recipe in points if recipe.gradients == gradients])
+        if len(front) > 1:
+            line: dict[str, Any] = {'color': 'grey', 'linewidth': 1, 'linestyle': style, 'zorder': 0}
+            axes.plot(*zip(*front, strict=True), label=f'best {gradients}', **line)
     if plan.budget is not None:
         axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
     axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup))
     axes.margins(x=0.1, y=0.1)
     axes.set_ylim(0)
     axes.legend()
-    named = sorted(points, key=lambda p: (p[:2] not in front, p[2].modules, p[0]))
-    bold = [recipe == plan.recommended for _, _, recipe in named]
+    named = sorted(points, key=lambda point: (point[2].modules, point[0]))
+    bold = [recipe in (plan.exact, plan.local) for _, _, recipe in named]
     annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
+from infopro_seg.models.checkpoint_option import Option, module_segments
 from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
@@ -22,7 +23,7 @@ from infopro_seg.models.lookahead import check_overlap
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.readers import Reader, make_reader
-from infopro_seg.models.recompute import module_policies, recompute_norms
+from infopro_seg.models.recompute import recompute_norms
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -57,8 +58,8 @@ class InfoProBackbone(BaseModule):
             finds those before the model is built.
         checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
-            blocks, a policy for all, or a list of one per module, see
-            :mod:`infopro_seg.models.recompute`.
+            blocks, a policy for all, such as 'norms' or 'expansions*3', policies by block, or a list of one
+            of these per module, see :mod:`infopro_seg.models.checkpoint_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
         compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
@@ -85,7 +86,7 @@ class InfoProBackbone(BaseModule):
         cuts: Sequence[str] = (),
         local_head: Config | Sequence[Config] | None = None,
         num_modules: int | None = None,
-        checkpoint: bool | str | Sequence[int | str] = False,
+        checkpoint: Option = False,
         checkpoint_heads: bool = False,
         compile_blocks: CompileOption = False,
         overlap: int = 0,
@@ -102,10 +103,11 @@ class InfoProBackbone(BaseModule):
                 f'{num_modules - 1} cuts yourself'
             )
         self.cuts = tuple(cuts)
-        self.policies = module_policies(checkpoint, len(self.cuts) + 1)
         self.compile_options = compile_options(compile_blocks)
         self.encoder: Any = build_encoder(encoder)
         modules = self.local_modules()
+        names = [[block.name for block in blocks] for blocks in modules]
+        self.segments = module_segments(checkpoint, names)
         check_overlap(overlap, modules, momentum_block)
         self.overlap = overlap
         self.momentum_blocks: Any = build_momentum_blocks(
@@ -142,9 +144,9 @@ class InfoProBackbone(BaseModule):
         modules = self.local_modules()
         averages = self.momentum_blocks or [None] * len(self.cuts)
         return [
-            make_reader(before[-1], after, policy, self.overlap, self.encoder, average)
-            for (before, after), policy, average in zip(
-                pairwise(modules), self.policies, averages, strict=False
+            make_reader(before[-1], after, segments[-1].policy, self.overlap, self.encoder, average)
+            for (before, after), segments, average in zip(
+                pairwise(modules), self.segments, averages, strict=False
             )
         ]
 
@@ -173,7 +175,7 @@ class InfoProBackbone(BaseModule):
             The encoder's outputs, None for those not read: attached to the graph where the last
             module computes them, detached where an earlier one does.
         """
-        *early, last = zip(self.local_modules(), self.policies, strict=True)
+        *early, last = zip(self.local_modules(), self.segments, strict=True)
         forward_pass = ForwardPass(inputs, read)
         del inputs  # the first module's graph keeps it as long as it is needed
         for index, (module, head, reader) in enumerate(

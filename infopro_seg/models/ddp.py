@@ -1,4 +1,4 @@
-"""Distributed training: one ordinary DDP around a model whose backward runs once per module."""
+"""Distributed training: an ordinary DDP around a model with one backward pass per local module."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from infopro_seg.models.train_step import local_train_step
 class LocalDistributedDataParallel(MMDistributedDataParallel):
     """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
 
-    DDP's forward returns the unstarted generator of local losses, which arms its reducer; then every
-    parameter becomes ready once, in the backward of its own module. Of a stage it takes only what trains,
-    as the rest lives on another device and is the same on all ranks.
+    DDP's forward pass returns the generator of local losses before it has started. That prepares DDP's
+    reducer; then each parameter becomes ready once, in the backward pass of its own module. In a stage of
+    asynchronous training DDP takes only what trains; the rest is on another device and equal on all ranks.
 
     Args:
         module: an `InfoProEncoderDecoder`.
         device_ids: the GPU of this process; ignored for a model on the CPU.
-        broadcast_buffers: whether rank 0's buffers (BN statistics) overwrite the others' at each
-            forward pass.
+        broadcast_buffers: whether each forward pass copies the buffers of rank 0 (BN statistics) to all.
         kwargs: the other arguments of `torch.nn.parallel.DistributedDataParallel`.
 
     Raises:
-        ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is asked for;
-            they read the graph of the forward pass, which does not exist yet when DDP's forward returns.
+        ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is set. They read
+            the graph of the forward pass, which does not exist yet when DDP's forward pass returns.
     """
 
     def __init__(
@@ -59,10 +58,10 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         )
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: backward per module, gradients averaged over ranks, one optimizer step.
+        """One iteration: a backward pass per module, gradients averaged over ranks, one optimizer step.
 
         Raises:
-            ConfigError: local modules overlap, so that the parameters they share would become ready twice.
+            ConfigError: local modules overlap; the parameters that they share would become ready twice.
         """
         backbone: Any = self.module.backbone
         if backbone.overlap and backbone.cuts:

@@ -1,4 +1,4 @@
-"""What a local head reconstructs the image with: an estimate of I(h, x)."""
+"""The decoder of a local head, which reconstructs the image and so estimates I(h, x)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ RELU = {'type': 'ReLU'}
 
 @MODELS.register_module()
 class ReconstructionLoss(BaseModule):
-    """Binary cross-entropy between the decoded image and the image, the mean over pixels and channels.
+    """Binary cross-entropy between the decoded image and the image (paper, section 5), averaged over pixels.
 
-    On logits, because BCE on a sigmoid is rejected under CUDA autocast (paper, section 5: the
-    reconstruction loss of I(h, x)).
+    It takes logits, because CUDA autocast rejects binary cross-entropy on probabilities.
 
     Args:
-        loss_weight: lambda_recon; a pair in a backbone's `local_head` runs from the first local
-            module to the last.
+        loss_weight: lambda_recon. In a backbone's `local_head` it may be a pair: the values of the first and
+            the last local module, interpolated between them.
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:
@@ -35,7 +34,7 @@ class ReconstructionLoss(BaseModule):
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, image: Tensor) -> Tensor:
-        """Compares logits (N, 3, H, W) with an image in [0, 1] of the same shape; a scalar."""
+        """The loss, a scalar, of logits (N, 3, H, W) against an image in [0, 1] of the same shape."""
         return self.loss_weight * F.binary_cross_entropy_with_logits(logits, image)
 
 
@@ -43,19 +42,20 @@ class ReconstructionLoss(BaseModule):
 class ReconstructionDecoder(BaseModule):
     """Decodes a feature map into the image (paper, section 5 and appendix).
 
-    A 1x1 convolution to the first width, then 3x3 convolutions to the others and to RGB, each after an
-    upsampling by two. The sizes are the image's, halved once per convolution still to come but never
-    coarser than the feature map, so feature maps of any stride end at the same resolution. Most of the
-    memory lies in the last steps: an image at a fraction of the resolution costs a fraction of it.
+    A 1x1 convolution reduces the feature map to the first width. Each 3x3 convolution after it, the last
+    one to RGB, is preceded by an upsampling by two. The sizes are counted back from the image: the last
+    convolution works at its resolution, the one before at half of that, and so on, but none below that of
+    the feature map. So feature maps of any stride end at the same resolution. Most memory is used by the
+    last steps; `stride` reduces it.
 
     Args:
         in_channels: channels of the feature map.
-        channels: widths between the feature map and RGB.
+        channels: numbers of channels between the feature map and RGB.
         norm_cfg: norm after every convolution but the last; None for none.
         act_cfg: activation after every convolution but the last; None for none.
-        align_corners: of the upsampling.
+        align_corners: whether upsampling aligns the corners of the maps.
         loss_recon: config of the loss.
-        stride: reconstruct the image at 1 / stride of its resolution, averaged over areas.
+        stride: reconstructs the image at 1 / stride of its resolution; the target is averaged over areas.
         init_cfg: mmengine's initialisation config.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +11,8 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.blocks.block import Output
-from infopro_seg.models.recompute import Policy, recompute
+from infopro_seg.models.checkpoint_option import KEPT, Segment
+from infopro_seg.models.recompute import recompute
 
 
 class ForwardPass:
@@ -28,18 +30,26 @@ class ForwardPass:
         self.read = read
         self._kept: list[tuple[Output, Any] | None] = []  # of each output so far
 
-    def run(self, blocks: Sequence[Block], policy: Policy = 'none') -> None:
+    def run(self, blocks: Sequence[Block], segments: Sequence[Segment] = ()) -> None:
         """Runs blocks on the state.
 
         Args:
             blocks: the next blocks of the encoder.
-            policy: what they recompute, see :mod:`infopro_seg.models.recompute`.
+            segments: which of them are recomputed, see :mod:`infopro_seg.models.checkpoint_option`; none by
+                default.
         """
-        for block in blocks:
-            self.state = recompute(policy, block.forward, block.modules, self.state)
-            for output in block.outputs:
-                is_read = self.read is None or len(self._kept) in self.read
-                self._kept.append((output, self.state) if is_read else None)
+        start = 0
+        for policy, length in segments or [KEPT] * len(blocks):
+            part = blocks[start : start + length]
+            start += length
+            modules = [module for block in part for module in block.modules]
+            states = recompute(policy, partial(_run, part), modules, self.state)
+            self.state = states[-1]
+            for block, state in zip(part, states, strict=True):
+                for output in block.outputs:
+                    is_read = self.read is None or len(self._kept) in self.read
+                    self._kept.append((output, state) if is_read else None)
+            del states, state
 
     def cut(self) -> None:
         """Stops gradients here: the state and what the outputs so far are made of are detached."""
@@ -48,3 +58,12 @@ class ForwardPass:
     def outputs(self) -> tuple[Tensor | None, ...]:
         """The encoder's outputs so far, None for those not read; norms on them run now."""
         return tuple(None if item is None else item[0](item[1]) for item in self._kept)
+
+
+def _run(blocks: Sequence[Block], state: Any) -> list[Any]:
+    """The states after those blocks that give outputs, and after the last."""
+    states = []
+    for block in blocks:
+        state = block.forward(state)
+        states.append(state if block.outputs or block is blocks[-1] else None)
+    return states

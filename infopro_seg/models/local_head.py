@@ -1,4 +1,4 @@
-"""What trains one local module: a decoder, I(h, x), and a pixel-wise auxiliary head, I(h, y)."""
+"""The head that trains a local module: a decoder for I(h, x) and a pixel-wise auxiliary head for I(h, y)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from torch._decomp import decomposition_table
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.lean_loss import head_losses
 
-PAIRS = {'loss_weight', 'num_convs'}  # what a pair (first, last) interpolates over the local heads
+PAIRS = {'loss_weight', 'num_convs'}  # may be pairs (first, last), interpolated over the local heads
 
 
 @MODELS.register_module()
 class InfoProHead(BaseModule):
     """The local head of one module: `lambda_recon * L_recon + lambda_task * L_task` (paper, eq. 9).
 
-    The lambdas are the `loss_weight` of the decoder's and the auxiliary head's own losses. Without a
-    decoder it is greedy local supervision, or DGL with a deeper auxiliary head.
+    The lambdas are the `loss_weight` of the losses of decoder and auxiliary head. Without a decoder the
+    method is greedy supervised learning, or DGL if the auxiliary head is deeper.
 
     Args:
-        in_channels: channels of the feature map; the backbone infers it.
+        in_channels: channels of the feature map; the backbone fills it in.
         auxiliary_head: config of any mmseg decode head that reads one feature map; its `in_channels`
-            and `in_index` are replaced. Without `channels`, it is as wide as the feature map.
+            and `in_index` are filled in. `channels` is by default that of the feature map.
         decoder: config of the decoder.
-        stride: classify at 1 / stride of the image's resolution: every stride-th label, and feature maps
-            finer than that averaged over areas.
+        stride: classifies at 1 / stride of the image's resolution. It takes every stride-th label, and
+            averages finer feature maps over areas.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -66,15 +66,15 @@ class InfoProHead(BaseModule):
             self.auxiliary_head = MODELS.build({**auxiliary_head, **only_map})
 
     def loss(self, feature: Tensor, image: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """The losses of one module.
+        """The losses of the module before the head.
 
         Args:
-            feature: what the module hands on, (N, C, h, w).
+            feature: the feature map at the module's end, (N, C, h, w).
             image: RGB in [0, 1], (N, 3, H, W).
             data_samples: N samples with `gt_sem_seg`.
 
         Returns:
-            `loss_recon`, and the auxiliary head's losses and accuracy under their mmseg names.
+            `loss_recon`, and the losses and the accuracy of the auxiliary head, named as in mmseg.
         """
         losses: dict[str, Tensor] = {}
         if self.decoder is not None:
@@ -89,7 +89,7 @@ class InfoProHead(BaseModule):
         return losses
 
     def reconstruct(self, feature: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """The decoded image as RGB in [0, 1], (N, 3, *size); None without a decoder."""
+        """The reconstructed image, RGB in [0, 1], (N, 3, *size); None without a decoder."""
         if self.decoder is None:
             return None
         image = self.decoder(feature, size).float().sigmoid()
@@ -98,7 +98,7 @@ class InfoProHead(BaseModule):
 
 
 def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """Averages a feature map over areas; torch's own backward pass is not deterministic on a GPU."""
+    """Averages a feature map over areas; on a GPU the backward pass of torch's own is not deterministic."""
     if torch.are_deterministic_algorithms_enabled():
         averaged: Tensor = decomposition_table[torch.ops.aten._adaptive_avg_pool2d.default](feature, size)
         return averaged
@@ -106,7 +106,7 @@ def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def subsample_labels(data_samples: SampleList, stride: int) -> SampleList:
-    """New samples whose `gt_sem_seg` is every `stride`-th label, from the middle of each square of them."""
+    """Samples with one label of each square of `stride` x `stride` labels: the one in its middle."""
     start = stride // 2
     return [
         SegDataSample(
@@ -130,7 +130,7 @@ def build_local_heads(
         cuts: names of the cuts, for error messages.
 
     Raises:
-        ConfigError: there is a cut but no head, or a list of another length than the cuts.
+        ConfigError: there are cuts but no config, or the list has another length than the cuts.
     """
     if cuts and config is None:
         raise ConfigError(f'the cuts {tuple(cuts)} need local heads; give the backbone a local_head')
@@ -146,7 +146,7 @@ def build_local_heads(
 
 
 def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The config of each of some local heads, pairs interpolated; from one for all, or one per head."""
+    """The configs of the local heads, pairs interpolated, from one config for all or a list of them."""
     configs = [config] * count if isinstance(config, dict) else config
     return [
         interpolate_pairs(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)

@@ -1,4 +1,4 @@
-"""What turns a segmentor of mmseg into one whose encoder trains in local modules."""
+"""The mixin with which a segmentor of mmseg trains its encoder in local modules."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from infopro_seg.models.train_step import local_train_step
 
 
 class LocalTraining(BoundedPrediction):
-    """Mixin for a segmentor of mmseg: its losses module by module, the last with neck and heads.
+    """Mixin for a segmentor of mmseg: one loss per local module; neck and heads belong to the last module.
 
     Args:
         backbone: config of an :class:`InfoProBackbone`.
-        neck: config of the neck; `in_channels` may be left out where it lists the encoder's outputs.
-        pretrained: mmseg's older way to name the encoder's pretrained weights.
-        channels_last: whether the weights of convolutions lie channels last in memory, and with them all
-            that the convolutions compute; the same losses and gradients to rounding, often in less time.
+        neck: config of the neck; `in_channels`, a list of the outputs' channels, may be left out.
+        pretrained: the encoder's pretrained weights, as in older configs of mmseg.
+        channels_last: whether convolutions keep weights and feature maps channels last in memory. Losses and
+            gradients are the same up to rounding, often in less time.
         kwargs: the other arguments of the segmentor.
 
     Raises:
@@ -73,10 +73,10 @@ class LocalTraining(BoundedPrediction):
             convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module, the last with neck and heads; of a stage only its own.
+        """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
 
-        Run backward on each before asking for the next: only one module's graph is alive at a time
-        (paper, figure 1).
+        Call backward on each before asking for the next: then only one module's graph is alive at a time
+        (paper, figure 1). A stage of an asynchronous training yields those of its own module only.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
@@ -97,7 +97,7 @@ class LocalTraining(BoundedPrediction):
         yield losses
 
     def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:
-        """The losses of the decode head, or heads, with their prefix.
+        """The losses of the decode head or heads, with their prefix.
 
         Args:
             features: the outputs of encoder or neck.
@@ -108,7 +108,7 @@ class LocalTraining(BoundedPrediction):
         return prefixed
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
-        """All modules' losses at once: the same gradients as `local_losses`, but no memory saved."""
+        """The losses of all modules at once: the same gradients as `local_losses`, but no memory is saved."""
         return {
             name: value
             for losses in self.local_losses(inputs, data_samples)
@@ -116,23 +116,23 @@ class LocalTraining(BoundedPrediction):
         }
 
     def forward(self, inputs: Tensor, data_samples: SampleList | None = None, mode: str = 'tensor') -> Any:
-        """mmseg's modes, and `local_losses`: the generator, not yet started."""
+        """mmseg's modes, and `local_losses`, which returns the generator before it has started."""
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Moves or converts the model; of a stage only what trains moves."""
+        """Moves or converts the model. In a stage, only the part that trains is moved."""
         super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
         pin_elsewhere(self)
         return self
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: backward per module, one optimizer step."""
+        """One iteration: a backward pass per module, one optimizer step."""
         return local_train_step(self, data, optim_wrapper)
 
     def after_optimizer_step(self) -> None:
-        """What follows a step of the optimizer: averaged copies follow their blocks."""
+        """Updates the averaged blocks after a step of the optimizer."""
         self.backbone.update_momentum_blocks()
 
     def heads(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class LocalTraining(BoundedPrediction):
         return read
 
     def with_in_channels(self, heads: Any, name: str) -> Any:
-        """The config of a head, or a list of them, with the channels that it is given."""
+        """The config of a head, or of a list of heads, with its `in_channels` filled in."""
         if isinstance(heads, (list, tuple)):
             return [self.with_in_channels(head, f'{name}[{index}]') for index, head in enumerate(heads)]
         source = 'neck' if self.with_neck else 'encoder'
@@ -201,7 +201,7 @@ def _numbered(prefix: str, heads: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _described(config: Any) -> str:
-    """What a head's config, or a list of them, says of what it reads."""
+    """The parts of a head's config, or of a list of them, that say what it reads."""
     keys = ('type', 'in_index', 'in_channels', 'input_transform')
     configs = config if isinstance(config, list) else [config]
     return '; '.join(', '.join(f'{key}={one.get(key)}' for key in keys if key in one) for one in configs)

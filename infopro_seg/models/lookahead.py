@@ -1,4 +1,4 @@
-"""Running blocks that belong to another module, for what a local head reads of them."""
+"""Runs blocks of the next module, so that a local head reads through them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OWN_RECOMPUTATION = ('with_cp', 'grad_checkpointing')  # the switches of mmseg's
 
 
 def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
-    """Runs blocks whose own module runs them once more: the statistics of their norms stay as they are.
+    """Runs blocks of the next module without updating the statistics of their norms.
 
-    So a local head learns through the first blocks of the next module, and they learn from both modules'
-    losses; the state at the cut is handed on detached. It is a simple form of HPFF (Su et al., Hierarchical
-    Locally Supervised Learning with Patch Feature Fusion, ECCV 2024), where each module together with the
-    whole one before it learns from a joint loss (weight 0.999), and on a second path of detached
-    states alone from one of its own (0.001), and local heads read patches of the feature map.
+    Their own module runs them once more, from the detached state, and updates those. The local head reads
+    through these blocks, so they learn from the losses of both modules. This is a simple form of HPFF
+    (Su et al., Hierarchical Locally Supervised Learning with Patch Feature Fusion, ECCV 2024). There, a joint
+    loss (weight 0.999) trains each module together with the whole one before it, a second path of detached
+    states trains it alone (0.001), and local heads read patches of the feature map.
 
     Args:
         blocks: the blocks after a cut, in turn.
@@ -40,7 +40,7 @@ def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
 
 @contextmanager
 def without_own_recomputation(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Turns the encoder's own recomputation off, which would recompute after the context has ended."""
+    """Turns off the encoder's own recomputation, which would run after the end of the context."""
     on = [
         (module, name)
         for root in modules
@@ -58,7 +58,7 @@ def without_own_recomputation(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_block: Any = None) -> None:
-    """Checks that every module after a cut has as many blocks as it shares.
+    """Checks that every module after a cut has at least the blocks that it shares.
 
     Args:
         overlap: number of blocks that neighbouring modules share.

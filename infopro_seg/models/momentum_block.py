@@ -19,15 +19,16 @@ from infopro_seg.models.recompute import Policy, recompute
 class MomentumBlock(nn.Module):
     """The exponential moving average of a block, kept beside the local head of the module before it.
 
-    The local head reads what the averaged block makes of its module's state, so that the module learns to
-    serve the module after it (MAN: Su et al., Momentum Auxiliary Network for Supervised Local Learning,
-    ECCV 2024). The average is not trained, but lets gradients through.
+    The local head reads the output of the averaged block, so that its module learns what serves the next
+    module (MAN: Su et al., Momentum Auxiliary Network for Supervised Local Learning,
+    ECCV 2024). The average is not trained, but gradients pass through it.
 
-    MAN adds to its output that of a second copy of the block, which the local loss trains and the authors
-    call a learnable bias: `learnable=True`. Here both start as copies of the block at the first step, so of
-    its pretrained weights; there each starts at random. Here the average follows after each step of
-    the optimizer; there after the backward pass of the module before. Here the statistics of norms are
-    averaged as weights are, and read in evaluation; there they are the copy's own.
+    With `learnable=True`, a second copy of the block is trained by the local loss, and its output is added,
+    as in MAN, whose authors call it a learnable bias. Three things differ from MAN. Both copies start from
+    the block's weights at the first step, pretrained ones included; in MAN each starts at random. The
+    average is updated after each step of the optimizer; in MAN, after the backward pass of the module
+    before. The statistics of norms are averaged as weights are, and used in evaluation; in MAN they are
+    the copy's own.
 
     Averages are buffers under the encoder's own names: optimizers, initialisation and DDP's reducer do not
     see them, and they move, copy and resume with the model.

@@ -1,4 +1,4 @@
-"""What a local head reads: the feature map at its cut, or what blocks after the cut make of it."""
+"""What a local head reads: the feature map at its cut, or the output of blocks after the cut."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reader:
 
     @property
     def owned(self) -> Sequence[nn.Module]:
-        """The modules between the cut and the local head that belong to neither local module."""
+        """Layers between the cut and the local head that belong to no block."""
         return ()
 
     def read(self, state: Any) -> Tensor:
@@ -46,14 +46,14 @@ class OverlapReader(Reader):
     """Reads through the first blocks of the next module, which then learn from both modules' losses.
 
     Args:
-        ahead: those blocks, at least one.
+        ahead: these blocks, at least one.
     """
 
     ahead: Sequence[Block]
 
     @property
     def shared(self) -> Sequence[Block]:
-        """All of them."""
+        """The blocks that it reads through."""
         return self.ahead
 
     def read(self, state: Any) -> Tensor:
@@ -67,8 +67,8 @@ class MomentumReader(Reader):
 
     Args:
         encoder: the encoder.
-        averaged: its block after the cut.
-        average: the average of that block.
+        averaged: the block after the cut.
+        average: the running average of that block.
     """
 
     encoder: nn.Module
@@ -77,11 +77,11 @@ class MomentumReader(Reader):
 
     @property
     def owned(self) -> Sequence[nn.Module]:
-        """The average."""
+        """The averaged block."""
         return (self.average,)
 
     def read(self, state: Any) -> Tensor:
-        """The feature map that the average makes of the state, (N, C, h, w)."""
+        """The output of the averaged block for the state at the cut, (N, C, h, w)."""
         return self.average.read(self.encoder, self.averaged, state, self.policy)
 
 
@@ -93,7 +93,7 @@ def make_reader(
     encoder: nn.Module | None = None,
     average: MomentumBlock | None = None,
 ) -> Reader:
-    """The reader of the local head at a cut, by the options of the backbone.
+    """Makes the reader of the local head at a cut from the options of the backbone.
 
     Args:
         block: the block before the cut.

@@ -24,7 +24,6 @@ from mmcv.cnn import ConvModule
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from infopro_seg.errors import ConfigError
 from infopro_seg.models.selective import selective_contexts
 
 Policy: TypeAlias = Literal['none', 'norms', 'expansions', 'blocks']
@@ -86,51 +85,13 @@ def recompute_norms(*roots: nn.Module | None) -> None:
                 module.__class__ = RecomputedConvModule
 
 
-def module_policies(option: bool | str | Sequence[int | str], count: int) -> tuple[Policy, ...]:
-    """The policy of each local module, from the option `checkpoint` of a config.
-
-    Args:
-        option: False or True for all; a policy for all; the indices of the modules that recompute whole
-            blocks; or one policy per module.
-        count: number of local modules.
-
-    Raises:
-        ConfigError: an unknown policy, an index that is no module, or a list of another length.
-    """
-    if isinstance(option, bool):
-        return (('blocks' if option else 'none'),) * count
-    if isinstance(option, str):
-        return (_policy(option),) * count
-    if all(isinstance(item, int) and not isinstance(item, bool) for item in option):
-        wrong = [item for item in option if not 0 <= int(item) < count]
-        if wrong:
-            raise ConfigError(
-                f'checkpoint={list(option)} names the modules {wrong}; the {count} local modules are '
-                f'numbered 0 to {count - 1}'
-            )
-        return tuple('blocks' if index in option else 'none' for index in range(count))
-    if len(option) != count:
-        raise ConfigError(
-            f'checkpoint={list(option)} lists {len(option)} policies for {count} local modules; give one '
-            'for each, or a single one for all'
-        )
-    return tuple(_policy(item) for item in option)
-
-
-def _policy(name: Any) -> Policy:
-    if name not in POLICIES:
-        raise ConfigError(f'unknown checkpoint policy {name!r}; choose from {", ".join(POLICIES)}')
-    policy: Policy = name
-    return policy
-
-
 def _contexts(
     policy: Policy, modules: Sequence[nn.Module]
 ) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """The contexts of the forward pass and of the recomputation."""
     if policy == 'blocks':
         return nullcontext(), _Recomputation(modules)
-    forward, again = selective_contexts(partial(_keeps, policy))
+    forward, again = selective_contexts(partial(keeps, policy))
     return forward, _Recomputation(modules, again)
 
 
@@ -171,7 +132,10 @@ def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
             module._buffers[name] = buffer
 
 
-def _keeps(policy: Policy, op: Any, args: Sequence[Any]) -> bool:
+def keeps(policy: str, op: Any, args: Sequence[Any]) -> bool:
+    """Whether a policy keeps the output of an operation on some positional arguments; not for `none`."""
+    if policy == 'blocks':
+        return False
     return op in _COSTLY and not _draws(op, args) and not (policy == 'expansions' and _expands(op, args))
 
 

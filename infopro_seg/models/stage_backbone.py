@@ -72,7 +72,7 @@ class InfoProStageBackbone(InfoProBackbone):
             _run_frozen(forward_pass, blocks, device)
         if last:
             del image
-        forward_pass.run(modules[self.stage], self.policies[self.stage])
+        forward_pass.run(modules[self.stage], self.segments[self.stage])
         if last:
             return forward_pass.outputs()
         feature = self.readers()[self.stage].read(forward_pass.state)

@@ -1,4 +1,4 @@
-"""The train step: one backward per local module, one optimizer step per iteration."""
+"""The training step: one backward pass per local module, one optimizer step per iteration."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from infopro_seg.errors import ConfigError
 
 
 def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-    """Trains on one batch, holding the graph of only one local module at a time (paper, figure 1).
+    """Trains on one batch; the graph of only one local module is alive at a time (paper, figure 1).
 
-    The gradients are those of the summed losses. Accumulation, loss scaling, clipping and gradient
-    synchronisation act once per iteration, as for a stock train step.
+    The gradients equal those of the summed losses. Gradient accumulation, loss scaling, clipping and
+    synchronisation work once per iteration, as in mmengine's own training step.
 
     Args:
-        model: an `InfoProEncoderDecoder`, or a distributed wrapper around one.
+        model: an `InfoProEncoderDecoder`, or its distributed wrapper.
         data: a collated batch as the data loader gives it.
         optim_wrapper: mmengine's `OptimWrapper` or `AmpOptimWrapper`.
 
@@ -27,13 +27,13 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
         The detached losses of all modules by name, and their sum as `loss`.
 
     Raises:
-        ConfigError: in the first step, if a trainable parameter got no gradient.
+        ConfigError: after the first backward passes, a trainable parameter has no gradient.
     """
     module: Any = model.module if is_model_wrapper(model) else model
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(data, True)
-        local_losses = model._run_forward(data, mode='local_losses')  # arms DDP, computes nothing yet
-    del data  # the images go when the last module that reads them is done
+        local_losses = model._run_forward(data, mode='local_losses')  # readies DDP, computes nothing yet
+    del data  # the images are freed after the last module that reads them
     iteration = optim_wrapper.inner_count
     log_vars: dict[str, Tensor] = {}
     total: Tensor | float = 0.0
@@ -44,7 +44,7 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
             break
         loss, module_log_vars = module.parse_losses(losses)
         optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-        optim_wrapper._inner_count = iteration  # each backward counts itself as an iteration
+        optim_wrapper._inner_count = iteration  # `backward` counts each call as an iteration
         total = total + module_log_vars.pop('loss').detach()
         log_vars.update((name, value.detach()) for name, value in module_log_vars.items())
         del loss, losses, module_log_vars  # frees the module's graph before the next is built
@@ -59,10 +59,10 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
 
 
 def require_gradients(model: nn.Module) -> None:
-    """Checks after the backward passes that they reached every trainable parameter.
+    """Checks that the backward passes gave every trainable parameter a gradient.
 
     Raises:
-        ConfigError: some got no gradient, so that they would silently never train.
+        ConfigError: a trainable parameter has no gradient. It would never train, and nobody would notice.
     """
     missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     if missing:

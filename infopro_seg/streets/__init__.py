@@ -1,4 +1,4 @@
-"""Procedurally drawn street scenes: camera, light, shapes and the files they are written to."""
+"""Street scenes drawn by a program: camera, light, shapes, and the files of a data set."""
 
 from .scene import VERSION, Frame, draw_frame
 

@@ -35,22 +35,21 @@ def make_synthetic_streets(
 ) -> None:
     """Writes drawn street scenes with the folders, file names and labels of Cityscapes.
 
-    The bytes depend on `size` and `seed` only: neither on the number of workers nor, for
-    any one frame, on how many frames there are. A finished set is left alone and an interrupted
-    one completed.
+    A frame depends on `size` and `seed` only, not on the number of workers or of frames. A finished set is
+    left as it is; an interrupted one is completed.
 
     Args:
-        out: folder to write to, made if it is missing.
+        out: folder to write to; it is created if it is missing.
         train: number of training images.
         val: number of validation images.
         size: height and width of the images in pixels.
         seed: seed of the set.
         workers: number of processes; one per core by default.
         force: whether to replace another synthetic set in `out`.
-        progress: where to show how far it is.
+        progress: shows how many frames are drawn.
 
     Raises:
-        DataError: an argument makes no sense, or `out` holds something else.
+        DataError: an argument is invalid, or `out` contains something else.
     """
     out = Path(out)
     _check_arguments(train, val, size, seed, workers)
@@ -109,7 +108,7 @@ def _check_arguments(train: int, val: int, size: tuple[int, int], seed: int, wor
 
 
 def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
-    """Refuses to touch what is not ours, and clears away another set if that is asked for."""
+    """Refuses a folder with foreign files; deletes another synthetic set if `force` asks for it."""
     if out.exists() and not out.is_dir():
         raise DataError(f'{out} is a file; name a folder for the data set')
     out.mkdir(parents=True, exist_ok=True)
@@ -169,7 +168,7 @@ def _drawn(out: Path) -> Iterator[Path]:
 
 
 def _stranger(out: Path) -> Path | None:
-    """Returns a file in the data folders that belongs to none of the invented cities."""
+    """Returns a file in the data folders that does not belong to an invented city."""
     for path in _drawn(out):
         folders = path.relative_to(out).parts[1:-1]
         ours = len(folders) == 2 and folders[1] in CITIES.get(folders[0], ())

@@ -21,8 +21,11 @@ from mmengine.logging import MMLogger
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import MachineError, UserError
+from infopro_seg.memory.fit import plan_to_fit
+from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import lists_heads
 from infopro_seg.training.first_rank import from_first_rank
 
 AUTO = 'auto'
@@ -124,16 +127,13 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
             same = 'keeping its recipe' if fitting[0] == kept['chosen'] else 'taking its next one'
             _tell(f'{cfg.load_from} was trained to fit {kept["budget"]}; {same}', _named(fit))
             return fit
-    from infopro_seg.memory.fit import plan_to_fit
-    from infopro_seg.memory.planned_config import with_recipe
-
     _tell(f'planning a training within {show_bytes(budget, budget)} ({setup})')
     plan = plan_to_fit(cfg, budget, exact_flops=request.exact_flops, setup=setup)
     _tell(*plan.lines())
-    backbones = [with_recipe(cfg, recipe).to_dict()['model']['backbone'] for recipe in plan.recipes]
+    backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
     own = cfg.to_dict()['model']['backbone']
     keys = {key for backbone in backbones for key in {*own, *backbone} if own.get(key) != backbone.get(key)}
-    keys |= {key for recipe in plan.recipes for key in recipe.backbone_options()}
+    keys |= {'cuts', 'checkpoint', 'checkpoint_heads', 'num_modules'}  # also where they are as in the config
     recipes = [
         {
             'name': recipe.name,
@@ -151,6 +151,14 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
         'chosen': 0,
         'recipes': recipes,
     }
+
+
+def _backbone(cfg: Config, recipe: Any) -> dict[str, Any]:
+    """The backbone of a config that trains by a recipe; a list of local heads goes with the cuts."""
+    backbone: dict[str, Any] = with_recipe(cfg, recipe).to_dict()['model']['backbone']
+    if not recipe.cuts and lists_heads(cfg):
+        backbone['local_head'] = None
+    return backbone
 
 
 def _kept(cfg: Config) -> dict[str, Any] | None:

@@ -175,27 +175,6 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
     assert f'resumed epoch: 0, iter: {ITERATIONS}' in second.read_text()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [
-        ({'methods': ['greddy']}, ["unknown method 'greddy'", 'infopro_contrast']),
-        ({'jobs': 0}, ['--jobs 0', '1 or more']),
-        ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
-        ({'modules': [4, 1]}, ['--modules 1', '2 modules or more', 'e2e']),
-        ({'seeds': [-1]}, ['--seeds -1', 'from 0 on']),
-        ({'report_only': True}, ['no finished run', 'without --report-only']),
-        ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is no suite', 'configs/compare/cpu.py']),
-    ],
-    ids=['method', 'jobs', 'modules', 'one module', 'seed', 'nothing to report', 'suite'],
-)
-def test_bad_arguments_are_named(tmp_path, arguments, words):
-    suite = ROOT / 'configs' / 'compare' / 'smoke.py'
-    request = CompareRequest(**{'suite': suite, 'out': tmp_path, **arguments})
-    with pytest.raises(UserError) as caught:
-        compare(request, lambda line: None)
-    assert all(word in str(caught.value) for word in words)
-
-
 def test_runs_of_another_setting_are_not_mixed(compared):
     folder, _ = compared
     other = write_suite(folder, iterations=3)
@@ -250,11 +229,3 @@ def test_a_training_that_does_not_end_is_reported(compared, tmp_path, monkeypatc
     log = tmp_path / 'out' / 'runs' / 'greedy_k2_seed0' / 'train.log'
     assert f'greedy_k2_seed0: stopped with exit status {status}; see {log}' in lines
     assert log.read_text() == 'to the log\n'
-
-
-def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    request = CompareRequest(ROOT / 'configs' / 'compare' / 'streets.py', tmp_path / 'out')
-    with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*take the suite cpu'):
-        compare(request, lambda line: None)
-    assert not (tmp_path / 'out').exists()

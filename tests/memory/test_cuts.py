@@ -7,11 +7,11 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import planner, resolve_cuts
+from infopro_seg.memory import recipe_search, resolve_cuts
+from infopro_seg.memory.module_costs import ModuleCosts
 from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
-from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.recompute import POLICIES
@@ -51,6 +51,8 @@ CASES = [
     (('layer2.0', 'layer3.1'), ['none', 'none', 'none']),
     (('stem', 'layer3.0'), ['none', 'blocks', 'norms']),
     (('layer4.0',), ['blocks', 'expansions']),
+    ((), 'stem-layer1: norms*3, layer2-layer3.0: expansions*2, layer4: blocks*2'),
+    (('layer3.1',), 'expansions*3'),
 ]
 
 
@@ -63,7 +65,7 @@ def test_additive_model_equals_complete_traces(amp, accumulation, cases):
     # accumulation frees each new gradient at once, where the model lets a piece's own gradients add up
     close = {'rel': 0.002 if accumulation == 1 else 0.05}
     for cuts, policies in cases:
-        partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policies)
+        partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in cuts], policies)
         trace = traced_with(cuts, policies, amp, accumulation)
         assert partition.peak == pytest.approx(trace.peak, **close)
         assert partition.flops == trace.flops
@@ -84,10 +86,10 @@ def test_outputs_that_blocks_keep_too_are_alive_while_the_heads_run_backward(mon
     chain = profile_chain(config, 2, size, policies=['blocks'])
     names = [block.name for block in chain.blocks]
     for cuts, policy in [((), 'none'), (('layer3.1',), 'none'), (('layer4.0',), 'none'), ((), 'blocks')]:
-        partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts], policy)
+        partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in cuts], policy)
         config.model.backbone.update(cuts=cuts, checkpoint=policy)
         trace = trace_once(config, 2, size)
-        assert policy == 'blocks' or partition.segments[-1].where == 'the backward of neck and heads'
+        assert policy == 'blocks' or partition.modules[-1].where == 'the backward of neck and heads'
         assert module_peaks(chain, partition)[-1] == pytest.approx(trace.modules[-1].peak, rel=0.002)
 
 
@@ -113,15 +115,17 @@ def planned(config, modules):
 
 
 def test_plans_and_balances_lists_of_local_heads(monkeypatch):
-    monkeypatch.setattr(planner, 'POLICIES', ('none', 'blocks'))  # those of the recipes; less to measure
+    monkeypatch.setattr(
+        recipe_search, 'POLICIES', ('none', 'blocks')
+    )  # those of the recipes; less to measure
     config = config_with(3)
     config.model.backbone.local_head = [local_head_config(), local_head_config(0.5)]
     resolved = resolve_cuts(config)
     assert resolved.model.backbone.cuts == resolve_cuts(config_with(3)).model.backbone.cuts
     both = Planner(config, training_setup(config))
-    recipes = both.plan(range(1, 5)).recipes
-    assert [recipe.modules for recipe in recipes] == [1, 1, 3, 3]
-    assert recipes[2].cuts == resolved.model.backbone.cuts
+    recipes = both.plan(range(2, 5)).recipes
+    assert {recipe.modules for recipe in recipes} == {3}
+    assert recipes[0].cuts == resolved.model.backbone.cuts
     with pytest.raises(ConfigError, match='lists 2 heads, but 4 local modules need 3'):
         both.plan([4])
 
@@ -130,13 +134,12 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config = config_with()
     config.model.backbone.cuts = ('layer2.0', 'layer3.1')
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
-    plan = planned(config, [1])
-    assert [recipe.name for recipe in plan.rows[:2]] == ['E2E', 'E2E + checkpointing']  # losses are stock
-    plain, recipe = plan.recipes[-2:]
-    assert (plain.cuts, plain.policies) == (recipe.cuts, ('none',) * 3)
+    plan = planned(config, [3])
+    plain, recipe = (one for one in plan.recipes if one.name.endswith('cuts of the config'))
+    assert (plain.cuts, plain.checkpoint) == (recipe.cuts, False)
     assert recipe.cuts == config.model.backbone.cuts
-    assert recipe.policies == ('none', 'blocks', 'norms')
-    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.policies).peak, rel=0.002)
+    assert recipe.checkpoint == 'layer2.1-layer3: blocks, layer4: norms'
+    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.checkpoint).peak, rel=0.002)
 
 
 def test_plan_refuses_unknown_cuts():

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import planner, resolve_cuts
+from infopro_seg.memory import recipe_search, resolve_cuts
+from infopro_seg.memory.module_costs import ModuleCosts
 from infopro_seg.memory.partition import module_peaks, partition_at
 from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.profile import profile_chain
-from infopro_seg.memory.segments import Segments
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import with_listed_heads
 from tests.memory.test_cuts import CROP, config_with
@@ -42,7 +42,7 @@ def test_additive_model_equals_complete_traces(option):
     chain = profile_chain(config(option), BATCH, CROP)
     names = [block.name for block in chain.blocks]
     for cuts in (CUTS, ('stem', 'layer3.0')):
-        partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in cuts])
+        partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in cuts])
         trace = traced(option, cuts)
         assert partition.flops == trace.flops
         assert partition.peak == pytest.approx(trace.peak, rel=0.002)
@@ -53,7 +53,7 @@ def test_additive_model_equals_complete_traces(option):
 def test_accumulated_gradients_of_shared_blocks_count_once():
     chain = profile_chain(config({'overlap': 2}), BATCH, CROP, accumulation=2)
     names = [block.name for block in chain.blocks]
-    partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in CUTS])
+    partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in CUTS])
     assert partition.peak == pytest.approx(traced({'overlap': 2}, accumulation=2).peak, rel=0.05)
 
 
@@ -123,7 +123,9 @@ def test_balanced_modules_are_long_enough_for_what_they_share():
 
 
 def test_plans_no_more_modules_than_can_share(monkeypatch):
-    monkeypatch.setattr(planner, 'POLICIES', ('none', 'blocks'))  # those of the recipes; less to measure
+    monkeypatch.setattr(
+        recipe_search, 'POLICIES', ('none', 'blocks')
+    )  # those of the recipes; less to measure
     planned = config({'overlap': 2})
     recipes = Planner(planned, training_setup(planned)).plan(range(5, 8)).recipes
     assert {recipe.modules for recipe in recipes} == {5}
@@ -134,7 +136,7 @@ def test_auxiliary_heads_of_falling_depth_are_balanced_each_by_its_own():
     deep.model.backbone.local_head.auxiliary_head.num_convs = (3, 1)
     chain = profile_chain(with_listed_heads(deep, 3), BATCH, CROP)
     names = [block.name for block in chain.blocks]
-    partition = partition_at(Segments(chain), [names.index(cut) + 1 for cut in CUTS])
+    partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in CUTS])
     deep.model.backbone.cuts = CUTS
     trace = trace_once(deep, BATCH, CROP)
     assert partition.flops == trace.flops

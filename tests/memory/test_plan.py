@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -10,23 +11,28 @@ from mmengine import Config
 
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory import max_crop, planner
+from infopro_seg.memory import recipe_search
 from infopro_seg.memory.command import PlanRequest, plan
-from infopro_seg.memory.costs import PLAIN
-from infopro_seg.memory.plan import Plan
-from infopro_seg.memory.planned_config import write_config
-from infopro_seg.memory.planner import profile_at
-from infopro_seg.memory.quantities import parse_bytes, parse_range
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.report import config_lines
-from infopro_seg.memory.training_setup import TrainingSetup, training_setup
-from infopro_seg.memory.variants import stock_losses, without_cuts
+from infopro_seg.memory.fit import plan_to_fit
+from infopro_seg.memory.planned_config import with_recipe
+from infopro_seg.memory.recipe_search import profile_at
+from infopro_seg.memory.variants import stock_losses
 from tests.memory.traces import as_plain, trace_once
 from tests.test_tools import call
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'configs/infopro_demo.py'
-KEYS = {'recipe', 'modules', 'cuts', 'checkpointed', 'peak_gib', 'share_of_e2e', 'flops_of_e2e', 'fits'}
+KEYS = {
+    'recipe',
+    'gradients',
+    'modules',
+    'cuts',
+    'checkpoint',
+    'peak_gib',
+    'share_of_e2e',
+    'flops_of_e2e',
+    'fits',
+}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -34,15 +40,15 @@ def _chains_once():
     """Plans of the demo start from the same measurements of its blocks; each is made once."""
     known = {}
 
-    def profile_once(cfg, setup, heads_recomputed, crop=None, blocks_of=None):
-        key = repr((as_plain(cfg), setup, heads_recomputed, crop))
+    def profile_once(cfg, setup, heads_recomputed, blocks_of=None):
+        key = repr((as_plain(cfg), setup, heads_recomputed))
         if key not in known:
-            known[key] = profile_at(cfg, setup, heads_recomputed, crop, blocks_of)
+            known[key] = profile_at(cfg, setup, heads_recomputed, blocks_of)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (planner, max_crop):
-            patch.setattr(module, 'profile_at', profile_once)
+        patch.setattr(recipe_search, 'profile_at', profile_once)
+        patch.setattr(recipe_search, 'trace_step', trace_once)
         yield
 
 
@@ -51,7 +57,7 @@ def planned(tmp_path_factory):
     """What tools/plan.py prints and writes."""
     folder = tmp_path_factory.mktemp('plan')
     files = {name: folder / name for name in ('plan.json', 'plan.png', 'mine.py')}
-    options = ('--budget', '60MiB', '--modules', '1-3', '--max-crop')
+    options = ('--budget', '55MiB', '--modules', '1-2')
     outputs = ('--json', files['plan.json'], '--plot', files['plan.png'], '--write-config', files['mine.py'])
     shown = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown):
@@ -63,36 +69,64 @@ def test_table_and_json_tell_the_same(planned):
     text, rows, _ = planned
     assert all(set(row) >= KEYS for row in rows)
     names = [row['recipe'] for row in rows]
-    assert names[:3] == ['E2E, stock losses', 'E2E', 'E2E + checkpointing']
-    assert names[3:5] == ['InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
+    assert names[0] == 'E2E, stock losses'
+    assert {'E2E', 'E2E, 1 stage frozen', 'InfoPro* K=2'} <= {*names}
+    assert len({*names}) == len(names)
     for row in rows:
         assert row['recipe'] in text
-        assert row['fits'] == (row['peak_gib'] * 1024 <= 60)
+        assert row['fits'] == (row['peak_gib'] * 1024 <= 55)
         assert len(row['cuts']) == row['modules'] - 1
     assert rows[0]['share_of_e2e'] == pytest.approx(1, abs=1e-3)
     assert rows[0]['flops_of_e2e'] == 1
 
 
-def test_recommends_the_fewest_flops_that_fit(planned):
-    _, rows, _ = planned
-    (best,) = [row for row in rows if row['recommended']]
-    assert best['fits']
-    assert best['flops_of_e2e'] <= min(row['flops_of_e2e'] for row in rows if row['fits']) + 0.005
+def test_recommends_the_exact_recipe_that_fits_beside_the_cheapest_local_one(planned):
+    text, rows, _ = planned
+    exact, local = (row for row in rows if row['recommended'] or row['cheapest_local'])
+    assert (exact['recommended'], local['recommended']) == (True, False)
+    assert (exact['gradients'], local['gradients']) == ('exact', 'local')
+    fitting = [row for row in rows if row['fits']]
+    for best in (exact, local):
+        others = [row for row in fitting if row['gradients'] == best['gradients']]
+        assert best['fits']
+        assert best['traced']
+        assert best['flops_of_e2e'] <= min(row['flops_of_e2e'] for row in others) + 0.01
+    saved, flops = (exact[key] - local[key] for key in ('peak_gib', 'flops_of_e2e'))
+    assert flops > 0
+    change = 'save another' if saved > 0 else 'take'
+    assert f'Exact gradients fit 55.0 MiB: {exact["recipe"]} takes' in text
+    assert f'{local["recipe"]} would {change} {abs(saved) * 1024:.1f} MiB' in ' '.join(text.split())
+    for row in (exact, local):
+        assert f'cuts={tuple(row["cuts"])!r}' in text
+        assert f'checkpoint={row["checkpoint"]!r}' in text
 
 
-@pytest.mark.parametrize('name', ['E2E, stock losses', 'InfoPro* K=2'])
-def test_max_crops_are_the_largest_multiples_of_64(planned, name):
+def test_exact_recipes_keep_to_their_limits_and_take_ever_fewer_bytes(planned):
     _, rows, _ = planned
-    row = next(row for row in rows if row['recipe'] == name)
-    height, width = row['max_crop']
-    assert width == 2 * height
-    assert height % 64 == 0
-    config = Config.fromfile(DEMO)
-    config.model.backbone.cuts = tuple(row['cuts'])
-    if not row['cuts']:
-        config = stock_losses(without_cuts(config))
-    peaks = [trace_once(config, 4, (size, 2 * size)).peak / 2**20 for size in (height, height + 64)]
-    assert peaks[0] <= 60 < peaks[1]
+    limits = {row['recipe']: row for row in rows if '(<= ' in row['recipe']}
+    for name, row in limits.items():
+        assert row['flops_of_e2e'] <= float(name.split('<= ')[1].rstrip(')')) + 1e-4
+    exact = [
+        row['peak_gib'] for row in rows if row['gradients'] == 'exact' and row['recipe'] != rows[0]['recipe']
+    ]
+    assert len({*exact}) == len(exact)
+    assert [row['frozen_stages'] for row in rows if row['gradients'] == 'frozen'] == [1, 2, 3]
+    assert {row['accuracy'] for row in rows} == {'as E2E', None}
+
+
+def test_predictions_agree_with_complete_traces(planned):
+    """Rows that were not traced: here they are."""
+    _, rows, _ = planned
+    predicted = [row for row in rows if not row['traced']]
+    assert len(predicted) > 2
+    for row in predicted:
+        config = Config.fromfile(DEMO)
+        options = {key: row[key] for key in ('checkpoint', 'checkpoint_heads')}
+        config.model.backbone.update(cuts=tuple(row['cuts']), **options)
+        if not row['cuts']:
+            config.model.backbone.local_head = None
+        trace = trace_once(config, 4, (96, 192))
+        assert row['peak_gib'] == pytest.approx(trace.peak / 2**30, rel=0.002)
 
 
 def test_written_config_gives_the_predicted_peak(planned):
@@ -101,71 +135,6 @@ def test_written_config_gives_the_predicted_peak(planned):
     config = Config.fromfile(files['mine.py'])
     trace = trace_once(config, config.train_dataloader.batch_size, config.model.data_preprocessor.size)
     assert trace.peak / 2**30 == pytest.approx(best['peak_gib'], abs=1e-4)
-
-
-RECIPE = Recipe('E2E', ('layer1.0',), (PLAIN, 'blocks'), False, peak=2**20, flops=1, bound='')
-CROP = (64, 128)
-
-
-@pytest.mark.parametrize('amp', [None, 'fp16', 'bf16'])
-@pytest.mark.parametrize('nested', [False, True])
-def test_written_config_asks_for_all_that_was_planned(tmp_path, amp, nested):
-    config = Config.fromfile(DEMO)
-    if nested:
-        crops = [[{'type': 'RandomCrop', 'crop_size': (96, 192)}], [{'type': 'RandomFlip', 'prob': 0.5}]]
-        choice = {'type': 'RandomChoice', 'transforms': crops}
-        inner = {**config.train_dataloader.dataset, 'pipeline': [{'type': 'LoadImage'}, choice]}
-        config.train_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [inner], '_delete_': True}
-    config.dump(tmp_path / 'source.py')
-    setup = TrainingSetup(3, CROP, amp)
-    plan = Plan(setup, RECIPE, (RECIPE,))
-    write_config(plan, RECIPE, tmp_path / 'source.py', tmp_path / 'new/written.py')
-    written = load_config(tmp_path / 'new/written.py')
-    assert training_setup(written) == setup
-    assert written.train_dataloader.batch_size == 3
-    assert written.model.data_preprocessor.size == CROP
-    assert written.model.backbone.cuts == ('layer1.0',)
-    assert written.model.backbone.checkpoint == (PLAIN, 'blocks')
-    dataset = written.train_dataloader.dataset
-    if nested:
-        first, second = dataset.datasets[0].pipeline[1].transforms
-        assert (first[0].crop_size, second[0].type) == (CROP, 'RandomFlip')
-    else:
-        own = config.train_dataloader.dataset.pipeline
-        assert dataset.pipeline == [{**s, 'crop_size': CROP} if s.type == 'RandomCrop' else s for s in own]
-    kinds = {None: 'OptimWrapper', 'fp16': 'AmpOptimWrapper', 'bf16': 'AmpOptimWrapper'}
-    assert written.optim_wrapper.type == kinds[amp]
-    assert written.optim_wrapper.get('dtype') == {None: None, 'fp16': 'float16', 'bf16': 'bfloat16'}[amp]
-    assert written.optim_wrapper.get('loss_scale') == ('dynamic' if amp == 'fp16' else None)
-    assert written.optim_wrapper.optimizer == config.optim_wrapper.optimizer
-
-
-def test_lines_on_the_console_name_what_differs():
-    config = load_config(DEMO)
-    own = config_lines(config, RECIPE, training_setup(config))
-    other = config_lines(config, RECIPE, TrainingSetup(3, CROP, 'fp16'))
-    assert own == other[: len(own)]
-    assert other[len(own) :].splitlines()[1:] == [
-        'model.data_preprocessor.size and crop_size of RandomCrop: (64, 128)',
-        'train_dataloader = dict(batch_size=3)',
-        "optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')",
-    ]
-
-
-def test_lines_on_the_console_ask_for_the_recipe_whatever_the_config_said(tmp_path):
-    """Merged into the config, as a leaf that inherits from it would be."""
-    plain = Recipe('E2E', ('layer1.0',), (PLAIN, PLAIN), False, peak=2**20, flops=1, bound='')
-    config = load_config(DEMO, {'model.backbone.checkpoint': 'norms', 'model.backbone.num_modules': 4})
-    config.model.backbone.checkpoint_heads = True
-    for recipe in (plain, RECIPE):
-        lines: dict = {}
-        exec(config_lines(config, recipe, training_setup(config)), lines)
-        config.merge_from_dict({'model': lines['model']})
-        options = {key: config.model.backbone[key] for key in ('cuts', 'checkpoint', 'checkpoint_heads')}
-        assert options == recipe.backbone_options()
-        assert config.model.backbone.num_modules is None
-    again = config_lines(config, RECIPE, training_setup(config))
-    assert again.splitlines()[1] == "    cuts=('layer1.0',),"  # also where nothing has to change
 
 
 def test_plots(planned):
@@ -197,11 +166,7 @@ def test_nothing_fits(capsys):
         ({'max_crop': True}, UserError, '--max-crop needs a budget'),
         ({'batch': 0}, UserError, 'a step of 0 images.*from 1 on'),
         ({'crop': (0, 64)}, UserError, '0x64 pixels.*from 1 on'),
-        (
-            {'budget': '60MiB', 'max_crop': True, 'crop': (16, 32)},
-            UserError,
-            '16x32 is too small.*--crop 64 128',
-        ),
+        ({'max_batch': True}, UserError, '--max-batch needs a budget'),
         ({'plot': Path('x.xyz')}, UserError, r'x.xyz: cannot draw.*\.png'),
         ({'budget': '60MiB', 'write_config': Path('x.txt')}, UserError, r'end it in \.py'),
         ({'budget': '60MiB', 'write_config': DEMO}, UserError, 'the config itself'),
@@ -223,17 +188,27 @@ def test_config_without_infopro(tmp_path):
         plan(PlanRequest(tmp_path / 'plain.py'))
 
 
-@pytest.mark.parametrize(
-    ('text', 'size'),
-    [('11GiB', 11 * 2**30), ('11 gb', 11 * 10**9), ('0.5g', 5 * 10**8), ('10MiB', 10 * 2**20)],
-)
-def test_budgets(text, size):
-    assert parse_bytes(text) == size
+@pytest.mark.parametrize(('exact_flops', 'gradients'), [(1.2, 'exact'), (1.0, 'local')])
+def test_a_training_that_fits_gets_ever_smaller_recipes(exact_flops, gradients):
+    config = load_config(DEMO)
+    budget = 62 * 2**20
+    fit = plan_to_fit(config, budget, exact_flops, retries=1)
+    assert fit.recipes[0].gradients == gradients
+    assert fit.recipes[0].peak <= budget
+    for recipe, smaller in itertools.pairwise(fit.recipes):
+        assert smaller.peak <= 0.9 * recipe.peak
+    for recipe in fit.recipes:
+        made = with_recipe(config, recipe)
+        assert trace_once(made, 4, (96, 192)).peak == recipe.peak
+        assert made.train_dataloader == config.train_dataloader
+    verdict, chosen = fit.lines()
+    assert verdict.startswith('Exact gradients fit 62.0 MiB: ')
+    assert chosen.startswith(f'Training with {fit.recipes[0].name}: cuts=')
 
 
-def test_ranges():
-    assert list(parse_range('1-3')) == [1, 2, 3]
-    assert list(parse_range('4')) == [4]
+def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would():
+    with pytest.raises(UserError, match=r'no recipe fits 40\.0 MiB .* bound by .*; a crop of 64x128'):
+        plan_to_fit(load_config(DEMO), 40 * 2**20)
 
 
 def test_the_reference_has_stock_losses_and_recomputes_nothing():

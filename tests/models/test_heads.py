@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmseg.models.decode_heads import point_head
 
-from infopro_seg.errors import ConfigError
 from infopro_seg.models.point_sample import point_sample
 from tests.stand_ins import (
     CUTS,
@@ -213,43 +212,3 @@ def test_points_are_sampled_where_a_resize_samples(align_corners):
     sampled = point_sample(maps, grid, align_corners=align_corners, **border)
     assert_same(sampled.reshape(2, 3, height, width), resized, rtol=1e-6, atol=1e-6)
     assert point_head.point_sample is not None
-
-
-@pytest.mark.parametrize(
-    ('change', 'words'),
-    [
-        ({'decode_head': head_config(in_index=[0, 1])}, ['decode_head', 'in_index=[0, 1]', 'resize_concat']),
-        ({'decode_head': head_config(type='SegformerHead', in_index=3)}, ['decode_head', 'lists them']),
-        ({'decode_head': concatenated((0, 9))}, ['decode_head.in_index=(0, 9)', 'choose from 0 to 3']),
-        ({'decode_head': concatenated() | {'in_channels': [8, 16, 32, 65]}}, ['65', 'leave in_channels out']),
-        ({'decode_head': deeplabv3plus_config() | {'c1_in_channels': 9}}, ['c1_in_channels=9', '8 channels']),
-        (
-            {'neck': FPN | {'in_channels': [8, 16, 32, 65]}},
-            ['neck.in_channels=[8, 16, 32, 65]', '[8, 16, 32, 64]', 'leave in_channels out'],
-        ),
-        (
-            {'neck': FPN, 'decode_head': head_config(in_index=0, in_channels=64)},
-            ['decode_head.in_channels=64', 'of the neck have 6'],
-        ),
-        ({'neck': FPN, 'decode_head': head_config(in_index=4)}, ['the neck returns 4', 'num_outs']),
-        (
-            CASCADE | {'decode_head': head_config(in_index=3)},
-            ['no list', 'num_stages=2', 'InfoProEncoderDecoder'],
-        ),
-        (CASCADE | {'decode_head': [head_config(in_index=3)]}, ['a list of 1', 'num_stages=2']),
-        (
-            CASCADE | {'decode_head': [head_config(in_index=3), head_config(type='OCRHead', in_channels=7)]},
-            ['decode_head[1].in_channels=7'],
-        ),
-        (
-            CASCADE | {'backbone': encoder_config(), 'decode_head': [head_config()] * 2},
-            ['InfoProCascade', 'the stock CascadeEncoderDecoder'],
-        ),
-    ],
-    ids=lambda value: None if isinstance(value, dict) else value[0],
-)
-def test_heads_that_do_not_fit_are_refused_with_cause_value_and_remedy(change, words):
-    with pytest.raises(ConfigError) as caught:
-        build(model_config(**change))
-    for word in words:
-        assert word in str(caught.value)

@@ -1,4 +1,4 @@
-"""Every checkpoint policy on every encoder, squeeze-and-excitation included."""
+"""Every checkpoint policy, in segments of blocks, on every encoder, squeeze-and-excitation included."""
 
 from copy import deepcopy
 from functools import cache
@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from infopro_seg.models import iter_blocks
+from infopro_seg.models.checkpoint_option import module_segments
 from infopro_seg.models.encoder import build_encoder
-from infopro_seg.models.recompute import POLICIES, recompute
+from infopro_seg.models.forward_pass import ForwardPass
 from tests.models.encoder_list import ENCODERS, Tiny, is_missing, timm
 from tests.stand_ins import assert_same
 
@@ -17,6 +18,7 @@ SQUEEZE_AND_EXCITATION = {
     'timm_regnety': timm('regnety_002'),
     'timm_seresnext': timm('seresnext26d_32x4d', layers=(1, 1, 1, 1), base_width=2, cardinality=2),
 }
+OPTIONS = ('norms*2', 'expansions*3', 'blocks*2')
 ALL = ENCODERS | {name: Tiny(config, (), 'timm') for name, config in SQUEEZE_AND_EXCITATION.items()}
 
 
@@ -26,15 +28,16 @@ def built(name):
     return build_encoder(deepcopy(ALL[name].encoder))
 
 
-def trained(name, policy):
-    """Outputs, gradients and buffers after one pass in a policy."""
+def trained(name, option):
+    """Outputs, gradients and buffers after one pass by an option `checkpoint`."""
     encoder = deepcopy(built(name))
     encoder.train()
     torch.manual_seed(1)
-    state, outputs = torch.randn(2, 3, *ALL[name].size), []
-    for block in iter_blocks(encoder):
-        state = recompute(policy, block.forward, block.modules, state)
-        outputs.extend(output(state) for output in block.outputs)
+    blocks = list(iter_blocks(encoder))
+    [segments] = module_segments(option, [[block.name for block in blocks]])
+    forward_pass = ForwardPass(torch.randn(2, 3, *ALL[name].size))
+    forward_pass.run(blocks, segments)
+    outputs = forward_pass.outputs()
     sum(output.sin().sum() for output in outputs).backward()
     gradients = {key: value.grad for key, value in encoder.named_parameters() if value.requires_grad}
     return outputs, gradients, dict(encoder.named_buffers())
@@ -46,5 +49,5 @@ def test_every_policy_trains_every_encoder_alike(name):
         pytest.skip(f'{ALL[name].package} is not installed')
     outputs, gradients, buffers = trained(name, 'none')
     assert any(gradient is not None and gradient.any() for gradient in gradients.values())
-    for policy in POLICIES[1:]:
-        assert_same(trained(name, policy), (outputs, gradients, buffers))
+    for option in OPTIONS:
+        assert_same(trained(name, option), (outputs, gradients, buffers))

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
-from mmcv.cnn import ConvModule
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import autocast
 from mmengine.structures import PixelData
-from mmseg.models.backbones.resnet import Bottleneck
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.recompute import POLICIES, module_policies, recompute, recompute_norms
+from infopro_seg.models.recompute import POLICIES, recompute
 from infopro_seg.models.train_step import local_train_step
 
 CLASSES, SIZE = 5, (32, 64)
@@ -170,97 +165,11 @@ def test_recomputes_from_the_first_block_of_each_module():
     assert set(runs.values()) == {2}
 
 
-class Reads(nn.Module):
-    """A head on its own."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
-        return self.head([feature])
-
-
-def kept(policy: str, module: nn.Module) -> tuple[int, int]:
-    """Bytes that a module keeps for its backward pass, and the FLOPs of a step."""
-    with FakeTensorMode(allow_non_fake_inputs=True), StorageTracker() as tracker:
-        feature = torch.empty(2, 32, 16, 16, requires_grad=True)
-        start = tracker.live
-        output = recompute(policy, module, [module], feature)
-        alive = tracker.live - start
-        output.sum().backward()
-        return alive, tracker.phases[0].flops
-
-
-def test_policies_keep_ever_less_for_ever_more_flops():
-    block = Bottleneck(32, 8)
-    plain, norms, expansions, blocks = (kept(policy, block) for policy in POLICIES)
-    assert plain[0] > norms[0] > expansions[0] > blocks[0]
-    assert plain[1] == norms[1] < expansions[1] < blocks[1]
-
-
-def test_heads_keep_less_for_no_flops():
-    aspp = MODELS.build(decode_head() | {'in_channels': 32, 'in_index': 0})
-    aspp.train()
-    plain = kept('none', Reads(aspp))
-    recompute_norms(aspp)
-    lean = kept('none', Reads(aspp))
-    assert lean[0] < plain[0]
-    assert lean[1] == plain[1]
-
-
-def test_heads_keep_their_state_dict_and_can_be_copied_and_pickled():
-    model = build(model_config(CUTS, checkpoint='norms', checkpoint_heads=True))
-    assert list(model.state_dict()) == list(build(model_config(CUTS)).state_dict())
-    trained(model)
-    expected = trained(copy.deepcopy(model))
-    assert_same(trained(pickle.loads(pickle.dumps(model))), expected)
-
-
-def test_convolution_modules_without_norm_or_activation_stay_as_they_are():
-    root = nn.Sequential(
-        ConvModule(3, 4, 1, norm_cfg=NORM),
-        ConvModule(4, 4, 1),
-        ConvModule(4, 4, 1, norm_cfg=NORM, act_cfg=None),
-    )
-    recompute_norms(root, None)
-    assert [type(module) is ConvModule for module in root] == [False, True, True]
-
-
 def test_without_gradient_nothing_is_recomputed():
     block = nn.BatchNorm2d(3)
     with torch.no_grad():
         assert not recompute('blocks', block, [block], torch.ones(2, 3, 4, 4)).requires_grad
     assert block.num_batches_tracked == 1
-
-
-@pytest.mark.parametrize(
-    ('option', 'expected'),
-    [
-        (False, ('none', 'none', 'none')),
-        (True, ('blocks', 'blocks', 'blocks')),
-        ('norms', ('norms', 'norms', 'norms')),
-        ([0, 2], ('blocks', 'none', 'blocks')),
-        ([], ('none', 'none', 'none')),
-        (['none', 'norms', 'expansions'], ('none', 'norms', 'expansions')),
-    ],
-)
-def test_option_gives_one_policy_per_module(option, expected):
-    assert module_policies(option, 3) == expected
-
-
-@pytest.mark.parametrize(
-    ('option', 'message'),
-    [
-        ('everything', "unknown checkpoint policy 'everything'; choose from none, norms"),
-        ([0, 3], r'modules \[3\]; the 3 local modules are numbered 0 to 2'),
-        (['norms', 'blocks'], '2 policies for 3 local modules'),
-        (['norms', 'blocks', 'all'], "unknown checkpoint policy 'all'"),
-    ],
-)
-def test_wrong_option_is_named(option, message):
-    with pytest.raises(ConfigError, match=message):
-        module_policies(option, 3)
 
 
 def test_number_of_modules_is_resolved_before_the_model_is_built():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from infopro_seg.models.recompute import _keeps, recompute
+from infopro_seg.models.recompute import keeps, recompute
 from infopro_seg.models.selective import selective_contexts
 
 aten = torch.ops.aten
@@ -83,4 +83,4 @@ def test_another_recomputation_is_refused():
 @pytest.mark.parametrize(('dropout', 'kept'), [(0.0, True), (0.1, False)])
 def test_attention_that_draws_dropout_is_computed_again(dropout, kept):
     query = torch.empty(1, 1, 2, 8)
-    assert _keeps('norms', ATTENTION, (query, query, query, None, True, dropout)) == kept
+    assert keeps('norms', ATTENTION, (query, query, query, None, True, dropout)) == kept

@@ -1,9 +1,8 @@
 """Which recipe a run trains by: that of a plan, kept over resumes and the same on all ranks."""
 
 import socket
-import sys
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,14 +10,13 @@ from mmengine.config import Config
 from torch import distributed as dist
 
 from infopro_seg.errors import ConfigError, MachineError, RankError, UserError
-from infopro_seg.memory import planned_config
 from infopro_seg.training import fitting
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
 from infopro_seg.training.launch import train
 from tests.forks import run_ranks
 from tests.runs import DEMO
-from tests.stand_ins import model_config
+from tests.stand_ins import local_head_config, model_config
 
 GIB = 2**30
 
@@ -37,11 +35,15 @@ class Stated:
         return int(self.gib * GIB)
 
     @property
+    def cuts(self):
+        return self.options['cuts']
+
+    @property
     def flops(self):
         return 110
 
     def backbone_options(self):
-        return self.options
+        return dict(self.options)
 
 
 def options(cuts, checkpoint=False):
@@ -69,16 +71,7 @@ def plans(monkeypatch):
         lines = ('the verdict', found[0].name)
         return SimpleNamespace(recipes=found, reference=SimpleNamespace(flops=100), lines=lambda: lines)
 
-    def with_recipe(cfg, recipe):
-        cfg = Config(cfg.to_dict())
-        cfg.model.backbone.update(recipe.options)
-        cfg.model.backbone.pop('num_modules', None)
-        return cfg
-
-    module = ModuleType('infopro_seg.memory.fit')
-    module.plan_to_fit = plan_to_fit
-    monkeypatch.setitem(sys.modules, 'infopro_seg.memory.fit', module)
-    monkeypatch.setattr(planned_config, 'with_recipe', with_recipe, raising=False)
+    monkeypatch.setattr(fitting, 'plan_to_fit', plan_to_fit)
     return asked
 
 
@@ -135,6 +128,13 @@ def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
         found.append((*trains_by(cfg)[:2], cfg.model.backbone.checkpoint_heads))
         cfg = smaller(cfg)
     assert found == [(r.options['cuts'], r.options['checkpoint'], False) for r in LADDER]
+
+
+def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):
+    listed = config(backbone={'cuts': ('layer2.0',), 'local_head': [local_head_config()]})
+    whole = fit_config(listed, FitRequest('9GiB'))
+    assert whole.model.backbone.local_head is None
+    assert smaller(whole).model.backbone.local_head == listed.model.backbone.local_head
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What prediction takes: of an image of some size, and the largest image that fits a budget."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from infopro_seg.memory.prediction import trace_prediction
+
+STEP = 256  # pixels of height, in which the largest image is searched
+LARGEST = 16384  # pixels of height
+SCALES = (
+    0.5,
+    0.75,
+    1.0,
+    1.25,
+    1.5,
+    1.75,
+)  # of test-time augmentation in the shipped configs, each also flipped
+
+
+@dataclass(frozen=True)
+class InferenceRow:
+    """One way to predict.
+
+    Args:
+        name: what is predicted, and how.
+        mode: `whole` or `slide`.
+        in_training: whether it is a validation of a training.
+        peak: bytes that it takes for the size of the plan.
+        largest: height and width of the largest image, twice as wide as high, that fits the budget.
+    """
+
+    name: str
+    mode: str
+    in_training: bool
+    peak: int
+    largest: tuple[int, int] | None = None
+
+
+def plan_inference(
+    cfg: Config,
+    size: tuple[int, int],
+    window: tuple[int, int],
+    amp: str | None = None,
+    tta: bool = False,
+    budget: int | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> list[InferenceRow]:
+    """Traces prediction in whole and in sliding mode, alone and as a validation of a training.
+
+    Args:
+        cfg: a config with `model`; its windows are taken where it slides.
+        size: height and width of the image, in pixels.
+        window: height and width of sliding windows where the config has none; they overlap by a third.
+        amp: 'fp16' or 'bf16' for autocast to it, None for float32.
+        tta: whether scales and flips are averaged.
+        budget: bytes; finds the largest image that fits.
+        report: is told what is being done.
+    """
+    variants = tuple((scale, flip) for scale in SCALES for flip in (False, True)) if tta else ()
+    rows = []
+    for mode in ('whole', 'slide'):
+        for in_training in (False, True):
+            name = f'{"validation in training" if in_training else "prediction"}, {mode}'
+
+            with_mode = in_mode(cfg, mode, window)
+            peak = _Peaks(with_mode, amp, variants, in_training, report)
+            row = InferenceRow(name, mode, in_training, peak(*size))
+            if budget is not None:
+                row = replace(row, largest=_largest(peak if mode == 'whole' else peak.extrapolated(), budget))
+            rows.append(row)
+    return rows
+
+
+def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
+    """A copy of a config that predicts whole images, or slides a window over them."""
+    cfg = copy.deepcopy(cfg)
+    own = dict(cfg.model.get('test_cfg') or {})
+    if mode == 'whole':
+        cfg.model.test_cfg = {**own, 'mode': 'whole'}
+    elif own.get('mode') != 'slide':
+        stride = tuple(max(1, 2 * length // 3) for length in window)
+        cfg.model.test_cfg = {**own, 'mode': 'slide', 'crop_size': tuple(window), 'stride': stride}
+    return cfg
+
+
+class _Peaks:
+    """The peak of a prediction by the size of the image, traced once for each."""
+
+    def __init__(
+        self,
+        cfg: Any,
+        amp: str | None,
+        variants: tuple[tuple[float, bool], ...],
+        in_training: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        self.cfg, self.amp, self.variants, self.in_training, self.report = (
+            cfg,
+            amp,
+            variants,
+            in_training,
+            report,
+        )
+        self.found: dict[tuple[int, int], int] = {}
+
+    def __call__(self, height: int, width: int) -> int:
+        """The peak in bytes."""
+        if (height, width) not in self.found:
+            self.report(f'tracing a prediction of {height}x{width}')
+            trace = trace_prediction(self.cfg, (height, width), self.amp, self.variants, self.in_training)
+            self.found[height, width] = trace.peak
+        return self.found[height, width]
+
+    def extrapolated(self) -> Callable[[int, int], float]:
+        """The peak with sliding windows at any size, from traces at four.
+
+        The windows at work grow with the width, image and labels with both, and nothing else grows.
+        """
+        window = self.cfg.model.test_cfg['crop_size']
+        heights, widths = ((2 * length, 4 * length) for length in window)
+        corners = np.array([[self(height, width) for width in widths] for height in heights], dtype=float)
+
+        def peak(height: int, width: int) -> float:
+            down = (height - heights[0]) / (heights[1] - heights[0])
+            right = (width - widths[0]) / (widths[1] - widths[0])
+            return float(np.array([1 - down, down]) @ corners @ np.array([1 - right, right]))
+
+        return peak
+
+
+def _largest(peak: Callable[[int, int], float], budget: int) -> tuple[int, int] | None:
+    """The largest image that fits: the next step does not, or it is the largest that is looked at."""
+
+    def fits(steps: int) -> bool:
+        return peak(steps * STEP, 2 * steps * STEP) <= budget
+
+    if not fits(1):
+        return None
+    low, high = 1, LARGEST // STEP + 1
+    while high - low > 1:
+        middle = min(2 * low, (low + high) // 2)
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return low * STEP, 2 * low * STEP

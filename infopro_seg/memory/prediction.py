@@ -1,0 +1,81 @@
+"""Runs one prediction on fake tensors and reports its peak."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmseg.structures import SegDataSample
+
+from infopro_seg.config_edits import without_local_modules
+from infopro_seg.evaluation.tta import TTAModel
+from infopro_seg.memory.autocast import autocast
+from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_tensors
+
+
+@dataclass(frozen=True)
+class PredictionTrace:
+    """The bytes of a prediction.
+
+    Args:
+        peak: the most bytes alive.
+        held: bytes of what is there before: the network, and in training the optimizer's state.
+    """
+
+    peak: int
+    held: int
+
+
+def trace_prediction(
+    cfg: Any,
+    size: tuple[int, int],
+    amp: str | None = None,
+    variants: tuple[tuple[float, bool], ...] = (),
+    in_training: bool = False,
+) -> PredictionTrace:
+    """Traces the prediction of one image: the model's real `predict`, on fake tensors, without a GPU.
+
+    Args:
+        cfg: a config with `model`.
+        size: height and width of the image that the network is given, in pixels.
+        amp: 'fp16' or 'bf16' for autocast to it, None for float32.
+        variants: scale and flip of each variant of the image, where several are averaged; none without.
+        in_training: whether it is a validation, with local heads and the optimizer's state in memory.
+
+    Raises:
+        UserError: the model asks for values, which a fake tensor does not have.
+        ConfigError: the model cannot be built.
+    """
+    cfg = copy.deepcopy(cfg)
+    if not in_training:
+        cfg.model = without_local_modules(cfg.model)
+    with fake_tensors() as tracker, torch.no_grad():
+        model = build_model(cfg, size)
+        optimizer = None
+        if in_training:
+            with torch.enable_grad():
+                optimizer = build_optimizer(cfg, model)
+        model.eval()
+        batches = [_sample(size, scale, flip, tracker) for scale, flip in variants or ((1.0, False),)]
+        held = tracker.live
+        tracker.begin('predict')
+        with autocast(amp):
+            if variants:
+                data = {key: [batch[key] for batch in batches] for key in batches[0]}
+                TTAModel(module=model).test_step(data)
+            else:
+                model.test_step(batches[0])
+        del optimizer
+        return PredictionTrace(peak=tracker.phases[-1].peak, held=held)
+
+
+def _sample(size: tuple[int, int], scale: float, flip: bool, tracker: Any) -> dict[str, Any]:
+    """An image of a data loader, which takes no GPU memory."""
+    height, width = (round(length * scale) for length in size)
+    meta: dict[str, Any] = {'img_shape': (height, width), 'ori_shape': size, 'img_path': ''}
+    meta |= {'flip': flip, 'flip_direction': 'horizontal'}
+    with tracker.paused():
+        image = torch.empty((3, height, width), dtype=torch.uint8)
+    return {'inputs': [image], 'data_samples': [SegDataSample(metainfo=meta)]}

@@ -1,0 +1,114 @@
+"""Configs that ask for a recipe: written, and as lines on the console."""
+
+from pathlib import Path
+
+import pytest
+from mmengine import Config
+
+from infopro_seg.config_files import load_config
+from infopro_seg.memory.costs import PLAIN
+from infopro_seg.memory.plan import Plan
+from infopro_seg.memory.planned_config import with_recipe, write_config
+from infopro_seg.memory.recipes import Recipe
+from infopro_seg.memory.report import config_lines
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+
+DEMO = Path(__file__).parents[2] / 'configs/infopro_demo.py'
+
+RECIPE = Recipe('E2E', ('layer1.0',), (PLAIN, 'blocks'), False, peak=2**20, flops=1, bound='')
+CROP = (64, 128)
+
+
+@pytest.mark.parametrize('amp', [None, 'fp16', 'bf16'])
+@pytest.mark.parametrize('nested', [False, True])
+def test_written_config_asks_for_all_that_was_planned(tmp_path, amp, nested):
+    config = Config.fromfile(DEMO)
+    if nested:
+        crops = [[{'type': 'RandomCrop', 'crop_size': (96, 192)}], [{'type': 'RandomFlip', 'prob': 0.5}]]
+        choice = {'type': 'RandomChoice', 'transforms': crops}
+        inner = {**config.train_dataloader.dataset, 'pipeline': [{'type': 'LoadImage'}, choice]}
+        config.train_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [inner], '_delete_': True}
+    config.dump(tmp_path / 'source.py')
+    setup = TrainingSetup(3, CROP, amp)
+    plan = Plan(setup, RECIPE, (RECIPE,))
+    write_config(plan, RECIPE, tmp_path / 'source.py', tmp_path / 'new/written.py')
+    written = load_config(tmp_path / 'new/written.py')
+    assert training_setup(written) == setup
+    assert written.train_dataloader.batch_size == 3
+    assert written.model.data_preprocessor.size == CROP
+    assert written.model.backbone.cuts == ('layer1.0',)
+    assert written.model.backbone.checkpoint == (PLAIN, 'blocks')
+    dataset = written.train_dataloader.dataset
+    if nested:
+        first, second = dataset.datasets[0].pipeline[1].transforms
+        assert (first[0].crop_size, second[0].type) == (CROP, 'RandomFlip')
+    else:
+        own = config.train_dataloader.dataset.pipeline
+        assert dataset.pipeline == [{**s, 'crop_size': CROP} if s.type == 'RandomCrop' else s for s in own]
+    kinds = {None: 'OptimWrapper', 'fp16': 'AmpOptimWrapper', 'bf16': 'AmpOptimWrapper'}
+    assert written.optim_wrapper.type == kinds[amp]
+    assert written.optim_wrapper.get('dtype') == {None: None, 'fp16': 'float16', 'bf16': 'bfloat16'}[amp]
+    assert written.optim_wrapper.get('loss_scale') == ('dynamic' if amp == 'fp16' else None)
+    assert written.optim_wrapper.optimizer == config.optim_wrapper.optimizer
+
+
+def test_lines_on_the_console_name_what_differs():
+    config = load_config(DEMO)
+    own = config_lines(config, RECIPE, training_setup(config))
+    other = config_lines(config, RECIPE, TrainingSetup(3, CROP, 'fp16'))
+    assert own == other[: len(own)]
+    assert other[len(own) :].splitlines()[1:] == [
+        'model.data_preprocessor.size and crop_size of RandomCrop: (64, 128)',
+        'train_dataloader = dict(batch_size=3)',
+        "optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')",
+    ]
+
+
+def test_lines_on_the_console_ask_for_the_recipe_whatever_the_config_said(tmp_path):
+    """Merged into the config, as a leaf that inherits from it would be."""
+    plain = Recipe('E2E', ('layer1.0',), (PLAIN, PLAIN), False, peak=2**20, flops=1, bound='')
+    config = load_config(DEMO, {'model.backbone.checkpoint': 'norms', 'model.backbone.num_modules': 4})
+    config.model.backbone.checkpoint_heads = True
+    for recipe in (plain, RECIPE):
+        lines: dict = {}
+        exec(config_lines(config, recipe, training_setup(config)), lines)
+        config.merge_from_dict({'model': lines['model']})
+        options = {key: config.model.backbone[key] for key in ('cuts', 'checkpoint', 'checkpoint_heads')}
+        assert options == recipe.backbone_options()
+        assert config.model.backbone.num_modules is None
+    again = config_lines(config, RECIPE, training_setup(config))
+    assert again.splitlines()[1] == "    cuts=('layer1.0',),"  # also where nothing has to change
+
+
+def test_frozen_stages_are_asked_of_the_encoder():
+    frozen = Recipe('E2E, 2 stages frozen', (), False, False, 2**20, 1, '', frozen_stages=2)
+    config = load_config(DEMO)
+    assert 'frozen_stages' not in config.model.backbone.encoder
+    made = with_recipe(config, frozen)
+    assert made.model.backbone.encoder == {**config.model.backbone.encoder, 'frozen_stages': 2}
+    assert "encoder={'frozen_stages': 2}" in config_lines(config, frozen, training_setup(config))
+
+
+def test_verdicts_say_what_each_recipe_takes_and_what_another_would_change():
+    def recipe(name, peak, flops, cuts=()):
+        return Recipe(name, cuts, False, False, round(peak * 2**30), flops, 'module 0, stem')
+
+    e2e, exact, cut = recipe('E2E', 16, 1000), recipe('exact', 8.5, 1048), ('layer1.0',)
+    setup = TrainingSetup(2, CROP)
+
+    def verdict(exact, local, limit=1.2):
+        plan = Plan(setup, e2e, (e2e,), 11 * 2**30, exact, local, exact_flops=limit)
+        return plan.verdict, plan.recommended
+
+    smaller = recipe('K=4', 5, 1022, cut)
+    first = 'Exact gradients fit 11.00 GiB: exact takes 8.50 GiB and 4.8 % more FLOPs.'
+    assert verdict(exact, smaller) == (f'{first} K=4 would save another 3.50 GiB and 2.6 % FLOPs.', exact)
+    assert verdict(exact, smaller, 1.01)[1] == smaller
+    assert verdict(exact, None, 1.01) == (first, exact)
+    dearer = recipe('K=6', 4, 1100, cut)
+    assert verdict(exact, dearer)[0].endswith('K=6 would save another 4.50 GiB for 5.2 % more FLOPs.')
+    larger = recipe('K=2', 9, 1000, cut)
+    assert verdict(exact, larger)[0].endswith('K=2 would take 0.50 GiB more and save 4.8 % FLOPs.')
+    text = 'No exact recipe fits 11.00 GiB; K=2 takes 9.00 GiB and no more FLOPs.'
+    assert verdict(None, larger) == (text, larger)
+    assert verdict(None, None) == ('Nothing fits 11.00 GiB.', None)

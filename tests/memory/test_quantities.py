@@ -1,0 +1,18 @@
+"""Budgets and ranges as users write them."""
+
+import pytest
+
+from infopro_seg.memory.quantities import parse_bytes, parse_range
+
+
+@pytest.mark.parametrize(
+    ('text', 'size'),
+    [('11GiB', 11 * 2**30), ('11 gb', 11 * 10**9), ('0.5g', 5 * 10**8), ('10MiB', 10 * 2**20)],
+)
+def test_budgets(text, size):
+    assert parse_bytes(text) == size
+
+
+def test_ranges():
+    assert list(parse_range('1-3')) == [1, 2, 3]
+    assert list(parse_range('4')) == [4]

@@ -1,0 +1,67 @@
+"""A config with `num_modules` is trained, resumed and evaluated with balanced cuts."""
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from infopro_seg.checkpoints import config_of
+from infopro_seg.config_files import load_config
+from infopro_seg.evaluate import evaluate
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.models import iter_blocks
+from tests.runs import DEMO, load, tiny_options
+from tests.training.test_launch import one_iteration
+
+
+def balanced(streets, folder, **arguments):
+    """A run of one more iteration with `num_modules` in place of cuts."""
+    options = {'model.backbone.num_modules': 2, 'train_cfg.max_iters': arguments.pop('max_iters', 1)}
+    return one_iteration(streets, folder, options, **arguments)
+
+
+@pytest.fixture(scope='module')
+def balanced_run(streets, tmp_path_factory):
+    """The work dir of such a run, and its cuts."""
+    folder = tmp_path_factory.mktemp('balanced')
+    return folder, balanced(streets, folder).model.backbone.cuts
+
+
+def test_num_modules_becomes_the_balanced_cuts_in_every_config_that_is_written(streets, balanced_run):
+    folder, cuts = balanced_run
+    config = load_config(DEMO, {**tiny_options(streets), 'model.backbone.num_modules': 2})
+    assert cuts == resolve_cuts(config).model.backbone.cuts
+    assert len(cuts) == 1
+    dumped = load_config(next(folder.glob('*.py'))).model.backbone
+    in_checkpoint = config_of(load(folder / 'iter_1.pth'), 'it').model.backbone
+    assert tuple(dumped.cuts) == tuple(in_checkpoint.cuts) == cuts
+    assert dumped.get('num_modules') is in_checkpoint.get('num_modules') is None
+
+
+def test_resuming_keeps_the_cuts_that_were_balanced_for_the_run(streets, balanced_run, tmp_path):
+    checkpoint = load(balanced_run[0] / 'iter_1.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_1.pth'))
+    cfg = config_of(checkpoint, 'it')
+    blocks = iter_blocks(MODELS.build(cfg.model.backbone.encoder))
+    other = next(block.name for block in blocks if block.name not in balanced_run[1])
+    cfg.model.backbone.cuts = (other,)
+    checkpoint['meta']['cfg'] = cfg.pretty_text
+    heads = [key for key in checkpoint['state_dict'] if '.local_heads.' in key]
+    model = MODELS.build(cfg.model)
+    checkpoint['state_dict'].update({key: model.state_dict()[key] for key in heads})
+    checkpoint['optimizer']['state'] = {}
+    torch.save(checkpoint, tmp_path / 'iter_1.pth')
+    assert balanced(streets, tmp_path, max_iters=2, resume=True).model.backbone.cuts == (other,)
+
+
+def test_a_config_with_num_modules_evaluates_and_predicts(streets, balanced_run, tmp_path):
+    checkpoint = balanced_run[0] / 'iter_1.pth'
+    options = {**tiny_options(streets), 'model.backbone.num_modules': 2}
+    options['test_dataloader.dataset.data_root'] = str(streets)
+    results = evaluate(DEMO, checkpoint, work_dir=str(tmp_path), options=options)
+    stock = evaluate(
+        DEMO,
+        checkpoint,
+        work_dir=str(tmp_path),
+        options={**options, 'model.backbone.num_modules': None, 'model.backbone.cuts': ()},
+    )
+    assert results['IoU'] == stock['IoU']
