@@ -62,7 +62,7 @@ def read(path):
         return dataset.read(1), dataset.profile, dataset.tags()
 
 
-@pytest.mark.parametrize('size', [(300, 200), (150, 70), (40, 50)], ids=str)
+@pytest.mark.parametrize('size', [(300, 90), (40, 50)], ids=str)
 @pytest.mark.parametrize(
     'layout',
     [TILED | {'compress': 'deflate'}, {'blockysize': 7, 'compress': 'lzw'}, TILED | {'BIGTIFF': 'YES'}],
@@ -117,7 +117,7 @@ def test_padding_of_the_data_preprocessor_is_as_for_an_image_read_whole(tmp_path
     assert np.array_equal(read(tmp_path / 'out/a_labels.tif')[0], expected + 1)
 
 
-@pytest.mark.parametrize('height', [200, 800])
+@pytest.mark.parametrize('height', [200, 700])
 def test_only_the_rows_at_work_are_held(network, tmp_path, monkeypatch, height):
     """Counted are rows of pixels, of windows and of labels, whatever the height."""
     held = {'pixels': 0, 'windows': 0, 'labels': 0, 'computed': 0}
@@ -157,7 +157,7 @@ def test_only_the_rows_at_work_are_held(network, tmp_path, monkeypatch, height):
 
 
 def test_the_labels_of_the_rows_before_a_damage_are_kept(network, tmp_path, capsys):
-    image = picture(600, 200)
+    image = picture(600, 64)
     path = write_tiff(tmp_path / 'ortho.tif', image, blockysize=8)
     run(network, path, tmp_path / 'whole')
     content = path.read_bytes()
@@ -176,9 +176,9 @@ def test_the_labels_of_the_rows_before_a_damage_are_kept(network, tmp_path, caps
     assert (profile['crs'], profile['transform']) == (PLACE['crs'], PLACE['transform'])
 
 
-@pytest.mark.parametrize('share', [0.01, 0.5, 0.99])
+@pytest.mark.parametrize('share', [0.5, 0.99])
 def test_a_full_disk_leaves_nothing_half_written(network, tmp_path, share):
-    path = write_tiff(tmp_path / 'ortho.tif', picture(300, 200))
+    path = write_tiff(tmp_path / 'ortho.tif', picture(300, 90))
     run(network, path, tmp_path / 'out')
     target = tmp_path / 'out/ortho_labels.tif'
     before = target.read_bytes()
