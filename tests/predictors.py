@@ -16,7 +16,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.config_files import load_config
 from infopro_seg.export import export
 from infopro_seg.inference import Predictor
-from tests.stand_ins import CUTS, build, head_config, make_batch, model_config, preprocessed
+from tests.stand_ins import build, head_config, make_batch, model_config, preprocessed
 
 CLASSES = ('road', 'tree', 'roof', 'lawn', 'car')
 META = {
@@ -24,6 +24,8 @@ META = {
     'palette': [[40 * n, 255 - 50 * n, 90] for n in range(5)],
     'reduce_zero_label': True,
 }
+ENCODER = {'type': 'SideNormEncoder'}  # three convolutions
+HEADS: dict[str, Any] = {'decode_head': head_config(in_index=1), 'auxiliary_head': None}
 LOAD, PACK = {'type': 'LoadImage'}, {'type': 'PackSegInputs'}
 WINDOW, STRIDE = (64, 64), (40, 44)
 SLIDE = {'mode': 'slide', 'crop_size': WINDOW, 'stride': STRIDE}
@@ -35,8 +37,8 @@ class Saved:
     config: Path
     checkpoint: Path
 
-    def predictor(self) -> Predictor:
-        return _loaded(self.config, self.checkpoint, 'cpu', False, 1, True)
+    def predictor(self, half: bool = False) -> Predictor:
+        return _loaded(self.config, self.checkpoint, 'cpu', half, 1, True)
 
     def exported(self, out: Path) -> Path:
         return export(self.checkpoint, out / 'net.onnx', load_config(self.config), 'onnx')
@@ -72,7 +74,7 @@ def save_network(folder: Path, test_cfg: dict[str, Any], *steps: dict[str, Any],
         change: of the model's config.
     """
     init_default_scope('mmseg')
-    model_cfg = model_config(CUTS, decode_head=head_config(in_index=1), test_cfg=test_cfg) | change
+    model_cfg = model_config(('steps.0',), encoder=ENCODER, **HEADS, test_cfg=test_cfg) | change
     model = build(model_cfg, double=False)
     settle(model)
     pipeline = [LOAD, *steps, PACK]

@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.export import to_stock_config
+from infopro_seg.export_graph import metadata
 from infopro_seg.predict import Ways, predict
 from infopro_seg.prediction.onnx_network import OnnxNetwork
 from tests.predictors import META, SLIDE, WHOLE, WINDOW, load_once, picture, save_network
@@ -31,13 +34,28 @@ def loaded_once(monkeypatch):
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
-    """Each of the networks with its export."""
+    """Each of the networks with its export; as they differ in their way of predicting only, one is made."""
     found = {}
     for name, (test_cfg, steps, _) in NETWORKS.items():
         folder = tmp_path_factory.mktemp(name)
         network = save_network(folder, test_cfg, *steps)
-        found[name] = (network, network.exported(folder))
+        if not found:
+            found[name] = (network, network.exported(folder))
+            continue
+        config = to_stock_config(load_config(network.config), network.predictor().model)
+        way = json.dumps(metadata(META, config)['prediction'])
+        found[name] = (network, rewritten(found['whole'][1], folder / 'net.onnx', prediction=way))
     return found
+
+
+def rewritten(source, target, **changes):
+    """A copy of an export with other metadata; None leaves one out."""
+    model = onnx.load(source)
+    kept = {entry.key: entry.value for entry in model.metadata_props} | changes
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {key: value for key, value in kept.items() if value is not None})
+    onnx.save(model, str(target))
+    return target
 
 
 def same(labels, expected):
@@ -89,12 +107,7 @@ def test_sides_that_are_no_multiples_of_32_are_padded(saved):
 
 
 def test_a_graph_of_one_size_is_slid_over_the_image(saved, tmp_path):
-    model = onnx.load(saved['whole'][1])
-    for entry in model.metadata_props:
-        if entry.key == 'size':
-            entry.value = json.dumps([64, 96])
-    onnx.save(model, str(tmp_path / 'one.onnx'))
-    network = OnnxNetwork(tmp_path / 'one.onnx', 'cpu')
+    network = OnnxNetwork(rewritten(saved['whole'][1], tmp_path / 'one.onnx', size='[64, 96]'), 'cpu')
     assert (network.window, network.stride) == ((64, 96), (43, 64))
     asked = []
     run = network.session.run
@@ -113,13 +126,9 @@ def test_what_is_no_export_is_named(saved, tmp_path):
     (tmp_path / 'text.onnx').write_text('hello')
     with pytest.raises(CheckpointError, match=r'cannot read the exported network .*text\.onnx'):
         OnnxNetwork(tmp_path / 'text.onnx')
-    model = onnx.load(saved['whole'][1])
-    del model.metadata_props[:]
-    onnx.save(model, str(tmp_path / 'bare.onnx'))
-    with pytest.raises(
-        CheckpointError, match=r'bare\.onnx does not say its channels, classes, .* --format onnx'
-    ):
-        OnnxNetwork(tmp_path / 'bare.onnx')
+    bare = rewritten(saved['whole'][1], tmp_path / 'bare.onnx', classes=None, channels=None)
+    with pytest.raises(CheckpointError, match=r'bare\.onnx does not say its channels, classes, as .* onnx'):
+        OnnxNetwork(bare)
     with pytest.raises(CheckpointError, match=r'no checkpoint .*none\.onnx'):
         OnnxNetwork(tmp_path / 'none.onnx')
     with pytest.raises(UserError, match='--device cuda cannot be used: onnxruntime has CPU'):
@@ -136,12 +145,7 @@ def test_options_of_checkpoints_are_refused(saved, tmp_path, given):
 
 
 def test_an_older_export_without_its_way_of_predicting_is_used_whole(saved, tmp_path):
-    model = onnx.load(saved['sliding'][1])
-    kept = [entry for entry in model.metadata_props if entry.key != 'prediction']
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    onnx.save(model, str(tmp_path / 'old.onnx'))
-    network = OnnxNetwork(tmp_path / 'old.onnx', 'cpu')
+    network = OnnxNetwork(rewritten(saved['sliding'][1], tmp_path / 'old.onnx', prediction=None), 'cpu')
     assert not network.slides
     assert network.window == (512, 512)
     assert OnnxNetwork(saved['sliding'][1], 'cpu').window == WINDOW

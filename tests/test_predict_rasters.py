@@ -8,13 +8,15 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from infopro_seg import predict as module
 from infopro_seg.errors import ConfigError, OutputError, UserError
 from infopro_seg.evaluation.label_images import is_written_here
 from infopro_seg.predict import Ways, predict
 from infopro_seg.prediction import label_rasters, raster_files, rasters, windows
 from infopro_seg.prediction.checkpoint_windows import window_settings
 from infopro_seg.prediction.label_rasters import TILE
-from tests.predictors import CLASSES, META, SLIDE, STRIDE, WHOLE, WINDOW, load_once, picture, save_network
+from tests.predictors import META, SLIDE, STRIDE, WHOLE, WINDOW, load_once, picture, save_network
+from tests.stand_ins import head_config
 
 rasterio = pytest.importorskip('rasterio')
 from rasterio.control import GroundControlPoint  # noqa: E402
@@ -177,14 +179,20 @@ def test_the_labels_of_the_rows_before_a_damage_are_kept(network, tmp_path, caps
 
 
 @pytest.mark.parametrize('share', [0.5, 0.99])
-def test_a_full_disk_leaves_nothing_half_written(network, tmp_path, share):
+def test_a_full_disk_leaves_nothing_half_written(network, tmp_path, monkeypatch, share):
     path = write_tiff(tmp_path / 'ortho.tif', picture(300, 90))
     run(network, path, tmp_path / 'out')
     target = tmp_path / 'out/ortho_labels.tif'
     before = target.read_bytes()
     limit = int(share * len(before))
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+    predict_raster = module.predict_raster
+
+    def on_a_full_disk(*args):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+        predict_raster(*args)
+
+    monkeypatch.setattr(module, 'predict_raster', on_a_full_disk)
     try:
         with pytest.raises(OutputError, match=r'cannot write .*ortho_labels\.tif: .*; make room'):
             run(network, path, tmp_path / 'out')
@@ -207,7 +215,7 @@ def test_what_the_disk_does_not_hold_is_noticed(network, tmp_path, monkeypatch):
         return count
 
     monkeypatch.setattr(label_rasters.LabelRaster, 'finish', finish)
-    with pytest.raises(OutputError, match=r'a_labels\.tif: it holds other values'):
+    with pytest.raises(OutputError, match=r'a_labels\.tif: what was written cannot be read again'):
         run(network, write_tiff(tmp_path / 'a.tif', picture(64, 64)), tmp_path / 'out')
     assert [*(tmp_path / 'out').iterdir()] == []
 
@@ -326,17 +334,13 @@ def test_a_turned_raster_is_refused(network, tmp_path, monkeypatch, capsys):
 
 
 def test_two_classes_of_one_channel(tmp_path):
-    head = {'in_index': 1, 'num_classes': 2, 'out_channels': 1, 'threshold': 0.4}
-    from tests.stand_ins import head_config
-
+    head = {'in_index': 1, 'num_classes': 2, 'out_channels': 1, 'threshold': 0.501}
     loss = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
     network = save_network(
         tmp_path / 'net', SLIDE, decode_head=head_config(loss_decode=loss, **head), auxiliary_head=None
     )
-    text = network.config.read_text()
-    assert 'out_channels=1' in text.replace(' ', '')
     image = picture(90, 100)
     run(network, write_tiff(tmp_path / 'a.tif', image), tmp_path / 'out')
     labels = read(tmp_path / 'out/a_labels.tif')[0]
     assert np.array_equal(labels, network.predictor().predict(np.ascontiguousarray(image[..., ::-1])) + 1)
-    assert len(np.unique(labels)) == 2 <= len(CLASSES)
+    assert len(np.unique(labels)) == 2

@@ -94,7 +94,7 @@ def label_raster(path: Path, like: Any, height: int, dtype: Any, final: Path) ->
             finally:
                 raster.finish()  # also the rows before an error
         if _checksum(path) != raster.checksum:
-            raise RasterioIOError('it holds other values than those written')
+            raise RasterioIOError('what was written cannot be read again')
     except RasterioIOError as error:
         raise OutputError(
             f'cannot write {final}: {error.__cause__ or error}; make room, or choose another place'
@@ -117,21 +117,27 @@ def copy_rows(source: Path, target: Path, rows: int, final: Path) -> None:
         opened(source) as dataset,
         label_raster(target, dataset, rows, dataset.dtypes[0], final) as raster,
     ):
-        for _, band in _row_of_tiles(dataset, rows):
+        for band in _rows_of_tiles(dataset, rows):
             raster.write(band)
 
 
-def _checksum(path: Path) -> int:
+def _checksum(path: Path) -> int | None:
+    """Of all ids in a file; None if it cannot be read."""
+    from rasterio.errors import RasterioIOError
+
     found = 0
-    with opened(path) as dataset:
-        for _, rows in _row_of_tiles(dataset, dataset.height):
-            found = zlib.crc32(rows.tobytes(), found)
+    try:
+        with opened(path) as dataset:
+            for rows in _rows_of_tiles(dataset, dataset.height):
+                found = zlib.crc32(rows.tobytes(), found)
+    except RasterioIOError:
+        return None
     return found
 
 
-def _row_of_tiles(dataset: Any, height: int) -> Iterator[tuple[int, np.ndarray]]:
+def _rows_of_tiles(dataset: Any, height: int) -> Iterator[np.ndarray]:
     from rasterio.windows import Window
 
     for start in range(0, height, TILE):
         count = min(TILE, height - start)
-        yield start, dataset.read(1, window=Window(0, start, dataset.width, count))
+        yield dataset.read(1, window=Window(0, start, dataset.width, count))
