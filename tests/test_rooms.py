@@ -23,6 +23,7 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'hooks',
     'training probing comparison export_graph predict_images',
     'evaluate export inference',
+    'prediction',
     'predict',
     'register',
     'commands measure_process',
