@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 WIDTH = 150  # columns of tables where the output is no terminal
 
@@ -34,6 +44,19 @@ def logged_counting() -> Progress:
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
     return counting(console)
+
+
+@contextmanager
+def spinner() -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr that says what is being done."""
+    columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task('reading the config', total=None)
+
+        def report(text: str) -> None:
+            progress.update(task, description=text)
+
+        yield report
 
 
 class WithoutDumps(logging.Filter):

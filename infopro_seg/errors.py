@@ -15,6 +15,10 @@ class DataError(UserError):
     """A data set is missing, incomplete or holds what the config does not expect."""
 
 
+class IncompleteError(DataError):
+    """An image or video ends early; what was predicted of it is kept."""
+
+
 class CheckpointError(UserError):
     """A checkpoint does not fit the model it is loaded into."""
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.transforms import Resize
 from mmseg.models.decode_heads import PointHead
 from torch import Tensor, nn
 
 from infopro_seg.drawing.palette import colours
-from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.evaluation.label_images import label_ids
+from infopro_seg.evaluation.pipelines import is_step, test_pipeline
 from infopro_seg.files import whole_file
 from infopro_seg.strict_json import to_json, write_json
 
@@ -142,11 +144,27 @@ def metadata(dataset: Mapping[str, Any], config: Any) -> dict[str, Any]:
         'input': 'image: (1, 3, H, W) float32, (0 to 255 - mean) / std; H and W multiples of 32',
         'output': 'logits: (1, classes, H, W) float32; the class of a pixel has the largest',
     }
+    found['prediction'] = {**_prediction(config), 'align_corners': bool(head.get('align_corners', False))}
     if binary:
         threshold = head.get('threshold')
         found['threshold'] = THRESHOLD if threshold is None else threshold
         found['output'] = 'logits: (1, 1, H, W) float32; the second class is where their sigmoid > threshold'
     return found
+
+
+def _prediction(config: Any) -> dict[str, Any]:
+    """How the config predicts images: their resizing, windows, and the crops of the training."""
+    test_cfg = config.model.get('test_cfg') or {}
+    crop = config.get('crop_size') or (config.model.get('data_preprocessor') or {}).get('size')
+    found = {'mode': test_cfg.get('mode', 'whole'), 'crop_size': list(crop) if crop else None}
+    if found['mode'] == 'slide':
+        found |= {key: list(test_cfg[key]) for key in ('crop_size', 'stride')}
+    try:
+        steps = test_pipeline(config)
+    except ConfigError:  # of a network alone
+        steps = []
+    resizing = [dict(step) for step in steps if is_step(step, Resize)]
+    return {**found, 'resize': [{key: step[key] for key in step if key != 'type'} for step in resizing]}
 
 
 def _capture(network: nn.Module, size: tuple[int, int], dynamic: Any) -> torch.export.ExportedProgram:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmcv.transforms import Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
@@ -22,7 +25,7 @@ from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.label_images import class_indices, label_ids
 from infopro_seg.evaluation.metainfo import trained_metainfo
-from infopro_seg.evaluation.pipelines import loads_image, test_pipeline, without_labels
+from infopro_seg.evaluation.pipelines import is_step, loads_image, test_pipeline, without_labels
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.image_inputs import to_bgr, to_picture
 
@@ -34,13 +37,24 @@ class Predictor:
         config: the config of its training.
         checkpoint: its checkpoint, with or without local heads.
         device: `cpu`, `cuda`, ...; by default the GPU if there is one.
+        half: compute in half precision: float16 on a GPU, bfloat16 on a CPU.
+        batch: number of images of one size, or of sliding windows, that are computed at once.
+        resize: whether images are resized as the test pipeline says.
 
     Raises:
         CheckpointError: the checkpoint is missing, or belongs to another model.
     """
 
-    def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
-        self.device = choose_device(device)
+    def __init__(
+        self,
+        config: Config,
+        checkpoint: str | Path,
+        device: str | None = None,
+        half: bool = False,
+        batch: int = 1,
+        resize: bool = True,
+    ) -> None:
+        self.device, self.half, self.batch = choose_device(device), half, batch
         init_default_scope(config.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
         model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
@@ -49,11 +63,16 @@ class Predictor:
         require_fit(state_dict, model.state_dict(), str(checkpoint))
         model.load_state_dict(state_dict, strict=False)
         self.model: Any = model.to(self.device).eval()
+        if batch > 1 and self.model.test_cfg is not None:
+            self.model.test_cfg['window_batch'] = batch
         meta = trained_metainfo(content, config)
         self.classes: tuple[str, ...] = tuple(meta['classes'])
         self.palette = colours(meta.get('palette'), len(self.classes))
         self.label_ids = label_ids(meta)
         steps = without_labels(test_pipeline(config))
+        if not resize:
+            steps = [step for step in steps if not is_step(step, Resize)]
+        self.steps: list[Any] = steps
         self.pipeline = Compose(steps)
         self.loader = Compose([step for step in steps if loads_image(step)])
         self.array_pipeline = Compose([step for step in steps if not loads_image(step)])
@@ -73,14 +92,9 @@ class Predictor:
             DataError: the file cannot be read, or the argument is not an image.
         """
         if isinstance(image, (list, tuple)):
-            return [self(item) for item in image]
-        if isinstance(image, (str, os.PathLike)):
-            sample = self.pipeline({'img_path': os.fspath(image)})
-        else:
-            bgr = to_bgr(image)
-            size = bgr.shape[:2]
-            sample = self.array_pipeline({'img': bgr, 'img_path': None, 'img_shape': size, 'ori_shape': size})
-        return self._segment(sample)
+            return self._segment_all(image)
+        [labels] = self._segment_all([image])
+        return labels
 
     __call__ = predict
 
@@ -89,11 +103,46 @@ class Predictor:
         image: np.ndarray = self.loader({'img_path': str(path)})['img']
         return to_picture(image)
 
+    def prepare(self, image: Any) -> Any:
+        """A path, or pixels (H, W, 3) BGR uint8, as the test pipeline prepares images for the network."""
+        if isinstance(image, (str, os.PathLike)):
+            return self.pipeline({'img_path': os.fspath(image)})
+        size = image.shape[:2]
+        return self.array_pipeline({'img': image, 'img_path': None, 'img_shape': size, 'ori_shape': size})
+
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """Inside the block, the network computes in the precision that was asked for."""
+        kind = torch.device(self.device).type
+        dtype = torch.bfloat16 if kind == 'cpu' else torch.float16
+        with torch.autocast(kind, dtype, enabled=self.half):
+            yield
+
+    def _segment_all(self, images: Sequence[Any]) -> list[np.ndarray]:
+        """Segments images, as many of one size at once as `batch` says."""
+        found: list[np.ndarray] = []
+        waiting: list[Any] = []
+        for image in images:
+            given = image if isinstance(image, (str, os.PathLike)) else to_bgr(image)
+            sample = self.prepare(given)
+            if waiting and (len(waiting) == self.batch or _size(waiting[0]) != _size(sample)):
+                found += self._segment(waiting)
+                waiting = []
+            waiting.append(sample)
+        return found + self._segment(waiting) if waiting else found
+
     @torch.no_grad()
-    def _segment(self, sample: Any) -> np.ndarray:
-        [result] = self.model.test_step(pseudo_collate([sample]))
+    def _segment(self, samples: list[Any]) -> list[np.ndarray]:
+        with self.precision():
+            results = self.model.test_step(pseudo_collate(samples))
         kind = np.uint8 if len(self.classes) <= 256 else np.uint16
-        return class_indices(result.pred_sem_seg.data).astype(kind, copy=False)
+        return [class_indices(one.pred_sem_seg.data).astype(kind, copy=False) for one in results]
+
+
+def _size(sample: Any) -> Any:
+    """The size of an image as the network gets it; of one that a pipeline has made several of, None."""
+    inputs = sample['inputs']
+    return inputs.shape if isinstance(inputs, torch.Tensor) else None
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:

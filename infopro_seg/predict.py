@@ -1,22 +1,35 @@
-"""Prediction over files and folders, as `tools/predict.py` does it."""
+"""Prediction over images, rasters and videos, as `tools/predict.py` does it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from mmcv.transforms import LoadImageFromFile
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from infopro_seg.config_files import load_config
+from infopro_seg.consoles import counting
 from infopro_seg.drawing.overlay import overlay
-from infopro_seg.errors import UserError
+from infopro_seg.errors import IncompleteError, OutputError, UserError
 from infopro_seg.evaluation.label_images import write_image, write_label_image
+from infopro_seg.evaluation.pipelines import is_step
 from infopro_seg.inference import Predictor
 from infopro_seg.outputs import require_folder
-from infopro_seg.predict_images import find_images, require_apart, result_paths
+from infopro_seg.prediction.checkpoint_windows import CheckpointWindows
+from infopro_seg.prediction.inputs import Input, find_inputs, require_apart
+from infopro_seg.prediction.onnx_network import OnnxNetwork
+from infopro_seg.prediction.rasters import predict_raster
+from infopro_seg.prediction.video_files import FrameFolder, VideoFile
+from infopro_seg.prediction.videos import predict_video
+from infopro_seg.prediction.windows import WindowNetwork
 
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 """What a program's own faults raise, and hardly ever an image."""
@@ -25,60 +38,178 @@ FULL = ('out of memory', 'not enough memory', 'Insufficient memory', 'ALLOC_FAIL
 """What torch, OpenCV and CUDA's libraries say where the memory does not suffice."""
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How to predict.
+
+    Args:
+        half: compute in half precision: float16 on a GPU, bfloat16 on a CPU.
+        batch: number of windows, or of images or frames of one size, that are computed at once.
+        resize: whether images are resized as the test pipeline says.
+        video: whether folders hold the frames of a video each.
+        fps: frames per second of the overlay videos; by default the video's own, 25 of a folder of frames.
+    """
+
+    half: bool = False
+    batch: int = 1
+    resize: bool = True
+    video: bool = False
+    fps: float | None = None
+
+
 def predict(
     config: str | Path,
-    checkpoint: str | Path,
+    checkpoint: str | Path | None,
     images: Sequence[str | Path],
     out: str | Path,
     device: str | None = None,
     options: Mapping[str, Any] | None = None,
+    ways: Ways | None = None,
 ) -> list[Path]:
-    """Writes `<name>_overlay.png` and `<name>_labels.png` for each image.
+    """Writes labels and an overlay of each image, and an overlay of each video.
+
+    Of `NAME.png` that is `NAME_labels.png` and `NAME_overlay.png`; of a TIFF that is georeferenced or large
+    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`.
 
     Args:
-        config: path of the config.
+        config: path of the config; or of an exported `.onnx`, which needs no checkpoint.
         checkpoint: path of the checkpoint.
-        images: image files, and folders that are searched for images.
+        images: image and video files, and folders that are searched for images.
         out: the folder to write into; images found in a folder keep their path below it.
             Where two would have results of one name, they are named apart, see :func:`output_names`.
         device: `cpu`, `cuda`, ...; the GPU by default where there is one.
         options: overrides of the config, `{'a.b': value}`.
+        ways: how to predict.
 
     Returns:
-        The images that could not be predicted; they are named on the console and left out.
+        The images and videos that could not be predicted to their end; they are named on the console.
 
     Raises:
         UserError: config or checkpoint is wrong, there is no image, or `out` cannot be written to.
     """
     console = Console(stderr=True)
-
-    def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-    found = find_images(images)
-    require_apart(found, Path(out))
+    ways = ways or Ways()
+    inputs, found = find_inputs(images, ways.video)
+    require_apart(inputs, Path(out))
     out = require_folder(out)
+    run = _Run(console, out, ways)
     if found.earlier:
-        say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
-    predictor = Predictor(load_config(config, options), checkpoint, device)
-    skipped: list[Path] = []
-    fault: Exception | None = None
-    for path, name in track(found.images, description='predicting', console=console):
+        run.say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
+    run.load(config, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
+    with counting(console) as run.progress:
+        task = run.progress.add_task('predicting', total=len(inputs))
+        for several in batches(inputs, ways.batch):
+            run.predict(several)
+            run.progress.advance(task, len(several))
+    if run.fault is not None and len(run.skipped) == len(inputs):
+        raise run.fault  # no matter of an image: with its traceback
+    kind = 'videos' if all(one.kind == 'video' for one in inputs) else 'images'
+    run.say(f'{len(inputs) - len(run.skipped)} of {len(inputs)} {kind} predicted into {out}')
+    return run.skipped
+
+
+class _Run:
+    """A prediction at work."""
+
+    progress: Progress
+    network: Any
+    windows: WindowNetwork | None = None
+    color_type = 'color'
+
+    def __init__(self, console: Console, out: Path, ways: Ways) -> None:
+        self.console, self.out, self.ways = console, out, ways
+        self.skipped: list[Path] = []
+        self.fault: Exception | None = None
+
+    def say(self, text: str, style: str | None = None) -> None:
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def load(self, config: Any, checkpoint: Any, device: Any, options: Any, rasters: bool) -> None:
+        """Loads the network; of one for rasters it checks that it can be asked window by window."""
+        ways = self.ways
+        if checkpoint is None:
+            if options or ways.half or ways.batch > 1:
+                raise UserError(
+                    f'{config} is exported: it takes one image at a time, in its own precision, and has no '
+                    'config; leave out --batch, --half and --cfg-options, or give config and checkpoint'
+                )
+            self.network = network = OnnxNetwork(config, device, ways.resize)
+            self.windows = network
+            if rasters and network.resizing:
+                raise UserError(
+                    f'rasters are predicted at their own resolution, but {config} was trained with resized '
+                    'images; leave out the resizing with --no-resize'
+                )
+            return
+        loaded = load_config(config, options)
+        self.network = Predictor(loaded, checkpoint, device, ways.half, ways.batch, ways.resize)
+        if rasters:
+            self.windows = CheckpointWindows(self.network, loaded, ways.batch)
+            loaders = [step for step in self.network.steps if is_step(step, LoadImageFromFile)]
+            self.color_type = loaders[0].get('color_type', 'color') if loaders else 'color'
+
+    def predict(self, inputs: Sequence[Input]) -> None:
+        """Predicts a raster, a video, or some images at once; what fails is named."""
         try:
-            labels = predictor(path)
-            picture = overlay(predictor.read(path), labels, predictor.palette)
-        except Exception as error:  # whatever it is, the other images are predicted
-            say(f'skipped: {reason_of(path, error)}', 'yellow')
-            skipped.append(path)
-            fault = fault or (error if isinstance(error, FAULTS) else None)
-            continue
-        results = result_paths(out, name)
-        write_label_image(results['labels'], labels, predictor.label_ids)
-        write_image(results['overlay'], picture)
-    if fault is not None and len(skipped) == len(found.images):
-        raise fault  # no matter of an image: with its traceback
-    say(f'{len(found.images) - len(skipped)} of {len(found.images)} images predicted into {out}')
-    return skipped
+            if inputs[0].kind == 'image':
+                found = self._segment([one.path for one in inputs])
+            else:
+                self._predict_large(inputs[0])
+                return
+        except OutputError:
+            raise
+        except Exception as error:  # whatever it is, the others are predicted
+            if len(inputs) > 1:  # which of them it was shows when they go one by one
+                for one in inputs:
+                    self.predict([one])
+                return
+            verb = 'incomplete' if isinstance(error, IncompleteError) else 'skipped'
+            self.say(f'{verb}: {reason_of(inputs[0].path, error)}', 'yellow')
+            self.skipped.append(inputs[0].path)
+            self.fault = self.fault or (error if isinstance(error, FAULTS) else None)
+            return
+        for one, (labels, picture) in zip(inputs, found, strict=True):
+            results = one.results(self.out)
+            write_label_image(results['labels'], labels, self.network.label_ids)
+            write_image(results['overlay'], picture)
+
+    def _segment(self, paths: Sequence[Path]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Class indices and overlay of each image."""
+        network = self.network
+        found = network.predict(paths) if len(paths) > 1 else [network(paths[0])]
+        pictures = [overlay(network.read(path), one, network.palette) for path, one in zip(paths, found)]  # noqa: B905
+        return list(zip(found, pictures, strict=True))
+
+    def _predict_large(self, one: Input) -> None:
+        results, network = one.results(self.out), self.network
+        with self._advance(one.path.name) as advance:
+            if one.kind == 'video':
+                kind = FrameFolder if one.path.is_dir() else VideoFile
+                frames = kind(one.path, self.ways.fps)
+                predict_video(network, frames, one.path, results['overlay'], self.ways.batch, advance)
+                return
+            assert self.windows is not None
+            predict_raster(
+                self.windows, one.path, results, network.label_ids, network.palette, self.color_type, advance
+            )
+
+    @contextmanager
+    def _advance(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar of its own, of rows or frames."""
+        task = self.progress.add_task(name, total=None)
+        try:
+            yield lambda done, total: self.progress.update(task, completed=done, total=total)
+        finally:
+            self.progress.remove_task(task)
+
+
+def batches(inputs: Sequence[Input], count: int) -> Iterator[list[Input]]:
+    """Neighbouring images in lists of `count`; each raster and each video alone."""
+    for kind, group in groupby(inputs, key=lambda one: one.kind):
+        several = list(group)
+        size = count if kind == 'image' else 1
+        for at in range(0, len(several), size):
+            yield several[at : at + size]
 
 
 def reason_of(path: Path, error: Exception) -> str:

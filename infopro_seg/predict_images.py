@@ -12,8 +12,7 @@ from infopro_seg.evaluation.label_images import is_written_here
 from infopro_seg.evaluation.names import output_names
 
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
-KINDS = ('labels', 'overlay')
-ENDS = tuple(f'_{kind}.png' for kind in KINDS)
+ENDS = ('_labels.png', '_overlay.png', '_labels.tif', '_labels_incomplete.tif')  # of results
 
 
 @dataclass
@@ -51,31 +50,6 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     names = output_names([*listed.values()])
     found.images = [(Path(file), names[file].with_suffix('')) for _, file in listed.values()]
     return found
-
-
-def require_apart(found: Found, out: Path) -> None:
-    """Checks that no result would replace an image.
-
-    Args:
-        found: the images.
-        out: the folder of the results.
-
-    Raises:
-        UserError: a result would replace an image.
-    """
-    images = {os.path.realpath(file) for file, _ in found.images}
-    for file, name in found.images:
-        for result in result_paths(out, name).values():
-            if os.path.realpath(result) in images:
-                raise UserError(
-                    f'the results of {file} would replace the image {result}, which is no earlier result of '
-                    'a prediction; name another folder (--out)'
-                )
-
-
-def result_paths(out: Path, name: Path) -> dict[str, Path]:
-    """Where the results of an image go, by their kind."""
-    return {kind: (out / name).with_name(f'{name.name}_{kind}.png') for kind in KINDS}
 
 
 def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:

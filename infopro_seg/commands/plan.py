@@ -4,12 +4,15 @@ Examples:
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py
   python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (what each of its stages takes)
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --budget 11GiB --write-config configs/mine.py
+  python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --inference --size 1024 2048 --budget 4GiB
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from infopro_seg.errors import UserError
 
 
 def main() -> int:
@@ -31,12 +34,30 @@ def main() -> int:
     parser.add_argument(
         '--max-batch', action='store_true', help='the largest batch of each recipe that fits the budget'
     )
+    parser.add_argument(
+        '--inference', action='store_true', help='plan prediction and validation instead of training'
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="of the image, with --inference; default: the crop's",
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='with --inference: average scales and flips, as test.py --tta does'
+    )
     parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
     parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
+
+    if args.inference:
+        return _plan_prediction(args)
+    if args.size or args.tta:
+        raise UserError('--size and --tta are of prediction; add --inference')
     from infopro_seg.memory.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
@@ -52,6 +73,19 @@ def main() -> int:
         **paths,
     )
     return plan(request)
+
+
+def _plan_prediction(args: argparse.Namespace) -> int:
+    from infopro_seg.memory.inference_plan import InferenceRequest, plan_inference
+
+    for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch'):
+        if getattr(args, option):
+            raise UserError(
+                f'--{option.replace("_", "-")} is of training; leave it out, or leave out --inference'
+            )
+    size = tuple(args.size) if args.size else None
+    json = Path(args.json) if args.json else None
+    return plan_inference(InferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json))
 
 
 OUTPUTS = ('json', 'plot', 'write_config')

@@ -1,33 +1,78 @@
-"""Predict images: coloured overlays and label images.
+"""Predict images: coloured overlays and label images; also large TIFFs, and videos.
 
-Example:
+Examples:
   python tools/predict.py configs/infopro_demo.py work_dirs/demo/iter_700.pth street.png photos/ --out out
+  python tools/predict.py CONFIG CHECKPOINT ortho.tif drive.mp4 --out out --batch 4 --half
+  python tools/predict.py exported/model.onnx street.png --out out
 """
 
 from __future__ import annotations
 
 import argparse
 
-from mmengine.config import DictAction
+from infopro_seg.options import CfgOptions
+
+EXPORTED = '.onnx'
 
 
 def main() -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='%(prog)s CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [options]\n'
+        '       %(prog)s MODEL.onnx INPUT [INPUT ...] --out DIR [options]',
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('images', nargs='+', metavar='IMAGE_OR_DIR')
+    parser.add_argument(
+        'given',
+        nargs='+',
+        metavar='INPUT',
+        help='config and checkpoint, or an exported .onnx; then images, TIFFs of any size, videos, folders '
+        'of images',
+    )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides of the config'
+        '--batch', type=_count, default=1, metavar='N', help='windows, or images of one size, at once'
+    )
+    parser.add_argument(
+        '--half', action='store_true', help='half precision: float16 on a GPU, bfloat16 on a CPU'
+    )
+    parser.add_argument(
+        '--no-resize',
+        action='store_true',
+        help="at the images' own resolution: no Resize of the test pipeline",
+    )
+    parser.add_argument('--video', action='store_true', help='each folder holds the frames of a video')
+    parser.add_argument(
+        '--fps', type=_rate, help="frames per second of overlay videos; default: the video's, 25 of frames"
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
     )
     args = parser.parse_args()
+    config, *rest = args.given
+    checkpoint = None if config.lower().endswith(EXPORTED) or not rest else rest.pop(0)
+    if not rest:
+        parser.error('give CONFIG and CHECKPOINT, or MODEL.onnx, and at least one image, folder or video')
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.predict import predict
+    from infopro_seg.predict import Ways, predict
 
-    skipped = predict(args.config, args.checkpoint, args.images, args.out, args.device, args.cfg_options)
+    ways = Ways(args.half, args.batch, not args.no_resize, args.video, args.fps)
+    skipped = predict(config, checkpoint, rest, args.out, args.device, args.cfg_options, ways)
     return 1 if skipped else 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is no number above 0')
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1000:
+        raise argparse.ArgumentTypeError(f'{text} is no number of frames per second')
+    return value

@@ -4,12 +4,14 @@ Examples:
   python tools/train.py configs/deeplabv3_infopro_cityscapes.py
   python tools/train.py configs/deeplabv3_infopro_cityscapes.py --resume
   python tools/train.py configs/deeplabv3_infopro_async_cityscapes.py --stage 0
+  python tools/train.py configs/deeplabv3_infopro_lean_cityscapes.py --fit 11GiB
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.options import CfgOptions
@@ -37,6 +39,20 @@ def main() -> int:
         help="train only this of the config's stages, counted from 0, on the finished one before; "
         'default: all in turn',
     )
+    parser.add_argument(
+        '--fit',
+        metavar='BUDGET',
+        help='plan first, and train by the cheapest recipe that takes at most this much memory, e.g. 11GiB; '
+        'auto: the free memory of the GPU less a tenth',
+    )
+    parser.add_argument(
+        '--fit-exact-flops',
+        type=float,
+        default=1.2,
+        metavar='SHARE',
+        help='with --fit, take a recipe with exact gradients if it needs at most this many FLOPs of plain '
+        'end-to-end training, else one with local losses; default: %(default)s',
+    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--seed', type=int, help='makes the run repeatable')
     parser.add_argument(
@@ -54,6 +70,7 @@ def main() -> int:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.hooks.early_stop import is_finished
+    from infopro_seg.training.fitting import FitRequest
     from infopro_seg.training.launch import train
 
     runner = train(
@@ -66,5 +83,7 @@ def main() -> int:
         options=args.cfg_options,
         launcher=args.launcher,
         stage=args.stage,
+        fit=FitRequest(args.fit, args.fit_exact_flops) if args.fit else None,
+        command=sys.argv,
     )
     return 0 if is_finished(runner) else INTERRUPTED

@@ -21,6 +21,7 @@ from infopro_seg.outputs import reason_of
 
 CITYSCAPES = tuple(trainId2label[index].name for index in range(19))
 WRITER = 'infopro_seg'  # what the pictures of a prediction name as their software
+SOFTWARE = 305  # the tag of a TIFF for it
 
 
 class LabelImages(BaseMetric):
@@ -124,7 +125,8 @@ def is_written_here(path: Path) -> bool:
     """Whether a file is a picture of an earlier prediction."""
     try:
         with Image.open(path) as picture:
-            return picture.info.get('Software') == WRITER
+            tags = getattr(picture, 'tag_v2', {})  # of a TIFF
+            return WRITER in (picture.info.get('Software'), tags.get(SOFTWARE))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 

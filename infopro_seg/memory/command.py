@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infopro_seg.config_files import load_config
-from infopro_seg.consoles import table_console
+from infopro_seg.consoles import spinner, table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
@@ -67,7 +63,7 @@ def plan(request: PlanRequest) -> int:
         return _plan_stages(request, cfg, budget)
     without_cuts(cfg)  # says early that there is nothing to plan
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    with _progress() as report:
+    with spinner() as report:
         planner = Planner(cfg, setup, report)
         plan = planner.plan(modules, budget)
         if budget is not None and (request.max_crop or request.max_batch):
@@ -125,16 +121,3 @@ def _write_json(path: Path, text: str) -> None:
         sys.stdout.write(text)
     else:
         write_text(path, text)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr that says what is being done."""
-    columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task('reading the config', total=None)
-
-        def report(text: str) -> None:
-            progress.update(task, description=text)
-
-        yield report

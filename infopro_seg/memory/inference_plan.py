@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from rich.table import Table
 
+from infopro_seg.config_files import load_config
+from infopro_seg.consoles import spinner, table_console
+from infopro_seg.files import write_text
 from infopro_seg.memory.prediction import trace_prediction
+from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
+from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.outputs import require_file
+from infopro_seg.strict_json import to_json
 
 STEP = 256  # pixels of height, in which the largest image is searched
+STDOUT = Path('-')
 LARGEST = 16384  # pixels of height
 SCALES = (
     0.5,
@@ -43,7 +54,7 @@ class InferenceRow:
     largest: tuple[int, int] | None = None
 
 
-def plan_inference(
+def inference_rows(
     cfg: Config,
     size: tuple[int, int],
     window: tuple[int, int],
@@ -88,6 +99,61 @@ def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
         stride = tuple(max(1, 2 * length // 3) for length in window)
         cfg.model.test_cfg = {**own, 'mode': 'slide', 'crop_size': tuple(window), 'stride': stride}
     return cfg
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """The arguments of `tools/plan.py --inference`, as the user wrote them."""
+
+    config: Path
+    size: tuple[int, int] | None = None
+    amp: str | None = None
+    tta: bool = False
+    budget: str | None = None
+    json: Path | None = None
+
+
+def plan_inference(request: InferenceRequest) -> int:
+    """Shows what prediction and validation take; returns 1 if neither mode fits the budget.
+
+    Raises:
+        UserError: an argument or the config is invalid.
+    """
+    budget = None if request.budget is None else parse_bytes(request.budget)
+    if request.json is not None and request.json != STDOUT:
+        require_file(request.json, '--json')
+    cfg = load_config(request.config)
+    setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
+    window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
+    with spinner() as report:
+        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, report)
+    console = table_console(stderr=request.json == STDOUT)
+    console.print(inference_table(rows, setup, request.tta, budget))
+    if request.json is not None:
+        text = to_json([asdict(row) for row in rows])
+        sys.stdout.write(text) if request.json == STDOUT else write_text(request.json, text)
+    return int(budget is not None and all(row.peak > budget for row in rows if not row.in_training))
+
+
+def inference_table(rows: list[InferenceRow], setup: TrainingSetup, tta: bool, budget: int | None) -> Table:
+    """The rows of a plan of prediction."""
+    height, width = setup.crop
+    averaged = f', {2 * len(SCALES)} scales and flips averaged' if tta else ''
+    unit, factor = unit_for(max(row.peak for row in rows))
+    limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
+    table = Table(
+        title=f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
+    )
+    table.add_column('prediction')
+    for name in [f'peak {unit}', *['fits', 'largest image'] * (budget is not None)]:
+        table.add_column(name, justify='right')
+    for row in rows:
+        cells = [row.name, f'{row.peak / factor:.{DIGITS[unit]}f}']
+        if budget is not None:
+            size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
+            cells += ['yes' if row.peak <= budget else 'no', size]
+        table.add_row(*cells)
+    return table
 
 
 class _Peaks:

@@ -15,6 +15,7 @@ from torch import Tensor
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, probe_size, split_blocks
 from infopro_seg.models.checkpoint_option import Option, module_segments
+from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.local_head import build_local_heads
@@ -61,6 +62,8 @@ class InfoProBackbone(BaseModule):
             of these per module, see :mod:`infopro_seg.models.checkpoint_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
+        compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
+            see :mod:`infopro_seg.models.compiled`.
         overlap: number of blocks after a cut through which the local head before it reads. They
             learn from the losses of both modules (after HPFF, ECCV 2024), see
             :func:`infopro_seg.models.lookahead.look_ahead`.
@@ -71,7 +74,8 @@ class InfoProBackbone(BaseModule):
 
     Raises:
         ConfigError: the encoder has no block rule, a cut is not one of its blocks, the number of local
-            heads or of policies does not match the number of cuts, or `overlap` or `momentum_block` is wrong.
+            heads or of policies does not match the number of cuts, or `overlap`, `momentum_block` or
+            `compile_blocks` is wrong.
     """
 
     stage: int | None = None  # all local modules train; `InfoProStageBackbone` has the one that does
@@ -84,6 +88,7 @@ class InfoProBackbone(BaseModule):
         num_modules: int | None = None,
         checkpoint: Option = False,
         checkpoint_heads: bool = False,
+        compile_blocks: CompileOption = False,
         overlap: int = 0,
         momentum_block: float | Config | None = None,
         init_cfg: Config | None = None,
@@ -98,6 +103,7 @@ class InfoProBackbone(BaseModule):
                 f'{num_modules - 1} cuts yourself'
             )
         self.cuts = tuple(cuts)
+        self.compile_options = compile_options(compile_blocks)
         self.encoder: Any = build_encoder(encoder)
         modules = self.local_modules()
         names = [[block.name for block in blocks] for blocks in modules]
@@ -130,7 +136,8 @@ class InfoProBackbone(BaseModule):
 
     def local_modules(self) -> list[list[Block]]:
         """The blocks of each local module."""
-        return split_blocks(self.encoder, self.cuts)
+        modules = split_blocks(self.encoder, self.cuts)
+        return [compiled_blocks(blocks, self.compile_options) for blocks in modules]
 
     def readers(self) -> list[Reader]:
         """What each local head reads with."""

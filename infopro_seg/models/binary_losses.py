@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,9 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import DataError
+from infopro_seg.models.class_weights import on_device
 
+_under_way: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()  # of each head the highest label
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
 
 
@@ -31,15 +34,12 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
         data_samples: N samples with `gt_sem_seg`.
 
     Raises:
-        DataError: the labels name more than two classes.
+        DataError: the labels name more than two classes; on a GPU those of the step before, so that the
+            program need not wait for this one.
     """
     label = head._stack_batch_gt(data_samples).squeeze(1)
     valid = label != head.ignore_index
-    if ((label > 1) & valid).any():
-        raise DataError(
-            f'the labels hold the id {int(label[valid].max())}, but a head with one output channel tells 0 '
-            'from 1 only; convert the labels, or leave out out_channels and give num_classes'
-        )
+    _check_labels(head, label, valid)
     logits = head(features)
     scores = resize(logits, size=label.shape[1:], mode='bilinear', align_corners=head.align_corners)
     losses: dict[str, Tensor] = {}
@@ -57,13 +57,28 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
     return losses
 
 
+def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
+    """Refuses a third class, as soon as the program has its number."""
+    highest = torch.where(valid, label, 0).amax()
+    if highest.is_cuda:
+        copy = torch.zeros((), dtype=highest.dtype, pin_memory=True).copy_(highest, non_blocking=True)
+        known, _under_way[head] = _under_way.get(head), copy
+    else:
+        known = highest
+    if known is not None and int(known) > 1:
+        raise DataError(
+            f'the labels hold the id {int(known)}, but a head with one output channel tells 0 from 1 only; '
+            'convert the labels, or leave out out_channels and give num_classes'
+        )
+
+
 def _sigmoid_cross_entropy(criterion: Any, scores: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """mmseg's `binary_cross_entropy`, weighted; `scores` (N, H, W)."""
     weight = criterion.class_weight
     losses = F.binary_cross_entropy_with_logits(
         scores,
         (label == 1).to(scores),
-        pos_weight=None if weight is None else scores.new_tensor(weight),
+        pos_weight=None if weight is None else on_device(weight, scores.device).to(scores),
         reduction='none',
     )
     mean = criterion.reduction == 'mean' and criterion.avg_non_ignore

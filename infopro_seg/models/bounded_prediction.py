@@ -74,7 +74,7 @@ class BoundedPrediction:
             maps += [self._sliding(image[None], [meta]) for image, meta in zip(inputs, metas, strict=True)]
         else:
             target = _size_of(metas[0], size)
-            small = self._small_logits(inputs, metas)
+            small = self.small_logits(inputs, metas)
             maps += [ResizedMap(StoredMap(one), target, self.align_corners) for one in small]
         return [self._of_original(logits, meta) for logits, meta in zip(maps, metas, strict=True)]
 
@@ -112,7 +112,7 @@ class BoundedPrediction:
     def _sliding(self, image: Tensor, metas: list[dict[str, Any]]) -> RowMap:
         def compute(boxes: Sequence[Box]) -> Sequence[Tensor]:
             windows = torch.cat([image[(..., *box)] for box in boxes])
-            return list(self._small_logits(windows, metas * len(boxes)))
+            return list(self.small_logits(windows, metas * len(boxes)))
 
         window, stride = self.test_cfg.crop_size, self.test_cfg.stride
         batch = self.test_cfg.get('window_batch', 1)
@@ -120,7 +120,7 @@ class BoundedPrediction:
             compute, (image.shape[2], image.shape[3]), window, stride, self.align_corners, batch
         )
 
-    def _small_logits(self, inputs: Tensor, metas: list[dict[str, Any]]) -> Tensor:
+    def small_logits(self, inputs: Tensor, metas: list[dict[str, Any]]) -> Tensor:
         """The logits as small as the head gives them, (N, C, h, w)."""
         metas = [{**meta, 'img_shape': inputs.shape[2:]} for meta in metas]
         with _not_resized(self._last_head):

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from mmseg.models.losses import CrossEntropyLoss
-from torch import nn
+from torch import Tensor, nn
+
+
+def on_device(weights: Sequence[float], device: torch.device) -> Tensor:
+    """Class weights as a tensor in float64; `new_tensor`, which does so too, waits for the GPU."""
+    return torch.tensor(weights, dtype=torch.float64).to(device, non_blocking=True)
 
 
 def mend_class_weights(model: nn.Module) -> None:

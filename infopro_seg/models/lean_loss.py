@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.binary_losses import binary_losses
+from infopro_seg.models.class_weights import on_device
 from infopro_seg.models.upsampled_cross_entropy import CrossEntropySums, upsampled_cross_entropy
 
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
@@ -85,7 +86,7 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
                     f'class_weight of LeanCrossEntropyLoss has {len(class_weight)} weights for '
                     f'{logits.shape[1]} classes; give one for each'
                 )
-            class_weight = logits.new_tensor(class_weight, dtype=torch.float64)
+            class_weight = on_device(class_weight, logits.device)
         return upsampled_cross_entropy(
             logits,
             label,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import barrier
 from mmengine.logging import MMLogger
@@ -18,16 +16,18 @@ from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.preflight import require_data
-from infopro_seg.errors import CheckpointError
+from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
+from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.resuming import latest_checkpoint, require_resumable
-from infopro_seg.training.runner import build_runner
+from infopro_seg.training.runner import connect_ranks
 from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.within_memory import clean_up, train_within_memory
 from infopro_seg.training.work_dir import only_run_in
 
 
@@ -42,6 +42,8 @@ def train(
     options: Mapping[str, Any] | None = None,
     launcher: str = 'none',
     stage: int | None = None,
+    fit: FitRequest | None = None,
+    command: Sequence[str] = (),
 ) -> Runner:
     """Trains a model; with a config that has `stages`, one local module after the other.
 
@@ -56,6 +58,8 @@ def train(
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
         stage: the only one of the config's `stages` to train; None for all that are not finished.
+        fit: the memory to train within; None to train as the config says, or as a run that is resumed.
+        command: the words of the command line that asked for this, for messages that name the next one.
 
     Returns:
         The runner, after training; of several stages that of the last one that ran.
@@ -65,12 +69,18 @@ def train(
     """
     cfg = load_config(config, options)
     require_keys(cfg, options)
+    if fit is not None and cfg.get('stages') is not None:
+        raise ConfigError(
+            '--fit chooses how to train all local modules at once, but the config has stages, which train '
+            'one after the other; leave --fit out, or take a config without stages (tools/plan.py shows what '
+            'each stage takes)'
+        )
     cfg.launcher = launcher
     cfg.work_dir = work_dir_of(cfg, work_dir)
     resume = resume or resumed_by(cfg)
     with ExitStack() as locks:
         locks.enter_context(only_run_in(cfg.work_dir, launcher))
-        return _train_in_turn(cfg, locks, resume, amp, seed, auto_scale_lr, options, stage)
+        return _train_in_turn(cfg, locks, resume, amp, seed, auto_scale_lr, options, stage, fit, command)
 
 
 def _train_in_turn(
@@ -82,13 +92,15 @@ def _train_in_turn(
     auto_scale_lr: bool,
     options: Mapping[str, Any] | None,
     stage: int | None,
+    fit: FitRequest | None,
+    command: Sequence[str],
 ) -> Runner:
     """Trains once, or each stage; `locks` gets that of each folder."""
     runner: Any = None
     for part, resumed in stages_in_turn(cfg, stage, resume, options):
         if runner is not None:
             runner = None
-            _clean_up()
+            clean_up()
         locks.enter_context(only_run_in(part.work_dir, cfg.launcher))
         _choose_start(part, resumed)
         if amp:
@@ -99,8 +111,9 @@ def _train_in_turn(
             part.auto_scale_lr = {**part.get('auto_scale_lr', {}), 'enable': True}
         require_equal_classes(part)
         require_data(part, splits_read(part))
-        runner = build_runner(_with_cuts(part))
-        runner.train()
+        if fit is not None:
+            connect_ranks(part)  # who take the same recipe
+        runner = train_within_memory(_with_cuts(fit_config(part, fit)), command)
         if not is_finished(runner):
             break  # interrupted
         barrier()  # the first rank still writes the checkpoint that all read next
@@ -120,14 +133,6 @@ def resumed_by(cfg: Config) -> str | bool:
         return wanted
     start = cfg.get('load_from') if cfg.get('stages') is None else None
     return str(start) if start and latest_checkpoint(cfg) is None else True
-
-
-def _clean_up() -> None:
-    """Makes room for the next stage, and measures its memory from now on."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
 
 
 def _choose_start(cfg: Config, resume: str | bool) -> None:

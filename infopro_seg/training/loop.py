@@ -19,6 +19,7 @@ from infopro_seg.faults import headline
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
 from infopro_seg.training.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
+from infopro_seg.training.out_of_memory import VALIDATION, let_go, phase_of, ran_out_of_memory
 from infopro_seg.training.ranks import PATIENCE, Ranks
 from infopro_seg.training.rollback import Rollback
 from infopro_seg.training.validation_guard import ValidationGuard
@@ -47,6 +48,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
         self.interrupted = False  # whether a signal has ended it, perhaps after its last iteration
+        self.saved: str | None = None  # the checkpoint of an early end
+        self.ended_in: str | None = None  # what ran out of memory: a part of an iteration, or the validation
         self._agreed = False  # whether all ranks have agreed to end
         self._whole = True  # whether the state is that after a completed iteration
         self._interrupts, self._ranks = Interrupts(), Ranks()
@@ -148,10 +151,15 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             cause.filename = self.runner.work_dir  # a write does not say to which file
         if cause is not error:
             cause.__cause__ = error
+        is_full = ran_out_of_memory(cause)
+        if is_full:
+            self.ended_in = VALIDATION if self._guard.validating else phase_of(cause)
+            self._log(cause)
+            let_go(cause)  # what is now saved takes memory too
         try:
             self._guard.undo(self.runner)
             together = self._part(cause)
-            if not self.interrupted:
+            if not self.interrupted and not is_full:
                 self._log(cause)
             self._save(together, diverged=isinstance(cause, DivergedError))
         except BaseException as failure:
@@ -198,7 +206,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             return
         if not self._whole:
             raise RuntimeError('the optimizer step was under way')
-        path = save_unfinished(self.runner)
+        self.saved = path = save_unfinished(self.runner)
         if path is not None:
             more = '' if self.stop_training else '; continue with --resume'
             self.runner.logger.info(f'saved {path}{more}')

@@ -12,13 +12,44 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
 
+class UntouchedStep:
+    """What an optimizer's step must leave alone to count as not begun: its parameters and their state.
+
+    Every change of a tensor counts up its version, which takes no copy and no wait for the GPU to see.
+
+    Args:
+        optimizer: one of torch's own, before its step.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.states = {parameter: dict(state) for parameter, state in optimizer.state.items()}
+        parameters = [p for group in optimizer.param_groups for p in group['params']]
+        values = [value for state in self.states.values() for value in state.values()]
+        tensors = [*parameters, *(value for value in values if isinstance(value, Tensor))]
+        self.versions = [(tensor, tensor._version) for tensor in tensors]
+
+    def restore(self) -> bool:
+        """Takes back the state that the step has added, which is still that of a beginning.
+
+        Returns:
+            Whether the step has changed nothing; if it has, nothing is taken back.
+        """
+        if any(tensor._version != version for tensor, version in self.versions):
+            return False
+        self.optimizer.state.clear()
+        self.optimizer.state.update(self.states)
+        return True
+
+
 class Rollback:
     """Encloses a train step; where one fails before its optimizer step, undoes what it has done until then.
 
     That is BN statistics and other buffers, and gradients: half of them are new. Buffers are small, and
     are copied before each step by one call per type. Gradients are only copied where some wait for their
     step (`accumulative_counts`), to the CPU and without waiting. Parameters need no copy, as only the
-    optimizer changes them; within its step nothing can be undone.
+    optimizer changes them. A step of torch's own optimizers that fails before it has changed anything, for
+    want of memory for its state or for what it computes, is undone too; one that has begun to is not.
 
     Args:
         runner: the runner, whose model and optimizer are built when the first step begins.
@@ -32,6 +63,7 @@ class Rollback:
         self._copies: dict[Any, list[Tensor]] = {}
         self._gradients: dict[str, Tensor] = {}
         self._pending: list[str] = []
+        self._untouched: UntouchedStep | None = None
 
     @property
     def _model(self) -> Any:
@@ -41,6 +73,7 @@ class Rollback:
     def __enter__(self) -> Self:
         self._watch(self.runner.optim_wrapper)
         self.undone = True
+        self._untouched = None
         with torch.no_grad():
             self._copy_buffers()
             self._copy_gradients()
@@ -49,7 +82,8 @@ class Rollback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or not self.undone:
+        step, self._untouched = self._untouched, None
+        if error is None or not (self.undone or (step is not None and step.restore())):
             self.undone = False
             return
         self.undone = False
@@ -72,8 +106,12 @@ class Rollback:
             wrapper.optimizer.register_step_pre_hook(self._begins)
         self._watched = optim_wrapper
 
-    def _begins(self, *_: Any) -> None:
-        self.undone = False
+    def _begins(self, optimizer: Any, *_: Any) -> None:
+        first, self.undone = self.undone, False
+        compiled = bool(self.runner.cfg.get('compile'))  # whose changes show only at their end
+        fused = any(group.get('fused') for group in optimizer.param_groups)  # its kernels count up no version
+        known = type(optimizer).__module__.startswith('torch.optim.') and not (compiled or fused)
+        self._untouched = UntouchedStep(optimizer) if first and known else None
 
     def _copy_buffers(self) -> None:
         groups: dict[Any, list[Tensor]] = defaultdict(list)

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_distributed
+from mmengine.dist import init_dist, is_distributed
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 
 from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.consoles import quiet_console
@@ -174,9 +175,20 @@ class QuietRunner(NamingRunner, SavingRunner):
         return logger
 
 
+def connect_ranks(cfg: Config) -> None:
+    """Lets the processes of a launched run find each other before mmengine's runner does so, in its way."""
+    if cfg.get('launcher', 'none') == 'none' or is_distributed():
+        return
+    if torch.cuda.is_available():
+        env_cfg = cfg.get('env_cfg') or {}
+        set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+        init_dist(cfg.launcher, **env_cfg.get('dist_cfg', {}))
+    else:
+        torch.distributed.init_process_group('gloo')
+
+
 def build_runner(cfg: Config) -> Runner:
     """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
-    launched = cfg.get('launcher', 'none') != 'none'
-    if launched and not torch.cuda.is_available() and not is_distributed():
-        torch.distributed.init_process_group('gloo')
+    if not torch.cuda.is_available():
+        connect_ranks(cfg)
     return QuietRunner.from_cfg(cfg)

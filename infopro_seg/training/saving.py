@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from infopro_seg.files import write_bytes, write_text
 from infopro_seg.hooks.due_validation import DueValidationHook
 from infopro_seg.hooks.ordered_checkpoints import in_order
+from infopro_seg.hooks.recipe_change import RecipeChangeHook
 from infopro_seg.training.validation_guard import ValidationGuard
 
 
@@ -43,6 +44,7 @@ class SavingRunner(Runner):
             if isinstance(hook, CheckpointHook):
                 in_order(hook)
         self.register_hook(DueValidationHook())
+        self.register_hook(RecipeChangeHook())
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Saves a checkpoint of the weights as they are trained, also in the middle of a validation."""

@@ -33,6 +33,11 @@ class ValidationGuard(Hook):
         self._noted: dict[str, Any] | None = None
         self._swapped: list[EMAHook] = []
 
+    @property
+    def validating(self) -> bool:
+        """Whether a validation has begun and not come to its end."""
+        return self._noted is not None
+
     def before_train(self, runner: Any) -> None:
         """Watches the swaps of weights."""
         for hook in runner.hooks:

@@ -37,6 +37,12 @@ def place(streets, checkpoint, tmp_path_factory):
     first, second = images(streets, 'val')[:2]
     shutil.copy(first, place / 'street.png')
     shutil.copy(second, place / 'photos')
+    shutil.copytree(place / 'photos', place / 'frames')
+    picture = cv2.imread(str(first))
+    cv2.imwrite(str(place / 'ortho.tif'), picture)
+    video = cv2.VideoWriter(str(place / 'drive.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 12, SIZE[::-1])
+    video.write(picture)
+    video.release()
     return place
 
 

@@ -1,0 +1,1 @@
+"""Prediction over files: rasters too large for memory, videos, exported networks."""

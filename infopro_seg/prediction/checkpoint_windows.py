@@ -1,0 +1,129 @@
+"""The network of a checkpoint, asked window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import CenterCrop, Pad, RandomFlip, RandomResize, Resize, TestTimeAug
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.evaluation.pipelines import is_step
+from infopro_seg.inference import Predictor
+from infopro_seg.models.bounded_prediction import BoundedPrediction
+from infopro_seg.prediction.windows import Size, pad, two_thirds
+
+RESHAPING = (Resize, RandomResize, CenterCrop, Pad, RandomFlip, TestTimeAug)
+"""Steps of which a window does not become the part of the image that it would be part of."""
+
+
+class CheckpointWindows:
+    """See :class:`WindowNetwork`.
+
+    Args:
+        predictor: the network, with its test pipeline.
+        config: its config. Windows are those of `model.test_cfg` in mode `slide`; else of the `crop_size`
+            that it was trained with, and share a third.
+        batch: number of windows that are computed at once.
+
+    Raises:
+        ConfigError: the test pipeline changes the size of images, or nothing says how large windows are.
+    """
+
+    def __init__(self, predictor: Predictor, config: Config, batch: int = 1) -> None:
+        for step in predictor.steps:
+            if any(is_step(step, base) for base in RESHAPING):
+                raise ConfigError(_reshapes(step))
+        self.predictor, self.batch = predictor, batch
+        self.model: Any = predictor.model
+        self.window, self.stride = window_settings(config)
+        self.align_corners: bool = self.model.align_corners
+        self.channels: int = self.model.out_channels
+        heads = self.model.decode_head
+        self.threshold = getattr(heads[-1] if isinstance(heads, nn.ModuleList) else heads, 'threshold', 0.5)
+
+    def padded(self, size: Size) -> Size:
+        """See :class:`WindowNetwork`: as the data preprocessor pads images in testing."""
+        padding = getattr(self.model.data_preprocessor, 'test_cfg', None) or {}
+        height, width = padding.get('size') or (0, 0)
+        step = padding.get('size_divisor') or 1
+        return _up(max(size[0], height), step), _up(max(size[1], width), step)
+
+    @torch.no_grad()
+    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Tensor]:
+        """See :class:`WindowNetwork`."""
+        preprocessor = self.model.data_preprocessor
+        value = getattr(preprocessor, 'pad_val', 0)
+        with self.predictor.precision():
+            with _without_padding(preprocessor):
+                images = [preprocessor(self._sample(one), False)['inputs'] for one in pixels]
+            inputs = torch.cat([pad(image, size, value) for image in images])
+            metas: list[dict[str, Any]] = [dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), size)]
+            metas *= len(pixels)
+            if isinstance(self.model, BoundedPrediction):
+                return list(self.model.small_logits(inputs, metas))
+            return list(self.model.encode_decode(inputs, metas))
+
+    def _sample(self, pixels: np.ndarray) -> dict[str, Any]:
+        """A window as the test pipeline prepares images, as a batch of one."""
+        size = pixels.shape[:2]
+        sample = self.predictor.prepare(pixels)
+        if sample['inputs'].shape[1:] != size:
+            found = 'x'.join(map(str, sample['inputs'].shape[1:]))
+            raise ConfigError(
+                f'the test pipeline makes {found} of a window of {size[0]}x{size[1]}, and windows of a '
+                'raster must keep their size; leave the step out that changes it'
+            )
+        return {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
+
+
+def window_settings(config: Config) -> tuple[Size, Size]:
+    """The windows for images that are not read whole, and their stride.
+
+    Raises:
+        ConfigError: nothing in the config says how large they are.
+    """
+    test_cfg = config.model.get('test_cfg') or {}
+    if test_cfg.get('mode') == 'slide':
+        return tuple(test_cfg['crop_size']), tuple(test_cfg['stride'])
+    crop = config.get('crop_size') or (config.model.get('data_preprocessor') or {}).get('size')
+    if not crop:
+        raise ConfigError(
+            'this raster is predicted in windows, and the config does not say how large: '
+            '--cfg-options model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" '
+            '"model.test_cfg.stride=(341,341)"'
+        )
+    window = (int(crop[0]), int(crop[1]))
+    return window, two_thirds(window)
+
+
+def _reshapes(step: Mapping[str, Any]) -> str:
+    kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
+    given = ', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')
+    return (
+        f'rasters are predicted in windows at their own resolution, but the test pipeline contains '
+        f'{kind}({given}); leave out its resizing with --no-resize, or take the step out of the config'
+    )
+
+
+@contextmanager
+def _without_padding(preprocessor: Any) -> Iterator[None]:
+    """Inside the block, a data preprocessor of mmseg pads no image."""
+    kept = getattr(preprocessor, 'test_cfg', None)
+    if kept is None:
+        yield
+        return
+    preprocessor.test_cfg = None
+    try:
+        yield
+    finally:
+        preprocessor.test_cfg = kept
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step

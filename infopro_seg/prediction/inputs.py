@@ -1,0 +1,93 @@
+"""What is to be predicted, and the files that its results go to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infopro_seg.errors import UserError
+from infopro_seg.evaluation.names import output_names
+from infopro_seg.predict_images import Found, find_images
+from infopro_seg.prediction.raster_files import is_raster
+
+VIDEO_SUFFIXES = frozenset({'.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.ts'})
+ENDS = {
+    'image': {'labels': '_labels.png', 'overlay': '_overlay.png'},
+    'raster': {
+        'labels': '_labels.tif',
+        'overlay': '_overlay.png',
+        'kept': '_labels_incomplete.tif',
+    },
+    'video': {'overlay': '_overlay.mp4'},
+}
+"""How the results of each kind of input are named behind the input's own name."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something to predict.
+
+    Args:
+        path: a file, or a folder of frames.
+        name: of its results, below the folder of results.
+        kind: `image`, `raster` or `video`.
+    """
+
+    path: Path
+    name: Path
+    kind: str
+
+    def results(self, out: Path) -> dict[str, Path]:
+        """The files of its results by what they hold, in the folder of results."""
+        place = out / self.name
+        return {key: place.with_name(f'{place.name}{end}') for key, end in ENDS[self.kind].items()}
+
+
+def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[Input], Found]:
+    """Looks for what is to be predicted; the second value names results of earlier predictions.
+
+    Args:
+        paths: image and video files, and folders that are searched for images.
+        video: whether each of the paths is a video: a file, or a folder of frames.
+
+    Raises:
+        UserError: a path does not exist, there is no image, or a package is missing for a raster.
+    """
+    if video:
+        return _videos([*map(Path, paths)]), Found()
+    found = find_images(paths)
+    return [Input(path, name, _kind(path)) for path, name in found.images], found
+
+
+def require_apart(inputs: Sequence[Input], out: Path) -> None:
+    """Checks that no result would replace an input.
+
+    Raises:
+        UserError: a result would replace an input.
+    """
+    given = {os.path.realpath(one.path) for one in inputs}
+    for one in inputs:
+        for result in one.results(out).values():
+            if os.path.realpath(result) in given:
+                raise UserError(
+                    f'the results of {one.path} would replace the image {result}, which is no earlier result '
+                    'of a prediction; name another folder (--out)'
+                )
+
+
+def _videos(paths: Sequence[Path]) -> list[Input]:
+    for path in paths:
+        if not path.exists():
+            raise UserError(f'no such video or folder of frames: {path}')
+    places = {path: path.resolve() for path in paths}
+    names = output_names([(str(place.parent), str(place)) for place in places.values()])
+    unique = {place: path for path, place in places.items()}
+    return [Input(path, names[str(place)].with_suffix(''), 'video') for place, path in unique.items()]
+
+
+def _kind(path: Path) -> str:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return 'video'
+    return 'raster' if is_raster(path) else 'image'

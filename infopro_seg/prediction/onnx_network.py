@@ -1,0 +1,163 @@
+"""An exported network, run by onnxruntime."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Resize
+from torch import Tensor
+
+from infopro_seg.checkpoints import require_file
+from infopro_seg.datasets.loading import LoadImage
+from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.export_graph import ENOUGH, STEP
+from infopro_seg.image_inputs import to_bgr, to_picture
+from infopro_seg.models.row_maps import ResizedMap
+from infopro_seg.prediction.windows import Size, label_bands, pad, two_thirds, window_map
+
+TEXTS = ('channels', 'input', 'output')  # metadata that are no JSON
+USUAL = (512, 512)  # windows of a graph that does not say with which crops it was trained
+
+
+class OnnxNetwork:
+    """See :class:`WindowNetwork`; `predict` and `read` as of :class:`infopro_seg.inference.Predictor`.
+
+    Images are resized and windows slid as the config of the training says. The graph takes sides that are
+    multiples of 32, or one size only: what is smaller is padded.
+
+    Args:
+        path: the `.onnx`, as `tools/export.py` writes it.
+        device: `cpu` or `cuda`; the GPU by default where onnxruntime has one.
+        resize: whether images are resized as the test pipeline says.
+
+    Raises:
+        UserError: onnxruntime is missing, the file is no such export, or there is no such device.
+    """
+
+    batch = 1  # the graph takes one image at a time
+
+    def __init__(self, path: str | Path, device: str | None = None, resize: bool = True) -> None:
+        require_file(path)
+        self.session = _session(Path(path), device)
+        meta = _metadata(self.session, path)
+        self.classes = tuple(meta['classes'])
+        self.palette = np.array(meta['palette'], np.uint8)
+        ids = meta['label_ids']
+        self.label_ids = np.array(ids, np.uint8 if max(ids, default=0) < 256 else np.uint16)
+        self.reverse = meta['channels'] == 'RGB'
+        self.mean, self.std = (np.array(meta[key], np.float32) for key in ('mean', 'std'))
+        self.threshold: float = meta.get('threshold', 0.5)
+        self.channels = 1 if 'threshold' in meta else len(self.classes)
+        said: Mapping[str, Any] = meta.get('prediction') or {}
+        self.align_corners = bool(said.get('align_corners'))
+        steps = said.get('resize') or []
+        self.resizing = [_resize(step) for step in steps] if resize else []
+        self.only: Size | None = _pair(meta.get('size'))
+        crop = _pair(said.get('crop_size'))
+        self.window = self.only or crop or USUAL
+        self.stride = (crop == self.window and _pair(said.get('stride'))) or two_thirds(self.window)
+        self.slides = self.only is not None or said.get('mode') == 'slide'
+        self.loader = LoadImage()
+
+    def padded(self, size: Size) -> Size:
+        """See :class:`WindowNetwork`: windows are padded, not images."""
+        return size
+
+    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Tensor]:
+        """See :class:`WindowNetwork`."""
+        target = self.only or (_up(size[0]), _up(size[1]))
+        found = []
+        for window in pixels:
+            colours = window[..., ::-1] if self.reverse else window
+            normal = (colours.astype(np.float32) - self.mean) / self.std
+            image = pad(torch.from_numpy(normal.transpose(2, 0, 1))[None], target)
+            [given] = self.session.run(None, {'image': image.contiguous().numpy()})
+            found.append(torch.from_numpy(given[0])[:, : size[0], : size[1]])
+        return found
+
+    def predict(self, image: Any) -> Any:
+        """The index into `classes` of each pixel, (H, W); of a list of images, a list of them.
+
+        Args:
+            image: what :meth:`infopro_seg.inference.Predictor.predict` takes.
+
+        Raises:
+            DataError: the file cannot be read, or what was given is no image.
+        """
+        if isinstance(image, (list, tuple)):
+            return [self(item) for item in image]
+        given = self._load(image) if isinstance(image, (str, os.PathLike)) else to_bgr(image)
+        bgr = given
+        for step in self.resizing:
+            bgr = step({'img': bgr})['img']
+        height, width = bgr.shape[:2]
+        whole = not self.slides and max(height, width) <= ENOUGH
+        size = (height, width)
+        logits = window_map(self, lambda box: bgr[box], size, size if whole else None)
+        original = ResizedMap(logits, given.shape[:2], self.align_corners)
+        kind = np.uint8 if len(self.classes) <= 256 else np.uint16
+        return np.concatenate([*label_bands(self, original)]).astype(kind)
+
+    __call__ = predict
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """An image made fit to look at: (H, W, 3) RGB uint8."""
+        return to_picture(self._load(path))
+
+    def _load(self, path: str | os.PathLike[str]) -> np.ndarray:
+        image: np.ndarray = self.loader({'img_path': os.fspath(path)})['img']
+        return image
+
+
+def _session(path: Path, device: str | None) -> Any:
+    if find_spec('onnxruntime') is None:
+        raise UserError(f'{path} is run by the package onnxruntime: pip install onnxruntime')
+    import onnxruntime
+
+    has_gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
+    wanted = (device or ('cuda' if has_gpu else 'cpu')).partition(':')[0]
+    if wanted not in ('cpu', 'cuda') or (wanted == 'cuda' and not has_gpu):
+        raise UserError(
+            f'--device {device} cannot be used: onnxruntime has {onnxruntime.get_device()}; take cpu, or '
+            'install onnxruntime-gpu for cuda'
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    providers = ['CUDAExecutionProvider'] * (wanted == 'cuda') + ['CPUExecutionProvider']
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime has no error of its own for files that are none
+        raise CheckpointError(
+            f'cannot read the exported network {path}: {" ".join(str(error).split())}; export it again'
+        ) from error
+
+
+def _metadata(session: Any, path: str | Path) -> dict[str, Any]:
+    stored = session.get_modelmeta().custom_metadata_map
+    missing = {'classes', 'palette', 'label_ids', 'mean', 'std', 'channels'} - stored.keys()
+    if missing:
+        raise CheckpointError(
+            f'{path} does not say its {", ".join(sorted(missing))}, as exports of this package do; export it '
+            'with tools/export.py CKPT --out DIR --format onnx'
+        )
+    return {key: value if key in TEXTS else json.loads(value) for key, value in stored.items()}
+
+
+def _resize(step: Mapping[str, Any]) -> Any:
+    return Resize(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})
+
+
+def _pair(value: Any) -> Size | None:
+    return (int(value[0]), int(value[1])) if value else None
+
+
+def _up(side: int) -> int:
+    """The next multiple of the stride of the coarsest map, of which the graph takes two at least."""
+    return max(-(-side // STEP), 2) * STEP

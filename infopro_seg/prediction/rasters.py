@@ -1,0 +1,76 @@
+"""Prediction of rasters of any size in memory that does not grow with their height."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from infopro_seg.drawing.overlay import overlay
+from infopro_seg.errors import DataError, IncompleteError
+from infopro_seg.evaluation.label_images import write_image
+from infopro_seg.files import whole_file
+from infopro_seg.prediction.label_rasters import copy_rows, label_raster
+from infopro_seg.prediction.raster_files import RasterPixels, opened
+from infopro_seg.prediction.windows import WindowNetwork, label_bands, window_map
+
+Advance = Callable[[int, int], None]
+"""Told how many rows or frames are done, and how many there are."""
+
+
+def predict_raster(
+    network: WindowNetwork,
+    path: Path,
+    results: dict[str, Path],
+    label_ids: np.ndarray,
+    palette: np.ndarray,
+    color_type: str = 'color',
+    advance: Advance = lambda done, total: None,
+) -> None:
+    """Writes a TIFF of label ids with the raster's georeference, and a PNG of a small overlay.
+
+    Args:
+        network: the network.
+        path: the raster.
+        results: the files to write: `labels`, `overlay`, and `kept` for the rows before a damage.
+        label_ids: the id of each class index.
+        palette: RGB of each class.
+        color_type: of the config's loader of images.
+        advance: told how many rows are done.
+
+    Raises:
+        DataError: the raster holds no three colours of 8 bits, or is damaged from its beginning.
+        IncompleteError: it is damaged; the labels of the rows before the damage are in `kept`.
+        OutputError: a result cannot be written.
+    """
+    for result in results.values():
+        result.parent.mkdir(parents=True, exist_ok=True)
+    with opened(path) as dataset:
+        pixels = RasterPixels(dataset, path, color_type)
+        height = pixels.size[0]
+        small: list[np.ndarray] = []
+        final = results['labels']
+        with whole_file(final) as partial:
+            try:
+                with label_raster(partial, dataset, height, label_ids.dtype, final) as raster:
+                    done = 0
+                    for labels in label_bands(network, window_map(network, pixels, pixels.size)):
+                        raster.write(label_ids[labels])
+                        first = -done % pixels.step
+                        small.append(labels[first :: pixels.step, :: pixels.step])
+                        done += len(labels)
+                        advance(done, height)
+            except DataError as error:
+                raise _with_rows_kept(error, partial, results['kept'], done) from error
+    picture = overlay(pixels.thumbnail, np.concatenate(small), palette)
+    write_image(results['overlay'], picture)
+
+
+def _with_rows_kept(error: DataError, partial: Path, kept: Path, rows: int) -> DataError:
+    """The error for a raster that is damaged, once the labels of the rows before the damage are kept."""
+    if not rows:
+        return DataError(f'{error}. No row before could be predicted')
+    with whole_file(kept) as file:
+        copy_rows(partial, file, rows, kept)
+    return IncompleteError(f'{error}. The labels of the first {rows} rows are kept in {kept}')

@@ -1,0 +1,98 @@
+"""Networks that are asked window by window, so that an image need not be in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infopro_seg.models.bounded_prediction import bands
+from infopro_seg.models.row_maps import Box, CroppedMap, RowMap, SlidingMap
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+Read = Callable[[Box], np.ndarray]
+"""Reads a window of an image, (h, w, 3) BGR uint8, less what of it lies beyond the image."""
+
+
+class WindowNetwork(Protocol):
+    """A network that segments windows of an image.
+
+    Args:
+        align_corners: how its logits are resized to a window.
+        channels: number of channels of its logits; with 1, of two classes, `threshold` parts them.
+        window: the size of the windows of images that are not read whole.
+        stride: step between them, in rows and in columns.
+        batch: number of windows to give it at once.
+    """
+
+    align_corners: bool
+    channels: int
+    threshold: float
+    window: Size
+    stride: Size
+    batch: int
+
+    def padded(self, size: Size) -> Size:
+        """The size to which an image is padded, at the right and at the bottom."""
+        ...
+
+    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Tensor]:
+        """The logits of some windows, each (C, h, w).
+
+        Args:
+            pixels: the windows, (h, w, 3) BGR uint8, less what of them lies in the padding.
+            size: of the windows with the padding.
+        """
+        ...
+
+
+def window_map(network: WindowNetwork, read: Read, size: Size, window: Size | None = None) -> RowMap:
+    """The logits of an image, to be read a band of rows at a time from the top down.
+
+    Args:
+        network: the network.
+        read: reads a window of the image.
+        size: of the image.
+        window: another size of windows than the network's.
+    """
+    height, width = network.padded(size)
+    stride = network.stride if window is None else window
+    window = window or network.window
+
+    def compute(boxes: Sequence[Box]) -> Sequence[Tensor]:
+        rows, columns = boxes[0]
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        return network.logits([read(box) for box in boxes], shape)
+
+    logits = SlidingMap(compute, (height, width), window, stride, network.align_corners, network.batch)
+    return CroppedMap(logits, 0, width - size[1], 0, height - size[0])
+
+
+def label_bands(network: WindowNetwork, logits: RowMap) -> Iterator[np.ndarray]:
+    """The class indices of an image, from the top down a band of rows at a time: (rows, W) int16.
+
+    Args:
+        network: whose logits they are.
+        logits: at the size of the image.
+    """
+    for start, stop in bands(logits.size, network.channels):
+        scores = logits(start, stop)
+        labels = scores[0].sigmoid() > network.threshold if network.channels == 1 else scores.argmax(0)
+        yield labels.to(torch.int16).cpu().numpy()
+
+
+def pad(image: Tensor, size: Size, value: float = 0) -> Tensor:
+    """A batch of images (N, C, h, w) padded at the right and at the bottom to a size."""
+    height, width = image.shape[2:]
+    padding = (0, size[1] - width, 0, size[0] - height)
+    return torch.nn.functional.pad(image, padding, value=value) if any(padding) else image
+
+
+def two_thirds(window: Size) -> Size:
+    """The stride by which neighbouring windows share a third."""
+    return (max(1, window[0] - window[0] // 3), max(1, window[1] - window[1] // 3))

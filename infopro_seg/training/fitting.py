@@ -1,0 +1,192 @@
+"""Training that fits: the recipe by which a run trains within a budget of memory, and the next smaller ones.
+
+The recipes stand under `fit` in the config, so in every dumped config and checkpoint::
+
+    fit = dict(budget='11GiB', exact_flops=1.2, setup='batch 4, crop 512x1024, fp32', chosen=0, recipes=[
+        dict(name='E2E + expansions', gradients='exact', peak=9277129359, backbone=dict(cuts=(), ...)), ...])
+
+`recipes` are in the order in which they are tried where memory runs out, `chosen` is the one that trains.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.logging import MMLogger
+
+from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.errors import MachineError, UserError
+from infopro_seg.memory.fit import plan_to_fit
+from infopro_seg.memory.planned_config import with_recipe
+from infopro_seg.memory.quantities import parse_bytes, show_bytes
+from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import lists_heads
+from infopro_seg.training.first_rank import from_first_rank
+
+AUTO = 'auto'
+SHARE = 0.9  # of a GPU's free memory: the rest is for workspaces, and for what lies idle between tensors
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What `--fit` asks for.
+
+    Args:
+        budget: memory that may be used, e.g. `11GiB`, or `auto` for the free memory of the GPU less a tenth.
+        exact_flops: up to how many FLOPs, as a share of plain end-to-end training, a recipe with exact
+            gradients is chosen before one with local losses.
+    """
+
+    budget: str
+    exact_flops: float = 1.2
+
+    def in_bytes(self) -> int:
+        """The budget in bytes; with `auto` the smallest of all ranks.
+
+        Raises:
+            UserError: the budget cannot be read, or it is `auto` and there is no GPU.
+        """
+        if self.budget != AUTO:
+            return parse_bytes(self.budget)
+        if not torch.cuda.is_available():
+            raise MachineError(
+                '--fit auto takes the free memory of the GPU, and there is none here; name a budget, e.g. '
+                '--fit 11GiB'
+            )
+        free = torch.tensor(int(SHARE * torch.cuda.mem_get_info()[0]))
+        all_reduce(free, 'min')
+        return int(free)
+
+
+def fit_config(cfg: Config, request: FitRequest | None) -> Config:
+    """The config with the recipe by which a run trains; the same on all ranks.
+
+    A run that is resumed keeps its recipe, also without a request. With one, it keeps it as long as that
+    fits the budget; else it takes the first of its own smaller recipes that does, and plans anew where none
+    does, or where batch, crop or precision are others.
+
+    Args:
+        cfg: the config, which says what it resumes.
+        request: what to fit, if anything.
+
+    Raises:
+        UserError: nothing fits; the message names what bounds it and the largest crop that would fit.
+    """
+    kept = _kept(cfg)
+    if request is None:
+        if kept is not None:
+            _tell(f'{cfg.load_from} was trained to fit {kept["budget"]}; keeping its recipe', _named(kept))
+            return with_fit(cfg, kept)
+        if cfg.get('fit') and not _is_followed(cfg):
+            cfg = copy.deepcopy(cfg)
+            cfg.pop('fit')  # of a dumped config, whose model has been edited since
+        return cfg
+    if request.exact_flops < 1:
+        raise UserError(
+            f'--fit-exact-flops {request.exact_flops} is below the FLOPs of plain end-to-end training, which '
+            'are 1; give a number from 1 on, e.g. 1.2'
+        )
+    budget = request.in_bytes()
+    return with_fit(cfg, from_first_rank(lambda: _choose(cfg, request, budget, kept)))
+
+
+def with_fit(cfg: Config, fit: dict[str, Any]) -> Config:
+    """A copy of a config that trains by the chosen one of some recipes."""
+    cfg = copy.deepcopy(cfg)
+    cfg.model.backbone.update(copy.deepcopy(fit['recipes'][fit['chosen']]['backbone']))
+    cfg.fit = copy.deepcopy(fit)
+    return cfg
+
+
+def smaller(cfg: Config) -> Config | None:
+    """A copy of a config that trains by the recipe after its own; None after the last one."""
+    fit = cfg.get('fit')
+    if not fit or fit['chosen'] + 1 >= len(fit['recipes']):
+        return None
+    return with_fit(cfg, {**fit, 'chosen': fit['chosen'] + 1})
+
+
+def named(cfg: Config) -> str:
+    """The recipe of a config that fits, with its predicted peak."""
+    return _named(cfg.fit)
+
+
+def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[str, Any]:
+    """The recipes for a budget; runs on the first rank."""
+    setup = training_setup(cfg)
+    if kept is not None and kept['setup'] == str(setup):
+        peaks = [recipe['peak'] for recipe in kept['recipes']]
+        fitting = [index for index in range(kept['chosen'], len(peaks)) if peaks[index] <= budget]
+        if fitting:
+            fit = {**kept, 'chosen': fitting[0], 'budget': request.budget}
+            same = 'keeping its recipe' if fitting[0] == kept['chosen'] else 'taking its next one'
+            _tell(f'{cfg.load_from} was trained to fit {kept["budget"]}; {same}', _named(fit))
+            return fit
+    _tell(f'planning a training within {show_bytes(budget, budget)} ({setup})')
+    plan = plan_to_fit(cfg, budget, exact_flops=request.exact_flops, setup=setup)
+    _tell(*plan.lines())
+    backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
+    own = cfg.to_dict()['model']['backbone']
+    keys = {key for backbone in backbones for key in {*own, *backbone} if own.get(key) != backbone.get(key)}
+    keys |= {'cuts', 'checkpoint', 'checkpoint_heads', 'num_modules'}  # also where they are as in the config
+    recipes = [
+        {
+            'name': recipe.name,
+            'gradients': recipe.gradients,
+            'peak': recipe.peak,
+            'flops': round(recipe.flops / plan.reference.flops, 4),
+            'backbone': {key: backbone.get(key) for key in sorted(keys)},
+        }
+        for recipe, backbone in zip(plan.recipes, backbones, strict=True)
+    ]
+    return {
+        'budget': request.budget,
+        'exact_flops': request.exact_flops,
+        'setup': str(setup),
+        'chosen': 0,
+        'recipes': recipes,
+    }
+
+
+def _backbone(cfg: Config, recipe: Any) -> dict[str, Any]:
+    """The backbone of a config that trains by a recipe; a list of local heads goes with the cuts."""
+    backbone: dict[str, Any] = with_recipe(cfg, recipe).to_dict()['model']['backbone']
+    if not recipe.cuts and lists_heads(cfg):
+        backbone['local_head'] = None
+    return backbone
+
+
+def _kept(cfg: Config) -> dict[str, Any] | None:
+    """The recipes of the run to resume, if it was to fit."""
+    if not cfg.get('resume') or not cfg.get('load_from'):
+        return None
+    fit = config_of(read_checkpoint(cfg.load_from), cfg.load_from).get('fit')
+    return None if fit is None else fit.to_dict()
+
+
+def _is_followed(cfg: Config) -> bool:
+    """Whether a config's model is that of the recipe which it says was chosen."""
+    chosen = cfg.fit['recipes'][cfg.fit['chosen']]['backbone']
+    own = cfg.model.backbone
+    return all(_plain(own.get(key)) == _plain(value) for key, value in chosen.items())
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _named(fit: dict[str, Any]) -> str:
+    recipe = fit['recipes'][fit['chosen']]
+    peak = show_bytes(recipe['peak'], recipe['peak'])
+    return f'{recipe["name"]} ({recipe["gradients"]} gradients), predicted peak {peak}'
+
+
+def _tell(*lines: str) -> None:
+    """Says something on the console of the first rank."""
+    for line in lines if is_main_process() else ():
+        MMLogger.get_current_instance().info(line)

@@ -1,0 +1,127 @@
+"""What a training says whose memory has run out: where, what was predicted and used, and how to go on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from infopro_seg.errors import UserError
+from infopro_seg.hooks.results import peak_memory
+from infopro_seg.memory.quantities import show_bytes, unit_for
+from infopro_seg.memory.trace import trace_step
+from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.training.out_of_memory import VALIDATION
+
+LESS = 0.9  # of what was predicted, or is free: the budget of the next attempt
+
+
+def memory_report(
+    cfg: Config, runner: Any, ended_in: str | None, saved: bool, command: Sequence[str] = ()
+) -> Iterator[str]:
+    """The lines that follow the error's own.
+
+    Args:
+        cfg: the config of the training.
+        runner: its runner.
+        ended_in: the part of the iteration that found no memory, or :data:`VALIDATION`.
+        saved: whether there is a checkpoint to go on from.
+        command: the words of the command line.
+    """
+    predicted = _predicted(cfg)
+    if ended_in == VALIDATION:
+        yield f'It ran out in {ended_in} at iteration {runner.iter}.'
+    elif ended_in is not None:
+        yield f'It ran out in {ended_in} of iteration {runner.iter + 1}.'
+    used = peak_memory()
+    reference = max(*used.values(), predicted or 0)
+    parts = []
+    if predicted is not None:
+        parts.append(f'predicted for a training step: {show_bytes(predicted, reference)}')
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        others = total - free - torch.cuda.memory_reserved()
+        parts.append(f'allocated at most: {show_bytes(used["allocated_bytes"], reference)}')
+        parts.append(f'reserved at most: {show_bytes(used["reserved_bytes"], reference)}')
+        parts.append(
+            f'the GPU has {show_bytes(total, reference)}, {show_bytes(others, reference)} in other use'
+        )
+    else:
+        parts.append(f'taken by the whole process at most: {show_bytes(used["resident_bytes"], reference)}')
+    text = '; '.join(parts)
+    yield f'{text[0].upper()}{text[1:]}.'
+    remedy = _in_validation(cfg) if ended_in == VALIDATION else _in_training(cfg, predicted)
+    if remedy:
+        yield f'To go on: {continued(command, saved, remedy)}'
+
+
+def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> str:
+    """The command that continues a run with other options.
+
+    Args:
+        command: the words of the one that began it; none where it was no command.
+        saved: whether there is a checkpoint to resume.
+        options: what replaces `--resume` and `--fit` of it.
+    """
+    added = [*(['--resume'] if saved else []), *options]
+    launched = '--launcher' in command
+    several = launched and os.environ.get('LOCAL_WORLD_SIZE') == os.environ.get('WORLD_SIZE')
+    if not command or (launched and not several):
+        return f'the same with {shlex.join(added)}'
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument('--resume', nargs='?')
+    parser.add_argument('--fit')
+    if launched:
+        parser.add_argument('--launcher')
+        parser.add_argument('--local_rank', '--local-rank')
+    _, rest = parser.parse_known_args(list(command[1:]))
+    if launched:
+        return shlex.join(['tools/dist_train.sh', rest[0], os.environ['WORLD_SIZE'], *rest[1:], *added])
+    program = command[0] if command[0].endswith('.py') else f'-m {command[0]}'
+    return f'python {program} {shlex.join([*rest, *added])}'
+
+
+def _predicted(cfg: Config) -> int | None:
+    """The predicted peak of a training step; None where it cannot be told."""
+    if cfg.get('fit'):
+        peak: int = cfg.fit['recipes'][cfg.fit['chosen']]['peak']
+        return peak
+    with suppress(UserError, RuntimeError):  # a model that cannot be traced, or no memory to do so
+        setup = training_setup(cfg)
+        return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation).peak
+    return None
+
+
+def _in_training(cfg: Config, predicted: int | None) -> list[str]:
+    """The options of a training that takes less."""
+    backbone = cfg.model.get('backbone') or {}
+    if backbone.get('stage') is not None:
+        whole = backbone.get('checkpoint') in (True, 'blocks')
+        return [] if whole else ['--cfg-options', 'model.backbone.checkpoint=blocks']
+    limits = [] if predicted is None else [predicted]
+    if torch.cuda.is_available():
+        limits.append(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+    if not limits or predicted is None:
+        return []
+    budget = int(LESS * min(limits))
+    unit, factor = unit_for(budget)
+    return ['--fit', f'{budget / factor:.2f}{unit}']
+
+
+def _in_validation(cfg: Config) -> list[str]:
+    """The options of a validation that takes less; recipes change only the training."""
+    if cfg.model.get('test_cfg', {}).get('mode', 'whole') == 'whole':
+        with suppress(UserError):
+            height, width = training_setup(cfg).crop
+            stride = f'({max(height * 2 // 3, 1)},{max(width * 2 // 3, 1)})'
+            values = {'mode': 'slide', 'crop_size': f'({height},{width})', 'stride': stride}
+            return ['--cfg-options', *(f'model.test_cfg.{key}={value}' for key, value in values.items())]
+    if (cfg.get('val_dataloader') or {}).get('batch_size', 1) > 1:
+        return ['--cfg-options', 'val_dataloader.batch_size=1']
+    return []

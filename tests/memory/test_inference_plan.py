@@ -1,0 +1,64 @@
+"""What prediction takes, for a size and for a budget."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference
+from infopro_seg.memory.prediction import trace_prediction
+from tests.stand_ins import CUTS, model_config
+
+WINDOW = (48, 64)
+SLIDE = {'mode': 'slide', 'crop_size': WINDOW, 'stride': (32, 42)}
+
+
+def config(test_cfg):
+    return Config({'model': model_config(CUTS) | {'test_cfg': test_cfg}})
+
+
+def test_the_rows_are_traces_at_the_size():
+    rows = inference_rows(config({'mode': 'whole'}), (96, 160), WINDOW)
+    assert [(row.mode, row.in_training) for row in rows] == [
+        ('whole', False), ('whole', True), ('slide', False), ('slide', True),
+    ]  # fmt: skip
+    for row in rows:
+        cfg = config({'mode': 'whole'} if row.mode == 'whole' else SLIDE)
+        assert row.peak == trace_prediction(cfg, (96, 160), in_training=row.in_training).peak
+
+
+def test_the_largest_whole_image_fits_and_the_next_step_does_not():
+    whole = config({'mode': 'whole'})
+    budget = trace_prediction(whole, (300, 600)).peak
+    row = inference_rows(whole, (96, 160), WINDOW, budget=budget)[0]
+    assert row.largest == (256, 512)
+    assert trace_prediction(whole, (512, 1024)).peak > budget
+
+
+def test_windows_fit_images_far_beyond_those_that_were_traced():
+    slide = config(SLIDE)
+    budget = trace_prediction(slide, (512, 1024)).peak
+    row = inference_rows(slide, (96, 160), WINDOW, budget=budget + budget // 100)[2]
+    assert row.largest == (512, 1024)
+
+
+def test_the_command_writes_json_and_says_whether_it_fits(tmp_path):
+    cfg = config({'mode': 'whole'})
+    cfg.crop_size = (96, 160)
+    cfg.model.data_preprocessor.size = (96, 160)
+    cfg.dump(tmp_path / 'config.py')
+    request = InferenceRequest(tmp_path / 'config.py', budget='1GiB', json=tmp_path / 'plan.json')
+    assert plan_inference(request) == 0
+    rows = json.loads((tmp_path / 'plan.json').read_text())
+    assert rows[0]['peak'] == trace_prediction(cfg, (96, 160)).peak
+    assert plan_inference(InferenceRequest(tmp_path / 'config.py', budget='1MiB')) == 1
+
+
+@pytest.mark.parametrize('arguments', [['--size', '8', '8'], ['--tta']], ids=str)
+def test_options_of_prediction_need_inference(arguments, monkeypatch, capsys):
+    from infopro_seg.commands.plan import main
+    from infopro_seg.errors import UserError
+
+    monkeypatch.setattr('sys.argv', ['plan.py', 'configs/infopro_demo.py', *arguments])
+    with pytest.raises(UserError, match='add --inference'):
+        main()

@@ -1,0 +1,244 @@
+"""Which recipe a run trains by: that of a plan, kept over resumes and the same on all ranks."""
+
+import socket
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import distributed as dist
+
+from infopro_seg.errors import ConfigError, MachineError, RankError, UserError
+from infopro_seg.training import fitting
+from infopro_seg.training.first_rank import from_first_rank
+from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
+from infopro_seg.training.launch import train
+from tests.forks import run_ranks
+from tests.runs import DEMO
+from tests.stand_ins import local_head_config, model_config
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A recipe as the planner states one, with the peak that a test needs."""
+
+    name: str
+    gradients: str
+    gib: float
+    options: dict = field(hash=False)
+
+    @property
+    def peak(self):
+        return int(self.gib * GIB)
+
+    @property
+    def cuts(self):
+        return self.options['cuts']
+
+    @property
+    def flops(self):
+        return 110
+
+    def backbone_options(self):
+        return dict(self.options)
+
+
+def options(cuts, checkpoint=False):
+    return {'cuts': cuts, 'checkpoint': checkpoint, 'checkpoint_heads': False}
+
+
+LADDER = (
+    Stated('E2E + blocks', 'exact', 4, options((), True)),
+    Stated('InfoPro K=2', 'local', 3, options(('layer2.0',))),
+    Stated('InfoPro K=3', 'local', 2, options(('layer1.1', 'layer2.0'))),
+    Stated('InfoPro K=3 + blocks', 'local', 1, options(('layer1.1', 'layer2.0'), True)),
+)
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    """The requests to the planner, which knows four recipes."""
+    asked = []
+
+    def plan_to_fit(cfg, budget, exact_flops=1.2, retries=3, setup=None, report=print):
+        asked.append((budget, exact_flops, str(setup)))
+        found = tuple(recipe for recipe in LADDER if recipe.peak <= budget)[: retries + 1]
+        if not found:
+            raise UserError('nothing fits')
+        lines = ('the verdict', found[0].name)
+        return SimpleNamespace(recipes=found, reference=SimpleNamespace(flops=100), lines=lambda: lines)
+
+    monkeypatch.setattr(fitting, 'plan_to_fit', plan_to_fit)
+    return asked
+
+
+@pytest.fixture
+def told(monkeypatch):
+    found = []
+    logger = SimpleNamespace(info=found.append)
+    monkeypatch.setattr(fitting.MMLogger, 'get_current_instance', lambda: logger)
+    return found
+
+
+def config(**more):
+    backbone = more.pop('backbone', {})
+    cfg = {'model': model_config(), 'train_dataloader': {'batch_size': 2}, **more}
+    cfg['model']['backbone'].update(backbone)
+    return Config(cfg)
+
+
+def resumed(cfg, tmp_path, **more):
+    """A config that resumes a run of another one."""
+    path = tmp_path / 'iter_2.pth'
+    torch.save({'meta': {'cfg': cfg.pretty_text}}, path)
+    return config(resume=True, load_from=str(path), **more)
+
+
+def trains_by(cfg):
+    backbone = cfg.model.backbone
+    return tuple(backbone.cuts), backbone.get('checkpoint'), cfg.fit['chosen']
+
+
+FIRST = ('layer2.0',), False, 0
+SECOND = ('layer1.1', 'layer2.0'), False, 1
+
+
+def test_the_chosen_recipe_is_planned_told_and_written_into_the_config(plans, told):
+    own = config(backbone={'num_modules': 3})
+    fitted = fit_config(own, FitRequest('3.5GiB', 1.1))
+    assert plans == [(int(3.5 * GIB), 1.1, 'batch 2, crop 32x64, fp32')]
+    assert told[-2:] == ['the verdict', 'InfoPro K=2']
+    assert trains_by(fitted) == FIRST
+    assert fitted.model.backbone.get('num_modules') is None
+    assert own.model.backbone.num_modules == 3
+    read = Config.fromstring(fitted.pretty_text, '.py')  # what a dumped config and a checkpoint hold
+    assert read.fit.to_dict() == {**fitted.fit.to_dict(), 'recipes': read.fit.recipes}
+    assert [recipe['name'] for recipe in read.fit.recipes] == [recipe.name for recipe in LADDER[1:]]
+    assert named(read) == 'InfoPro K=2 (local gradients), predicted peak 3.00 GiB'
+
+
+def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
+    """Also an option of the config's own, which only some of the recipes change."""
+    cfg = fit_config(config(backbone={'checkpoint_heads': True}), FitRequest('9GiB'))
+    found = []
+    while cfg is not None:
+        found.append((*trains_by(cfg)[:2], cfg.model.backbone.checkpoint_heads))
+        cfg = smaller(cfg)
+    assert found == [(r.options['cuts'], r.options['checkpoint'], False) for r in LADDER]
+
+
+def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):
+    listed = config(backbone={'cuts': ('layer2.0',), 'local_head': [local_head_config()]})
+    whole = fit_config(listed, FitRequest('9GiB'))
+    assert whole.model.backbone.local_head is None
+    assert smaller(whole).model.backbone.local_head == listed.model.backbone.local_head
+
+
+@pytest.mark.parametrize(
+    ('request_', 'expected', 'planned'),
+    [
+        (None, FIRST, False),
+        (FitRequest('3.5GiB'), FIRST, False),
+        (FitRequest('80GiB'), FIRST, False),  # the gradients stay those of the run, also on a larger GPU
+        (FitRequest('2.5GiB'), SECOND, False),
+    ],
+)
+def test_a_resumed_run_keeps_its_recipe_while_it_fits(plans, told, tmp_path, request_, expected, planned):
+    before = fit_config(config(), FitRequest('3.5GiB'))
+    plans.clear()
+    after = fit_config(resumed(before, tmp_path), request_)
+    assert trains_by(after) == expected
+    assert bool(plans) is planned
+    assert str(tmp_path / 'iter_2.pth') in told[-2]
+    assert after.fit['budget'] == (request_ or FitRequest('3.5GiB')).budget
+
+
+def test_a_resumed_run_that_nothing_of_its_own_fits_is_planned_anew(plans, told, tmp_path):
+    before = fit_config(config(), FitRequest('3.5GiB'))
+    before = smaller(smaller(before))
+    with pytest.raises(UserError, match='nothing fits'):
+        fit_config(resumed(before, tmp_path), FitRequest('0.5GiB'))
+    assert len(plans) == 2
+
+
+def test_other_batches_are_planned_anew(plans, told, tmp_path):
+    before = fit_config(config(), FitRequest('3.5GiB'))
+    other = resumed(before, tmp_path, train_dataloader={'batch_size': 4})
+    assert trains_by(fit_config(other, FitRequest('2.5GiB'))) == (*SECOND[:2], 0)
+    assert plans[-1][2] == 'batch 4, crop 32x64, fp32'
+
+
+def test_a_run_that_was_not_fitted_is_planned_when_it_is_resumed(plans, told, tmp_path):
+    assert trains_by(fit_config(resumed(config(), tmp_path), FitRequest('3.5GiB'))) == FIRST
+    assert 'fit' not in fit_config(resumed(config(), tmp_path), None)
+
+
+def test_a_dumped_config_keeps_its_recipes_unless_its_model_was_edited(plans, told):
+    dumped = Config.fromstring(fit_config(config(), FitRequest('3.5GiB')).pretty_text, '.py')
+    assert trains_by(fit_config(dumped, None)) == FIRST
+    dumped.model.backbone.cuts = ('layer3.0',)
+    edited = fit_config(dumped, None)
+    assert 'fit' not in edited
+    assert edited.model.backbone.cuts == ('layer3.0',)
+
+
+def test_auto_is_the_free_memory_less_a_tenth(monkeypatch):
+    with pytest.raises(MachineError, match=r'name a budget, e\.g\. --fit 11GiB'):
+        FitRequest('auto').in_bytes()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (20 * GIB, 24 * GIB))
+    assert FitRequest('auto').in_bytes() == 18 * GIB
+
+
+def test_a_share_of_flops_below_one_is_refused(plans):
+    with pytest.raises(UserError, match=r'--fit-exact-flops 0.9 is below'):
+        fit_config(config(), FitRequest('3GiB', 0.9))
+
+
+def test_stages_are_not_fitted(tmp_path):
+    with pytest.raises(ConfigError, match='--fit chooses how to train all local modules at once'):
+        train(
+            DEMO,
+            work_dir=str(tmp_path),
+            fit=FitRequest('3GiB'),
+            options={'stages': [{}, {}, {}], 'train_cfg.max_iters': 1},
+        )
+
+
+def decide(fault):
+    rank = dist.get_rank()
+    if fault is None:
+        return {'rank': rank}
+    raise fault
+
+
+def as_rank(folder):
+    dist.init_process_group('gloo')
+    rank = dist.get_rank()
+    assert from_first_rank(lambda: decide(None)) == {'rank': 0}
+    for fault, others in ((UserError('too small'), UserError), (KeyError('a bug'), RankError)):
+        with pytest.raises(type(fault) if rank == 0 else others, match=fault.args[0]):
+            from_first_rank(lambda fault=fault: decide(fault))
+        (folder / f'{rank}_{type(fault).__name__}').touch()
+    dist.destroy_process_group()
+
+
+def test_all_ranks_take_what_the_first_one_decides(tmp_path):
+    with socket.create_server(('localhost', 0)) as free:
+        port = free.getsockname()[1]
+    assert run_ranks(as_rank, 2, tmp_path, port=port) == [0, 0]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_recipe_changes_only_a_copy(plans, told):
+    own = config()
+    text = own.pretty_text
+    fitted = fit_config(own, FitRequest('9GiB'))
+    with_fit(own, fitted.fit)
+    assert own.pretty_text == text
+    assert fitted.fit['chosen'] == 0
+    smaller(fitted)
+    assert fitted.fit['chosen'] == 0
