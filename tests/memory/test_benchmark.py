@@ -46,8 +46,9 @@ def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started):
     rows = benchmark(BenchmarkRequest(config, tmp_path, batch=2, crop=CROP, modules='2', iterations=1))
     content = json.loads((tmp_path / 'results.json').read_text())
     assert content['recipes'] == rows
-    names = ['E2E, stock losses', 'InfoPro* K=2', 'InfoPro* K=2 + checkpointing']
-    assert [row['recipe'] for row in rows] == names
+    names = [row['recipe'] for row in rows]
+    assert names[:2] == ['E2E, stock losses', 'InfoPro* K=2']
+    assert len({*names}) == len(names) > 2
     assert [command[3:5] for command in started] == [['-m', 'infopro_seg.measure_process']] * len(rows)
     table = (tmp_path / 'results.md').read_text().splitlines()
     head, cells = table[2], [line.strip('| ').split(' | ') for line in table[-len(rows) :]]

@@ -11,7 +11,7 @@ from mmengine import Config
 
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory import recipe_search
+from infopro_seg.memory import fit, recipe_search
 from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.fit import plan_to_fit
 from infopro_seg.memory.planned_config import with_recipe
@@ -192,22 +192,29 @@ def test_config_without_infopro(tmp_path):
 def test_a_training_that_fits_gets_ever_smaller_recipes(exact_flops, gradients):
     config = load_config(DEMO)
     budget = 62 * 2**20
-    fit = plan_to_fit(config, budget, exact_flops, retries=1)
-    assert fit.recipes[0].gradients == gradients
-    assert fit.recipes[0].peak <= budget
-    for recipe, smaller in itertools.pairwise(fit.recipes):
+    planned_fit = plan_to_fit(config, budget, exact_flops, retries=1)
+    assert planned_fit.recipes[0].gradients == gradients
+    assert planned_fit.recipes[0].peak <= budget
+    for recipe, smaller in itertools.pairwise(planned_fit.recipes):
         assert smaller.peak <= 0.9 * recipe.peak
-    for recipe in fit.recipes:
+    for recipe in planned_fit.recipes:
         made = with_recipe(config, recipe)
         assert trace_once(made, 4, (96, 192)).peak == recipe.peak
         assert made.train_dataloader == config.train_dataloader
-    verdict, chosen = fit.lines()
+    verdict, chosen = planned_fit.lines()
     assert verdict.startswith('Exact gradients fit 62.0 MiB: ')
-    assert chosen.startswith(f'Training with {fit.recipes[0].name}: cuts=')
+    assert chosen.startswith(f'Training with {planned_fit.recipes[0].name}: cuts=')
 
 
-def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would():
-    with pytest.raises(UserError, match=r'no recipe fits 40\.0 MiB .* bound by .*; a crop of 64x128'):
+@pytest.mark.parametrize(
+    ('crop', 'text'), [(None, 'no crop would fit'), ((64, 128), 'a crop of 64x128 would fit with it')]
+)
+def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would(monkeypatch, crop, text):
+    monkeypatch.setattr(fit, 'largest_crop', lambda *args: crop)
+    message = (
+        rf'no recipe fits 40\.0 MiB for batch 4, .* InfoPro .*, bound by module 1, the .*; {text}\. Give'
+    )
+    with pytest.raises(UserError, match=message):
         plan_to_fit(load_config(DEMO), 40 * 2**20)
 
 
