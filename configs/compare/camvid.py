@@ -92,7 +92,6 @@ custom_hooks = [
 ]
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 
-lean = '{{ fileDirname }}/../_base_/local_heads/lean.py'
 without_auxiliary = dict(model=dict(auxiliary_head=None))
 
 
@@ -117,18 +116,18 @@ methods = dict(
     frozen_prefix_long=frozen('timm_model.blocks.4.0'),  # takes as much memory as InfoPro with K = 4
     greedy=dict(config=without_auxiliary),
     dgl=dict(config=without_auxiliary),
-    infopro=dict(local_head=lean, config=without_auxiliary),
+    infopro=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=without_auxiliary),
     infopro_no_decoder=dict(
-        local_head=lean,
+        local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
         config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
     infopro_contrast=dict(config=without_auxiliary),
     infopro_deeper_early=dict(
-        local_head=lean,
+        local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
         config=dict(
             model=dict(auxiliary_head=None, backbone=dict(local_head=dict(auxiliary_head=dict(num_convs=(3, 1))))))),
-    infopro_async=dict(local_head=lean, config=without_auxiliary),
-    infopro_momentum=dict(local_head=lean, config=without_auxiliary),
-    infopro_overlap=dict(local_head=lean, config=without_auxiliary))
+    infopro_async=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=without_auxiliary),
+    infopro_momentum=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=without_auxiliary),
+    infopro_overlap=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=without_auxiliary))
 
 comparison = dict(
     runs=dict(
