@@ -74,7 +74,7 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
         if shown := runs_shown(suite, finished, request.out):
             with drawing(request.out / 'panel.png', report):
                 draw_comparison(suite, shown, request.out, request.out / 'panel.png')
-            report(f'wrote panel.png: {", ".join(shown)}')
+                report(f'wrote panel.png: {", ".join(shown)}')
     elif request.report_only:
         raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
     if failed:

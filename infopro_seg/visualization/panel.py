@@ -79,9 +79,9 @@ def _cells(models: Mapping[str, Any], batch: Any, palette: np.ndarray) -> list[t
         [result] = model.predict(inputs, samples)
         predictions.append((title, colorize(class_indices(result.pred_sem_seg.data), palette)))
         if isinstance(model.backbone, InfoProBackbone):
-            whose = f'{title}, ' if len(models) > 1 else ''
+            what = f'{title}: decoded' if len(models) > 1 else 'decoded from local module'
             decoded += [
-                (f'{whose}decoded from local module {k}', to_uint8(image[0]))
+                (f'{what} {k}', to_uint8(image[0]))
                 for k, image in enumerate(model.backbone.reconstructions(inputs, inputs.shape[2:]))
                 if image is not None
             ]

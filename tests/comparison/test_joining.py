@@ -75,9 +75,7 @@ def test_two_networks_stand_side_by_side(monkeypatch, tmp_path):
     panel.draw_panels(models, one_image(), tmp_path / 'panel.png')
     _, _, first, second, *decoded = figures[0].axes
     assert [axes.get_title() for axes in (first, second)] == ['e2e', 'local']
-    assert [axes.get_title() for axes in decoded] == [
-        f'local, decoded from local module {k}' for k in range(len(CUTS))
-    ]
+    assert [axes.get_title() for axes in decoded] == [f'local: decoded {k}' for k in range(len(CUTS))]
     middle = (SIZE[1] // 2, SIZE[0] // 2)
     assert_shown(first, middle, PALETTE[2])
     assert_shown(second, middle, PALETTE[3])
