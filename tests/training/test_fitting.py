@@ -1,7 +1,6 @@
 """Which recipe a run trains by: that of a plan, kept over resumes and the same on all ranks."""
 
 import socket
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +9,7 @@ from mmengine.config import Config
 from torch import distributed as dist
 
 from infopro_seg.errors import ConfigError, MachineError, RankError, UserError
+from infopro_seg.memory.recipes import Recipe
 from infopro_seg.training import fitting
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
@@ -21,40 +21,18 @@ from tests.stand_ins import local_head_config, model_config
 GIB = 2**30
 
 
-@dataclass(frozen=True)
-class Stated:
-    """A recipe as the planner states one, with the peak that a test needs."""
-
-    name: str
-    gradients: str
-    gib: float
-    options: dict = field(hash=False)
-
-    @property
-    def peak(self):
-        return int(self.gib * GIB)
-
-    @property
-    def cuts(self):
-        return self.options['cuts']
-
-    @property
-    def flops(self):
-        return 110
-
-    def backbone_options(self):
-        return dict(self.options)
-
-
-def options(cuts, checkpoint=False):
-    return {'cuts': cuts, 'checkpoint': checkpoint, 'checkpoint_heads': False}
+def recipe(name, gradients, gib, cuts, checkpoint=False):
+    """A recipe of the planner, with the peak that a test needs."""
+    found = Recipe(name, cuts, checkpoint, False, int(gib * GIB), 110, 'module 0, forward', traced=True)
+    assert found.gradients == gradients
+    return found
 
 
 LADDER = (
-    Stated('E2E + blocks', 'exact', 4, options((), True)),
-    Stated('InfoPro K=2', 'local', 3, options(('layer2.0',))),
-    Stated('InfoPro K=3', 'local', 2, options(('layer1.1', 'layer2.0'))),
-    Stated('InfoPro K=3 + blocks', 'local', 1, options(('layer1.1', 'layer2.0'), True)),
+    recipe('E2E + blocks', 'exact', 4, (), True),
+    recipe('InfoPro K=2', 'local', 3, ('layer2.0',)),
+    recipe('InfoPro K=3', 'local', 2, ('layer1.1', 'layer2.0')),
+    recipe('InfoPro K=3 + blocks', 'local', 1, ('layer1.1', 'layer2.0'), True),
 )
 
 
@@ -127,7 +105,7 @@ def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
     while cfg is not None:
         found.append((*trains_by(cfg)[:2], cfg.model.backbone.checkpoint_heads))
         cfg = smaller(cfg)
-    assert found == [(r.options['cuts'], r.options['checkpoint'], False) for r in LADDER]
+    assert found == [(r.cuts, r.checkpoint, False) for r in LADDER]
 
 
 def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):

@@ -23,13 +23,13 @@ FULL = {'gpu': lambda: torch.OutOfMemoryError(CUDA), 'cpu': lambda: RuntimeError
 class RunOut(Hook):
     """Raises in an iteration as torch does where memory is short, and watches what is freed by then."""
 
-    def __init__(self, iteration, where, kind='gpu', modules=None):
-        self.iteration, self.where, self.kind, self.modules = iteration, where, kind, modules
+    def __init__(self, iteration, where, kind='gpu', chosen=None):
+        self.iteration, self.where, self.kind, self.chosen = iteration, where, kind, chosen
         self.due, self.held = False, []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        modules = len(runner.model.backbone.cuts) + 1
-        self.due = runner.iter + 1 == self.iteration and self.modules in (None, modules)
+        chosen = runner.cfg.get('fit', {}).get('chosen')
+        self.due = runner.iter + 1 == self.iteration and self.chosen in (None, chosen)
         if not self.due:
             return
         model, optimizer = runner.model, runner.optim_wrapper.optimizer

@@ -18,7 +18,8 @@ from infopro_seg.training.launch import train
 from infopro_seg.training.memory_report import continued
 from tests.runs import BATCH, CROP, DEMO, ITERS, STOPPED, load, tiny_options
 from tests.stand_ins import assert_same
-from tests.training.test_fitting import LADDER, plans  # noqa: F401  a fixture
+from tests.training.test_fitting import LADDER, plans, recipe  # noqa: F401  a fixture among them
+from tests.training.test_loop import assert_same_run
 from tests.training.test_out_of_memory import run_out
 
 pytestmark = pytest.mark.usefixtures('plans')
@@ -64,14 +65,13 @@ def shared(weights):
     return {key: value for key, value in weights.items() if '.local_heads.' not in key}
 
 
-@pytest.mark.parametrize('where', ['forward', 'backward', 'step'])
-def test_a_run_goes_on_by_its_next_recipe_where_it_stands(streets, tmp_path, built, where):
+def test_a_run_goes_on_by_its_next_recipe_where_it_stands(streets, tmp_path, built):
     NoteState.found.clear()
-    failing, note = run_out(where, 3, modules=1), {'type': 'NoteState', 'iteration': 3}
+    failing, note = run_out('backward', 3, chosen=0), {'type': 'NoteState', 'iteration': 3}
     runner = fitted(streets, tmp_path, *failing, note, **{'train_cfg.max_iters': 4, 'log_level': 'INFO'})
     assert runner.iter == 4
     assert [cfg.fit.chosen for cfg in built] == [0, 1]
-    assert runner.model.backbone.cuts == LADDER[1].options['cuts']
+    assert runner.model.backbone.cuts == LADDER[1].cuts
     (before, _), (after, states) = NoteState.found
     assert_same(shared(after), before)  # end-to-end training has no local heads
     assert len(after) > len(before)
@@ -81,12 +81,23 @@ def test_a_run_goes_on_by_its_next_recipe_where_it_stands(streets, tmp_path, bui
     for config in (load_config(tmp_path / DEMO.name), config_of(load(tmp_path / 'iter_4.pth'), 'it')):
         assert config.fit.chosen == 1
         assert config.fit.recipes[1].name == 'InfoPro K=2'
-        assert tuple(config.model.backbone.cuts) == LADDER[1].options['cuts']
+        assert tuple(config.model.backbone.cuts) == LADDER[1].cuts
     going_on = 'E2E + blocks (exact gradients), predicted peak 4.00 GiB ran out of memory in the '
     log = ''.join(path.read_text() for path in sorted(tmp_path.glob('*/*.log')))
     assert going_on in log
     assert f'going on from {tmp_path / "iter_2.pth"} with InfoPro K=2 (local gradients)' in log
     assert 'the run goes on with 2 local modules instead of 1' in log
+
+
+def test_with_the_same_cuts_it_trains_as_if_nothing_had_happened(streets, tmp_path, monkeypatch, built):
+    """From end-to-end training to the same with every block recomputed."""
+    plain = recipe('E2E', 'exact', 5, ())
+    monkeypatch.setattr('tests.training.test_fitting.LADDER', (plain, *LADDER))
+    fitted(streets, tmp_path / 'whole')
+    fitted(streets, tmp_path / 'parts', *run_out('backward', 3, chosen=0))
+    assert [cfg.fit.chosen for cfg in built] == [0, 0, 1]
+    assert config_of(load(tmp_path / 'parts' / f'iter_{ITERS}.pth'), 'it').model.backbone.checkpoint is True
+    assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
 
 
 def test_a_run_goes_on_three_times_at_most(streets, tmp_path, built):
