@@ -122,7 +122,7 @@ def test_padding_of_the_data_preprocessor_is_as_for_an_image_read_whole(tmp_path
 @pytest.mark.parametrize('height', [200, 700])
 def test_only_the_rows_at_work_are_held(network, tmp_path, monkeypatch, height):
     """Counted are rows of pixels, of windows and of labels, whatever the height."""
-    held = {'pixels': 0, 'windows': 0, 'labels': 0, 'computed': 0}
+    held = {'pixels': 0, 'windows': 0, 'labels': 0, 'computed': 0, 'read': 0}
 
     def note(kind, count):
         held[kind] = max(held[kind], count)
@@ -132,6 +132,10 @@ def test_only_the_rows_at_work_are_held(network, tmp_path, monkeypatch, height):
             window = super().__call__(box)
             note('pixels', len(self.strip))
             return window
+
+        def read(self, start, stop):
+            held['read'] += 1
+            return super().read(start, stop)
 
     class Sliding(windows.SlidingMap):
         def __call__(self, start, stop):
@@ -151,11 +155,12 @@ def test_only_the_rows_at_work_are_held(network, tmp_path, monkeypatch, height):
     monkeypatch.setattr(rasters, 'RasterPixels', Pixels)
     monkeypatch.setattr(windows, 'SlidingMap', Sliding)
     monkeypatch.setattr(label_rasters, 'LabelRaster', Labels)
-    run(network, write_tiff(tmp_path / 'a.tif', picture(height, 64), **TILED), tmp_path / 'out')
+    run(network, write_tiff(tmp_path / 'a.tif', picture(height, 90), **TILED), tmp_path / 'out')
     assert held['pixels'] == WINDOW[0]
     assert held['windows'] <= 3  # two at each row, and the last one, which ends with the image
     assert held['labels'] < 2 * TILE
     assert held['computed'] == -(-(height - WINDOW[0]) // STRIDE[0]) + 1  # each row of windows once
+    assert held['read'] == held['computed']  # and its pixels once for all windows
 
 
 def test_the_labels_of_the_rows_before_a_damage_are_kept(network, tmp_path, capsys):
