@@ -1,0 +1,149 @@
+"""Measures memory and time of prediction here and in stock mmsegmentation, on one image of noise, on a CPU.
+
+Each measurement is a process of its own. The peak of live bytes is followed by torch's MemTracker in a second
+process, as following them takes time.
+
+Example:
+  python docs/benchmarks/prediction/against_mmseg.py --classes 150 --size 4096 4096 --mode slide --out FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import infopro_seg.register  # noqa: F401
+
+WINDOW, STRIDE = 512, 341
+
+
+def network(who: str, classes: int, mode: str) -> Any:
+    """A small network, untrained: ours, or the same of stock mmseg."""
+    from mmengine.config import ConfigDict
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    encoder = {'type': 'ResNetV1c', 'depth': 18, 'base_channels': 16, 'stem_channels': 16}
+    norm = {'type': 'BN', 'requires_grad': True}
+    ours = who == 'infopro_seg'
+    head = {
+        'type': 'FCNHead',
+        'in_channels': 128,
+        'in_index': 3,
+        'channels': 32,
+        'num_convs': 1,
+        'concat_input': False,
+        'norm_cfg': norm,
+    }
+    loss = {'type': 'CrossEntropyLoss', 'use_sigmoid': False}
+    slide = {'mode': 'slide', 'crop_size': (WINDOW, WINDOW), 'stride': (STRIDE, STRIDE)}
+    return MODELS.build(
+        ConfigDict(
+            type='InfoProEncoderDecoder' if ours else 'EncoderDecoder',
+            data_preprocessor={
+                'type': 'SegDataPreProcessor',
+                'mean': [127.5] * 3,
+                'std': [127.5] * 3,
+                'bgr_to_rgb': True,
+            },
+            backbone={'type': 'InfoProBackbone', 'encoder': encoder} if ours else encoder,
+            decode_head=dict(head, num_classes=classes, align_corners=False, loss_decode=loss),
+            train_cfg={},
+            test_cfg=slide if mode == 'slide' else {'mode': 'whole'},
+        )
+    ).eval()
+
+
+def child(who: str, classes: int, size: tuple[int, int], mode: str, follow: bool) -> None:
+    """Predicts once and prints what it took."""
+    from mmseg.structures import SegDataSample
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    torch.set_num_threads(1)
+    model = network(who, classes, mode)
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    sample = SegDataSample(metainfo={'img_shape': size, 'ori_shape': size, 'pad_shape': size})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        data = {'inputs': [image], 'data_samples': [sample]}
+        if follow:
+            tracker = MemTracker()
+            tracker.track_external(model, image)
+            with tracker:
+                [result] = model.test_step(data)
+            peaks = tracker.get_tracker_snapshot('peak')
+            found['live_mib'] = round(sum(peak['Total'] for peak in peaks.values()) / 2**20, 1)
+        else:
+            start = time.process_time()
+            [result] = model.test_step(data)
+            found['cpu_seconds'] = round(time.process_time() - start, 1)
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            found['resident_mib'] = round((after - before) / 1024, 1)
+    labels = result.pred_sem_seg.data.long()
+    found['labels'] = int((labels * torch.arange(1, labels.numel() + 1).view_as(labels) % 1000003).sum())
+    print(json.dumps(found))
+
+
+def measure(classes: int, size: tuple[int, int], mode: str, repeats: int) -> list[dict[str, Any]]:
+    """One row for each of both, their repeats interleaved; of seconds and resident memory the smallest."""
+    rows: dict[str, dict[str, Any]] = {}
+    for turn in range(repeats + 1):
+        for who in ('mmseg', 'infopro_seg'):
+            command = [sys.executable, __file__, '--child', who, '--classes', str(classes), '--mode', mode]
+            command += ['--size', *map(str, size), *['--follow'] * (turn == 0)]
+            environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+            done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            row = rows.setdefault(who, {'who': who, 'classes': classes, 'size': list(size), 'mode': mode})
+            for key, value in found.items():
+                row[key] = value if key == 'labels' else min(value, row.get(key, value))
+    same = rows['mmseg'].pop('labels') == rows['infopro_seg'].pop('labels')
+    return [{**row, 'same_labels': same} for row in rows.values()]
+
+
+def main() -> None:
+    """Runs the measurements."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--classes', type=int, required=True)
+    parser.add_argument('--size', nargs=2, type=int, required=True, metavar=('HEIGHT', 'WIDTH'))
+    parser.add_argument('--mode', choices=('whole', 'slide'), required=True)
+    parser.add_argument('--repeats', type=int, default=2, help='of the timed processes; default: %(default)s')
+    parser.add_argument('--out', type=Path, help='a .json; rows are added to those it has')
+    parser.add_argument('--child', help=argparse.SUPPRESS)
+    parser.add_argument('--follow', action='store_true', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(args.child, args.classes, tuple(args.size), args.mode, args.follow)
+        return
+    rows = measure(args.classes, tuple(args.size), args.mode, args.repeats)
+    for row in rows:
+        print(row, flush=True)
+    if args.out:
+        setting = {
+            'date': date.today().isoformat(),
+            'torch': torch.__version__,
+            'machine': platform.machine(),
+            'threads': 1,
+        }
+        earlier = json.loads(args.out.read_text())['rows'] if args.out.is_file() else []
+        args.out.write_text(json.dumps({'setting': setting, 'rows': earlier + rows}, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
