@@ -1,5 +1,7 @@
 """TIFFs of any size: labels, georeference and memory of what is read in windows and written in bands."""
 
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -181,3 +183,19 @@ def test_two_classes_of_one_channel(tmp_path):
     labels = read(tmp_path / 'out/a_labels.tif')[0]
     assert np.array_equal(labels, network.predictor().predict(np.ascontiguousarray(image[..., ::-1])) + 1)
     assert len(np.unique(labels)) == 2
+
+
+def test_no_band_of_labels_outlives_its_writing(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(raster_files, 'PREVIEW', 20)
+    alive, bands = [], []
+
+    def label_bands(*args):
+        for labels in windows.label_bands(*args):
+            bands.append(weakref.ref(labels))
+            yield labels
+            alive.append(sum(band() is not None for band in bands))
+
+    monkeypatch.setattr(rasters, 'label_bands', label_bands)
+    run(network, write_tiff(tmp_path / 'a.tif', picture(300, 64), **TILED), tmp_path / 'out')
+    assert len(bands) > 4
+    assert max(alive) <= 2
