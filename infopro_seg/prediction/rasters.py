@@ -58,7 +58,8 @@ def predict_raster(
                     for labels in label_bands(network, window_map(network, pixels, pixels.size)):
                         raster.write(label_ids[labels])
                         first = -done % pixels.step
-                        small.append(labels[first :: pixels.step, :: pixels.step])
+                        # copied: a view would keep the whole band
+                        small.append(labels[first :: pixels.step, :: pixels.step].copy())
                         done += len(labels)
                         advance(done, height)
             except DataError as error:
