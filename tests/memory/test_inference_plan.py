@@ -5,12 +5,20 @@ import json
 import pytest
 from mmengine.config import Config
 
+from infopro_seg.memory import inference_plan
 from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference
 from infopro_seg.memory.prediction import trace_prediction
 from tests.stand_ins import CUTS, model_config
 
 WINDOW = (48, 64)
 SLIDE = {'mode': 'slide', 'crop_size': WINDOW, 'stride': (32, 42)}
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch):
+    """The search ends early and goes in small steps."""
+    monkeypatch.setattr(inference_plan, 'STEP', 64)
+    monkeypatch.setattr(inference_plan, 'LARGEST', 256)
 
 
 def config(test_cfg):
@@ -27,19 +35,15 @@ def test_the_rows_are_traces_at_the_size():
         assert row.peak == trace_prediction(cfg, (96, 160), in_training=row.in_training).peak
 
 
-def test_the_largest_whole_image_fits_and_the_next_step_does_not():
-    whole = config({'mode': 'whole'})
-    budget = trace_prediction(whole, (300, 600)).peak
-    row = inference_rows(whole, (96, 160), WINDOW, budget=budget)[0]
-    assert row.largest == (256, 512)
-    assert trace_prediction(whole, (512, 1024)).peak > budget
+@pytest.mark.parametrize(('budget', 'largest'), [(63, None), (64 * 128, (64, 128)), (10**9, (256, 512))])
+def test_the_largest_image_fits_and_the_next_step_does_not(budget, largest):
+    assert inference_plan._largest(lambda height, width: height * width, budget) == largest
 
 
-def test_windows_fit_images_far_beyond_those_that_were_traced():
-    slide = config(SLIDE)
-    budget = trace_prediction(slide, (512, 1024)).peak
-    row = inference_rows(slide, (96, 160), WINDOW, budget=budget + budget // 100)[2]
-    assert row.largest == (512, 1024)
+def test_windows_fit_images_beyond_those_that_were_traced():
+    peaks = inference_plan._Peaks(config(SLIDE), None, (), False, lambda text: None)
+    expected = trace_prediction(config(SLIDE), (288, 320)).peak
+    assert peaks.extrapolated()(288, 320) == pytest.approx(expected, rel=0.02)
 
 
 def test_the_command_writes_json_and_says_whether_it_fits(tmp_path):
@@ -47,11 +51,10 @@ def test_the_command_writes_json_and_says_whether_it_fits(tmp_path):
     cfg.crop_size = (96, 160)
     cfg.model.data_preprocessor.size = (96, 160)
     cfg.dump(tmp_path / 'config.py')
-    request = InferenceRequest(tmp_path / 'config.py', budget='1GiB', json=tmp_path / 'plan.json')
-    assert plan_inference(request) == 0
+    request = InferenceRequest(tmp_path / 'config.py', budget='1MiB', json=tmp_path / 'plan.json')
+    assert plan_inference(request) == 1
     rows = json.loads((tmp_path / 'plan.json').read_text())
     assert rows[0]['peak'] == trace_prediction(cfg, (96, 160)).peak
-    assert plan_inference(InferenceRequest(tmp_path / 'config.py', budget='1MiB')) == 1
 
 
 @pytest.mark.parametrize('arguments', [['--size', '8', '8'], ['--tta']], ids=str)
