@@ -104,6 +104,7 @@ def read_results(path: Path, setting: Mapping[str, Any]) -> list[dict[str, Any]]
     Raises:
         DataError: the file cannot be read, holds no results, or is of another setting.
     """
+    setting = json.loads(json.dumps(setting))  # as it stands in a file
     try:
         content = json.loads(path.read_text())
         found, runs = content['setting'], content['runs']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from infopro_seg.files import write_text
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.models.bounded_prediction import BAND_BYTES
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
 
@@ -187,13 +189,20 @@ class _Peaks:
     def extrapolated(self) -> Callable[[int, int], float]:
         """The peak with sliding windows at any size, from traces at four.
 
-        The windows at work grow with the width, image and labels with both, and nothing else grows.
+        The windows at work grow with the width, image and labels with both. The band at work grows up to
+        `BAND_BYTES`; the sizes to trace lie beyond that.
         """
-        window = self.cfg.model.test_cfg['crop_size']
-        heights, widths = ((2 * length, 4 * length) for length in window)
+        model = self.cfg.model
+        window = model.test_cfg['crop_size']
+        head = model.decode_head[-1] if isinstance(model.decode_head, list) else model.decode_head
+        pixels = BAND_BYTES / (4 * (head.get('out_channels') or head['num_classes']))  # of a full band
+        grown = max(1, math.ceil(math.sqrt(pixels / (4 * window[0] * window[1]))))
+        heights, widths = ((2 * grown * length, 4 * grown * length) for length in window)
         corners = np.array([[self(height, width) for width in widths] for height in heights], dtype=float)
 
         def peak(height: int, width: int) -> float:
+            if height <= heights[1] and width <= widths[1]:
+                return self(height, width)
             down = (height - heights[0]) / (heights[1] - heights[0])
             right = (width - widths[0]) / (widths[1] - widths[0])
             return float(np.array([1 - down, down]) @ corners @ np.array([1 - right, right]))

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
+from mmengine.config import ConfigDict
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
 
 CompileOption: TypeAlias = bool | Mapping[str, Any]
 DEFAULTS = {'fullgraph': True, 'dynamic': False}  # one graph per block and shape
+COMPILED: dict[str, Callable[..., Any]] = {}
 GRAPHS = 256  # of one encoder: its blocks, of other structure or shapes, all run one line of code of ours
 
 
@@ -47,11 +49,11 @@ def compiled_blocks(blocks: Sequence[Block], options: Mapping[str, Any] | None) 
     """
     if options is None:
         return list(blocks)
-    key = tuple(sorted(options.items(), key=lambda item: item[0]))
-    return [replace(block, forward=partial(_run, key, block.name, block.forward)) for block in blocks]
+    made = ConfigDict(options).to_dict()  # of plain values, as torch.compile wants them
+    return [replace(block, forward=partial(_run, made, block.name, block.forward)) for block in blocks]
 
 
-def _run(options: tuple[tuple[str, Any], ...], name: str, forward: Callable[[Any], Any], state: Any) -> Any:
+def _run(options: dict[str, Any], name: str, forward: Callable[[Any], Any], state: Any) -> Any:
     """Runs a block, compiled where it is to train and nothing watches its operations.
 
     What watches them is a trace of the planner, or recomputation that keeps the outputs of some (the policies
@@ -70,10 +72,12 @@ def _run(options: tuple[tuple[str, Any], ...], name: str, forward: Callable[[Any
         ) from error
 
 
-@cache
-def _compiled(options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = torch.compile(_call, **dict(options))
-    return compiled
+def _compiled(options: dict[str, Any]) -> Callable[..., Any]:
+    """The compiled function, one for all blocks with the same options."""
+    key = repr(options)
+    if key not in COMPILED:
+        COMPILED[key] = torch.compile(_call, **options)
+    return COMPILED[key]
 
 
 def _call(forward: Callable[[Any], Any], state: Any) -> Any:

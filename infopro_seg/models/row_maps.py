@@ -55,11 +55,11 @@ class ResizedMap:
         height, width = self.source.size
         if self.size == (height, width):
             return self.source(start, stop)
-        before, after, share = _rows_read(height, self.size[0], start, stop, self.align_corners)
-        rows = self.source(int(before[0]), int(after[-1]) + 1)
-        if rows.dtype in (torch.float16, torch.bfloat16):
-            rows = rows.float()
-        if height != self.size[0]:
+        if height == self.size[0]:
+            rows = _single(self.source(start, stop))
+        else:
+            before, after, share = _rows_read(height, self.size[0], start, stop, self.align_corners)
+            rows = _single(self.source(int(before[0]), int(after[-1]) + 1))
             upper, lower = (
                 rows.index_select(1, torch.as_tensor(index - before[0], device=rows.device))
                 for index in (before, after)
@@ -192,6 +192,11 @@ class MeanProbabilities:
             total = probabilities if total is None else total.add_(probabilities)
         assert total is not None
         return total.div_(len(self.maps))
+
+
+def _single(rows: Tensor) -> Tensor:
+    """Rows of half precision in single precision, others as they are."""
+    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
 
 
 def _rows_read(

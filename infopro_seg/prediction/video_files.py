@@ -121,6 +121,7 @@ class OverlayVideo:
 
     def __init__(self, file: Path, size: tuple[int, int], fps: float) -> None:
         self.count = 0
+        fps = round(fps, 2 if fps < 65 else 1)  # MPEG-4 counts time in at most 65535 parts of a second
         self._writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*CODEC), fps, size[::-1])
         self.opened = self._writer.isOpened()
         self.close = self._writer.release
@@ -151,7 +152,8 @@ def overlay_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[Ove
             video = OverlayVideo(file, size, fps)
             if not video.opened:
                 raise OutputError(
-                    f'cannot write {path}: OpenCV cannot encode MPEG-4 there; name another place'
+                    f'cannot write {path}: OpenCV cannot encode MPEG-4 there at {fps:g} frames per second; '
+                    'choose another rate (--fps) or another place'
                 )
             try:
                 yield video

@@ -17,6 +17,7 @@ from infopro_seg.hooks.results import peak_memory
 from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.variants import without_cuts
 from infopro_seg.training.out_of_memory import VALIDATION
 
 LESS = 0.9  # of what was predicted, or is free: the budget of the next attempt
@@ -92,7 +93,7 @@ def _predicted(cfg: Config) -> int | None:
     if cfg.get('fit'):
         peak: int = cfg.fit['recipes'][cfg.fit['chosen']]['peak']
         return peak
-    with suppress(UserError, RuntimeError):  # a model that cannot be traced, or no memory to do so
+    with suppress(Exception):  # whatever tracing meets, the error to report is the lack of memory
         setup = training_setup(cfg)
         return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation).peak
     return None
@@ -104,6 +105,10 @@ def _in_training(cfg: Config, predicted: int | None) -> list[str]:
     if backbone.get('stage') is not None:
         whole = backbone.get('checkpoint') in (True, 'blocks')
         return [] if whole else ['--cfg-options', 'model.backbone.checkpoint=blocks']
+    try:
+        without_cuts(cfg)
+    except UserError:
+        return []  # a stock backbone: --fit has nothing to choose from
     limits = [] if predicted is None else [predicted]
     if torch.cuda.is_available():
         limits.append(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())

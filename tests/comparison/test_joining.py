@@ -14,7 +14,7 @@ from infopro_seg.visualization import panel
 from tests.stand_ins import CUTS, SIZE, build, local_head_config, model_config
 from tests.test_pictures import PALETTE, assert_shown, one_image
 
-SETTING = {'suite': 'cpu', 'data': 'data/x', 'crop': [64, 64], 'batch': 2, 'iterations': 3}
+SETTING = {'suite': 'cpu', 'data': {'size': (64, 128)}, 'crop': [64, 64], 'batch': 2, 'iterations': 3}
 
 
 def run(method, modules=1, seed=0, miou=0.5):

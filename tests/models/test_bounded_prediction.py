@@ -146,7 +146,7 @@ def test_only_the_windows_at_work_are_held():
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
-@pytest.mark.parametrize('size', [(17, 23), (64, 9), (5, 31), (1, 1), (40, 8)], ids=str)
+@pytest.mark.parametrize('size', [(17, 23), (64, 9), (5, 31), (1, 1), (40, 8), (11, 19), (11, 5)], ids=str)
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16], ids=str)
 def test_rows_are_those_of_interpolate(size, align_corners, dtype):
     torch.manual_seed(0)
