@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infopro_seg.errors import ConfigError
+
 Box = tuple[slice, slice]
 """Rows and columns of an image."""
 
@@ -96,9 +98,17 @@ class FlippedMap:
     Args:
         source: the map.
         direction: `horizontal` or `vertical`.
+
+    Raises:
+        ConfigError: the direction is another.
     """
 
     def __init__(self, source: RowMap, direction: str) -> None:
+        if direction not in ('horizontal', 'vertical'):
+            raise ConfigError(
+                f'a prediction of an image flipped by flip_direction={direction!r} cannot be turned back; '
+                "in the test pipeline take 'horizontal' or 'vertical'"
+            )
         self.source, self.size, self.vertical = source, source.size, direction == 'vertical'
 
     def __call__(self, start: int, stop: int) -> Tensor:

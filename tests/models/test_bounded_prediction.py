@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.models import bounded_prediction
-from infopro_seg.models.row_maps import ResizedMap, StoredMap, window_starts
+from infopro_seg.models.row_maps import FlippedMap, ResizedMap, StoredMap, window_starts
 from tests.stand_ins import (
     CUTS,
     build,
@@ -160,6 +160,11 @@ def test_rows_are_those_of_interpolate(size, align_corners, dtype):
     resized = ResizedMap(StoredMap(small), size, align_corners)
     rows = torch.cat([resized(at, min(at + 3, size[0])) for at in range(0, size[0], 3)], 1)
     torch.testing.assert_close(rows, whole, rtol=0, atol=1e-5 if dtype == torch.bfloat16 else 1e-12)
+
+
+def test_a_flip_that_cannot_be_turned_back_is_an_error():
+    with pytest.raises(ConfigError, match="flip_direction='diagonal'"):
+        FlippedMap(StoredMap(torch.zeros(1, 2, 2)), 'diagonal')
 
 
 def test_windows_begin_where_mmseg_s_do():
