@@ -14,6 +14,7 @@ import os
 import sys
 
 from infopro_seg.cli import INTERRUPTED
+from infopro_seg.errors import UserError
 from infopro_seg.options import CfgOptions
 
 
@@ -48,10 +49,9 @@ def main() -> int:
     parser.add_argument(
         '--fit-exact-flops',
         type=float,
-        default=1.2,
         metavar='SHARE',
         help='with --fit, take a recipe with exact gradients if it needs at most this many FLOPs of plain '
-        'end-to-end training, else one with local losses; default: %(default)s',
+        'end-to-end training, else one with local losses; default: 1.2',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--seed', type=int, help='makes the run repeatable')
@@ -68,11 +68,15 @@ def main() -> int:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
+    if args.fit_exact_flops is not None and args.fit is None:
+        raise UserError('--fit-exact-flops chooses among the recipes of --fit; add e.g. --fit 11GiB')
+
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.hooks.early_stop import is_finished
     from infopro_seg.training.fitting import FitRequest
     from infopro_seg.training.launch import train
 
+    share = {} if args.fit_exact_flops is None else {'exact_flops': args.fit_exact_flops}
     runner = train(
         args.config,
         work_dir=args.work_dir,
@@ -83,7 +87,7 @@ def main() -> int:
         options=args.cfg_options,
         launcher=args.launcher,
         stage=args.stage,
-        fit=FitRequest(args.fit, args.fit_exact_flops) if args.fit else None,
+        fit=None if args.fit is None else FitRequest(args.fit, **share),
         command=sys.argv,
     )
     return 0 if is_finished(runner) else INTERRUPTED

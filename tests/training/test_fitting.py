@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from torch import distributed as dist
 
+from infopro_seg.commands.train import main
 from infopro_seg.errors import ConfigError, MachineError, RankError, UserError
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.training import fitting
@@ -220,3 +221,9 @@ def test_a_recipe_changes_only_a_copy(plans, told):
     assert fitted.fit['chosen'] == 0
     smaller(fitted)
     assert fitted.fit['chosen'] == 0
+
+
+def test_the_share_of_exact_recipes_needs_a_budget(monkeypatch):
+    monkeypatch.setattr('sys.argv', ['train.py', str(DEMO), '--fit-exact-flops', '1.1'])
+    with pytest.raises(UserError, match=r'add e\.g\. --fit 11GiB'):
+        main()
