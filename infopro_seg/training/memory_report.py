@@ -83,7 +83,8 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
         parser.add_argument('--local_rank', '--local-rank')
     _, rest = parser.parse_known_args(list(command[1:]))
     if launched:
-        return shlex.join(['tools/dist_train.sh', rest[0], os.environ['WORLD_SIZE'], *rest[1:], *added])
+        config = rest.pop(next((at for at, word in enumerate(rest) if word.endswith('.py')), 0))
+        return shlex.join(['tools/dist_train.sh', config, os.environ['WORLD_SIZE'], *rest, *added])
     program = command[0] if command[0].endswith('.py') else f'-m {command[0]}'
     return f'python {program} {shlex.join([*rest, *added])}'
 

@@ -156,6 +156,10 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
     assert continued(launched, True, options) == 'the same with --resume --fit 2GiB'
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
     assert continued(launched, True, options) == 'tools/dist_train.sh c.py 4 --amp --resume --fit 2GiB'
+    assert (
+        continued(['tools/train.py', '--work-dir', 'w', 'c.py', '--launcher', 'pytorch'], True, options)
+        == 'tools/dist_train.sh c.py 4 --work-dir w --resume --fit 2GiB'
+    )
     assert continued((), False, options) == 'the same with --fit 2GiB'
 
 
