@@ -16,6 +16,7 @@ from rich.table import Table
 
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
+from infopro_seg.errors import ConfigError
 from infopro_seg.files import write_text
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
@@ -27,14 +28,6 @@ from infopro_seg.strict_json import to_json
 STEP = 256  # pixels of height, in which the largest image is searched
 STDOUT = Path('-')
 LARGEST = 16384  # pixels of height
-SCALES = (
-    0.5,
-    0.75,
-    1.0,
-    1.25,
-    1.5,
-    1.75,
-)  # of test-time augmentation in the shipped configs, each also flipped
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ def inference_rows(
         budget: bytes; finds the largest image that fits.
         report: is told what is being done.
     """
-    variants = tuple((scale, flip) for scale in SCALES for flip in (False, True)) if tta else ()
+    variants = tta_variants(cfg) if tta else ()
     rows = []
     for mode in ('whole', 'slide'):
         for in_training in (False, True):
@@ -89,6 +82,27 @@ def inference_rows(
                 row = replace(row, largest=_largest(peak if mode == 'whole' else peak.extrapolated(), budget))
             rows.append(row)
     return rows
+
+
+def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
+    """Scale and flip of each variant of an image that the config's `tta_pipeline` lists.
+
+    Raises:
+        ConfigError: the config has none, or it resizes otherwise than by `scale_factor`.
+    """
+    steps = [step for step in cfg.get('tta_pipeline') or () if step['type'] == 'TestTimeAug']
+    if not steps:
+        raise ConfigError(
+            '--tta needs a tta_pipeline in the config; see configs/_base_/datasets/cityscapes.py'
+        )
+    lists = steps[0]['transforms']
+    resizes = [step for one in lists for step in one if step['type'] == 'Resize']
+    flips = [step for one in lists for step in one if step['type'] == 'RandomFlip']
+    scales = [step.get('scale_factor') for step in resizes] or [1.0]
+    if not all(isinstance(scale, (int, float)) for scale in scales):
+        raise ConfigError('--tta is planned for scales that the tta_pipeline gives as one scale_factor each')
+    flipped = [step.get('prob', 0) > 0 for step in flips] or [False]
+    return tuple((float(scale), flip) for scale in scales for flip in flipped)
 
 
 def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
@@ -130,17 +144,19 @@ def plan_inference(request: InferenceRequest) -> int:
     with spinner() as report:
         rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, report)
     console = table_console(stderr=request.json == STDOUT)
-    console.print(inference_table(rows, setup, request.tta, budget))
+    console.print(inference_table(rows, setup, len(tta_variants(cfg)) if request.tta else 0, budget))
     if request.json is not None:
         text = to_json([asdict(row) for row in rows])
         sys.stdout.write(text) if request.json == STDOUT else write_text(request.json, text)
     return int(budget is not None and all(row.peak > budget for row in rows if not row.in_training))
 
 
-def inference_table(rows: list[InferenceRow], setup: TrainingSetup, tta: bool, budget: int | None) -> Table:
-    """The rows of a plan of prediction."""
+def inference_table(
+    rows: list[InferenceRow], setup: TrainingSetup, variants: int, budget: int | None
+) -> Table:
+    """The rows of a plan of prediction, which averages some variants of the image."""
     height, width = setup.crop
-    averaged = f', {2 * len(SCALES)} scales and flips averaged' if tta else ''
+    averaged = f', {variants} scales and flips averaged' if variants else ''
     unit, factor = unit_for(max(row.peak for row in rows))
     limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
     table = Table(

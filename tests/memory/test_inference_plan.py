@@ -5,8 +5,9 @@ import json
 import pytest
 from mmengine.config import Config
 
+from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory import inference_plan
-from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference
+from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference, tta_variants
 from infopro_seg.memory.prediction import trace_prediction
 from tests.stand_ins import CUTS, model_config
 
@@ -60,8 +61,31 @@ def test_the_command_writes_json_and_says_whether_it_fits(tmp_path):
 @pytest.mark.parametrize('arguments', [['--size', '8', '8'], ['--tta']], ids=str)
 def test_options_of_prediction_need_inference(arguments, monkeypatch, capsys):
     from infopro_seg.commands.plan import main
-    from infopro_seg.errors import UserError
 
     monkeypatch.setattr('sys.argv', ['plan.py', 'configs/infopro_demo.py', *arguments])
     with pytest.raises(UserError, match='add --inference'):
         main()
+
+
+def test_the_variants_are_those_of_the_config():
+    cfg = Config(
+        {
+            'tta_pipeline': [
+                {'type': 'LoadImage'},
+                {
+                    'type': 'TestTimeAug',
+                    'transforms': [
+                        [{'type': 'Resize', 'scale_factor': scale} for scale in (0.5, 2.0)],
+                        [{'type': 'RandomFlip', 'prob': prob} for prob in (0.0, 1.0)],
+                        [{'type': 'PackSegInputs'}],
+                    ],
+                },
+            ]
+        }
+    )
+    assert tta_variants(cfg) == ((0.5, False), (0.5, True), (2.0, False), (2.0, True))
+    cfg.tta_pipeline[1].transforms[0] = [{'type': 'Resize', 'scale': (64, 64)}]
+    with pytest.raises(ConfigError, match='one scale_factor each'):
+        tta_variants(cfg)
+    with pytest.raises(ConfigError, match='needs a tta_pipeline'):
+        tta_variants(Config())
