@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from infopro_seg.errors import DataError
 from infopro_seg.models.class_weights import on_device
 
-_under_way: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()  # of each head the highest label
+_under_way: WeakKeyDictionary[nn.Module, tuple[Tensor, Any]] = WeakKeyDictionary()
+"""Of each head the highest label on its way from the GPU, and the event of its arrival."""
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
 
 
@@ -60,11 +61,14 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
 def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
     """Refuses a third class, as soon as the program has its number."""
     highest = torch.where(valid, label, 0).amax()
+    known: Tensor | None = highest
     if highest.is_cuda:
+        arrived, event = _under_way.get(head, (None, None))
+        known = arrived if event is not None and event.query() else None
         copy = torch.zeros((), dtype=highest.dtype, pin_memory=True).copy_(highest, non_blocking=True)
-        known, _under_way[head] = _under_way.get(head), copy
-    else:
-        known = highest
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        _under_way[head] = copy, event
     if known is not None and int(known) > 1:
         raise DataError(
             f'the labels hold the id {int(known)}, but a head with one output channel tells 0 from 1 only; '
