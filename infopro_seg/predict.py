@@ -164,7 +164,8 @@ class _Run:
                     self.predict([one])
                 return
             verb = 'incomplete' if isinstance(error, IncompleteError) else 'skipped'
-            self.say(f'{verb}: {reason_of(inputs[0].path, error)}', 'yellow')
+            exported = isinstance(self.network, OnnxNetwork)
+            self.say(f'{verb}: {reason_of(inputs[0].path, error, exported)}', 'yellow')
             self.skipped.append(inputs[0].path)
             self.fault = self.fault or (error if isinstance(error, FAULTS) else None)
             return
@@ -212,14 +213,17 @@ def batches(inputs: Sequence[Input], count: int) -> Iterator[list[Input]]:
             yield several[at : at + size]
 
 
-def reason_of(path: Path, error: Exception) -> str:
+def reason_of(path: Path, error: Exception, exported: bool = False) -> str:
     """Why an image could not be predicted, and what to do about it, in one line."""
     if isinstance(error, UserError):
         return str(error)
     text = ' '.join(str(error).split())
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in text for word in FULL):
-        return (
-            f'{path}: out of memory; predict it on the CPU (--device cpu), or in windows: --cfg-options '
-            'model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" "model.test_cfg.stride=(384,384)"'
+        windows = (
+            'export it again from a config whose test_cfg slides'
+            if exported
+            else '--cfg-options model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" '
+            '"model.test_cfg.stride=(384,384)"'
         )
+        return f'{path}: out of memory; predict it on the CPU (--device cpu), or in windows: {windows}'
     return f'{path}: {type(error).__name__}: {text}' if text else f'{path}: {type(error).__name__}'

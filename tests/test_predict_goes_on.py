@@ -104,7 +104,7 @@ def test_results_among_the_images_are_not_predicted_again(photos, network, tmp_p
 def test_an_image_is_never_replaced_by_a_result(photos, network):
     shutil.copy(photos / 'a.png', photos / 'a_labels.png')  # a mask that somebody has drawn
     before = (photos / 'a_labels.png').read_bytes()
-    with pytest.raises(UserError, match=r'would replace the image .*/a_labels.png, .* name another folder'):
+    with pytest.raises(UserError, match=r'would replace .*/a_labels.png, .* name another folder'):
         run(photos, photos)
     assert (photos / 'a_labels.png').read_bytes() == before
     assert network.asked == []

@@ -72,8 +72,8 @@ def require_apart(inputs: Sequence[Input], out: Path) -> None:
         for result in one.results(out).values():
             if os.path.realpath(result) in given:
                 raise UserError(
-                    f'the results of {one.path} would replace the image {result}, which is no earlier result '
-                    'of a prediction; name another folder (--out)'
+                    f'the results of {one.path} would replace {result}, which is to be predicted too; name '
+                    'another folder (--out), or leave that file out if it is an earlier result'
                 )
 
 
