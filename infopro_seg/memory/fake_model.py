@@ -138,9 +138,14 @@ def fake_batch(
         }
 
 
+def label_of_image(label: Tensor) -> Any:
+    """mmpretrain's sample of a class index (1,)."""
+    from mmpretrain.structures import DataSample  # slow to import, and not needed for segmentors
+
+    return DataSample(gt_label=label)
+
+
 def _sample(crop: tuple[int, int], classifies: bool) -> Any:
     if classifies:
-        from mmpretrain.structures import DataSample  # slow to import, and not needed for segmentors
-
-        return DataSample(gt_label=torch.empty(1, dtype=torch.int64))
+        return label_of_image(torch.empty(1, dtype=torch.int64))
     return SegDataSample(gt_sem_seg=PixelData(data=torch.empty((1, *crop), dtype=torch.int64)))

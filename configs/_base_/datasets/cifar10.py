@@ -5,7 +5,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.PackInputs'),
 ]
-test_pipeline = [dict(type='mmpretrain.PackInputs')]
+test_pipeline = [dict(type='Resize', scale=(32, 32)), dict(type='mmpretrain.PackInputs')]
 train_dataloader = dict(
     batch_size=1024,
     num_workers=4,
