@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.consoles import counting
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
@@ -69,7 +70,8 @@ def predict(
     """Writes labels and an overlay of each image, and an overlay of each video.
 
     Of `NAME.png` that is `NAME_labels.png` and `NAME_overlay.png`; of a TIFF that is georeferenced or large
-    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`.
+    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`. A classifier gives one
+    `classes.csv`: image, class and score.
 
     Args:
         config: path of the config; or of an exported `.onnx`, which needs no checkpoint.
@@ -95,7 +97,16 @@ def predict(
     run = _Run(console, out, ways)
     if found.earlier:
         run.say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
-    run.load(config, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
+    given: Any = config
+    if checkpoint is not None:
+        from infopro_seg.config_files import load_config  # with torch, which exports do without
+
+        given = load_config(config, options)
+        if is_classifier(given):
+            from infopro_seg.classification.prediction import classify
+
+            return classify(given, checkpoint, inputs, out, device, run.say)
+    run.load(given, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
     with counting(console) as run.progress:
         task = run.progress.add_task('predicting', total=len(inputs))
         for several in batches(inputs, ways.batch):
@@ -141,15 +152,13 @@ class _Run:
                     'images; leave out the resizing with --no-resize'
                 )
             return
-        from infopro_seg.config_files import load_config  # with torch, which exports do without
-        from infopro_seg.inference import Predictor
+        from infopro_seg.inference import Predictor  # with torch, which exports do without
 
-        loaded = load_config(config, options)
-        self.network = Predictor(loaded, checkpoint, device, ways.half, ways.batch, ways.resize)
+        self.network = Predictor(config, checkpoint, device, ways.half, ways.batch, ways.resize)
         if rasters:
             from infopro_seg.prediction.checkpoint_windows import CheckpointWindows, color_type
 
-            self.windows = CheckpointWindows(self.network, loaded, ways.batch)
+            self.windows = CheckpointWindows(self.network, config, ways.batch)
             self.color_type = color_type(self.network.steps)
 
     def predict(self, inputs: Sequence[Input]) -> None:

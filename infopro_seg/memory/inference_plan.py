@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.errors import ConfigError
@@ -139,6 +140,7 @@ def plan_inference(request: InferenceRequest) -> int:
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
     cfg = load_config(request.config)
+    refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
     window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
     with spinner() as report:
