@@ -24,6 +24,7 @@ from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.module_clipping import clip_per_module, split_option
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
@@ -110,6 +111,14 @@ class QuietRunner(NamingRunner, SavingRunner):
         """mmengine's environment, and TF32 as `env_cfg.tf32` says."""
         use_tf32(env_cfg)
         super().setup_env(env_cfg)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Builds the optimizer wrapper, which may clip the gradients by local modules."""
+        config, per_module = split_option(optim_wrapper)
+        built = super().build_optim_wrapper(config)
+        if per_module:
+            clip_per_module(built, getattr(self.model, 'module', self.model))
+        return built
 
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
 
