@@ -34,6 +34,8 @@ class Link:
     def __init__(self, placement: Placement, device: torch.device) -> None:
         self.placement, self.device = placement, device
         self._on_group, self._to_first_group = dist.new_group(backend='gloo'), dist.new_group(backend='gloo')
+        first = [placement.rank_of(0, replica) for replica in range(placement.replicas)]
+        self._first_group = dist.new_group(first, backend='gloo')
         self._sent: deque[Sending] = deque()
         self._parts: Sending = []
         self.ranks: Ranks | None = None  # of the training: where a process says why it ends
@@ -85,6 +87,22 @@ class Link:
         self._finish(self._parts, 0)
         while self._sent:
             self._finish(self._sent.popleft(), self.placement.rank_of(self.placement.module + 1))
+
+    def any_first(self, flag: bool) -> bool:
+        """Whether a flag is set in any process of the first module, which wait here for each other.
+
+        Raises:
+            RankError: another of them is gone.
+        """
+        if self.placement.replicas == 1:
+            return flag
+        flags = torch.tensor(int(flag))
+        try:
+            dist.all_reduce(flags, dist.ReduceOp.MAX, self._first_group)
+        except RuntimeError as error:
+            explained = self.ranks.explain(error) if self.ranks is not None else error
+            raise explained from error
+        return bool(flags.item())
 
     def _start(self, content: Any, peer: int, group: Any) -> Sending:
         packed = content if isinstance(content, Packed) else pack(content)

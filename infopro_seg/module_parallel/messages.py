@@ -29,7 +29,7 @@ class Packed:
 
 
 def pack(content: Any) -> Packed:
-    """Takes an object apart; what is done to it afterwards does not count, but for changes of tensors in place."""
+    """Takes an object apart; what is done to it afterwards does not count, unless to tensors."""
     file = io.BytesIO()
     pickler = _Pickler(file)
     pickler.dump(content)
