@@ -85,7 +85,7 @@ class SeededSampler(Sampler[Key]):
             return
         if not (hasattr(inner, 'rank') and hasattr(inner, 'world_size')):
             raise ConfigError(
-                f'the {type(inner).__name__} of train_dataloader has no rank and world_size to set, so it cannot '
+                f'the {type(inner).__name__} of train_dataloader has no rank and world_size, so it cannot '
                 f'divide the data among {count} replicas; take InfiniteSampler or DefaultSampler'
             )
         inner.rank, inner.world_size = rank, count

@@ -144,8 +144,9 @@ class Link:
     def _lost(self, peer: int, error: RuntimeError) -> RankError:
         """Names the process that is gone: the peer, or another, for which it has ended."""
         module = self.placement.modules - 1 - peer // self.placement.replicas
+        reason = str(error).splitlines()[0].partition('. This is typically')[0]
         text = (
-            f'rank {peer}, which trains local module {module}, is gone without a word: killed, by somebody or '
-            f'by the system where memory was short; or its connection was lost ({str(error).splitlines()[0]})'
+            f'rank {peer}, which trains local module {module}, is gone without a word: killed, by somebody '
+            f'or by the system where memory was short; or its connection was lost ({reason})'
         )
         return RankError(text) if self.ranks is None else self.ranks.gone(text)

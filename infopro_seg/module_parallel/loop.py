@@ -38,7 +38,8 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         batches = self.dataloader.batch_sampler
         sampler = getattr(batches, 'sampler', self.dataloader.sampler)
         sampler.share(self.placement.replica, self.placement.replicas)
-        self.dataloader_iterator = Batches(self, self.dataloader_iterator)
+        loop: Any = self
+        loop.dataloader_iterator = Batches(self, loop.dataloader_iterator)
 
     def end_here(self) -> None:
         """Ends the loop before the next iteration, and those of the modules behind.
@@ -63,10 +64,11 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         return super()._end(error, killed)
 
     def _part(self, cause: BaseException) -> bool:
-        if self._agreed or self._guard.validating or not self.placement.is_first:
-            return super()._part(cause) if self._agreed or self._guard.validating else self._leave(cause)
-        self._leave(cause)
-        if not self._guard.together or isinstance(cause, RankError):
+        if self._agreed or self._guard.validating:
+            return super()._part(cause)
+        ours = not isinstance(cause, (RankError, KeyboardInterrupt))
+        self._ranks.tell(headline(cause) if ours else None)
+        if not self.placement.is_first or not self._guard.together or isinstance(cause, RankError):
             return False
         try:  # between two iterations: all others come to the same one
             self.link.any_first(True)
@@ -75,10 +77,13 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
             return False
         return True
 
-    def _leave(self, cause: BaseException) -> bool:
-        ours = not isinstance(cause, (RankError, KeyboardInterrupt))
-        self._ranks.tell(headline(cause) if ours else None)
-        return False
+    def _save(self, together: bool = True, diverged: bool = False) -> None:
+        try:
+            super()._save(together, diverged)
+        except RankError as error:
+            if self.interrupted:  # so that the error goes on by itself
+                error.add_note(f'the {self._iter} iterations so far are not saved{self._newest()}')
+            raise
 
     def _saves(self, together: bool) -> bool:
         if not together:

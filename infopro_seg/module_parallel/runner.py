@@ -35,7 +35,7 @@ class PartRunner(Runner):
         with self._own_part():
             try:
                 whole.__wrapped__(self, *args, **kwargs)
-            except _Sent:
+            except _SentError:
                 return
 
     @contextmanager
@@ -61,7 +61,7 @@ class PartsHook(Hook):
         if not is_main_process():
             part = {key: dict(checkpoint[key]) for key in NAMED if key in checkpoint}
             model.link.send_part({**part, 'optimizer': checkpoint.get('optimizer', {}).get('state', {})})
-            raise _Sent
+            raise _SentError
         names = runner.names_saved
         parts = [model.link.receive_part(index) for index in reversed(range(model.placement.modules - 1))]
         for key in NAMED:
@@ -90,7 +90,9 @@ class GatherHook(Hook):
 class ReleaseHook(Hook):
     """Leaves each process its own module after a validation; after the training, the whole network."""
 
-    priority = 'HIGHEST'  # before EMAHook swaps weights back, and before what needs the whole after a training
+    priority = (
+        'HIGHEST'  # before EMAHook swaps weights back, and before what needs the whole after a training
+    )
 
     def __init__(self) -> None:
         self._over = False
@@ -125,9 +127,10 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
 
     def scale_lr(self, *args: Any, **kwargs: Any) -> None:
         """Scales the learning rate to the total batch size, to which the processes of one module add."""
-        processes, self._world_size = self._world_size, self.model.placement.replicas
+        runner: Any = self
+        processes, runner._world_size = self.world_size, self.model.placement.replicas
         super().scale_lr(*args, **kwargs)
-        self._world_size = processes
+        runner._world_size = processes
 
     def _init_model_weights(self) -> None:
         """Initialises the whole network, as one process does, then leaves the process its module."""
@@ -159,7 +162,7 @@ def averages(runner: Any) -> list[Any]:
     return [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
 
 
-class _Sent(Exception):
+class _SentError(Exception):
     """Ends the making of a checkpoint whose part is on its way."""
 
 

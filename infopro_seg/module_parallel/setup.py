@@ -10,6 +10,7 @@ from infopro_seg.module_parallel.option import LOOPS, SEEDING
 from infopro_seg.module_parallel.placement import place
 from infopro_seg.training.runner import connect_ranks
 
+
 def use_module_parallel(cfg: Config) -> None:
     """Makes a config train each local module in a process of its own, in place.
 
@@ -28,8 +29,8 @@ def use_module_parallel(cfg: Config) -> None:
         )
     if backbone.get('type') != 'InfoProBackbone':
         raise ConfigError(
-            f'module-parallel training needs an InfoProBackbone, not {backbone.get("type")}; several processes '
-            'train another network with DDP: leave out --module-parallel'
+            f'module-parallel training needs an InfoProBackbone, not {backbone.get("type")}; several '
+            'processes train another network with DDP: leave out --module-parallel'
         )
     for name in ('overlap', 'momentum_block'):
         if backbone.get(name):
@@ -40,9 +41,9 @@ def use_module_parallel(cfg: Config) -> None:
     clip = cfg.optim_wrapper.get('clip_grad')
     if clip and not clip.get('per_module'):
         raise ConfigError(
-            f'clip_grad={dict(clip)} of optim_wrapper clips by the norm of the whole network, which no process '
-            'knows; add per_module=True to it, which clips each local module by its own norm (also in one '
-            'process), e.g. --cfg-options optim_wrapper.clip_grad.per_module=True'
+            f'clip_grad={dict(clip)} of optim_wrapper clips by the norm of the whole network, which no '
+            'process knows; add per_module=True to it, which clips each local module by its own norm (in one process '
+            'too), e.g. --cfg-options optim_wrapper.clip_grad.per_module=True'
         )
     if cfg.get('compile'):
         raise ConfigError(

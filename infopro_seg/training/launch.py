@@ -174,14 +174,14 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
 
 
 def _seed_as_before(cfg: Config) -> None:
-    """Seeds local modules as the run did that is resumed: one process may go on for several, or they for it."""
+    """Seeds local modules as the resumed run did: one process may go on for several, or they for it."""
     if 'train_cfg' not in cfg or cfg.train_cfg.get('type') not in LOOPS:
         return
     trained = config_of(read_checkpoint(cfg.load_from), cfg.load_from).get('train_cfg') or {}
     before, now = (bool(each.get(SEEDING, False)) for each in (trained, cfg.train_cfg))
     if is_module_parallel(cfg) and not before:
         MMLogger.get_current_instance().warning(
-            f'{cfg.load_from} was trained without train_cfg.{SEEDING}: from here on, dropout draws other numbers'
+            f'{cfg.load_from} was trained without train_cfg.{SEEDING}: dropout draws other numbers now'
         )
     elif before != now:
         cfg.train_cfg[SEEDING] = before
@@ -196,7 +196,7 @@ def _with_cuts(cfg: Config) -> Config:
     modules = cfg.model.backbone.get('num_modules')
     checkpoint = cfg.load_from if cfg.resume else None
     if modules is None or checkpoint is None:
-        return resolve_cuts(cfg) if modules is not None else cfg
+        return resolve_cuts(cfg)
     cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.get('cuts') or ()
     if len(cuts) + 1 != modules:
         raise CheckpointError(
@@ -205,4 +205,6 @@ def _with_cuts(cfg: Config) -> Config:
             f'these weights: --cfg-options load_from={checkpoint}'
         )
     cfg.model.backbone.cuts, cfg.model.backbone.num_modules = cuts, None
+    for name in ('balance', 'budgets'):  # by which they were found
+        cfg.model.backbone.pop(name, None)
     return cfg

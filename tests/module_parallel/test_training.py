@@ -37,11 +37,12 @@ class KillAt(Hook):
 
 
 def all_hooks(*more):
-    return hooks(AVERAGE, {'type': 'ResultsHook'}, *more)
+    return hooks(AVERAGE, *more)
 
 
+RESULTS = {'type': 'ResultsHook', 'rows': 1}
 SCENARIOS = {  # the folder, hooks, what is resumed
-    'whole': ({'custom_hooks': all_hooks()}, False),
+    'whole': ({'custom_hooks': all_hooks(RESULTS)}, False),
     'goes on': ({'custom_hooks': all_hooks()}, 'alone'),
     'stopped': (
         {
@@ -87,12 +88,10 @@ def folder(streets, tmp_path_factory):
     train_tiny(
         streets,
         folder / 'alone',
-        **{**ALIKE, 'custom_hooks': all_hooks(), 'train_cfg.seed_per_module': True},
+        **{**ALIKE, 'custom_hooks': all_hooks(RESULTS), 'train_cfg.seed_per_module': True},
     )
     context = mp.get_context(START)
-    processes = [
-        context.Process(target=on_rank, args=(rank, streets, folder)) for rank in range(MODULES)
-    ]
+    processes = [context.Process(target=on_rank, args=(rank, streets, folder)) for rank in range(MODULES)]
     for process in processes:
         process.start()
     for process in processes:
@@ -114,10 +113,14 @@ def test_the_checkpoints_are_those_of_one_process(folder, name):
 
 
 def test_the_results_are_those_of_one_process(folder):
-    actual, expected = (json.loads((folder / name / 'metrics.json').read_text()) for name in ('whole', 'alone'))
+    actual, expected = (
+        json.loads((folder / name / 'metrics.json').read_text()) for name in ('whole', 'alone')
+    )
     for key in ('mIoU', 'IoU', 'percent', 'validations', 'iterations', 'seed'):
         assert actual[key] == expected[key]
-    logs = [load(folder / name / f'iter_{ITERS}.pth')['message_hub']['log_scalars'] for name in ('whole', 'alone')]
+    logs = [
+        load(folder / name / f'iter_{ITERS}.pth')['message_hub']['log_scalars'] for name in ('whole', 'alone')
+    ]
     losses = [{key: list(log[key].data[0]) for key in log if 'loss' in key} for log in logs]
     assert losses[0] == losses[1]
     assert any('local_1' in key for key in losses[0])
@@ -148,13 +151,6 @@ def test_a_killed_process_ends_the_others_which_name_it(folder):
     assert_same_checkpoint(folder / 'killed', folder / 'alone', f'iter_{STOPPED}.pth')
 
 
-def refused(streets, tmp_path, module_parallel=True, **options):
-    with pytest.raises(ConfigError) as error:
-        options = tiny_options(streets, **options)
-        train(DEMO, work_dir=str(tmp_path), options=options, module_parallel=module_parallel)
-    return str(error.value)
-
-
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
@@ -162,9 +158,15 @@ def refused(streets, tmp_path, module_parallel=True, **options):
         ({'model.backbone.momentum_block': 0.9}, 'momentum_block=0.9 lets a local head read'),
         ({'optim_wrapper.clip_grad': {'max_norm': 1.0}}, 'add per_module=True'),
         ({'stages': [{}, {}, {}], **CLIP}, 'the config has stages'),
-        (CLIP, '1 process cannot train 3 local modules in parallel: that takes as many for each. Start 3 or 6'),
+        (
+            CLIP,
+            '1 process cannot train 3 local modules in parallel: that takes as many for each. Start 3 or 6',
+        ),
         ({'model.backbone.cuts': (), 'model.backbone.local_head': None, **CLIP}, 'no cuts (K = 1'),
     ],
 )
 def test_what_needs_other_modules_is_refused(streets, tmp_path, options, words):
-    assert words in refused(streets, tmp_path, **options)
+    options = tiny_options(streets, **options)
+    with pytest.raises(ConfigError) as error:
+        train(DEMO, work_dir=str(tmp_path), options=options, module_parallel=True)
+    assert words in str(error.value)
