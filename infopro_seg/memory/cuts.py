@@ -33,8 +33,8 @@ def resolve_cuts(cfg: Config) -> Config:
     The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
     batch, precision, heads and `checkpoint`; with `balance='flops'` that by FLOPs, for a process per module,
     each within its own of `budgets=('8GiB', '24GiB')` if there are any. The same config always gives the
-    same cuts. A config without `num_modules` is returned as it is; so is one that was resolved, whose `cuts` then stand in dumped
-    configs and in checkpoints.
+    same cuts. A config without `num_modules` is returned as it is; so is one that was resolved, whose `cuts`
+    then stand in dumped configs and in checkpoints.
 
     Raises:
         ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split,

@@ -42,8 +42,8 @@ def use_module_parallel(cfg: Config) -> None:
     if clip and not clip.get('per_module'):
         raise ConfigError(
             f'clip_grad={dict(clip)} of optim_wrapper clips by the norm of the whole network, which no '
-            'process knows; add per_module=True to it, which clips each local module by its own norm (in one process '
-            'too), e.g. --cfg-options optim_wrapper.clip_grad.per_module=True'
+            'process knows; add per_module=True to it, which clips each local module by its own norm (in one '
+            'process too), e.g. --cfg-options optim_wrapper.clip_grad.per_module=True'
         )
     if cfg.get('compile'):
         raise ConfigError(
