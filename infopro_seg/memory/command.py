@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from infopro_seg.memory.largest_size import with_largest
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
+from infopro_seg.memory.process_plan import plan_processes, processes_table, processes_verdict, setup_of
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.stages import plan_stages, stages_table
@@ -45,6 +47,45 @@ class PlanRequest:
     json: Path | None = None
     plot: Path | None = None
     write_config: Path | None = None
+
+
+@dataclass(frozen=True)
+class ProcessRequest:
+    """The arguments of the command with `--module-parallel`, as the user wrote them."""
+
+    config: Path
+    batch: int | None = None
+    crop: tuple[int, int] | None = None
+    amp: str | None = None
+    modules: str | None = None
+    budgets: Sequence[str] | None = None
+    json: Path | None = None
+
+
+def plan_module_parallel(request: ProcessRequest) -> int:
+    """Plans one process per local module, and reports; returns the exit status.
+
+    Raises:
+        UserError: an argument or the config is invalid, or the modules do not fit the budgets.
+    """
+    budgets = [parse_bytes(text) for text in request.budgets] if request.budgets else None
+    counts = parse_range(request.modules) if request.modules else None
+    if counts is not None and len(counts) != 1:
+        raise UserError(f'--modules {request.modules}: with --module-parallel give one number')
+    if request.json is not None and request.json != STDOUT:
+        require_file(request.json, '--json')
+    cfg = load_config(request.config)
+    if cfg.get('stages') is not None:
+        raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
+    without_cuts(cfg)  # says early that there is nothing to plan
+    setup = setup_of(cfg, request.batch, request.crop, request.amp)
+    plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
+    console = table_console(stderr=request.json == STDOUT)
+    console.print(processes_table(plans, setup, budgets))
+    console.print(processes_verdict(plans), markup=False, highlight=False)
+    if request.json is not None:
+        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+    return 0
 
 
 def plan(request: PlanRequest) -> int:
