@@ -4,6 +4,7 @@ Examples:
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py
   python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (what each of its stages takes)
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --budget 11GiB --write-config configs/mine.py
+  python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --module-parallel --budgets 8GiB 24GiB
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --inference --size 1024 2048 --budget 4GiB
 """
 
@@ -13,6 +14,9 @@ import argparse
 from pathlib import Path
 
 from infopro_seg.errors import UserError
+
+DEFAULT_MODULES = '1-8'
+OUTPUTS = ('json', 'plot', 'write_config')
 
 
 def main() -> int:
@@ -27,7 +31,9 @@ def main() -> int:
     parser.add_argument(
         '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
     )
-    parser.add_argument('--modules', default='1-8', help='numbers of local modules; default: %(default)s')
+    parser.add_argument(
+        '--modules', default=DEFAULT_MODULES, help='numbers of local modules; default: %(default)s'
+    )
     parser.add_argument(
         '--max-crop', action='store_true', help='the largest crop of each recipe that fits the budget'
     )
@@ -47,6 +53,17 @@ def main() -> int:
     parser.add_argument(
         '--tta', action='store_true', help='with --inference: average scales and flips, as test.py --tta does'
     )
+    parser.add_argument(
+        '--module-parallel',
+        action='store_true',
+        help='plan one process per local module: what each takes and sends, and how fast they are together',
+    )
+    parser.add_argument(
+        '--budgets',
+        nargs='+',
+        metavar='MEMORY',
+        help='with --module-parallel: the memory of the card of each process, e.g. 8GiB 24GiB',
+    )
     parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
     parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
@@ -54,6 +71,10 @@ def main() -> int:
 
     import infopro_seg.register  # noqa: F401  what configs name
 
+    if args.module_parallel:
+        return _plan_processes(args)
+    if args.budgets:
+        raise UserError('--budgets is one per process; add --module-parallel, or give --budget')
     if args.inference:
         return _plan_prediction(args)
     if args.size or args.tta:
@@ -75,6 +96,20 @@ def main() -> int:
     return plan(request)
 
 
+def _plan_processes(args: argparse.Namespace) -> int:
+    from infopro_seg.memory.command import ProcessRequest, plan_module_parallel
+
+    for option in ('inference', 'size', 'tta', 'budget', 'max_crop', 'max_batch', 'plot', 'write_config'):
+        if getattr(args, option):
+            raise UserError(f'--{option.replace("_", "-")} does not go with --module-parallel; leave one out')
+    crop = tuple(args.crop) if args.crop else None
+    modules = None if args.modules == DEFAULT_MODULES else args.modules
+    json = Path(args.json) if args.json else None
+    return plan_module_parallel(
+        ProcessRequest(Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json)
+    )
+
+
 def _plan_prediction(args: argparse.Namespace) -> int:
     from infopro_seg.memory.inference_plan import InferenceRequest, plan_inference
 
@@ -86,6 +121,3 @@ def _plan_prediction(args: argparse.Namespace) -> int:
     size = tuple(args.size) if args.size else None
     json = Path(args.json) if args.json else None
     return plan_inference(InferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json))
-
-
-OUTPUTS = ('json', 'plot', 'write_config')

@@ -53,6 +53,12 @@ def main() -> int:
         help='with --fit, take a recipe with exact gradients if it needs at most this many FLOPs of plain '
         'end-to-end training, else one with local losses; default: 1.2',
     )
+    parser.add_argument(
+        '--module-parallel',
+        action='store_true',
+        help='train each local module in a process of its own, all at once; take as many processes as there '
+        'are modules, or a multiple: tools/dist_train.sh CONFIG 2 --module-parallel',
+    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--seed', type=int, help='makes the run repeatable')
     parser.add_argument(
@@ -89,5 +95,6 @@ def main() -> int:
         stage=args.stage,
         fit=None if args.fit is None else FitRequest(args.fit, **share),
         command=sys.argv,
+        module_parallel=args.module_parallel,
     )
     return 0 if is_finished(runner) else INTERRUPTED

@@ -7,9 +7,11 @@ generators carry history, so each sample is seeded by (seed, rank, position in t
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ from mmengine.dist import get_rank
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset, Sampler
 
-from infopro_seg.errors import DataError
+from infopro_seg.errors import ConfigError, DataError
 
 Key = tuple[int, tuple[int, ...]]  # index in the data set, what seeds the sample
+
+_of_iteration: ContextVar[tuple[int, ...] | None] = ContextVar('what seeds the modules', default=None)
 
 
 class SeededDataset(Dataset[Any]):
@@ -64,6 +68,31 @@ class SeededSampler(Sampler[Key]):
     def __init__(self, dataset: Any, sampler: dict[str, Any], seed: int | None = None) -> None:
         self.sampler: Any = DATA_SAMPLERS.build(sampler, default_args={'dataset': dataset, 'seed': seed})
         self.start = 0
+        self._rank: int | None = None  # among those that share the data, where these are not all ranks
+
+    def share(self, rank: int, count: int) -> None:
+        """Divides the data among fewer processes than there are ranks.
+
+        Args:
+            rank: of this process among them.
+            count: how many they are.
+
+        Raises:
+            ConfigError: the config's own sampler cannot be told.
+        """
+        inner, self._rank = self.sampler, rank
+        if count == 1 and not hasattr(inner, 'world_size'):
+            return
+        if not (hasattr(inner, 'rank') and hasattr(inner, 'world_size')):
+            raise ConfigError(
+                f'the {type(inner).__name__} of train_dataloader has no rank and world_size, so it cannot '
+                f'divide the data among {count} replicas; take InfiniteSampler or DefaultSampler'
+            )
+        inner.rank, inner.world_size = rank, count
+        if hasattr(inner, 'total_size'):  # of mmengine's DefaultSampler
+            size = len(inner.dataset)
+            inner.num_samples = math.ceil((size if inner.round_up else size - rank) / count)
+            inner.total_size = inner.num_samples * count if inner.round_up else size
 
     def reseed(self, seed: int) -> None:
         """Starts over under another seed: a resumed run learns its seed from the checkpoint."""
@@ -75,8 +104,9 @@ class SeededSampler(Sampler[Key]):
         self.start = num_samples
 
     def __iter__(self) -> Iterator[Key]:
+        rank = get_rank() if self._rank is None else self._rank
         for position, index in enumerate(self._endless(self.start), self.start):
-            yield index, (getattr(self.sampler, 'seed', None) or 0, get_rank(), position)
+            yield index, (getattr(self.sampler, 'seed', None) or 0, rank, position)
 
     def _endless(self, skipped: int) -> Iterator[int]:
         """The indices from a position on."""
@@ -108,6 +138,26 @@ def seed_random(entropy: Sequence[int]) -> None:
     random.seed(state[0])
     np.random.seed(state[1])
     torch.manual_seed(state[2])
+
+
+@contextmanager
+def seeded_modules(entropy: Sequence[int]) -> Iterator[None]:
+    """Inside the block, :func:`seed_module` seeds each local module from a few integers and its number."""
+    token = _of_iteration.set(tuple(entropy))
+    try:
+        yield
+    finally:
+        _of_iteration.reset(token)
+
+
+def seed_module(index: int) -> None:
+    """Seeds the forward pass of a local module by its number, so that those before it need not have run.
+
+    It does nothing outside of :func:`seeded_modules`: all modules of an iteration then draw from one stream.
+    """
+    entropy = _of_iteration.get()
+    if entropy is not None:
+        seed_random((*entropy, index))
 
 
 @contextmanager

@@ -36,8 +36,9 @@ class PendingGradientsHook(Hook):
 
 
 def average_gradients(runner: Any) -> None:
-    """Gives every rank the mean of what waits on all of them, which leaves the mean of the step the same."""
-    all_reduce_params([p.grad for _, p in _parameters(runner) if p.grad is not None], op='mean')
+    """Gives every rank the mean of what waits on them, which leaves the mean of the step the same."""
+    group = getattr(runner.model, 'data_group', None)  # of the ranks that train the same parameters
+    all_reduce_params([p.grad for _, p in _parameters(runner) if p.grad is not None], op='mean', group=group)
 
 
 def has_gradients(runner: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -38,7 +39,8 @@ class ReconstructionHook(Hook):
         if not isinstance(model.backbone, InfoProBackbone):
             return
         model.eval()
-        with drawing(PICTURE, lambda text: runner.logger.warning(text)):
+        whole = getattr(runner.model, 'whole', nullcontext)  # of processes that hold a local module each
+        with whole(), drawing(PICTURE, lambda text: runner.logger.warning(text)):
             first = {key: value[:1] for key, value in data_batch.items()}
             inputs = model.data_preprocessor(first, True)['inputs']
             pictures = [to_rgb(inputs, model.data_preprocessor)]

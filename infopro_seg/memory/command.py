@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from infopro_seg.memory.largest_size import with_largest
 from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import write_config
 from infopro_seg.memory.planner import Planner
+from infopro_seg.memory.process_plan import plan_processes, processes_table, processes_verdict, setup_of
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.validation import Validation, plan_validation
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
@@ -46,8 +49,47 @@ class PlanRequest:
     write_config: Path | None = None
 
 
+@dataclass(frozen=True)
+class ProcessRequest:
+    """The arguments of the command with `--module-parallel`, as the user wrote them."""
+
+    config: Path
+    batch: int | None = None
+    crop: tuple[int, int] | None = None
+    amp: str | None = None
+    modules: str | None = None
+    budgets: Sequence[str] | None = None
+    json: Path | None = None
+
+
+def plan_module_parallel(request: ProcessRequest) -> int:
+    """Plans one process per local module, and reports; returns the exit status.
+
+    Raises:
+        UserError: an argument or the config is invalid, or the modules do not fit the budgets.
+    """
+    budgets = [parse_bytes(text) for text in request.budgets] if request.budgets else None
+    counts = parse_range(request.modules) if request.modules else None
+    if counts is not None and len(counts) != 1:
+        raise UserError(f'--modules {request.modules}: with --module-parallel give one number')
+    if request.json is not None and request.json != STDOUT:
+        require_file(request.json, '--json')
+    cfg = load_config(request.config)
+    if cfg.get('stages') is not None:
+        raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
+    without_cuts(cfg)  # says early that there is nothing to plan
+    setup = setup_of(cfg, request.batch, request.crop, request.amp)
+    plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
+    console = table_console(stderr=request.json == STDOUT)
+    console.print(processes_table(plans, setup, budgets))
+    console.print(processes_verdict(plans), markup=False, highlight=False)
+    if request.json is not None:
+        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+    return 0
+
+
 def plan(request: PlanRequest) -> int:
-    """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
+    """Plans and reports; returns the exit status, 1 if training or validation does not fit the budget.
 
     Raises:
         UserError: an argument or the config is invalid.
@@ -68,8 +110,12 @@ def plan(request: PlanRequest) -> int:
         plan = planner.plan(modules, budget)
         if budget is not None and (request.max_crop or request.max_batch):
             plan = with_largest(planner, plan, budget, request.max_crop, request.max_batch)
-    _show(plan, request, cfg)
-    return 1 if budget is not None and plan.recommended is None else 0
+        validation = plan_validation(cfg, plan, report)
+    _show(plan, validation, request, cfg)
+    if budget is None:
+        return 0
+    too_large = isinstance(validation, Validation) and validation.peak > budget
+    return int(plan.recommended is None or too_large)
 
 
 def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
@@ -102,12 +148,14 @@ def _check_outputs(request: PlanRequest) -> None:
             require_file(path, option)
 
 
-def _show(plan: Plan, request: PlanRequest, cfg: Config) -> None:
+def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest, cfg: Config) -> None:
     console = table_console(stderr=request.json == STDOUT)
     console.print(plan_table(plan))
-    console.print(verdict(plan, cfg), markup=False, highlight=False)
+    about = validation.text(plan) if isinstance(validation, Validation) else validation
+    for text in filter(None, (verdict(plan, cfg), about)):
+        console.print(text, markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, plan_json(plan))
+        _write_json(request.json, plan_json(plan, validation if isinstance(validation, Validation) else None))
     if request.plot is not None:
         with drawing(request.plot, console.print):
             plot_plan(plan, request.plot)

@@ -14,8 +14,9 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import Chain
 from infopro_seg.memory.module_costs import ModuleCosts, Position
 from infopro_seg.memory.partition import Partition, balanced, module_peaks
+from infopro_seg.memory.process_split import balanced_by_flops
 from infopro_seg.memory.profile import profile_chain
-from infopro_seg.memory.quantities import DIGITS, unit_for
+from infopro_seg.memory.quantities import DIGITS, parse_bytes, unit_for
 from infopro_seg.memory.trace import StepTrace, trace_step
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads
@@ -30,9 +31,10 @@ def resolve_cuts(cfg: Config) -> Config:
     """Replaces `num_modules=K` of a config's backbone by the cuts that balance its memory.
 
     The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
-    batch, precision, heads and `checkpoint`. The same config always gives the same cuts. A config without
-    `num_modules` is returned as it is; so is one that was resolved, whose `cuts` then stand in dumped
-    configs and in checkpoints.
+    batch, precision, heads and `checkpoint`; with `balance='flops'` that by FLOPs, for a process per module,
+    each within its own of `budgets=('8GiB', '24GiB')` if there are any. The same config always gives the
+    same cuts. A config without `num_modules` is returned as it is; so is one that was resolved, whose `cuts`
+    then stand in dumped configs and in checkpoints.
 
     Raises:
         ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split,
@@ -40,9 +42,11 @@ def resolve_cuts(cfg: Config) -> Config:
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
     modules = backbone.get('num_modules')
-    if modules is None:
+    if modules is None and backbone.get('balance', backbone.get('budgets')) is None:
         return cfg
     cfg = copy.deepcopy(cfg)
+    balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
+    _check_balance(balance, budgets, modules)
     del cfg.model.backbone['num_modules']
     if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
         raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number from 1 on')
@@ -61,10 +65,30 @@ def resolve_cuts(cfg: Config) -> Config:
         policies=[policy for policy in POLICIES[1:] if any(policy in text for text in texts)],
     )
     check_modules(chain, modules, lists_heads(cfg))
+    if balance == 'flops':
+        limits = None if budgets is None else [parse_bytes(budget) for budget in budgets]
+        partition = balanced_by_flops(ModuleCosts(chain), modules, texts, limits)
+        cfg.model.backbone.cuts = cut_names(chain, partition)
+        return cfg
     partition, trace = best_partition(cfg, chain, texts, setup)
     cfg.model.backbone.cuts = cut_names(chain, partition)
     MMLogger.get_current_instance().info(_table(trace, setup))
     return cfg
+
+
+def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
+    """Checks what a config says of how its cuts are found."""
+    if balance not in ('memory', 'flops'):
+        raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
+    if modules is None:
+        raise ConfigError(
+            'balance and budgets of the backbone find the cuts of num_modules, which is not there'
+        )
+    if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
+        raise ConfigError(
+            f"budgets={budgets!r} of the backbone goes with balance='flops', one per local module, e.g. "
+            "budgets=('8GiB', '24GiB')"
+        )
 
 
 def best_partition(

@@ -22,8 +22,8 @@ from infopro_seg.files import write_text
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
-from infopro_seg.models.bounded_prediction import BAND_BYTES
 from infopro_seg.outputs import require_file
+from infopro_seg.prediction.row_maps import BAND_BYTES
 from infopro_seg.strict_json import to_json
 
 STEP = 256  # pixels of height, in which the largest image is searched

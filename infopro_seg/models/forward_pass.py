@@ -51,6 +51,21 @@ class ForwardPass:
                     self._kept.append((output, state) if is_read else None)
             del states, state
 
+    def handed_on(self) -> tuple[Any, list[Any]]:
+        """What the next module needs: the state, and the states that outputs so far are made of, or None."""
+        return self.state, [None if item is None else item[1] for item in self._kept]
+
+    def take_over(self, kept: Sequence[Any], outputs: Sequence[Output]) -> None:
+        """Takes over what the modules before have handed on.
+
+        Args:
+            kept: the states that their outputs are made of, None for those not read.
+            outputs: the maps from these to the outputs.
+        """
+        self._kept = [
+            None if state is None else (output, state) for output, state in zip(outputs, kept, strict=True)
+        ]
+
     def cut(self) -> None:
         """Stops gradients here: the state and what the outputs so far are made of are detached."""
         self.state, self._kept = tree_map_only(Tensor, Tensor.detach, (self.state, self._kept))

@@ -78,9 +78,17 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         image = to_rgb(inputs, self.data_preprocessor)
         early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
         del inputs, image  # the last module needs neither
-        features = yield from early
+        yield from self.last_losses((yield from early), data_samples)
+
+    def last_losses(self, features: Any, data_samples: SampleList) -> Generator[Losses, None, None]:
+        """Yields the losses of neck and heads, with which the last module ends.
+
+        Args:
+            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
+            data_samples: N samples with `gt_sem_seg`.
+        """
         if features is None:
-            return  # a stage that ends with its local head
+            return
         if self.with_neck:
             features = self.neck(features)
         losses = self.decode_losses(features, data_samples)

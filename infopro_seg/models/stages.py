@@ -97,15 +97,40 @@ def freeze_others(model: Any) -> None:
     stage = model.backbone.stage
     if stage is None:
         return
-    parts = [
-        {id(p) for p in (*(p for block in blocks for p in block.owned), *head.parameters())}
-        for blocks, head in zip(model.backbone.local_modules(), model.backbone.local_heads, strict=False)
-    ]
-    early = set().union(*parts)
+    own = parameters_by_module(model)[stage]
     for parameter in model.parameters():
-        mine = id(parameter) in parts[stage] if stage < len(parts) else id(parameter) not in early
-        if not mine:
+        if id(parameter) not in own:
             parameter.requires_grad_(False)
+
+
+def parameters_by_module(model: Any) -> list[set[int]]:
+    """The ids of the parameters of each local module; neck, heads and side norms are the last one's.
+
+    Args:
+        model: an `InfoProEncoderDecoder`.
+    """
+    backbone = model.backbone
+    averages = backbone.momentum_blocks or ()
+    parts = [{id(p) for block in blocks for p in block.owned} for blocks in backbone.local_modules()[:-1]]
+    for layers in (backbone.local_heads, averages):
+        for part, layer in zip(parts, layers, strict=False):
+            part |= {id(p) for p in layer.parameters()}
+    return [*parts, {id(p) for p in model.parameters()} - set().union(*parts)]
+
+
+def layers_by_module(model: Any) -> list[set[nn.Module]]:
+    """The layers of each local module. Those that hold what several need, as the preprocessor, are nobody's.
+
+    Args:
+        model: an `InfoProEncoderDecoder`.
+    """
+    backbone = model.backbone
+    parts = [
+        _submodules([*(module for block in blocks for module in block.modules), head])
+        for blocks, head in zip(backbone.local_modules(), backbone.local_heads, strict=False)
+    ]
+    everywhere = _submodules([model.data_preprocessor]) | {model, backbone, backbone.encoder}
+    return [*parts, set(model.modules()) - everywhere - set().union(*parts)]
 
 
 def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
@@ -119,13 +144,7 @@ def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
     stage = getattr(getattr(model, 'backbone', None), 'stage', None)
     if stage is None:
         return {}
-    backbone = model.backbone
-    parts = [
-        _submodules([*(module for block in blocks for module in block.modules), head])
-        for blocks, head in zip(backbone.local_modules(), backbone.local_heads, strict=False)
-    ]
-    everywhere = _submodules([model.data_preprocessor]) | {model, backbone, backbone.encoder}
-    parts.append(set(model.modules()) - everywhere - set().union(*parts))
+    parts = layers_by_module(model)
     away = set().union(*(part for index, part in enumerate(parts) if index != stage))
     return {name: module for name, module in model.named_modules() if module in away}
 

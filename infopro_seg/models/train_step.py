@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from infopro_seg.datasets.seeding import seed_module
 from infopro_seg.errors import ConfigError
 
 
@@ -34,10 +36,31 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
         data = module.data_preprocessor(data, True)
         local_losses = model._run_forward(data, mode='local_losses')  # readies DDP, computes nothing yet
     del data  # the images are freed after the last module that reads them
+    return train_modules(model, local_losses, optim_wrapper)
+
+
+def train_modules(
+    model: Any, local_losses: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper, first: int = 0
+) -> dict[str, Tensor]:
+    """Runs the backward pass of each local module, then the optimizer's step where one is due.
+
+    Args:
+        model: the model, or its distributed wrapper.
+        local_losses: gives the losses of one module after the other, and computes each when it is asked.
+        optim_wrapper: of the model.
+        first: the number of the first of these modules.
+
+    Returns:
+        The detached losses by name, and their sum as `loss`.
+
+    Raises:
+        ConfigError: after the first backward passes, a trainable parameter has no gradient.
+    """
+    module: Any = model.module if is_model_wrapper(model) else model
     iteration = optim_wrapper.inner_count
     log_vars: dict[str, Tensor] = {}
-    total: Tensor | float = 0.0
     while True:
+        seed_module(first)
         with optim_wrapper.optim_context(model):
             losses = next(local_losses, None)
         if losses is None:
@@ -45,8 +68,8 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
         loss, module_log_vars = module.parse_losses(losses)
         optim_wrapper.backward(optim_wrapper.scale_loss(loss))
         optim_wrapper._inner_count = iteration  # `backward` counts each call as an iteration
-        total = total + module_log_vars.pop('loss').detach()
-        log_vars.update((name, value.detach()) for name, value in module_log_vars.items())
+        log_vars = added(log_vars, module_log_vars)
+        first += 1
         del loss, losses, module_log_vars  # frees the module's graph before the next is built
     optim_wrapper._inner_count = iteration + 1
     if optim_wrapper.should_update():
@@ -55,7 +78,14 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
         optim_wrapper.step()
         optim_wrapper.zero_grad()
         module.after_optimizer_step()
-    return {'loss': torch.as_tensor(total), **log_vars}
+    return {'loss': torch.tensor(0.0), **log_vars}
+
+
+def added(log_vars: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The detached losses of some modules and of the next; `loss` is their sum."""
+    total: Any = log_vars.get('loss', 0.0)
+    both = {name: value.detach() for name, value in {**log_vars, **more}.items()}
+    return {**both, 'loss': total + more['loss'].detach()}
 
 
 def require_gradients(model: nn.Module) -> None:
@@ -64,7 +94,7 @@ def require_gradients(model: nn.Module) -> None:
     Raises:
         ConfigError: a trainable parameter has no gradient. It would never train, and nobody would notice.
     """
-    missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    missing = [name for name, p in model.named_parameters() if _lacks_gradient(p)]
     if missing:
         raise ConfigError(
             f'{len(missing)} trainable parameters get no gradient from any local loss: '
@@ -72,3 +102,8 @@ def require_gradients(model: nn.Module) -> None:
             '(requires_grad=False), cut the encoder so that a loss reaches them, or leave outputs that no '
             'head reads out of its out_indices'
         )
+
+
+def _lacks_gradient(parameter: nn.Parameter) -> bool:
+    """Whether a parameter trains here and has no gradient; those of other processes are on no device."""
+    return parameter.requires_grad and parameter.grad is None and not parameter.is_meta

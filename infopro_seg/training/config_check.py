@@ -24,7 +24,7 @@ OF_MMENGINE = (  # what its runner reads of a config besides its own arguments
     'runner_type',
     'sync_bn',
 )
-OF_OURS = ('stages', 'weights_before', 'fit', 'data_howto', 'tta_model', 'tta_pipeline')
+OF_OURS = ('model_parallel', 'stages', 'weights_before', 'fit', 'data_howto', 'tta_model', 'tta_pipeline')
 KNOWN = {*inspect.signature(Runner.__init__).parameters, *OF_MMENGINE, *OF_OURS} - {'self', 'cfg'}
 PLAIN = {  # the known keys whose value is no dict and no list
     'compile',

@@ -27,6 +27,7 @@ from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import lists_heads
 from infopro_seg.training.first_rank import from_first_rank
+from infopro_seg.training.memory_beside import memory_beside
 
 AUTO = 'auto'
 SHARE = 0.9  # of a GPU's free memory: the rest is for workspaces, and for what lies idle between tensors
@@ -119,6 +120,15 @@ def named(cfg: Config) -> str:
 def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[str, Any]:
     """The recipes for a budget; runs on the first rank."""
     setup = training_setup(cfg)
+    beside = memory_beside(cfg, setup)
+    shares = ''.join(f', less {show_bytes(size, budget)} for {name}' for name, size in beside.items())
+    if sum(beside.values()) >= budget:
+        raise UserError(
+            f'the budget {show_bytes(budget, budget)}{shares} leaves nothing to train with; raise it, or '
+            'train without what takes its share'
+        )
+    planning = f'planning a training within {show_bytes(budget, budget)}{shares} ({setup})'
+    budget -= sum(beside.values())
     if kept is not None and kept['setup'] == str(setup):
         peaks = [recipe['peak'] for recipe in kept['recipes']]
         fitting = [index for index in range(kept['chosen'], len(peaks)) if peaks[index] <= budget]
@@ -127,7 +137,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
             same = 'keeping its recipe' if fitting[0] == kept['chosen'] else 'taking its next one'
             _tell(f'{cfg.load_from} was trained to fit {kept["budget"]}; {same}', _named(fit))
             return fit
-    _tell(f'planning a training within {show_bytes(budget, budget)} ({setup})')
+    _tell(planning)
     plan = plan_to_fit(cfg, budget, exact_flops=request.exact_flops, setup=setup)
     _tell(*plan.lines())
     backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]

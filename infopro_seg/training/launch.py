@@ -20,6 +20,8 @@ from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.module_parallel.option import LOOPS, SEEDING, is_module_parallel
+from infopro_seg.module_parallel.setup import use_module_parallel
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
@@ -44,6 +46,7 @@ def train(
     stage: int | None = None,
     fit: FitRequest | None = None,
     command: Sequence[str] = (),
+    module_parallel: bool = False,
 ) -> Runner:
     """Trains a model; with a config that has `stages`, one local module after the other.
 
@@ -60,6 +63,7 @@ def train(
         stage: the only one of the config's `stages` to train; None for all that are not finished.
         fit: the memory to train within; None to train as the config says, or as a run that is resumed.
         command: the words of the command line that asked for this, for messages that name the next one.
+        module_parallel: whether each local module trains in a process of its own; else as the config says.
 
     Returns:
         The runner, after training; of several stages that of the last one that ran.
@@ -69,6 +73,12 @@ def train(
     """
     cfg = load_config(config, options)
     require_keys(cfg, options)
+    if module_parallel:
+        cfg.model_parallel = {'modules': 'parallel'}
+    if fit is not None and is_module_parallel(cfg):
+        raise ConfigError(
+            '--fit plans for one process that trains all local modules; leave it out with --module-parallel'
+        )
     if fit is not None and cfg.get('stages') is not None:
         raise ConfigError(
             '--fit chooses how to train all local modules at once, but the config has stages, which train '
@@ -113,7 +123,10 @@ def _train_in_turn(
         require_data(part, splits_read(part))
         if fit is not None:
             connect_ranks(part)  # who take the same recipe
-        runner = train_within_memory(_with_cuts(fit_config(part, fit)), command)
+        part = _with_cuts(fit_config(part, fit))
+        if is_module_parallel(part):
+            use_module_parallel(part)
+        runner = train_within_memory(part, command)
         if not is_finished(runner):
             break  # interrupted
         barrier()  # the first rank still writes the checkpoint that all read next
@@ -149,13 +162,29 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
         else:
             require_resumable(latest, cfg)
             cfg.load_from = str(latest)
+            _seed_as_before(cfg)
     elif isinstance(resume, str):
         if not Path(resume).is_file():
             raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
         require_resumable(resume, cfg)
         cfg.load_from = resume
+        _seed_as_before(cfg)
     if cfg.get('load_from'):
         require_start(cfg.load_from)
+
+
+def _seed_as_before(cfg: Config) -> None:
+    """Seeds local modules as the resumed run did: one process may go on for several, or they for it."""
+    if 'train_cfg' not in cfg or cfg.train_cfg.get('type') not in LOOPS:
+        return
+    trained = config_of(read_checkpoint(cfg.load_from), cfg.load_from).get('train_cfg') or {}
+    before, now = (bool(each.get(SEEDING, False)) for each in (trained, cfg.train_cfg))
+    if is_module_parallel(cfg) and not before:
+        MMLogger.get_current_instance().warning(
+            f'{cfg.load_from} was trained without train_cfg.{SEEDING}: dropout draws other numbers now'
+        )
+    elif before != now:
+        cfg.train_cfg[SEEDING] = before
 
 
 def _with_cuts(cfg: Config) -> Config:
@@ -167,7 +196,7 @@ def _with_cuts(cfg: Config) -> Config:
     modules = cfg.model.backbone.get('num_modules')
     checkpoint = cfg.load_from if cfg.resume else None
     if modules is None or checkpoint is None:
-        return resolve_cuts(cfg) if modules is not None else cfg
+        return resolve_cuts(cfg)
     cuts = config_of(read_checkpoint(checkpoint), checkpoint).model.backbone.get('cuts') or ()
     if len(cuts) + 1 != modules:
         raise CheckpointError(
@@ -176,4 +205,6 @@ def _with_cuts(cfg: Config) -> Config:
             f'these weights: --cfg-options load_from={checkpoint}'
         )
     cfg.model.backbone.cuts, cfg.model.backbone.num_modules = cuts, None
+    for name in ('balance', 'budgets'):  # by which they were found
+        cfg.model.backbone.pop(name, None)
     return cfg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import DATASETS
 
 from infopro_seg.consoles import leave_out
-from infopro_seg.datasets.seeding import SeededDataset, seed_random
+from infopro_seg.datasets.seeding import SeededDataset, seed_random, seeded_modules
 from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
@@ -37,16 +37,27 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         runner: the runner.
         dataloader: config of the training data loader.
         max_iters: when the training ends.
+        seed_per_module: whether each local module of an iteration has a seed of its own too, as it has where
+            modules train in processes of their own: then both give the same weights.
         kwargs: the other arguments of `IterBasedTrainLoop`.
     """
 
-    def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: dict[str, Any],
+        max_iters: int,
+        seed_per_module: bool = False,
+        **kwargs: Any,
+    ) -> None:
         dataloader = {
             **dataloader,
             'dataset': SeededDataset(DATASETS.build(dataloader['dataset'])),
             'sampler': {'type': 'SeededSampler', 'sampler': dataloader['sampler']},
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
+        self.seed_per_module = seed_per_module
+        self.data_rank = get_rank()  # among the processes that load images
         self.interrupted = False  # whether a signal has ended it, perhaps after its last iteration
         self.saved: str | None = None  # the checkpoint of an early end
         self.ended_in: str | None = None  # what ran out of memory: a part of an iteration, or the validation
@@ -92,13 +103,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def run_iter(self, data_batch: Any) -> None:
         """One iteration, under its own seed (dropout draws from it)."""
-        self._agree()
+        self._agree_on_iteration()
         self._guard.together = False  # until the step is done, others wait for this rank's gradients
-        seed_random((self.runner.seed, get_rank(), self._iter))
+        seed = (self.runner.seed, self.data_rank, self._iter)
+        seed_random(seed)
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
         self._whole = False
         try:
-            with self._rollback:
+            with self._rollback, seeded_modules(seed) if self.seed_per_module else nullcontext():
                 outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         finally:
             self._whole = self._rollback.undone
@@ -127,6 +139,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self._whole = whole
         if failure is not None:
             raise failure
+
+    def _agree_on_iteration(self) -> None:
+        """Ends the loop before an iteration, on all ranks."""
+        self._agree()
 
     def _agree(self, ends: bool | None = None) -> None:
         """Ends the loop on all ranks if any of them ends, by default those that a signal asks to."""
@@ -202,7 +218,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             average_gradients(self.runner)
         elif self._ranks.several and has_gradients(self.runner):
             raise RankError('gradients that wait for their step are those of ranks that are gone')
-        if self._iter == 0 or diverged or get_rank() != 0:
+        if self._iter == 0 or diverged or not self._saves(together):
             return
         if not self._whole:
             raise RuntimeError('the optimizer step was under way')
@@ -210,6 +226,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if path is not None:
             more = '' if self.stop_training else '; continue with --resume'
             self.runner.logger.info(f'saved {path}{more}')
+
+    def _saves(self, together: bool) -> bool:
+        """Whether this rank takes part in saving an unfinished run; by default the first one, alone."""
+        return bool(get_rank() == 0)
 
     def _newest(self) -> str:
         note = Path(self.runner.work_dir) / 'last_checkpoint'

@@ -82,6 +82,23 @@ class Ranks:
                 )
         return None
 
+    def gone(self, text: str) -> RankError:
+        """What to raise where a neighbour is gone: what it has told, or the first that anybody has found.
+
+        Args:
+            text: what this rank has found. A neighbour may have ended as it found the same one door further.
+        """
+        try:
+            found = self.fault()
+            if found is not None:
+                return found
+            if self._store.check(['gone']):
+                return RankError(self._store.get('gone').decode())
+            self._store.set('gone', text)
+        except RuntimeError:  # the store is gone too
+            pass
+        return RankError(text)
+
     def explain(self, error: BaseException) -> BaseException:
         """An error as it is, or if it only says that another rank is gone, what became of that one."""
         if not self.several or isinstance(error, RankError) or not LOST.search(f'{type(error)} {error}'):

@@ -21,9 +21,11 @@ from infopro_seg.consoles import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook
+from infopro_seg.module_parallel.option import is_module_parallel
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
+from infopro_seg.training.module_clipping import clip_per_module, split_option
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
@@ -111,6 +113,14 @@ class QuietRunner(NamingRunner, SavingRunner):
         use_tf32(env_cfg)
         super().setup_env(env_cfg)
 
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Builds the optimizer wrapper, which may clip the gradients by local modules."""
+        config, per_module = split_option(optim_wrapper)
+        built = super().build_optim_wrapper(config)
+        if per_module:
+            clip_per_module(built, getattr(self.model, 'module', self.model))
+        return built
+
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
@@ -191,4 +201,8 @@ def build_runner(cfg: Config) -> Runner:
     """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
     if not torch.cuda.is_available():
         connect_ranks(cfg)
+    if is_module_parallel(cfg):
+        from infopro_seg.module_parallel.runner import ModuleParallelRunner  # built on this module
+
+        return ModuleParallelRunner.from_cfg(cfg)
     return QuietRunner.from_cfg(cfg)

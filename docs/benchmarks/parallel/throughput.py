@@ -1,0 +1,138 @@
+"""Images per second of one process per local module, and of one process for all: one thread each, in turns.
+
+python docs/benchmarks/parallel/throughput.py configs/infopro_demo.py --cuts layer4.0
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.multiprocessing as mp
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import distributed as dist
+
+from infopro_seg.config_files import load_config
+from infopro_seg.module_parallel.local_module import HandedBatch
+from infopro_seg.module_parallel.wrapper import ModuleParallel
+
+WARM_UP = 2
+
+
+def make_batch(count: int, size: tuple[int, int], classes: int) -> dict[str, Any]:
+    """Random images and labels."""
+    inputs = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for _ in range(count)]
+    samples = []
+    for _ in range(count):
+        sample = SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, classes, (1, *size))))
+        sample.set_metainfo({'img_shape': size, 'ori_shape': size, 'pad_shape': size})
+        samples.append(sample)
+    return {'inputs': inputs, 'data_samples': samples}
+
+
+def build(cfg: Any) -> Any:
+    """The network, with initial weights."""
+    init_default_scope('mmseg')
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.init_weights()
+    return model.train()
+
+
+def seconds(model: Any, optim_wrapper: OptimWrapper, batches: Any, iterations: int) -> float:
+    """Seconds per iteration, after a warm-up."""
+    start = 0.0
+    for iteration in range(WARM_UP + iterations):
+        if iteration == WARM_UP:
+            start = time.perf_counter()
+        model.train_step(next(batches), optim_wrapper)
+    return (time.perf_counter() - start) / iterations
+
+
+def sgd(model: Any) -> OptimWrapper:
+    """The optimizer of all trainings here."""
+    return OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9))
+
+
+def on_rank(rank: int, folder: str, args: argparse.Namespace, cfg: Any, modules: int) -> None:
+    """What one process does; the one of the last module, which others wait for, notes its time."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=modules)
+    model = ModuleParallel(build(cfg))
+    optim_wrapper = sgd(model)
+    model.settle(optim_wrapper)
+
+    def batches() -> Any:
+        while True:
+            if model.placement.is_first:
+                yield HandedBatch.loaded(make_batch(args.batch, tuple(args.crop), args.classes))
+            else:
+                yield HandedBatch.of(model.link.receive())
+
+    found = seconds(model, optim_wrapper, batches(), args.iterations)
+    model.link.finish()
+    dist.barrier()
+    if rank == 0:
+        (Path(folder) / 'seconds').write_text(str(found))
+
+
+def alone(folder: str, args: argparse.Namespace, cfg: Any) -> None:
+    """One process that trains all modules."""
+    torch.set_num_threads(1)
+    model = build(cfg)
+
+    def batches() -> Any:
+        while True:
+            yield make_batch(args.batch, tuple(args.crop), args.classes)
+
+    (Path(folder) / 'seconds').write_text(str(seconds(model, sgd(model), batches(), args.iterations)))
+
+
+def main() -> None:
+    """Measures in turns, and prints JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config')
+    parser.add_argument('--cuts', nargs='+', required=True)
+    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--crop', type=int, nargs=2, default=(96, 192))
+    parser.add_argument('--classes', type=int, default=19)
+    parser.add_argument('--iterations', type=int, default=20)
+    parser.add_argument('--rounds', type=int, default=3)
+    args = parser.parse_args()
+    cfg = load_config(args.config)
+    cfg.model.backbone.cuts = tuple(args.cuts)
+    modules = len(args.cuts) + 1
+    found: dict[str, list[float]] = {'one process': [], f'{modules} processes': []}
+    for _ in range(args.rounds):
+        for name, times in found.items():
+            with tempfile.TemporaryDirectory() as folder:
+                if name == 'one process':
+                    mp.spawn(_alone, (folder, args, cfg), nprocs=1)
+                else:
+                    mp.spawn(on_rank, (folder, args, cfg, modules), nprocs=modules)
+                times.append(float((Path(folder) / 'seconds').read_text()))
+    best = {name: min(times) for name, times in found.items()}
+    result = {
+        'seconds_per_iteration': found,
+        'speedup': best['one process'] / best[f'{modules} processes'],
+        'load_average': os.getloadavg(),
+    }
+    print(json.dumps(result, indent=2))
+
+
+def _alone(rank: int, folder: str, args: argparse.Namespace, cfg: Any) -> None:
+    alone(folder, args, cfg)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,119 @@
+"""The training loop of a process that trains one local module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.registry import LOOPS
+
+from infopro_seg.errors import RankError
+from infopro_seg.faults import headline
+from infopro_seg.module_parallel.local_module import HandedBatch
+from infopro_seg.module_parallel.wrapper import ModuleParallel
+from infopro_seg.training.interrupts import Stopped
+from infopro_seg.training.loop import ResumableIterBasedTrainLoop
+
+
+@LOOPS.register_module()
+class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
+    """`ResumableIterBasedTrainLoop` of a process that trains one local module.
+
+    The processes run ahead of each other as far as messages may wait, so they do not meet at each iteration.
+    The process of the first module decides when the training ends, and says so in place of a batch: then all
+    end after the same iteration, and can save together.
+
+    Args:
+        runner: the runner, whose model is a :class:`ModuleParallel`.
+        dataloader: config of the training data loader; only the process of the first module loads images.
+        max_iters: when the training ends.
+        kwargs: the other arguments of `ResumableIterBasedTrainLoop`.
+    """
+
+    def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
+        super().__init__(runner, dataloader, max_iters, **{**kwargs, 'seed_per_module': True})
+        model: ModuleParallel = runner.model
+        self.placement, self.link = model.placement, model.link
+        self.link.ranks = self._ranks
+        self.data_rank = self.placement.replica
+        batches = self.dataloader.batch_sampler
+        sampler = getattr(batches, 'sampler', self.dataloader.sampler)
+        sampler.share(self.placement.replica, self.placement.replicas)
+        loop: Any = self
+        loop.dataloader_iterator = Batches(self, loop.dataloader_iterator)
+
+    def end_here(self) -> None:
+        """Ends the loop before the next iteration, and those of the modules behind.
+
+        Raises:
+            Stopped: as it was asked to.
+            RankError: another process has told of a fault.
+        """
+        if not self.placement.is_last:
+            self.link.send_on(None)
+        self._agreed = True
+        raise self._ranks.fault() or Stopped
+
+    def _agree_on_iteration(self) -> None:
+        if self.placement.is_first and self.link.any_first(self._interrupts.asked or self._ranks.ends()):
+            self.end_here()
+        if self._interrupts.asked and not self._ranks.ends():
+            self._ranks.tell()
+
+    def _end(self, error: BaseException, killed: BaseException | None = None) -> BaseException | None:
+        self.runner.model.release()
+        return super()._end(error, killed)
+
+    def _part(self, cause: BaseException) -> bool:
+        if self._agreed or self._guard.validating:
+            return super()._part(cause)
+        ours = not isinstance(cause, (RankError, KeyboardInterrupt))
+        self._ranks.tell(headline(cause) if ours else None)
+        if not self.placement.is_first or not self._guard.together or isinstance(cause, RankError):
+            return False
+        try:  # between two iterations: all others come to the same one
+            self.link.any_first(True)
+            self.link.send_on(None)
+        except RankError:
+            return False
+        return True
+
+    def _save(self, together: bool = True, diverged: bool = False) -> None:
+        try:
+            super()._save(together, diverged)
+        except RankError as error:
+            if self.interrupted:  # so that the error goes on by itself
+                error.add_note(f'the {self._iter} iterations so far are not saved{self._newest()}')
+            raise
+
+    def _saves(self, together: bool) -> bool:
+        if not together:
+            raise RankError('each process holds one local module only, and others have ended already')
+        return True
+
+
+class Batches:
+    """The batches of a process: loaded, or received from the process of the module before.
+
+    Args:
+        loop: of this process.
+        loaded: the batches as the data loader gives them.
+    """
+
+    def __init__(self, loop: ModuleParallelTrainLoop, loaded: Any) -> None:
+        self._loop, self._loaded = loop, loaded
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loaded, name)
+
+    def __next__(self) -> HandedBatch:
+        if self._loop.placement.is_first:
+            return HandedBatch.loaded(next(self._loaded))
+        handed = self._loop.link.receive()
+        if handed is None:
+            self._loop.end_here()
+        return HandedBatch.of(handed)
+
+    def skip_iter(self, count: int) -> None:
+        """Goes on behind batches that were seen before a resume."""
+        if self._loop.placement.is_first:
+            self._loaded.skip_iter(count)

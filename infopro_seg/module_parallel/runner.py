@@ -1,0 +1,178 @@
+"""mmengine's runner in a process that trains one local module."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import Runner
+
+from infopro_seg.hooks.pending_gradients import GRADIENTS
+from infopro_seg.module_parallel.share import Share, drop_absent
+from infopro_seg.module_parallel.wrapper import ModuleParallel
+from infopro_seg.training.runner import QuietRunner
+
+NAMED = ('state_dict', 'ema_state_dict', GRADIENTS)  # the parts of a checkpoint that hold tensors by name
+
+
+class PartRunner(Runner):
+    """mmengine's runner, whose checkpoint is made of the parts that several processes hold."""
+
+    model: Any
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Saves one checkpoint, as that of one process, in the first rank; the others send their parts.
+
+        Each takes the part of the same iteration, and goes on training while it travels.
+        """
+        if self.model.placement.replica > 0:
+            return
+        whole: Any = Runner.save_checkpoint
+        with self._own_part():
+            try:
+                whole.__wrapped__(self, *args, **kwargs)
+            except _SentError:
+                return
+
+    @contextmanager
+    def _own_part(self) -> Iterator[None]:
+        """Within it, state dicts hold only what this process has."""
+        networks = [self.model.module, *(hook.ema_model.module for hook in averages(self))]
+        handles = [network.register_state_dict_post_hook(_drop_absent) for network in networks]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+class PartsHook(Hook):
+    """Puts the parts of a checkpoint together, in the first rank."""
+
+    priority = 'LOWEST'  # what other hooks add is there
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Sends the part of this process, or adds those of all others."""
+        model: ModuleParallel = runner.model
+        if not is_main_process():
+            part = {key: dict(checkpoint[key]) for key in NAMED if key in checkpoint}
+            model.link.send_part({**part, 'optimizer': checkpoint.get('optimizer', {}).get('state', {})})
+            raise _SentError
+        names = runner.names_saved
+        parts = [model.link.receive_part(index) for index in reversed(range(model.placement.modules - 1))]
+        for key in NAMED:
+            found = {name: value for part in parts for name, value in part.get(key, {}).items()}
+            if found:
+                _fill(checkpoint.setdefault(key, {}), found, names)
+        if 'optimizer' in checkpoint:
+            state = checkpoint['optimizer']['state']
+            for part in parts:
+                state.update(part['optimizer'])
+            checkpoint['optimizer']['state'] = dict(sorted(state.items()))
+
+
+class GatherHook(Hook):
+    """Makes the network whole for a validation, which all processes share as in DDP."""
+
+    priority = 'LOWEST'  # behind the swap of weights by EMAHook
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Makes it whole."""
+        runner.model.gather()
+
+    before_test_epoch = before_val_epoch
+
+
+class ReleaseHook(Hook):
+    """Leaves each process its own module after a validation; after the training, the whole network."""
+
+    priority = (
+        'HIGHEST'  # before EMAHook swaps weights back, and before what needs the whole after a training
+    )
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Leaves each process its own module."""
+        if not self._over:
+            runner.model.release()
+
+    after_test_epoch = after_val_epoch
+
+    def after_train(self, runner: Any) -> None:
+        """Makes the network whole for good."""
+        self._over = True
+        runner.model.gather()
+
+
+class ModuleParallelRunner(QuietRunner, PartRunner):
+    """mmengine's runner in a process that trains one local module."""
+
+    names_saved: list[str]  # in the order of the network's state dict
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        """Wraps the model, which stays whole and on the CPU until its weights are initialised."""
+        return model if isinstance(model, ModuleParallel) else ModuleParallel(model)
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Registers the hooks of the config, and those that bring the processes together."""
+        super().register_hooks(default_hooks, custom_hooks)
+        for hook in (PartsHook(), GatherHook(), ReleaseHook()):
+            self.register_hook(hook)
+
+    def scale_lr(self, *args: Any, **kwargs: Any) -> None:
+        """Scales the learning rate to the total batch size, to which the processes of one module add."""
+        runner: Any = self
+        processes, runner._world_size = self.world_size, self.model.placement.replicas
+        super().scale_lr(*args, **kwargs)
+        runner._world_size = processes
+
+    def _init_model_weights(self) -> None:
+        """Initialises the whole network, as one process does, then leaves the process its module."""
+        self.model.module.init_weights()
+        self.names_saved = list(self.model.module.state_dict())
+        self.model.settle(self.optim_wrapper)
+        for hook in averages(self):
+            average = hook.ema_model
+            share = Share(average.module, self.model.placement.module)
+            share.drop_foreign()
+            share.to(self.model.device)
+            tensors = average.module.state_dict() if average.update_buffers else None
+            average.avg_parameters = tensors or dict(average.module.named_parameters())
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Loads of a checkpoint what this process holds."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
+            return super().load_checkpoint(*args, **kwargs)
+
+    def resume(self, *args: Any, **kwargs: Any) -> None:
+        """Resumes a run, of one process or of several."""
+        super().resume(*args, **kwargs)
+        self.model.forget_absent(self.optim_wrapper)
+
+
+def averages(runner: Any) -> list[Any]:
+    """The hooks that average weights."""
+    return [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+
+
+class _SentError(Exception):
+    """Ends the making of a checkpoint whose part is on its way."""
+
+
+def _drop_absent(module: Any, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
+    drop_absent(state_dict)
+
+
+def _fill(state: dict[str, Any], found: dict[str, Any], names: list[str]) -> None:
+    """Adds tensors to a state dict, in place, in the order of the network's own."""
+    everything = {**state, **found}
+    order = {f'{prefix}{name}': place for place, name in enumerate(names) for prefix in ('', 'module.')}
+    state.clear()
+    state.update(sorted(everything.items(), key=lambda item: order.get(item[0], -1)))

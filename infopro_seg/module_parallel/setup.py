@@ -1,0 +1,61 @@
+"""Prepares a config for module-parallel training, or says why it cannot be."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.dist import get_dist_info
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.module_parallel.option import LOOPS, SEEDING
+from infopro_seg.module_parallel.placement import place
+from infopro_seg.training.runner import connect_ranks
+
+
+def use_module_parallel(cfg: Config) -> None:
+    """Makes a config train each local module in a process of its own, in place.
+
+    Args:
+        cfg: the config, with its cuts.
+
+    Raises:
+        ConfigError: a part of the config needs more than one module in a process, or the number of processes
+            does not fit that of the modules.
+    """
+    backbone = cfg.model.backbone
+    if cfg.get('stages') is not None or backbone.get('stage') is not None:
+        raise ConfigError(
+            'module-parallel training trains all local modules at once, but the config has stages, which '
+            'train one after the other; take a config without stages, or leave out --module-parallel'
+        )
+    if backbone.get('type') != 'InfoProBackbone':
+        raise ConfigError(
+            f'module-parallel training needs an InfoProBackbone, not {backbone.get("type")}; several '
+            'processes train another network with DDP: leave out --module-parallel'
+        )
+    for name in ('overlap', 'momentum_block'):
+        if backbone.get(name):
+            raise ConfigError(
+                f'{name}={backbone[name]!r} lets a local head read blocks of the next module, which another '
+                f'process holds; leave out {name}, or --module-parallel'
+            )
+    clip = cfg.optim_wrapper.get('clip_grad')
+    if clip and not clip.get('per_module'):
+        raise ConfigError(
+            f'clip_grad={dict(clip)} of optim_wrapper clips by the norm of the whole network, which no '
+            'process knows; add per_module=True to it, which clips each local module by its own norm (in one '
+            'process too), e.g. --cfg-options optim_wrapper.clip_grad.per_module=True'
+        )
+    if cfg.get('compile'):
+        raise ConfigError(
+            'compile of the config compiles the whole training step; take compile_blocks of the backbone'
+        )
+    if cfg.train_cfg.get('type') not in LOOPS:
+        raise ConfigError(
+            f'module-parallel training has a loop of its own in place of {LOOPS[0]}, but train_cfg has '
+            f'{cfg.train_cfg.get("type")}; write {LOOPS[0]}'
+        )
+    modules = len(backbone.get('cuts') or ()) + 1
+    connect_ranks(cfg)
+    rank, processes = get_dist_info()
+    place(modules, processes, rank)
+    cfg.train_cfg.type, cfg.train_cfg[SEEDING] = LOOPS[1], True

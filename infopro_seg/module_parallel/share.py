@@ -1,0 +1,141 @@
+"""What a process holds of a network: the parameters and buffers of its own local module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.dist import broadcast
+from torch import Tensor, nn
+
+from infopro_seg.models.stages import layers_by_module, parameters_by_module, slots
+from infopro_seg.module_parallel.placement import Placement
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a layer holds a tensor.
+
+    Args:
+        store: the layer's parameters or buffers.
+        name: the tensor's in the layer.
+        module: the local module that the tensor belongs to; None for a small one that all need.
+    """
+
+    store: dict[str, Any]
+    name: str
+    module: int | None
+
+    @property
+    def tensor(self) -> Tensor:
+        """What it holds now."""
+        tensor: Tensor = self.store[self.name]
+        return tensor
+
+
+def slots_of(model: Any) -> list[Slot]:
+    """Where a network holds tensors, in the order of its layers."""
+    by_id = {key: index for index, part in enumerate(parameters_by_module(model)) for key in part}
+    by_layer = {layer: index for index, part in enumerate(layers_by_module(model)) for layer in part}
+    return [
+        Slot(store, name, by_id[id(tensor)] if isinstance(tensor, nn.Parameter) else by_layer.get(layer))
+        for layer in model.modules()
+        for store, name, tensor in slots(layer)
+    ]
+
+
+class Share:
+    """The share of a process in a network. The rest is on the `meta` device, where it takes no memory.
+
+    Such parameters are still counted by the optimizer, which passes over them as they have no gradient, so
+    that its state is numbered as in one process.
+
+    Args:
+        model: an `InfoProEncoderDecoder`, whole.
+        module: the local module that stays.
+    """
+
+    def __init__(self, model: Any, module: int) -> None:
+        slots = slots_of(model)
+        self.shared = [slot for slot in slots if slot.module is None]
+        self.own = [slot for slot in slots if slot.module == module]
+        self.foreign = [slot for slot in slots if slot.module not in (None, module)]
+        self._slots = [slot for slot in slots if slot.module is not None]
+        self._absent: list[tuple[Slot, Tensor]] = []
+        self.whole = True
+
+    def drop_foreign(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Leaves only the share.
+
+        Args:
+            optimizer: one that counts the parameters, before its first step.
+        """
+        absent: dict[int, Any] = {}  # by the id of what it stands for
+        for slot in self.foreign:
+            tensor = slot.tensor
+            meta: Any = torch.empty_like(tensor, device='meta')
+            if isinstance(tensor, nn.Parameter):
+                meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
+            absent[id(tensor)] = meta
+            self._absent.append((slot, meta))
+        for group in optimizer.param_groups if optimizer is not None else ():
+            group['params'] = [absent.get(id(p), p) for p in group['params']]
+        self.release()
+
+    def to(self, device: torch.device) -> None:
+        """Moves the share to a device; the parameters stay the same objects."""
+        for slot in (*self.shared, *self.own):
+            slot.tensor.data = slot.tensor.data.to(device)
+
+    def release(self) -> None:
+        """Gives back what :meth:`gather` has got, if anything."""
+        for slot, absent in self._absent:
+            slot.store[slot.name] = absent
+        self.whole = False
+
+    @torch.no_grad()
+    def gather(self, placement: Placement, device: torch.device) -> None:
+        """Gets the shares of all processes, until :meth:`release`; all of them come here together.
+
+        Args:
+            placement: of this process.
+            device: where its share is.
+        """
+        if self.whole:
+            return
+        for slot in self._slots:
+            index = int(slot.module or 0)
+            tensor = slot.tensor
+            filled = torch.empty_like(tensor, device=device)
+            if not tensor.is_meta:
+                filled.copy_(tensor)
+            _broadcast(filled, placement.rank_of(index, 0))
+            if tensor.is_meta:
+                is_parameter = isinstance(tensor, nn.Parameter)
+                slot.store[slot.name] = nn.Parameter(filled, False) if is_parameter else filled
+        self.whole = True
+
+
+def _broadcast(tensor: Tensor, source: int) -> None:
+    """Broadcasts a tensor, whatever its type and strides."""
+    sent = tensor.byte() if tensor.dtype == torch.bool else tensor.contiguous()
+    broadcast(sent, source)
+    if sent is not tensor:
+        tensor.copy_(sent)
+
+
+def drop_absent(state: dict[str, Any]) -> None:
+    """Takes out of a state dict what another process holds, in place."""
+    for name in [name for name, value in state.items() if isinstance(value, Tensor) and value.is_meta]:
+        del state[name]
+
+
+def drop_absent_state(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Takes out of an optimizer, and from parameters, what a checkpoint holds of other processes' share."""
+    for parameter in [parameter for parameter in optimizer.state if parameter.is_meta]:
+        del optimizer.state[parameter]
+    for parameter in parameters:
+        if parameter.is_meta:
+            parameter.grad = None

@@ -1,0 +1,132 @@
+"""The model wrapper of module-parallel training: a process trains one local module of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import get_dist_info
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.nn.parallel import DistributedDataParallel
+
+from infopro_seg.models.train_step import added, train_modules
+from infopro_seg.module_parallel.link import Link
+from infopro_seg.module_parallel.local_module import HandedBatch, LocalModule
+from infopro_seg.module_parallel.placement import place
+from infopro_seg.module_parallel.share import Share, drop_absent_state
+
+
+@MODEL_WRAPPERS.register_module()
+class ModuleParallel(nn.Module):
+    """Trains one local module on what the process of the module before sends.
+
+    The network is whole until :meth:`settle`, so that all processes initialise it alike; then a process holds
+    its own module only. For validation, :meth:`gather` makes it whole again for a time.
+
+    Args:
+        module: an `InfoProEncoderDecoder`.
+
+    Raises:
+        ConfigError: the number of processes does not fit that of the local modules.
+    """
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        rank, processes = get_dist_info()
+        self.placement = place(len(module.backbone.cuts) + 1, processes, rank)
+        device = get_device()
+        self.device = torch.device(f'cuda:{torch.cuda.current_device()}' if device == 'cuda' else device)
+        shape = (self.placement.modules, self.placement.replicas)
+        mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=('modules', 'data'))
+        self.data_group = mesh.get_group('data')  # the processes that train the same module
+        if self.placement.replicas == 1:
+            module = revert_sync_batchnorm(module)
+        for layer in module.modules():
+            if isinstance(layer, nn.SyncBatchNorm):
+                layer.process_group = self.data_group
+        self.local: Any = LocalModule(module, self.placement.module)
+        self.link = Link(self.placement, self.device)
+        self._share: Share | None = None
+
+    @property
+    def module(self) -> Any:
+        """The network."""
+        return getattr(self.local, 'module', self.local).model
+
+    def settle(self, optim_wrapper: OptimWrapper) -> None:
+        """Leaves only the process's own module, on its device; the weights are initial, and no step is done.
+
+        Args:
+            optim_wrapper: of all parameters.
+        """
+        self._share = Share(self.module, self.placement.module)
+        self._share.drop_foreign(optim_wrapper.optimizer)
+        self._share.to(self.device)
+        if self.placement.replicas > 1:
+            tensors = [*self.local.named_parameters(), *self.local.named_buffers()]
+            absent = [name for name, tensor in tensors if tensor.is_meta]
+            ddp: Any = DistributedDataParallel
+            ddp._set_params_and_buffers_to_ignore_for_model(self.local, absent)
+            self.local = ddp(self.local, process_group=self.data_group, broadcast_buffers=False)
+
+    def train_step(self, data: HandedBatch, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration of the module.
+
+        Args:
+            data: the batch, with what the module before has handed on.
+            optim_wrapper: of the model.
+
+        Returns:
+            The losses of this module and of those before it, and their sum as `loss`.
+        """
+        handed = data.handed
+        with optim_wrapper.optim_context(self):
+            prepared = self.module.data_preprocessor(dict(data), True)
+            losses = self.local(handed, prepared['inputs'], prepared['data_samples'], self.link.send_on)
+        del prepared
+        log_vars = train_modules(self, losses, optim_wrapper, self.placement.module)
+        return added(handed.log_vars, log_vars)
+
+    def no_sync(self) -> Any:
+        """Within it, gradients are summed up without an exchange among the replicas."""
+        return self.local.no_sync() if isinstance(self.local, DistributedDataParallel) else nullcontext()
+
+    def gather(self) -> None:
+        """Makes the network whole, in all processes; all of them come here together."""
+        if self._share is not None:
+            self._share.gather(self.placement, self.device)
+
+    def release(self) -> None:
+        """Leaves only the process's own module again."""
+        if self._share is not None:
+            self._share.release()
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within it, the network is whole."""
+        was_whole = self._share is None or self._share.whole
+        self.gather()
+        try:
+            yield
+        finally:
+            if not was_whole:
+                self.release()
+
+    def forget_absent(self, optim_wrapper: OptimWrapper) -> None:
+        """Drops what a checkpoint has brought of other modules: optimizer state and waiting gradients."""
+        drop_absent_state(optim_wrapper.optimizer, self.module.parameters())
+
+    def val_step(self, data: Any) -> Any:
+        """mmengine's step of a validation."""
+        return self.module.val_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        """mmengine's step of a test."""
+        return self.module.test_step(data)
