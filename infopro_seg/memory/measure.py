@@ -125,6 +125,12 @@ def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str,
     return {'inputs': images, 'data_samples': samples}
 
 
+def label_of(sample: Any) -> Tensor:
+    """The labels of a sample: of its pixels, or of the whole image."""
+    label: Tensor = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else sample.gt_label
+    return label
+
+
 def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any]:
     """Measures time and memory of a recipe.
 
@@ -167,7 +173,9 @@ def live_peak(trial: Trial) -> int:
     with StorageTracker(values=True) as tracker:
         with tracker.paused():  # on a GPU the loader's tensors would be elsewhere
             tracker.follow(
-                tree_leaves([trial.data['inputs'], [s.gt_sem_seg.data for s in trial.data['data_samples']]])
+                tree_leaves(
+                    [trial.data['inputs'], [label_of(sample) for sample in trial.data['data_samples']]]
+                )
             )
         tracker.follow(trial.state())
         for _ in range(min(trial.setup.accumulation, 2)):  # one of two begins with gradients

@@ -109,6 +109,6 @@ def test_nothing_of_classification_is_imported_with_the_package():
             continue
         for node in ast.parse(path.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [node.module or ''] if isinstance(node, ast.ImportFrom) else []
             found = [n for n in names if n.startswith(('mmpretrain', 'infopro_seg.classification'))]
             assert set(found) <= {allowed}, path
