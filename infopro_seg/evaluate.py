@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmseg.models import SegTTAModel
 
 from infopro_seg.checkpoints import read_checkpoint, require_file
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.config_edits import without_local_modules
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
@@ -61,7 +62,8 @@ def evaluate(
 
     Returns:
         `mIoU`, `IoU` by class (fractions), mmseg's metrics in `percent`, and the `validations` noted in the
-        checkpoint, by iteration. Without labels there are no metrics.
+        checkpoint, by iteration. Without labels there are no metrics. Of a classifier no IoU, but the
+        accuracies in `percent`.
 
     Raises:
         UserError: the config, the data or the checkpoint is invalid.
@@ -78,6 +80,8 @@ def evaluate(
         cfg.pop(name, None)
     require_equal_classes(cfg)
     cfg.model = without_local_modules(cfg.model)
+    if is_classifier(cfg):
+        return _evaluate_classifier(cfg, config, checkpoint, tta, out, json_file)
     if tta:
         _use_tta(cfg)
     tested = read_test_set(cfg)
@@ -115,6 +119,26 @@ def evaluate(
             'validations': history,
         }
     )
+    if json_file is not None and runner.rank == 0:
+        write_json(Path(json_file), results)
+        runner.logger.info(f'results: {json_file}')
+    return results
+
+
+def _evaluate_classifier(
+    cfg: Config,
+    config: str | Path,
+    checkpoint: str | Path,
+    tta: bool,
+    out: str | None,
+    json_file: str | None,
+) -> dict[str, Any]:
+    from infopro_seg.classification.evaluation import evaluate_classifier
+
+    if json_file is not None:
+        require_output(json_file, '--json')
+    runner, found = evaluate_classifier(cfg, tta, out)
+    results: dict[str, Any] = finite({**found, 'config': str(config), 'checkpoint': str(checkpoint)})
     if json_file is not None and runner.rank == 0:
         write_json(Path(json_file), results)
         runner.logger.info(f'results: {json_file}')

@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_edits import edited, without_pretraining
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.metainfo import trained_metainfo
@@ -84,6 +85,11 @@ def export(
         require_onnx()
     content = read_checkpoint(checkpoint)
     config = config or config_of(content, checkpoint)
+    refuse_classifier(
+        config,
+        'tools/export.py',
+        'its checkpoint without the keys backbone.local_heads.* loads into mmpretrain.ImageClassifier',
+    )
     init_default_scope('mmseg')
     model: Any = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
     trained_here = isinstance(model, LocalTraining)

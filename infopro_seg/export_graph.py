@@ -20,11 +20,10 @@ from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.evaluation.label_images import label_ids
 from infopro_seg.evaluation.pipelines import is_step, test_pipeline
 from infopro_seg.files import whole_file
+from infopro_seg.prediction.onnx_network import ENOUGH, STEP
 from infopro_seg.strict_json import to_json, write_json
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-STEP = 32  # the stride of the coarsest map of the usual encoders
-ENOUGH = 256 * STEP  # the largest side that a dynamic graph takes, in pixels
 THRESHOLD = 0.3  # mmseg's own, of a head with one output channel
 TOLERANCE = 1e-3  # relative and absolute, of logits, between two runtimes in float32
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from infopro_seg.errors import DataError
 
@@ -34,7 +34,7 @@ def to_bgr(image: Any) -> np.ndarray:
                 'convert it to RGB'
             )
         array = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))  # upright, as files are read
-    elif isinstance(image, Tensor):
+    elif _is_tensor(image):
         array = image.detach().cpu().numpy()
         if array.ndim == 3 and array.shape[0] in CHANNELS:
             array = array.transpose(1, 2, 0)
@@ -42,7 +42,7 @@ def to_bgr(image: Any) -> np.ndarray:
         array = image
     else:
         raise DataError(f'cannot predict a {type(image).__name__}; {TAKEN}')
-    return _checked(array, 'a tensor' if isinstance(image, Tensor) else 'an array')
+    return _checked(array, 'a tensor' if _is_tensor(image) else 'an array')
 
 
 def to_picture(image: np.ndarray) -> np.ndarray:
@@ -52,6 +52,12 @@ def to_picture(image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8:
         image = (image * (255 / max(float(image.max()), 255))).clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(image[..., 2::-1])
+
+
+def _is_tensor(image: Any) -> bool:
+    """Whether it is one of torch, which is not imported here: exported networks do without it."""
+    torch = sys.modules.get('torch')
+    return torch is not None and isinstance(image, torch.Tensor)
 
 
 def _checked(array: np.ndarray, kind: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import read_checkpoint
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
@@ -54,6 +55,7 @@ class Predictor:
         batch: int = 1,
         resize: bool = True,
     ) -> None:
+        refuse_classifier(config, 'infopro_seg.load', 'tools/predict.py classifies images')
         self.device, self.half, self.batch = choose_device(device), half, batch
         init_default_scope(config.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)

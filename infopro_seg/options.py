@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from typing import Any
 
-from mmengine.config import DictAction
 
-
-class CfgOptions(DictAction):
+class CfgOptions(Action):
     """mmengine's `--cfg-options KEY=VALUE ...`, with an error for what it cannot read."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
     ) -> None:
         """Reads the overrides."""
+        from mmengine.config import DictAction  # exported networks are predicted without it
+
+        action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         for value in values:
             key, equals, _ = value.partition('=')
             if not equals or not key.strip('.') or key != key.strip():
@@ -23,6 +24,6 @@ class CfgOptions(DictAction):
                     'train_cfg.max_iters=20000'
                 )
             try:
-                super().__call__(parser, namespace, [value], option_string)
+                action(parser, namespace, [value], option_string)
             except (AssertionError, ValueError, IndexError) as error:
                 parser.error(f'{option_string} {value!r}: {error}; put the whole of it into quotes')

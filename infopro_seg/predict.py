@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from mmcv.transforms import LoadImageFromFile
 from rich.console import Console
 from rich.progress import Progress
 
-from infopro_seg.config_files import load_config
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.consoles import counting
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
-from infopro_seg.evaluation.label_images import write_image, write_label_image
-from infopro_seg.evaluation.pipelines import is_step
-from infopro_seg.inference import Predictor
+from infopro_seg.evaluation.label_files import write_image, write_label_image
 from infopro_seg.outputs import require_folder
-from infopro_seg.prediction.checkpoint_windows import CheckpointWindows
 from infopro_seg.prediction.inputs import Input, find_inputs, require_apart
 from infopro_seg.prediction.onnx_network import OnnxNetwork
 from infopro_seg.prediction.rasters import predict_raster
@@ -34,8 +29,14 @@ from infopro_seg.prediction.windows import WindowNetwork
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 """What a program's own faults raise, and hardly ever an image."""
 
-FULL = ('out of memory', 'not enough memory', 'Insufficient memory', 'ALLOC_FAILED')
-"""What torch, OpenCV and CUDA's libraries say where the memory does not suffice."""
+FULL = (
+    'out of memory',
+    'not enough memory',
+    'Insufficient memory',
+    'ALLOC_FAILED',
+    'Failed to allocate memory',
+)
+"""What torch, OpenCV, onnxruntime and CUDA's libraries say where the memory does not suffice."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def predict(
     """Writes labels and an overlay of each image, and an overlay of each video.
 
     Of `NAME.png` that is `NAME_labels.png` and `NAME_overlay.png`; of a TIFF that is georeferenced or large
-    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`.
+    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`. A classifier gives one
+    `classes.csv`: image, class and score.
 
     Args:
         config: path of the config; or of an exported `.onnx`, which needs no checkpoint.
@@ -95,7 +97,16 @@ def predict(
     run = _Run(console, out, ways)
     if found.earlier:
         run.say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
-    run.load(config, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
+    given: Any = config
+    if checkpoint is not None:
+        from infopro_seg.config_files import load_config  # with torch, which exports do without
+
+        given = load_config(config, options)
+        if is_classifier(given):
+            from infopro_seg.classification.prediction import classify
+
+            return classify(given, checkpoint, inputs, out, device, run.say)
+    run.load(given, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
     with counting(console) as run.progress:
         task = run.progress.add_task('predicting', total=len(inputs))
         for several in batches(inputs, ways.batch):
@@ -141,12 +152,14 @@ class _Run:
                     'images; leave out the resizing with --no-resize'
                 )
             return
-        loaded = load_config(config, options)
-        self.network = Predictor(loaded, checkpoint, device, ways.half, ways.batch, ways.resize)
+        from infopro_seg.inference import Predictor  # with torch, which exports do without
+
+        self.network = Predictor(config, checkpoint, device, ways.half, ways.batch, ways.resize)
         if rasters:
-            self.windows = CheckpointWindows(self.network, loaded, ways.batch)
-            loaders = [step for step in self.network.steps if is_step(step, LoadImageFromFile)]
-            self.color_type = loaders[0].get('color_type', 'color') if loaders else 'color'
+            from infopro_seg.prediction.checkpoint_windows import CheckpointWindows, color_type
+
+            self.windows = CheckpointWindows(self.network, config, ways.batch)
+            self.color_type = color_type(self.network.steps)
 
     def predict(self, inputs: Sequence[Input]) -> None:
         """Predicts a raster, a video, or some images at once; what fails is named."""
@@ -218,7 +231,8 @@ def reason_of(path: Path, error: Exception, exported: bool = False) -> str:
     if isinstance(error, UserError):
         return str(error)
     text = ' '.join(str(error).split())
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in text for word in FULL):
+    full = isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError'  # torch's
+    if full or any(word in text for word in FULL):
         windows = (
             'export it again from a config whose test_cfg slides'
             if exported

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infopro_seg.errors import UserError
-from infopro_seg.evaluation.label_images import is_written_here
+from infopro_seg.evaluation.label_files import is_written_here
 from infopro_seg.evaluation.names import output_names
 
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})

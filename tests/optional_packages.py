@@ -91,3 +91,15 @@ def import_them() -> None:
         with _with_torchvision():
             for module in installed:
                 import_module(module)
+
+
+def has(package: str) -> bool:
+    """Whether a package is installed."""
+    return find_spec(package) is not None
+
+
+def import_classification() -> None:
+    """Imports what configs of classifiers ask for, if mmpretrain is installed."""
+    if has('mmpretrain'):
+        with _with_torchvision():
+            import_module('infopro_seg.classification.register')

@@ -59,7 +59,7 @@ def _loaded(config: Path, checkpoint: Path, *args: Any) -> Predictor:
 def load_once(monkeypatch: Any) -> None:
     """Lets predictions share networks that they would load anew."""
     monkeypatch.setattr(
-        'infopro_seg.predict.Predictor',
+        'infopro_seg.inference.Predictor',
         lambda config, checkpoint, *args: _loaded(Path(config.filename), checkpoint, *args),
     )
 

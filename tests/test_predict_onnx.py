@@ -129,7 +129,7 @@ def test_what_is_no_export_is_named(saved, tmp_path):
     bare = rewritten(saved['whole'][1], tmp_path / 'bare.onnx', classes=None, channels=None)
     with pytest.raises(CheckpointError, match=r'bare\.onnx does not say its channels, classes, as .* onnx'):
         OnnxNetwork(bare)
-    with pytest.raises(CheckpointError, match=r'no checkpoint .*none\.onnx'):
+    with pytest.raises(CheckpointError, match=r'no exported network .*none\.onnx'):
         OnnxNetwork(tmp_path / 'none.onnx')
     with pytest.raises(UserError, match='--device cuda cannot be used: onnxruntime has CPU'):
         OnnxNetwork(saved['whole'][1], 'cuda')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infopro_seg.evaluation.label_images import is_written_here
+from infopro_seg.evaluation.label_files import is_written_here
 from infopro_seg.predict import Ways, predict
 from infopro_seg.prediction import label_rasters, raster_files, rasters, windows
 from infopro_seg.prediction.label_rasters import TILE

@@ -56,7 +56,8 @@ def main() -> int:
     if not rest:
         parser.error('give CONFIG and CHECKPOINT, or MODEL.onnx, and at least one image, folder or video')
 
-    import infopro_seg.register  # noqa: F401  what configs name
+    if checkpoint is not None:
+        import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.predict import Ways, predict
 
     ways = Ways(args.half, args.batch, not args.no_resize, args.video, args.fps)

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from infopro_seg.comparison.panel import draw_comparison, runs_shown
 from infopro_seg.comparison.plots import plot_curves, plot_memory
-from infopro_seg.comparison.results import joined, read_results, read_runs, summarise, trace_settings
+from infopro_seg.comparison.results import MIOU, joined, read_results, read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
@@ -67,9 +67,10 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may be of another call
-    results = joined(read_runs(finished, request.out), others, list(suite.methods))
+    metric = suite.comparison.get('metric', MIOU)
+    results = joined(read_runs(finished, request.out, metric), others, list(suite.methods))
     if results:
-        write_results(setting, results, request.out, report)
+        write_results(setting, results, request.out, report, metric)
         report(f'wrote results.json, table.md, curves.png and memory.png to {request.out}')
         if shown := runs_shown(suite, finished, request.out):
             with drawing(request.out / 'panel.png', report):
@@ -120,10 +121,14 @@ def setting_of(suite: Config, path: Path) -> dict[str, Any]:
 
 
 def write_results(
-    setting: dict[str, Any], results: Sequence[dict[str, Any]], out: Path, report: Callable[[str], None]
+    setting: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    out: Path,
+    report: Callable[[str], None],
+    metric: str = MIOU,
 ) -> None:
     """Writes `results.json`, `table.md`, `curves.png` and `memory.png` of some runs."""
-    rows = summarise(results)
+    rows = summarise(results, metric)
     setting = {
         **setting,
         'device': _all(result['measured']['device'] for result in results),
@@ -133,11 +138,12 @@ def write_results(
     content: dict[str, Any] = {'setting': setting, 'summary': rows, 'runs': results}
     write_json(out / 'results.json', content, indent=1)
     described = ', '.join(f'{key} {value}' for key, value in setting.items())
-    text = f'{comparison_table(rows)}\n{described}\n\n{class_table(rows)}'
+    classes = f'\n{class_table(rows)}' if any(row['IoU'] for row in rows) else ''
+    text = f'{comparison_table(rows, metric)}\n{described}\n{classes}'
     write_text(out / 'table.md', text)
     for name, plot in (('curves.png', plot_curves), ('memory.png', plot_memory)):
         with drawing(out / name, report):
-            plot(rows, out / name)
+            plot(rows, out / name, metric)
 
 
 def _all(values: Iterable[str]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infopro_seg.comparison.results import MIOU
 from infopro_seg.comparison.tables import MIB, real_use, traced
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def plot_curves(rows: Rows, path: Path) -> None:
-    """Draws mIoU against iterations, the mean over seeds: a panel for each K, end-to-end in all."""
+def plot_curves(rows: Rows, path: Path, metric: str = MIOU) -> None:
+    """Draws the metric against iterations, the mean over seeds: a panel for each K, end-to-end in all."""
     counts = sorted({row['modules'] for row in rows if row['modules'] > 1}) or [1]
     figure, panels = _figure(len(counts))
     lines: dict[str, Any] = {}  # of all panels, as a method need not be in each
@@ -26,21 +27,21 @@ def plot_curves(rows: Rows, path: Path) -> None:
                 [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel('mIoU, %')
+    panels[0].set_ylabel(f'{metric}, %')
     beside = {'loc': 'center left', 'bbox_to_anchor': (1.02, 0.5)}
     panels[-1].legend(list(lines.values()), list(lines), fontsize=8, **beside)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
 
-def plot_memory(rows: Rows, path: Path) -> None:
-    """Draws mIoU against the peak memory, measured where all runs were on a GPU, else traced."""
+def plot_memory(rows: Rows, path: Path, metric: str = MIOU) -> None:
+    """Draws the metric against the peak memory, measured where all runs were on a GPU, else traced."""
     measured = all(row['measured_bytes'] for row in rows)
     figure, [axes] = _figure(1)
     for index, method in enumerate(dict.fromkeys(row['method'] for row in rows)):
         group = [row for row in rows if row['method'] == method]
         memory = [(row['measured_bytes'] if measured else traced(row)['peak_bytes']) / MIB for row in group]
-        values = [100 * row['mIoU'] for row in group]
-        spread = [100 * (row['mIoU_sd'] or 0.0) for row in group]
+        values = [100 * row[metric] for row in group]
+        spread = [100 * (row[f'{metric}_sd'] or 0.0) for row in group]
         color = _color(rows, method)
         axes.errorbar(memory, values, spread, marker='o', capsize=3, elinewidth=1, label=method, color=color)
         above = 6 if index % 2 else -12
@@ -50,7 +51,9 @@ def plot_memory(rows: Rows, path: Path) -> None:
                 place = {'xytext': (5, above), 'textcoords': 'offset points'}
                 axes.annotate(name, (x, y), color=color, fontsize=8, **place)
     kind = 'measured' if measured else f'traced at {size}' if (size := real_use(rows)) else 'traced'
-    axes.set(xlabel=f'peak memory of a training step, {kind}, MiB', ylabel='mIoU, % (mean, sd over seeds)')
+    axes.set(
+        xlabel=f'peak memory of a training step, {kind}, MiB', ylabel=f'{metric}, % (mean, sd over seeds)'
+    )
     axes.set_xlim(0, 1.1 * axes.dataLim.x1)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc='upper left')

@@ -21,6 +21,7 @@ from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.stage_configs import stage_config
 
 TRACES = 'traces.json'
+MIOU = 'mIoU'  # what segmentors are judged by
 
 
 def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callable[[str], None]) -> None:
@@ -58,11 +59,16 @@ def _peak_and_flops(
     return {'peak_bytes': max(step.peak for step in steps), 'flops': sum(step.flops for step in steps)}
 
 
-def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
+def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[str, Any]]:
     """The results of finished runs, as they go into `results.json`.
 
     Those of stages are the last one's; their peak is the largest, and an iteration takes the seconds of one
     of each.
+
+    Args:
+        runs: the runs.
+        out: folder of the comparison.
+        metric: what they are judged by: `mIoU`, or a metric of the validation in percent.
     """
     path = out / TRACES
     traces = json.loads(path.read_text()) if path.is_file() else {}
@@ -80,14 +86,13 @@ def read_runs(runs: Sequence[Run], out: Path) -> list[dict[str, Any]]:
                 'modules': run.modules,
                 'seed': run.seed,
                 'stages': len(parts),
-                'mIoU': last['mIoU'],
-                'IoU': last['IoU'],
+                **_scores(last, metric),
                 'iterations': last['iterations'],
                 'seconds_per_iteration': sum(known) if len(known) == len(parts) else None,
                 'traced': traces[run.setting],
                 'measured': largest_peaks([part['peak_memory'] for part in metrics]),
                 'date': date.fromtimestamp((parts[-1] / METRICS).stat().st_mtime).isoformat(),
-                'curve': _curve(logged[-1]),
+                'curve': _curve(logged[-1], metric),
                 'versions': last['versions'],
             }
         )
@@ -145,31 +150,39 @@ def read_scalars(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _scores(metrics: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """What a run is judged by, as fractions."""
+    if metric == MIOU:
+        return {'mIoU': metrics['mIoU'], 'IoU': metrics['IoU']}
+    value = metrics['percent'].get(metric)
+    return {metric: None if value is None else value / 100, 'IoU': {}}
+
+
+def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dict[str, Any]]:
     """One row for each method and number of modules: means over seeds, and their standard deviation.
 
-    `mIoU_sd` is the standard deviation of a sample, None for a single seed; `against_e2e` is the mean
-    difference from the mIoU of the end-to-end training with the same seed, over the `against_e2e_seeds` seeds
-    that have one; `IoU` holds the means of each class over the seeds that saw it.
+    `mIoU_sd` (or as the metric is called) is the standard deviation of a sample, None for a single seed;
+    `against_e2e` is the mean difference from the mIoU of the end-to-end training with the same seed, over the
+    `against_e2e_seeds` seeds that have one; `IoU` holds the means of each class over the seeds that saw it.
     """
-    known = [result for result in results if result['mIoU'] is not None]  # with no labels there is none
-    reference = {result['seed']: result['mIoU'] for result in known if result['method'] == 'e2e'}
+    known = [result for result in results if result[metric] is not None]  # with no labels there is none
+    reference = {result['seed']: result[metric] for result in known if result['method'] == 'e2e'}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result['method'], result['modules']), []).append(result)
     rows = []
     for (method, modules), group in groups.items():
-        values = [result['mIoU'] for result in group if result in known]
+        values = [result[metric] for result in group if result in known]
         paired = [result for result in group if result in known and result['seed'] in reference]
-        differences = [result['mIoU'] - reference[result['seed']] for result in paired]
+        differences = [result[metric] - reference[result['seed']] for result in paired]
         rows.append(
             {
                 'method': method,
                 'modules': modules,
                 'stages': group[0]['stages'],
                 'seeds': [result['seed'] for result in group],
-                'mIoU': _mean(values),
-                'mIoU_sd': _spread(values),
+                metric: _mean(values),
+                f'{metric}_sd': _spread(values),
                 'against_e2e': _mean(differences),
                 'against_e2e_sd': _spread(differences),
                 'against_e2e_seeds': len(differences),
@@ -190,9 +203,9 @@ def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     return [(step, statistics.fmean(curve[step] for curve in curves)) for step in sorted(shared)]
 
 
-def _curve(logged: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    """The mIoU at the iterations that were validated, as fractions; mmseg logs percent."""
-    return sorted({entry['step']: entry['mIoU'] / 100 for entry in logged if 'mIoU' in entry}.items())
+def _curve(logged: Sequence[dict[str, Any]], metric: str) -> list[tuple[int, float]]:
+    """The metric at the iterations that were validated, as fractions; what is logged is percent."""
+    return sorted({entry['step']: entry[metric] / 100 for entry in logged if metric in entry}.items())
 
 
 def largest_peaks(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def find_suite(name: str, folder: Path) -> Path:
     if named.is_file():
         return named
     if not Path(name).is_file():
-        names = ', '.join(sorted(path.stem for path in folder.glob('*.py') if path.stem != 'methods'))
+        stems = sorted(path.stem for path in folder.glob('*.py'))
+        names = ', '.join(stem for stem in stems if not stem.startswith('methods'))
         raise ConfigError(f'--suite {name}: no such suite or file; choose from {names}, or give a path')
     return Path(name)
 
@@ -122,6 +123,7 @@ def run_config(suite: Config, run: Run) -> Config:
         cfg.pop(key)
     options = dict(suite.methods[run.method])
     head_file, changes = options.pop('local_head', None), options.pop('config', {})
+    sizes = options.pop('by_modules', {}).get(f'k{run.modules}', {})
     if options.pop('asynchronous', False):
         cfg.stages = [{} for _ in range(run.modules)]
     backbone = cfg.model.backbone
@@ -133,7 +135,8 @@ def run_config(suite: Config, run: Run) -> Config:
                 'with one'
             )
         head = load_config(head_file).local_head
-        backbone.local_head = resized(head.to_dict(), suite.comparison.local_head.to_dict())
+        head = resized(head.to_dict(), suite.comparison.local_head.to_dict())
+        backbone.local_head = resized(head, dict(sizes))
         backbone.update(_cuts(suite, run.modules))
     cfg.merge_from_dict(changes)
     cfg.randomness = {'seed': run.seed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infopro_seg.comparison.results import MIOU
 from infopro_seg.markdown import markdown_table
 
 MIB = 2**20
@@ -14,21 +15,21 @@ OF_STAGES = (
 )
 
 
-def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Method, K, mIoU in percent, memory and time; peaks that were traced and measured apart.
+def comparison_table(rows: Sequence[Mapping[str, Any]], metric: str = MIOU) -> str:
+    """Method, K, the metric in percent, memory and time; peaks that were traced and measured apart.
 
     Where the suite names the size of the real use, traced memory and FLOPs are those at that size.
     """
     reference = next((traced(row)['flops'] for row in rows if row['method'] == 'e2e'), None)
     measured = any(row['measured_bytes'] for row in rows)
     compared = any(row['against_e2e'] is not None for row in rows if row['method'] != 'e2e')
-    header = ['method', 'K', 'mIoU % (mean ± sd)', *['against E2E, same seeds'] * compared, 'seeds']
+    header = ['method', 'K', f'{metric} % (mean ± sd)', *['against E2E, same seeds'] * compared, 'seeds']
     header += ['peak MiB, traced' + (f' at {size}' if (size := real_use(rows)) else '')]
     header += ['peak MiB, measured on GPU'] * measured
     header += ['FLOPs of E2E, traced'] * (reference is not None) + ['s per iteration']
     lines = []
     for row in rows:
-        line = [row['method'], str(row['modules']), percent(row['mIoU'], row['mIoU_sd'])]
+        line = [row['method'], str(row['modules']), percent(row[metric], row[f'{metric}_sd'])]
         if compared:
             line.append('' if row['method'] == 'e2e' else difference(row))
         line += [str(len(row['seeds'])), f'{traced(row)["peak_bytes"] / MIB:.1f}']

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from infopro_seg.datasets.image_headers import FAILURES, PNG, Header, read_header
 from infopro_seg.datasets.orientation import turn, turned_by
+from infopro_seg.errors import DataError
 
 FLAGS = {
     'color': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
@@ -66,6 +67,26 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise UnreadableError('the file is empty')
     return data
+
+
+def load_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """An image file, (H, W, 3) BGR uint8, turned as its EXIF orientation says.
+
+    Raises:
+        DataError: the file is missing, no image, or broken.
+    """
+    try:
+        return decode_image(read_bytes(Path(path)))[0]
+    except (OSError, AttributeError, ValueError, cv2.error) as error:
+        raise unreadable(os.fspath(path), 'image', error) from error
+
+
+def unreadable(path: str, kind: str, error: Exception) -> DataError:
+    """The error for a file that cannot be read, with the reason that the reader gave."""
+    reason = 'empty or damaged' if isinstance(error, cv2.error) else ' '.join(str(error).split())
+    reason = reason or type(error).__name__
+    remedy = error.remedy if isinstance(error, UnreadableError) else REPLACE
+    return DataError(f'cannot read the {kind} {path}: {reason}; {remedy}')
 
 
 def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, Header]:

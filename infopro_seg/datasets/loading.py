@@ -12,11 +12,11 @@ from mmseg.registry import TRANSFORMS
 
 from infopro_seg.datasets.image_files import (
     FLAGS,
-    REPLACE,
     TO_LABELS,
     UnreadableError,
     decode_image,
     decode_labels,
+    unreadable,
 )
 from infopro_seg.datasets.label_ids import IGNORED, named, stored_ids
 from infopro_seg.datasets.orientation import (
@@ -196,11 +196,3 @@ def outside_message(path: str, outside: list[int], num_classes: int) -> str:
         f'{num_classes - 1} and {IGNORED} is ignored; convert the labels (for '
         'Cityscapes: python tools/prepare_cityscapes.py) or correct num_classes in the config'
     )
-
-
-def unreadable(path: str, kind: str, error: Exception) -> DataError:
-    """The error for a file that cannot be read, with the reason that the reader gave."""
-    reason = 'empty or damaged' if isinstance(error, cv2.error) else ' '.join(str(error).split())
-    reason = reason or type(error).__name__
-    remedy = error.remedy if isinstance(error, UnreadableError) else REPLACE
-    return DataError(f'cannot read the {kind} {path}: {reason}; {remedy}')

@@ -15,6 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
@@ -33,8 +34,8 @@ METRICS, CURVES, PANEL = 'metrics.json', 'curves.png', 'panel.png'
 class ResultsHook(Hook):
     """Writes `metrics.json`, `curves.png` and `panel.png` into the work dir when training finishes.
 
-    Without a validation there is no panel, and the metrics contain no mIoU. The numbers are written first;
-    if a picture cannot be drawn, there is a warning.
+    Without a validation there is no panel, and the metrics contain no mIoU; nor for a classifier. The numbers
+    are written first; if a picture cannot be drawn, there is a warning.
 
     Args:
         rows: how many images the panel shows.
@@ -92,7 +93,7 @@ class ResultsHook(Hook):
         curves, panel = folder / CURVES, folder / PANEL
         with drawing(curves, runner.logger.warning):
             draw_curves(read_log(runner.message_hub, runner.iter), curves)
-        if loop is not None:
+        if loop is not None and not is_classifier(runner.cfg):
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
             with drawing(panel, runner.logger.warning):
                 draw_panel(model, loop.dataloader.dataset, panel, self.rows)

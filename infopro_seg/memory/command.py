@@ -23,6 +23,7 @@ from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.report import plan_json, plan_table, plot_plan, verdict
 from infopro_seg.memory.stages import plan_stages, stages_table
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.validation import Validation, plan_validation
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import to_json
@@ -88,7 +89,7 @@ def plan_module_parallel(request: ProcessRequest) -> int:
 
 
 def plan(request: PlanRequest) -> int:
-    """Plans and reports; returns the exit status, 1 if no recipe fits the budget.
+    """Plans and reports; returns the exit status, 1 if training or validation does not fit the budget.
 
     Raises:
         UserError: an argument or the config is invalid.
@@ -109,8 +110,12 @@ def plan(request: PlanRequest) -> int:
         plan = planner.plan(modules, budget)
         if budget is not None and (request.max_crop or request.max_batch):
             plan = with_largest(planner, plan, budget, request.max_crop, request.max_batch)
-    _show(plan, request, cfg)
-    return 1 if budget is not None and plan.recommended is None else 0
+        validation = plan_validation(cfg, plan, report)
+    _show(plan, validation, request, cfg)
+    if budget is None:
+        return 0
+    too_large = isinstance(validation, Validation) and validation.peak > budget
+    return int(plan.recommended is None or too_large)
 
 
 def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
@@ -143,12 +148,14 @@ def _check_outputs(request: PlanRequest) -> None:
             require_file(path, option)
 
 
-def _show(plan: Plan, request: PlanRequest, cfg: Config) -> None:
+def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest, cfg: Config) -> None:
     console = table_console(stderr=request.json == STDOUT)
     console.print(plan_table(plan))
-    console.print(verdict(plan, cfg), markup=False, highlight=False)
+    about = validation.text(plan) if isinstance(validation, Validation) else validation
+    for text in filter(None, (verdict(plan, cfg), about)):
+        console.print(text, markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, plan_json(plan))
+        _write_json(request.json, plan_json(plan, validation if isinstance(validation, Validation) else None))
     if request.plot is not None:
         with drawing(request.plot, console.print):
             plot_plan(plan, request.plot)

@@ -25,6 +25,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import _disable_current_modes
 
 import infopro_seg.models  # noqa: F401  registers the models
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import cuda_rules
 from infopro_seg.memory.storages import ELSEWHERE, StorageTracker
@@ -58,7 +59,7 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     """Builds the model of a config for a crop, ready to train on a single process; see `ELSEWHERE`."""
     model_cfg = copy.deepcopy(cfg.get('model', cfg))
     preprocessor = model_cfg.get('data_preprocessor')
-    if preprocessor is not None:
+    if preprocessor is not None and not is_classifier(cfg):  # which takes images of any size
         preprocessor['size'] = crop
         preprocessor.pop('size_divisor', None)
     backbone = model_cfg['backbone']
@@ -119,19 +120,32 @@ def build_optimizer(cfg: Any, model: nn.Module, optimizer: dict[str, Any] | None
     return built
 
 
-def fake_batch(batch: int, crop: tuple[int, int], tracker: StorageTracker) -> dict[str, Any]:
+def fake_batch(
+    batch: int, crop: tuple[int, int], tracker: StorageTracker, classifies: bool = False
+) -> dict[str, Any]:
     """A collated batch as the data loader gives it; being on the CPU, it takes no GPU memory.
 
     Args:
         batch: number of images.
         crop: height and width of the images, in pixels.
         tracker: what must not count it.
+        classifies: whether a label is one of the whole image.
     """
     with tracker.paused():
         return {
             'inputs': [torch.empty((3, *crop), dtype=torch.uint8) for _ in range(batch)],
-            'data_samples': [
-                SegDataSample(gt_sem_seg=PixelData(data=torch.empty((1, *crop), dtype=torch.int64)))
-                for _ in range(batch)
-            ],
+            'data_samples': [_sample(crop, classifies) for _ in range(batch)],
         }
+
+
+def label_of_image(label: Tensor) -> Any:
+    """mmpretrain's sample of a class index (1,)."""
+    from mmpretrain.structures import DataSample  # slow to import, and not needed for segmentors
+
+    return DataSample(gt_label=label)
+
+
+def _sample(crop: tuple[int, int], classifies: bool) -> Any:
+    if classifies:
+        return label_of_image(torch.empty(1, dtype=torch.int64))
+    return SegDataSample(gt_sem_seg=PixelData(data=torch.empty((1, *crop), dtype=torch.int64)))

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.errors import ConfigError
@@ -21,8 +22,8 @@ from infopro_seg.files import write_text
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
-from infopro_seg.models.bounded_prediction import BAND_BYTES
 from infopro_seg.outputs import require_file
+from infopro_seg.prediction.row_maps import BAND_BYTES
 from infopro_seg.strict_json import to_json
 
 STEP = 256  # pixels of height, in which the largest image is searched
@@ -139,6 +140,7 @@ def plan_inference(request: InferenceRequest) -> int:
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
     cfg = load_config(request.config)
+    refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
     window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
     with spinner() as report:

@@ -18,7 +18,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from infopro_seg.memory.fake_model import build_model
+from infopro_seg.classification.task import is_classifier
+from infopro_seg.memory.fake_model import build_model, label_of_image
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.precision import use_tf32
@@ -46,7 +47,7 @@ class Trial:
         use_tf32(env_cfg)
         self.model = build_model(cfg, setup.crop).to(self.device)
         self.optim_wrapper = build_optim_wrapper(self.model, self._wrapper(cfg))
-        self.data = synthetic_batch(setup)
+        self.data = synthetic_batch(setup, is_classifier(cfg))
 
     def step(self) -> None:
         """One training iteration."""
@@ -97,12 +98,21 @@ class Trial:
         return {**own, **scaling, 'type': 'AmpOptimWrapper', 'dtype': dtype}
 
 
-def synthetic_batch(setup: TrainingSetup) -> dict[str, Any]:
-    """Random images and labels, one pixel in ten ignored, collated as a data loader gives them."""
+def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str, Any]:
+    """Random images and labels, one pixel in ten ignored, collated as a data loader gives them.
+
+    Args:
+        setup: their number and size.
+        classifies: whether a label is one of the whole image.
+    """
     generator = torch.Generator().manual_seed(0)
     height, width = setup.crop
     images, samples = [], []
-    for _ in range(setup.batch):
+    for index in range(setup.batch):
+        if classifies:
+            images.append(torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator))
+            samples.append(label_of_image(torch.tensor([index % 2])))
+            continue
         labels = torch.randint(0, 2, (1, height, width), generator=generator)
         labels[torch.rand(labels.shape, generator=generator) < 0.1] = 255
         images.append(torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator))

@@ -34,8 +34,9 @@ def trace_prediction(
     amp: str | None = None,
     variants: tuple[tuple[float, bool], ...] = (),
     in_training: bool = False,
+    batch: int = 1,
 ) -> PredictionTrace:
-    """Traces the prediction of one image: the model's real `predict`, on fake tensors, without a GPU.
+    """Traces the prediction of images: the model's real `predict`, on fake tensors, without a GPU.
 
     Args:
         cfg: a config with `model`.
@@ -43,6 +44,7 @@ def trace_prediction(
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         variants: scale and flip of each variant of the image, where several are averaged; none without.
         in_training: whether it is a validation, with local heads and the optimizer's state in memory.
+        batch: number of images that are predicted at once.
 
     Raises:
         UserError: the model asks for values, which a fake tensor does not have.
@@ -58,12 +60,13 @@ def trace_prediction(
             with torch.enable_grad():
                 optimizer = build_optimizer(cfg, model)
         model.eval()
-        batches = [_sample(size, scale, flip, tracker) for scale, flip in variants or ((1.0, False),)]
+        kinds = variants or ((1.0, False),)
+        batches = [_samples(batch, size, scale, flip, tracker) for scale, flip in kinds]
         held = tracker.live
         tracker.begin('predict')
         with autocast(amp):
             if variants:
-                data = {key: [batch[key] for batch in batches] for key in batches[0]}
+                data = {key: [one[key] for one in batches] for key in batches[0]}
                 TTAModel(module=model).test_step(data)
             else:
                 model.test_step(batches[0])
@@ -71,11 +74,11 @@ def trace_prediction(
         return PredictionTrace(peak=tracker.phases[-1].peak, held=held)
 
 
-def _sample(size: tuple[int, int], scale: float, flip: bool, tracker: Any) -> dict[str, Any]:
-    """An image of a data loader, which takes no GPU memory."""
+def _samples(count: int, size: tuple[int, int], scale: float, flip: bool, tracker: Any) -> dict[str, Any]:
+    """Images of a data loader, which take no GPU memory."""
     height, width = (round(length * scale) for length in size)
     meta: dict[str, Any] = {'img_shape': (height, width), 'ori_shape': size, 'img_path': ''}
     meta |= {'flip': flip, 'flip_direction': 'horizontal'}
     with tracker.paused():
-        image = torch.empty((3, height, width), dtype=torch.uint8)
-    return {'inputs': [image], 'data_samples': [SegDataSample(metainfo=meta)]}
+        images = [torch.empty((3, height, width), dtype=torch.uint8) for _ in range(count)]
+    return {'inputs': images, 'data_samples': [SegDataSample(metainfo=dict(meta)) for _ in images]}

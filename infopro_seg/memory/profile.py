@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.pieces import PieceMeter
@@ -52,7 +53,7 @@ def profile_chain(
         if backbone.get('num_modules') is None:  # which replaces the cuts
             split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
         meter = PieceMeter(model, blocks, tracker, amp)
-        meter.start(fake_batch(batch, crop, tracker))
+        meter.start(fake_batch(batch, crop, tracker, is_classifier(cfg)))
         states = meter.states()
         readers = _readers(backbone, model.backbone.encoder, blocks)
         widths = [meter.width(reader, state) for reader, state in zip(readers, states[1:], strict=True)]

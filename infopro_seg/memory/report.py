@@ -14,6 +14,7 @@ from infopro_seg.memory.planned_config import planned_changes
 from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
 from infopro_seg.memory.recipes import Recipe
 from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.validation import Validation
 from infopro_seg.strict_json import to_json
 
 TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
@@ -89,13 +90,14 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     return text
 
 
-def plan_json(plan: Plan) -> str:
-    """The recipes of a plan as a JSON list."""
+def plan_json(plan: Plan, validation: Validation | None = None) -> str:
+    """The recipes of a plan as a JSON list; what a validation takes is the same in each."""
+    added = {} if validation is None else validation.as_json(plan.budget)
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
         chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
-        rows.append({**row, **chosen})
+        rows.append({**row, **chosen, **added})
     return to_json(rows)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.storages import ELSEWHERE, Phase, StorageTracker, storage_bytes
@@ -113,7 +114,7 @@ def trace_step(
         )
         for _ in range(min(accumulation, 2)):
             del tracker.phases[:-1]
-            model.train_step(fake_batch(batch, crop, tracker), wrapper)
+            model.train_step(fake_batch(batch, crop, tracker, is_classifier(cfg)), wrapper)
         state = [t for s in wrapper.optimizer.state.values() for t in s.values() if isinstance(t, Tensor)]
         return StepTrace(
             modules=tuple(_modules(tracker.phases, _block_names(model))),

@@ -21,9 +21,8 @@ from infopro_seg.models.row_maps import (
     RowMap,
     SlidingMap,
     StoredMap,
+    bands,
 )
-
-BAND_BYTES = 16 * 2**20  # of the scores of a band
 
 
 class BoundedPrediction:
@@ -140,19 +139,6 @@ class BoundedPrediction:
     def _last_head(self) -> Any:
         """The decode head that gives the result, of a cascade the last."""
         return self.decode_head[-1] if isinstance(self.decode_head, nn.ModuleList) else self.decode_head
-
-
-def bands(size: tuple[int, int], channels: int) -> Iterator[tuple[int, int]]:
-    """Cuts a map into bands of rows, each a (start, stop), of about `BAND_BYTES` in single precision.
-
-    Args:
-        size: height and width.
-        channels: of the map.
-    """
-    height, width = size
-    rows = max(1, BAND_BYTES // (4 * channels * width))
-    for start in range(0, height, rows):
-        yield start, min(start + rows, height)
 
 
 def check_test_cfg(test_cfg: Any) -> None:

@@ -30,9 +30,9 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
     require_init(config.get('init_cfg'))
     if isinstance(kind, str):
         if kind.startswith('mmpretrain.'):
-            import_package('mmpretrain.models', kind)
+            import_package('mmpretrain.models', f'the encoder {kind!r}')
         elif _is_timm(kind):
-            import_package('timm', kind)
+            import_package('timm', f'the encoder {kind!r}')
         if MODELS.get(kind) is None:
             raise ConfigError(
                 f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
@@ -77,12 +77,12 @@ def _is_timm(kind: Any) -> bool:
     return isinstance(kind, str) and kind.removeprefix('mmseg.') == 'TIMMBackbone'
 
 
-def import_package(module: str, encoder: str) -> None:
+def import_package(module: str, user: str) -> None:
     """Imports a module of an optional package.
 
     Args:
         module: the module.
-        encoder: what needs it, for error messages.
+        user: what needs it, for error messages.
 
     Raises:
         ConfigError: the package is not installed, or cannot be imported.
@@ -90,13 +90,11 @@ def import_package(module: str, encoder: str) -> None:
     package = module.partition('.')[0]
     install = f'pip install {EXTRAS[package]}'
     if find_spec(package) is None:
-        raise ConfigError(
-            f'the encoder {encoder!r} needs the package {package}, which is not installed: {install}'
-        )
+        raise ConfigError(f'{user} needs the package {package}, which is not installed: {install}')
     try:
         import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f'the encoder {encoder!r} needs the package {package}, which is installed but cannot be '
-            f'imported ({error}): {install}'
+            f'{user} needs the package {package}, which is installed but cannot be imported ({error}): '
+            f'{install}'
         ) from error

@@ -30,7 +30,8 @@ def to_rgb(inputs: Tensor, data_preprocessor: Any) -> Tensor:
 
 def converts_to_rgb(data_preprocessor: Any) -> bool:
     """Whether the preprocessor turns the BGR images that mmcv loads into RGB."""
-    return bool(getattr(data_preprocessor, '_channel_conversion', False))
+    of_mmpretrain = getattr(data_preprocessor, 'to_rgb', False)
+    return bool(getattr(data_preprocessor, '_channel_conversion', of_mmpretrain))
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

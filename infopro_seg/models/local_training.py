@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import torch
-from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
@@ -19,12 +16,11 @@ from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out
 from infopro_seg.models.class_weights import mend_class_weights
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.models.local_steps import LocalSteps
 from infopro_seg.models.recompute import recompute_norms
-from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
-from infopro_seg.models.train_step import local_train_step
 
 
-class LocalTraining(BoundedPrediction):
+class LocalTraining(LocalSteps, BoundedPrediction):
     """Mixin for a segmentor of mmseg: one loss per local module; neck and heads belong to the last module.
 
     Args:
@@ -63,14 +59,11 @@ class LocalTraining(BoundedPrediction):
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
         del self._neck_config
-        self.data_preprocessor._non_blocking = True  # mmengine's option, which mmseg's preprocessor hides
         if self.backbone.checkpoint_heads:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         check_test_cfg(self.test_cfg or {})
-        freeze_others(self)
         mend_class_weights(self)  # type: ignore[arg-type]
-        if channels_last:
-            convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
+        self.ready(channels_last)
 
     def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
@@ -114,34 +107,6 @@ class LocalTraining(BoundedPrediction):
         losses = head_losses(self.decode_head, features, data_samples, self.train_cfg)
         prefixed: Losses = add_prefix(losses, 'decode')
         return prefixed
-
-    def loss(self, inputs: Tensor, data_samples: SampleList) -> Losses:
-        """The losses of all modules at once: the same gradients as `local_losses`, but no memory is saved."""
-        return {
-            name: value
-            for losses in self.local_losses(inputs, data_samples)
-            for name, value in losses.items()
-        }
-
-    def forward(self, inputs: Tensor, data_samples: SampleList | None = None, mode: str = 'tensor') -> Any:
-        """mmseg's modes, and `local_losses`, which returns the generator before it has started."""
-        if mode == 'local_losses':
-            return self.local_losses(inputs, data_samples)
-        return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Moves or converts the model. In a stage, only the part that trains is moved."""
-        super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
-        pin_elsewhere(self)
-        return self
-
-    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: a backward pass per module, one optimizer step."""
-        return local_train_step(self, data, optim_wrapper)
-
-    def after_optimizer_step(self) -> None:
-        """Updates the averaged blocks after a step of the optimizer."""
-        self.backbone.update_momentum_blocks()
 
     def heads(self) -> dict[str, Any]:
         """The decode heads and the auxiliary heads, by the prefix that mmseg gives their losses."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import CenterCrop, Pad, RandomFlip, RandomResize, Resize, TestTimeAug
+from mmcv.transforms import CenterCrop, LoadImageFromFile, Pad, RandomFlip, RandomResize, Resize, TestTimeAug
 from mmengine.config import Config
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.pipelines import is_step
 from infopro_seg.inference import Predictor
 from infopro_seg.models.bounded_prediction import BoundedPrediction
-from infopro_seg.prediction.windows import Size, pad, two_thirds
+from infopro_seg.prediction.windows import Size, two_thirds
 
 RESHAPING = (Resize, RandomResize, CenterCrop, Pad, RandomFlip, TestTimeAug)
 """Steps of which a window does not become the part of the image that it would be part of."""
@@ -62,7 +62,7 @@ class CheckpointWindows:
         with self.predictor.precision():
             with _without_padding(preprocessor):
                 images = [preprocessor(self._sample(one), False)['inputs'] for one in pixels]
-            inputs = torch.cat([pad(image, size, value) for image in images])
+            inputs = torch.cat([_pad(image, size, value) for image in images])
             metas: list[dict[str, Any]] = [dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), size)]
             metas *= len(pixels)
             if isinstance(self.model, BoundedPrediction):
@@ -100,6 +100,19 @@ def window_settings(config: Config) -> tuple[Size, Size]:
         )
     window = (int(crop[0]), int(crop[1]))
     return window, two_thirds(window)
+
+
+def color_type(steps: Sequence[Any]) -> str:
+    """How a test pipeline reads the bands of images."""
+    loaders = [step for step in steps if is_step(step, LoadImageFromFile)]
+    return str(loaders[0].get('color_type', 'color')) if loaders else 'color'
+
+
+def _pad(image: Tensor, size: Size, value: float) -> Tensor:
+    """A batch of images (N, C, h, w) padded at the right and at the bottom to a size."""
+    height, width = image.shape[2:]
+    padding = (0, size[1] - width, 0, size[0] - height)
+    return torch.nn.functional.pad(image, padding, value=value) if any(padding) else image
 
 
 def _reshapes(step: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from infopro_seg.errors import OutputError
-from infopro_seg.evaluation.label_images import WRITER
+from infopro_seg.evaluation.label_files import WRITER
 from infopro_seg.prediction.raster_files import opened
 
 TILE = 256  # pixels along a side of a tile

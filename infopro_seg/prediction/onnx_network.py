@@ -1,4 +1,4 @@
-"""An exported network, run by onnxruntime."""
+"""An exported network, run by onnxruntime; nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from mmcv.transforms import Resize
-from torch import Tensor
 
-from infopro_seg.checkpoints import require_file
-from infopro_seg.datasets.loading import LoadImage
+from infopro_seg.datasets.image_files import load_image
 from infopro_seg.errors import CheckpointError, UserError
-from infopro_seg.export_graph import ENOUGH, STEP
 from infopro_seg.image_inputs import to_bgr, to_picture
-from infopro_seg.models.row_maps import ResizedMap
-from infopro_seg.prediction.windows import Size, label_bands, pad, two_thirds, window_map
+from infopro_seg.prediction.resizing import resized, resizing
+from infopro_seg.prediction.row_maps import ResizedMap
+from infopro_seg.prediction.windows import Size, label_bands, two_thirds, window_map
 
 TEXTS = ('channels', 'input', 'output')  # metadata that are no JSON
+STEP = 32  # the stride of the coarsest map of the usual encoders
+ENOUGH = 256 * STEP  # the largest side that a dynamic graph takes, in pixels
 USUAL = (512, 512)  # windows of a graph that does not say with which crops it was trained
 
 
@@ -44,7 +42,7 @@ class OnnxNetwork:
     batch = 1  # the graph takes one image at a time
 
     def __init__(self, path: str | Path, device: str | None = None, resize: bool = True) -> None:
-        require_file(path)
+        _require_file(Path(path))
         self.session = _session(Path(path), device)
         meta = _metadata(self.session, path)
         self.classes = tuple(meta['classes'])
@@ -58,28 +56,28 @@ class OnnxNetwork:
         said: Mapping[str, Any] = meta.get('prediction') or {}
         self.align_corners = bool(said.get('align_corners'))
         steps = said.get('resize') or []
-        self.resizing = [_resize(step) for step in steps] if resize else []
+        self.resizing = [resizing(step) for step in steps] if resize else []
         self.only: Size | None = _pair(meta.get('size'))
         crop = _pair(said.get('crop_size'))
         self.window = self.only or crop or USUAL
         self.stride = (crop == self.window and _pair(said.get('stride'))) or two_thirds(self.window)
         self.slides = self.only is not None or said.get('mode') == 'slide'
-        self.loader = LoadImage()
 
     def padded(self, size: Size) -> Size:
         """See :class:`WindowNetwork`: windows are padded, not images."""
         return size
 
-    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Tensor]:
+    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[np.ndarray]:
         """See :class:`WindowNetwork`."""
         target = self.only or (_up(size[0]), _up(size[1]))
         found = []
         for window in pixels:
             colours = window[..., ::-1] if self.reverse else window
             normal = (colours.astype(np.float32) - self.mean) / self.std
-            image = pad(torch.from_numpy(normal.transpose(2, 0, 1))[None], target)
-            [given] = self.session.run(None, {'image': image.contiguous().numpy()})
-            found.append(torch.from_numpy(given[0])[:, : size[0], : size[1]])
+            image = np.zeros((1, 3, *target), np.float32)
+            image[0, :, : window.shape[0], : window.shape[1]] = normal.transpose(2, 0, 1)
+            [given] = self.session.run(None, {'image': image})
+            found.append(given[0][:, : size[0], : size[1]])
         return found
 
     def predict(self, image: Any) -> Any:
@@ -93,10 +91,10 @@ class OnnxNetwork:
         """
         if isinstance(image, (list, tuple)):
             return [self(item) for item in image]
-        given = self._load(image) if isinstance(image, (str, os.PathLike)) else to_bgr(image)
+        given = load_image(image) if isinstance(image, (str, os.PathLike)) else to_bgr(image)
         bgr = given
         for step in self.resizing:
-            bgr = step({'img': bgr})['img']
+            bgr = resized(bgr, step)
         height, width = bgr.shape[:2]
         whole = not self.slides and max(height, width) <= ENOUGH
         size = (height, width)
@@ -109,11 +107,7 @@ class OnnxNetwork:
 
     def read(self, path: str | Path) -> np.ndarray:
         """An image made fit to look at: (H, W, 3) RGB uint8."""
-        return to_picture(self._load(path))
-
-    def _load(self, path: str | os.PathLike[str]) -> np.ndarray:
-        image: np.ndarray = self.loader({'img_path': os.fspath(path)})['img']
-        return image
+        return to_picture(load_image(path))
 
 
 def _session(path: Path, device: str | None) -> Any:
@@ -129,7 +123,7 @@ def _session(path: Path, device: str | None) -> Any:
             'install onnxruntime-gpu for cuda'
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = _threads()
     providers = ['CUDAExecutionProvider'] * (wanted == 'cuda') + ['CPUExecutionProvider']
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
@@ -150,8 +144,22 @@ def _metadata(session: Any, path: str | Path) -> dict[str, Any]:
     return {key: value if key in TEXTS else json.loads(value) for key, value in stored.items()}
 
 
-def _resize(step: Mapping[str, Any]) -> Any:
-    return Resize(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        nearby = (
+            sorted(str(one) for one in path.parent.glob(f'*{path.suffix}')) if path.parent.is_dir() else []
+        )
+        there = f'there are {", ".join(nearby)}' if nearby else f'{path.parent} holds none'
+        raise CheckpointError(f'no exported network {path}; {there}')
+
+
+def _threads() -> int:
+    """How many threads to compute with: as many as torch would take."""
+    given = os.environ.get('OMP_NUM_THREADS', '')
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    allowed = getattr(os, 'sched_getaffinity', None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _pair(value: Any) -> Size | None:

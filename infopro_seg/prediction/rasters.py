@@ -9,7 +9,7 @@ import numpy as np
 
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import DataError, IncompleteError
-from infopro_seg.evaluation.label_images import write_image
+from infopro_seg.evaluation.label_files import write_image
 from infopro_seg.files import whole_file
 from infopro_seg.prediction.label_rasters import copy_rows, label_raster
 from infopro_seg.prediction.raster_files import RasterPixels, opened

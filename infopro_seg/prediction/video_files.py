@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from infopro_seg.datasets.loading import LoadImage
+from infopro_seg.datasets.image_files import load_image
 from infopro_seg.errors import DataError, OutputError
 from infopro_seg.files import whole_file
 from infopro_seg.predict_images import IMAGE_SUFFIXES
@@ -98,9 +98,9 @@ class FrameFolder:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """See :class:`Frames`."""
-        loader, size = LoadImage(), None
+        size = None
         for file in self.files:
-            frame = loader({'img_path': str(file)})['img']
+            frame = load_image(file)
             size = size or frame.shape
             if frame.shape != size:
                 raise DataError(

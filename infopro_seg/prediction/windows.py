@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from infopro_seg.models.bounded_prediction import bands
-from infopro_seg.models.row_maps import Box, CroppedMap, RowMap, SlidingMap
+from infopro_seg.prediction.array_maths import class_indices
+from infopro_seg.prediction.row_maps import Box, CroppedMap, RowMap, Scores, SlidingMap, bands
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -41,7 +39,7 @@ class WindowNetwork(Protocol):
         """The size to which an image is padded, at the right and at the bottom."""
         ...
 
-    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Tensor]:
+    def logits(self, pixels: Sequence[np.ndarray], size: Size) -> Sequence[Scores]:
         """The logits of some windows, each (C, h, w).
 
         Args:
@@ -64,7 +62,7 @@ def window_map(network: WindowNetwork, read: Read, size: Size, window: Size | No
     stride = network.stride if window is None else window
     window = window or network.window
 
-    def compute(boxes: Sequence[Box]) -> Sequence[Tensor]:
+    def compute(boxes: Sequence[Box]) -> Sequence[Scores]:
         rows, columns = boxes[0]
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         return network.logits([read(box) for box in boxes], shape)
@@ -81,16 +79,7 @@ def label_bands(network: WindowNetwork, logits: RowMap) -> Iterator[np.ndarray]:
         logits: at the size of the image.
     """
     for start, stop in bands(logits.size, network.channels):
-        scores = logits(start, stop)
-        labels = scores[0].sigmoid() > network.threshold if network.channels == 1 else scores.argmax(0)
-        yield labels.to(torch.int16).cpu().numpy()
-
-
-def pad(image: Tensor, size: Size, value: float = 0) -> Tensor:
-    """A batch of images (N, C, h, w) padded at the right and at the bottom to a size."""
-    height, width = image.shape[2:]
-    padding = (0, size[1] - width, 0, size[0] - height)
-    return torch.nn.functional.pad(image, padding, value=value) if any(padding) else image
+        yield class_indices(logits(start, stop), network.threshold)
 
 
 def two_thirds(window: Size) -> Size:

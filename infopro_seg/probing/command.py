@@ -13,6 +13,7 @@ from mmseg.registry import DATASETS
 from rich.console import Console
 from rich.progress import track
 
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.attempt import drawing
@@ -69,6 +70,7 @@ def probe(request: ProbeRequest) -> ProbeReport:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)
     config = load_config(request.config, request.options)
+    refuse_classifier(config, 'tools/probe.py')
     require_splits(config)
     settings = {
         'iterations': request.iterations,

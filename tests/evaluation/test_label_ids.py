@@ -5,7 +5,8 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset, CityscapesDataset, Lov
 from PIL import Image
 
 from infopro_seg.datasets.checks.label_loading import label_classes
-from infopro_seg.evaluation.label_images import is_written_here, label_ids, write_image, write_label_image
+from infopro_seg.evaluation.label_files import is_written_here, write_image, write_label_image
+from infopro_seg.evaluation.label_images import label_ids
 from infopro_seg.evaluation.metainfo import metainfo_of, trained_metainfo
 
 ADE = ADE20KDataset.METAINFO['classes']

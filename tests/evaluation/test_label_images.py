@@ -4,7 +4,8 @@ from cityscapesscripts.helpers.labels import name2label
 from mmseg.datasets import CityscapesDataset
 
 from infopro_seg.errors import UserError
-from infopro_seg.evaluation.label_images import label_ids, write_image, write_label_image
+from infopro_seg.evaluation.label_files import write_image, write_label_image
+from infopro_seg.evaluation.label_images import label_ids
 from tests.runs import read_png
 
 CLASSES = CityscapesDataset.METAINFO['classes']

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.storages import StorageTracker, storage_bytes
-from infopro_seg.models import bounded_prediction
+from infopro_seg.prediction import row_maps
 from tests.stand_ins import CUTS, build, model_config
 
 SIZE = (96, 160)
@@ -66,7 +66,7 @@ def test_a_validation_in_training_also_holds_local_heads_and_the_optimizer_s_sta
 
 
 def test_more_classes_hardly_count(monkeypatch):
-    monkeypatch.setattr(bounded_prediction, 'BAND_BYTES', 2**21)
+    monkeypatch.setattr(row_maps, 'BAND_BYTES', 2**21)
     peaks = []
     for classes in (5, 150):
         config = Config({'model': model_config(()) | {'test_cfg': SLIDE}})

@@ -8,8 +8,8 @@ from mmseg.structures import SegDataSample
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.tta import TTAModel
-from infopro_seg.models import bounded_prediction
 from infopro_seg.models.row_maps import FlippedMap, ResizedMap, StoredMap, window_starts
+from infopro_seg.prediction import row_maps
 from tests.stand_ins import (
     CUTS,
     build,
@@ -57,7 +57,7 @@ def samples_of(metas):
 @pytest.fixture(autouse=True)
 def thin_bands(monkeypatch):
     """Bands of few rows, so that images have several."""
-    monkeypatch.setattr(bounded_prediction, 'BAND_BYTES', 4 * 5 * 90 * 7)
+    monkeypatch.setattr(row_maps, 'BAND_BYTES', 4 * 5 * 90 * 7)
 
 
 @pytest.mark.parametrize('test_cfg', [{'mode': 'whole'}, SLIDE, SLIDE | {'window_batch': 3}], ids=str)

@@ -12,11 +12,11 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,16 @@ def child(folder: Path) -> None:
     loaded = Predictor(load_config('infopro_demo', OPTIONS), folder / 'net.pth', 'cpu')
     own = _resident()
     del loaded
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     skipped = predict(
         'infopro_demo', folder / 'net.pth', [folder / 'raster.tif'], folder / 'out', 'cpu', OPTIONS
     )
-    seconds = time.perf_counter() - start
-    found = {'seconds': round(seconds, 1), 'resident_mib': _resident(), 'loaded_mib': own}
+    found = {
+        'seconds': round(time.perf_counter() - start, 1),
+        'cpu_seconds': round(time.process_time() - used, 1),
+        'resident_mib': _resident(),
+        'loaded_mib': own,
+    }
     (folder / 'found.json').write_text(json.dumps({**found, 'predicted': not skipped}))
 
 
@@ -104,8 +108,15 @@ def _network() -> torch.nn.Module:
 
 
 def _resident() -> int:
-    """The largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """The largest resident memory of this process so far (VmHWM), in MiB."""
+    [line] = [one for one in Path('/proc/self/status').read_text().splitlines() if one.startswith('VmHWM')]
+    return int(line.split()[1]) // 1024
+
+
+def _processor() -> str:
+    """The name of the processor."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
 
 
 def main() -> None:
@@ -127,6 +138,10 @@ def main() -> None:
         'threads': 1,
         'cores': os.cpu_count(),
         'machine': platform.machine(),
+        'processor': _processor(),
+        'date': date.today().isoformat(),
+        'command': ' '.join(['python', *sys.argv]),
+        'python': platform.python_version(),
         'torch': torch.__version__,
         'rasterio': rasterio.__version__,
         'runs': [],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.consoles import counting, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
@@ -40,6 +41,7 @@ def check_dataset(
         UserError: the config or an argument is wrong, or there is no data to check.
     """
     cfg = load_config(config)
+    refuse_classifier(cfg, 'tools/check_dataset.py', 'tools/train.py checks that its images are there')
     folder = Path(out) if out is not None else Path(work_dir_of(cfg, None)) / 'dataset'
     require_folder(folder)
     if json_file is not None:

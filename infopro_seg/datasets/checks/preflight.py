@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from infopro_seg.classification.task import is_classifier
 from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
 from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
 from infopro_seg.datasets.checks.contents import look_through
@@ -33,6 +34,11 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
         ConfigError: a data set cannot be built, or its classes or colours are invalid.
         DataError: a file is missing or training cannot use it; the message names the file and the remedy.
     """
+    if is_classifier(config):
+        from infopro_seg.classification.data import require_images
+
+        require_images(config, splits)
+        return
     for split in splits:
         loader = config.get(f'{split}_dataloader')
         if loader is None:

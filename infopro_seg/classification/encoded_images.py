@@ -1,0 +1,106 @@
+"""A data set in one file: encoded images (JPEG, PNG) one after the other in an .npz."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmpretrain.datasets import BaseDataset
+from mmseg.registry import DATASETS
+
+from infopro_seg.errors import DataError
+
+
+@DATASETS.register_module()
+class EncodedImages(BaseDataset):
+    """Images and labels of a split of an `.npz`.
+
+    The file holds for each split `{split}_bytes`, the encoded images one after the other (uint8);
+    `{split}_offsets`, where each begins, and the end of the last; `{split}_labels`, the class index of each;
+    and once `classes`, the names of the classes.
+
+    Args:
+        data_file: the file.
+        split: the split.
+        per_class: takes only so many images of each class, the first in the file; None for all.
+        metainfo: replaces the names of the classes.
+        kwargs: other arguments of mmengine's `BaseDataset`.
+
+    Raises:
+        DataError: the file cannot be read, or lacks an array of the split, or an image cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        data_file: str,
+        split: str = 'train',
+        per_class: int | None = None,
+        metainfo: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.data_file = data_file
+        self.split = split
+        self.per_class = per_class
+        self._arrays = self._read()
+        metainfo = {'classes': tuple(self._arrays['classes'].tolist()), **(metainfo or {})}
+        super().__init__(ann_file='', metainfo=metainfo, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """The encoded images with their labels; they are decoded when they are read."""
+        data, offsets = self._arrays['bytes'], self._arrays['offsets'].tolist()
+        labels = self._arrays['labels'].astype(np.int64)
+        chosen = np.arange(len(labels))
+        if self.per_class is not None:
+            of_each = (np.flatnonzero(labels == label)[: self.per_class] for label in np.unique(labels))
+            chosen = np.concatenate(list(of_each))
+        return [
+            {
+                'encoded': data[offsets[index] : offsets[index + 1]].tobytes(),
+                'gt_label': int(labels[index]),
+                'sample_idx': index,
+            }
+            for index in chosen.tolist()
+        ]
+
+    def full_init(self) -> None:
+        """Reads the split; the file's arrays are not kept beside it."""
+        super().full_init()
+        self._arrays = {}
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """An image, BGR (H, W, 3), with its label.
+
+        Raises:
+            DataError: the image cannot be decoded.
+        """
+        info: dict[str, Any] = super().get_data_info(idx)
+        image = mmcv.imfrombytes(info.pop('encoded'), flag='color')
+        if image is None:
+            raise DataError(
+                f'image {idx} of the {self.split} split of {self.data_file} cannot be decoded; write the '
+                'file again'
+            )
+        size = image.shape[:2]
+        return {**info, 'img': image, 'img_shape': size, 'ori_shape': size}
+
+    def _read(self) -> dict[str, np.ndarray]:
+        names = {name: f'{self.split}_{name}' for name in ('bytes', 'offsets', 'labels')}
+        names['classes'] = 'classes'
+        try:
+            with np.load(Path(self.data_file)) as content:
+                missing = [name for name in names.values() if name not in content.files]
+                if missing:
+                    raise DataError(
+                        f'{self.data_file} lacks {", ".join(missing)}; it has {", ".join(content.files)}. '
+                        'Each split has SPLIT_bytes, SPLIT_offsets and SPLIT_labels'
+                    )
+                return {key: content[name] for key, name in names.items()}
+        except (OSError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f'the {self.split} data cannot be read: {self.data_file} ({type(error).__name__}: {error}); '
+                'correct data_file of the data set, or make the file'
+            ) from error

@@ -1,0 +1,48 @@
+"""Evaluation of a classifier: top-1 and top-5 accuracy on the config's test split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.checkpoints import read_checkpoint
+from infopro_seg.classification.data import require_images
+from infopro_seg.classification.task import refuse_classifier
+from infopro_seg.errors import ConfigError
+from infopro_seg.evaluation.validations import numbers, validations_of
+from infopro_seg.outputs import require_folder
+from infopro_seg.training.runner import build_runner
+
+
+def evaluate_classifier(cfg: Config, tta: bool, out: str | None) -> tuple[Any, dict[str, Any]]:
+    """Tests a classifier.
+
+    Args:
+        cfg: its config, in one piece, with the checkpoint as `load_from`.
+        tta: refused.
+        out: refused.
+
+    Returns:
+        mmengine's runner; and the metrics in percent, the number of images, and the checkpoint's
+        `validations`.
+
+    Raises:
+        UserError: the config, the data or the checkpoint is wrong.
+    """
+    if tta:
+        refuse_classifier(cfg, '--tta')
+    if out is not None:
+        refuse_classifier(cfg, '--out', 'tools/predict.py writes the class of each image')
+    if not cfg.get('test_dataloader'):
+        raise ConfigError(
+            f'the config {cfg.filename} has no test_dataloader; write one, e.g. '
+            'test_dataloader = val_dataloader'
+        )
+    require_folder(cfg.work_dir, '--work-dir')
+    history = validations_of(read_checkpoint(cfg.load_from))
+    require_images(cfg, ('test',))
+    runner: Any = build_runner(cfg)
+    metrics = runner.test()
+    images = len(runner.test_loop.dataloader.dataset)
+    return runner, {'percent': numbers(metrics), 'images': images, 'validations': history}

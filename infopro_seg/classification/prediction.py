@@ -1,0 +1,126 @@
+"""The class of each image, as `tools/predict.py` writes it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from infopro_seg.checkpoints import read_checkpoint
+from infopro_seg.classification.data import build_images
+from infopro_seg.classification.task import refuse_classifier
+from infopro_seg.config_edits import without_local_modules, without_pretraining
+from infopro_seg.datasets.building import leaves
+from infopro_seg.devices import choose_device
+from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.files import whole_file
+from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
+
+CSV = 'classes.csv'
+LOADER = 'LoadImageFromFile'
+
+
+class ImageNetwork:
+    """A trained classifier.
+
+    Args:
+        config: the config of its training.
+        checkpoint: its checkpoint, with or without local heads.
+        device: `cpu`, `cuda`, ...; by default the GPU if there is one.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, or belongs to another model.
+        ConfigError: neither checkpoint nor config names the classes, or there is no test pipeline.
+    """
+
+    def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
+        init_default_scope(config.get('default_scope', 'mmseg'))
+        content = read_checkpoint(checkpoint)
+        model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
+        drop_local_heads(model, content)
+        state_dict = content.get('state_dict', content)
+        require_fit(state_dict, model.state_dict(), str(checkpoint))
+        model.load_state_dict(state_dict, strict=False)
+        self.model: Any = model.to(choose_device(device)).eval()
+        loader = config.get('test_dataloader') or config.get('val_dataloader')
+        if loader is None:
+            raise ConfigError(
+                f'the config {config.filename} has no test_dataloader, whose pipeline says how images are '
+                'prepared; write one'
+            )
+        dataset = next(leaves(loader['dataset']))
+        kept = dict((content.get('meta') or {}).get('dataset_meta') or {})
+        classes = kept.get('classes') or build_images(dataset, 'test', config).metainfo['classes']
+        self.classes: tuple[str, ...] = tuple(classes)
+        steps = list(dataset['pipeline'])
+        if LOADER not in [str(step['type']).rpartition('.')[2] for step in steps]:
+            steps.insert(0, {'type': LOADER})
+        self.pipeline = Compose(steps)
+
+    @torch.no_grad()
+    def __call__(self, image: str | Path) -> tuple[str, float]:
+        """The class of an image file, and its score.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+        try:
+            sample = self.pipeline({'img_path': str(image)})
+        except (AssertionError, OSError, ValueError) as error:  # mmcv's loader asserts that it has an image
+            raise DataError(f'{image}: {error or type(error).__name__}') from error
+        [result] = self.model.test_step(pseudo_collate([sample]))
+        index = int(result.pred_label)
+        return self.classes[index], float(result.pred_score[index])
+
+
+def classify(
+    config: Config,
+    checkpoint: str | Path,
+    inputs: Sequence[Any],
+    out: Path,
+    device: str | None,
+    say: Callable[[str], None],
+) -> list[Path]:
+    """Writes `classes.csv`: image, class and score of each image.
+
+    Args:
+        config: the config of the training.
+        checkpoint: its checkpoint.
+        inputs: what is predicted, see :func:`infopro_seg.prediction.inputs.find_inputs`.
+        out: the folder to write into.
+        device: `cpu`, `cuda`, ...
+        say: gets a line about what could not be read, and one at the end.
+
+    Returns:
+        The images that could not be read.
+
+    Raises:
+        UserError: config or checkpoint is wrong, or a video is asked for.
+    """
+    if any(one.kind == 'video' for one in inputs):
+        refuse_classifier(config, 'prediction of videos', 'give images')
+    network = ImageNetwork(config, checkpoint, device)
+    rows: list[tuple[str, str, str]] = []
+    skipped: list[Path] = []
+    for one in inputs:
+        try:
+            name, score = network(one.path)
+        except DataError as error:
+            say(f'skipped: {error}')
+            skipped.append(one.path)
+        else:
+            rows.append((str(one.path), name, f'{score:.4f}'))
+    with whole_file(out / CSV) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(('image', 'class', 'score'))
+        writer.writerows(rows)
+    say(f'{len(rows)} of {len(inputs)} images classified: {out / CSV}')
+    return skipped

@@ -1,0 +1,61 @@
+"""What a network needs, beside its local losses, to train in local modules."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from infopro_seg.models.backbone import Losses
+from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
+from infopro_seg.models.train_step import local_train_step
+
+
+class LocalSteps:
+    """Mixin for a network with an `InfoProBackbone`, which trains by its `local_losses`."""
+
+    backbone: Any
+    data_preprocessor: Any
+
+    def local_losses(self, inputs: Tensor, data_samples: Any) -> Generator[Losses, None, None]:
+        """Yields the losses of each local module in turn; each network has its own."""
+        raise NotImplementedError
+
+    def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
+        """The losses of all modules at once: the same gradients as `local_losses`, but no memory is saved."""
+        return {
+            name: value
+            for losses in self.local_losses(inputs, data_samples)
+            for name, value in losses.items()
+        }
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """The stock modes, and `local_losses`, which returns the generator before it has started."""
+        if mode == 'local_losses':
+            return self.local_losses(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration: a backward pass per module, one optimizer step."""
+        return local_train_step(self, data, optim_wrapper)
+
+    def after_optimizer_step(self) -> None:
+        """Updates the averaged blocks after a step of the optimizer."""
+        self.backbone.update_momentum_blocks()
+
+    def ready(self, channels_last: bool) -> None:
+        """Freezes what a stage does not train, and lays out the weights; the last thing in `__init__`."""
+        self.data_preprocessor._non_blocking = True  # mmengine's option, which stock preprocessors hide
+        freeze_others(self)
+        if channels_last:
+            convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Moves or converts the model. In a stage, only the part that trains is moved."""
+        super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
+        pin_elsewhere(self)
+        return self

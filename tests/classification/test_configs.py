@@ -1,0 +1,113 @@
+"""Every shipped config of a classifier takes a step, and says what the paper says."""
+
+import math
+from copy import deepcopy
+
+import pytest
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import MODELS
+
+from infopro_seg.config_files import find_config
+from infopro_seg.models.blocks import iter_blocks, split_blocks
+from infopro_seg.models.encoder import build_encoder
+from infopro_seg.models.local_head import head_configs
+from infopro_seg.training.config_check import require_keys
+from tests.classification.tiny import make_batch
+from tests.runs import ROOT
+
+CONFIGS = sorted((ROOT / 'configs' / 'classification').glob('*.py'))
+STEMS = {path.stem: path for path in CONFIGS}
+BLOCKS = ['stem', *(f'layer{stage}.{block}' for stage in (1, 2, 3) for block in range(5))]
+
+# recon and task, first and last, as the paper has them
+WEIGHTS = {
+    'resnet32_infopro_contrast_cifar10': (5.0, 0.05, 0.2, 0.5),
+    'resnet110_infopro_cifar10': (1.0, 0.0, 0.0, 1.0),
+    'resnet110_infopro_stl10': (20.0, 0.2, 5.0, 2.0),
+    'resnet110_infopro_svhn': (5.0, 0.0, 0.5, 1.0),
+    'resnet101_infopro_imagenet': (5.0, 0.75, 5.0, 0.75),
+}
+SCHEDULES = {'cifar10': (1024, 0.8), 'svhn': (1024, 0.8), 'stl10': (128, 0.1), 'imagenet': (1024, 0.4)}
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_takes_a_train_step(path):
+    config = Config.fromfile(str(path))
+    require_keys(config)
+    backbone = config.model.backbone
+    if backbone.get('num_modules'):
+        count = backbone.pop('num_modules')
+        names = [block.name for block in iter_blocks(build_encoder({**backbone.encoder, **thin(backbone)}))]
+        backbone.cuts = [names[len(names) * step // count - 1] for step in range(1, count)]
+    backbone.encoder.update(thin(backbone))
+    model = MODELS.build(deepcopy(config.model)).train()
+    optim_wrapper = build_optim_wrapper(model, deepcopy(config.optim_wrapper))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    logs = model.train_step(make_batch(6, size=32), optim_wrapper)
+    modules = {name.split('.')[0] for name in logs if name.startswith('local_')}
+    assert modules == {f'local_{index}' for index in range(len(backbone.cuts))}
+    assert all(math.isfinite(value) for value in logs.values())
+    after = dict(model.named_parameters())
+    assert [name for name, p in before.items() if (after[name] == p).all() and idle(name, model)] == []
+
+
+def idle(name, model):
+    """Whether a parameter that stays where it is shows a fault: weights of 0 leave some without gradient."""
+    parts = name.split('.')
+    if parts[1] != 'local_heads':
+        return True
+    head = model.backbone.local_heads[int(parts[2])]
+    return {'decoder': head.decoder and head.decoder.loss_recon, 'auxiliary_head': head.auxiliary_head}[
+        parts[3]
+    ].loss_weight > 0
+
+
+def thin(backbone):
+    if backbone.encoder.type == 'CifarResNet':
+        return {'depth': min(backbone.encoder.depth, 32), 'base_channels': 4}
+    return {'depth': 50, 'base_channels': 4, 'stem_channels': 4}
+
+
+@pytest.mark.parametrize('name', WEIGHTS)
+def test_the_weights_are_the_paper_s(name):
+    config = Config.fromfile(str(STEMS[name]))
+    count = config.model.backbone.get('num_modules') or len(config.model.backbone.cuts) + 1
+    heads = head_configs(config.model.backbone.local_head, count - 1)
+    first, last = (
+        (head['decoder']['loss_recon']['loss_weight'], head['auxiliary_head']['loss_weight'])
+        for head in (heads[0], heads[-1])
+    )
+    assert (*first, *last) == pytest.approx(WEIGHTS[name])
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_the_schedule_is_the_paper_s(path):
+    config = Config.fromfile(str(path))
+    batch, rate = SCHEDULES[path.stem.rpartition('_')[2]]
+    assert config.auto_scale_lr.base_batch_size == batch
+    optimizer = {'type': 'SGD', 'lr': rate, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 1e-4}
+    assert config.optim_wrapper.optimizer == optimizer
+    [schedule] = config.param_scheduler
+    assert (schedule.type, schedule.T_max, schedule.end) == ('CosineAnnealingLR', *[config.max_iters] * 2)
+    assert config.train_cfg.max_iters == config.max_iters
+    assert config.max_iters % config.train_cfg.val_interval == 0
+
+
+def test_sixteen_modules_are_cut_after_every_block_but_the_last():
+    names = [name for name in STEMS if name.startswith('resnet32') and 'e2e' not in name]
+    assert len(names) == 4
+    for name in names:
+        assert list(Config.fromfile(str(STEMS[name])).model.backbone.cuts) == BLOCKS[:-1]
+
+
+def test_the_suite_cuts_as_the_paper_does():
+    suite = Config.fromfile(str(ROOT / 'configs' / 'compare' / 'cifar10.py'))
+    encoder = build_encoder({**suite.model.backbone.encoder, 'base_channels': 1})
+    assert [len(split_blocks(encoder, cuts)) for cuts in suite.comparison.cuts] == [2, 4, 8, 16]
+    assert suite.comparison.cuts[-1] == BLOCKS[:-1]
+    assert suite.comparison.cuts[1] == ['layer1.2', 'layer2.1', 'layer3.0']
+
+
+def test_configs_are_found_by_name():
+    assert find_config('classification/resnet32_e2e_cifar10') == STEMS['resnet32_e2e_cifar10']

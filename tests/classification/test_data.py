@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from mmengine import ConfigDict
+from mmseg.registry import DATASETS
+
+from infopro_seg.classification.data import require_images
+from infopro_seg.errors import ConfigError, DataError
+from tests.classification.made import NAMES, picture, write_npz
+
+
+def dataset(path, **kwargs):
+    return DATASETS.build({'type': 'EncodedImages', 'data_file': str(path), **kwargs})
+
+
+@pytest.mark.parametrize(('split', 'first', 'count'), [('train', 0, 9), ('test', 100, 6)])
+def test_it_gives_the_images_and_labels_of_the_file(tmp_path, split, first, count):
+    built = dataset(write_npz(tmp_path / 'made.npz'), split=split)
+    assert built.metainfo['classes'] == NAMES
+    assert len(built) == count
+    for index in range(count):
+        info = built.get_data_info(index)
+        np.testing.assert_array_equal(info['img'], picture(first + index))
+        assert (info['gt_label'], info['ori_shape']) == (index % 3, (24, 24))
+
+
+def test_the_first_images_of_each_class_can_be_taken(tmp_path):
+    built = dataset(write_npz(tmp_path / 'made.npz'), per_class=2)
+    found = [(built.get_data_info(index)['gt_label'], index) for index in range(len(built))]
+    assert [label for label, _ in found] == [0, 0, 1, 1, 2, 2]
+    for place, index in enumerate((0, 3, 1, 4, 2, 5)):
+        np.testing.assert_array_equal(built.get_data_info(place)['img'], picture(index))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'test_labels': None}, 'lacks test_labels; it has classes, train_bytes'),
+        ({'test_bytes': np.zeros(100000, np.uint8)}, 'image 0 of the test split of .* cannot be decoded'),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, changes, message):
+    path = write_npz(tmp_path / 'made.npz', **changes)
+    with pytest.raises(DataError, match=message):
+        dataset(path, split='test').get_data_info(0)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r'the train data cannot be read: .*nowhere.npz \(FileNotFoundError'):
+        dataset(tmp_path / 'nowhere.npz')
+
+
+def config_of(folder):
+    stock = {'type': 'mmpretrain.CustomDataset', 'data_root': str(folder), 'data_prefix': 'train'}
+    model = {'type': 'InfoProImageClassifier'}
+    return ConfigDict(
+        model=model, train_dataloader={'dataset': stock}, data_howto='unpack them', test_dataloader=None
+    )
+
+
+def test_a_folder_for_each_class_is_checked(tmp_path):
+    for index, name in enumerate(NAMES):
+        (tmp_path / 'train' / name).mkdir(parents=True)
+        (tmp_path / 'train' / name / f'{index}.png').write_bytes(b'')
+    require_images(config_of(tmp_path), ('train', 'test'))
+    with pytest.raises(ConfigError, match=r'cannot build the train data set .*CustomDataset: .*unpack them'):
+        require_images(config_of(tmp_path / 'nowhere'), ('train',))
