@@ -60,8 +60,10 @@ class FlippedMap:
         """See :class:`RowMap`."""
         if self.vertical:
             height = self.size[0]
-            return self.source(height - stop, height - start).flip(1)
-        return self.source(start, stop).flip(2)
+            rows: Tensor = self.source(height - stop, height - start)
+            return rows.flip(1)
+        rows = self.source(start, stop)
+        return rows.flip(2)
 
 
 class MeanProbabilities:

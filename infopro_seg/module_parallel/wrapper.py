@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
+from infopro_seg.errors import ConfigError
+from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.models.train_step import added, train_modules
 from infopro_seg.module_parallel.link import Link
 from infopro_seg.module_parallel.local_module import HandedBatch, LocalModule
@@ -34,11 +36,16 @@ class ModuleParallel(nn.Module):
         module: an `InfoProEncoderDecoder`.
 
     Raises:
-        ConfigError: the number of processes does not fit that of the local modules.
+        ConfigError: the model is no segmentor, or the number of processes does not fit that of its modules.
     """
 
     def __init__(self, module: Any) -> None:
         super().__init__()
+        if not isinstance(module, LocalTraining):
+            raise ConfigError(
+                f'module-parallel training is for segmentors with local modules, not for '
+                f'{type(module).__name__}; leave out --module-parallel: several processes then share the batch'
+            )
         rank, processes = get_dist_info()
         self.placement = place(len(module.backbone.cuts) + 1, processes, rank)
         device = get_device()

@@ -4,7 +4,8 @@
 
 It is no part of the test suite: 30 kills of a kind take minutes. Each training is killed up to three times,
 then resumed to its end. The final weights, the optimizer, the best checkpoint and the files in the work dir
-must equal those of the undisturbed run. Runs are forked from this process, which has imported everything.
+must equal those of the undisturbed run. Of the kind `modules`, one process of three is killed, and the others
+have to end by themselves within a minute. Runs are forked from this process, which has imported everything.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ KINDS: dict[str, dict[str, Any]] = {
     'amp': {},
     'stages': {'stages': STAGES},
     'ranks': {'optim_wrapper.accumulative_counts': 3},
+    'modules': {
+        'custom_hooks': hooks({'type': 'EMAHook', 'momentum': 0.1}),
+        'optim_wrapper.clip_grad': {'max_norm': 1.0, 'per_module': True},
+    },
 }
+RANKS = {'ranks': 2, 'modules': 3}
+IN_TIME = 60.0  # seconds in which the others have to end
 
 
 def options_of(kind: str, keep: int, streets: Path) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def options_of(kind: str, keep: int, streets: Path) -> dict[str, Any]:
 
 def start(kind: str, keep: int, streets: Path, work_dir: Path) -> list[int]:
     """Forks the ranks of a run; returns their process ids."""
-    ranks = 2 if kind == 'ranks' else 1
+    ranks = RANKS.get(kind, 1)
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
@@ -81,6 +88,7 @@ def _fork(kind: str, keep: int, streets: Path, work_dir: Path, rank: int, ranks:
             seed=0,
             options=options_of(kind, keep, streets),
             launcher='pytorch' if ranks > 1 else 'none',
+            module_parallel=kind == 'modules',
         )
         status = 0
     except BaseException:
@@ -93,8 +101,8 @@ def _fork(kind: str, keep: int, streets: Path, work_dir: Path, rank: int, ranks:
         os._exit(status)
 
 
-def finish(processes: list[int], limit: float | None = None) -> bool:
-    """Waits for a run; after `limit` seconds kills it. Returns whether it came to its end."""
+def finish(processes: list[int], limit: float | None = None, victim: int | None = None) -> bool:
+    """Waits for a run; after `limit` seconds kills it, or only the `victim`. Returns whether it has ended."""
     until = time.monotonic() + limit if limit is not None else None
     left = list(processes)
     while left:
@@ -106,10 +114,26 @@ def finish(processes: list[int], limit: float | None = None) -> bool:
                     _kill(left)
                     raise RuntimeError(f'a run ended with status {os.waitstatus_to_exitcode(status)}')
         if left and until is not None and time.monotonic() > until:
-            _kill(left)
+            if victim is not None and processes[victim] in left:
+                left.remove(processes[victim])
+                _kill([processes[victim]])
+                _await(left)
+            else:
+                _kill(left)
             return False
         time.sleep(0.002 if until is not None else 0.05)
     return True
+
+
+def _await(processes: list[int]) -> None:
+    """Waits for processes whose peer is gone."""
+    left, until = list(processes), time.monotonic() + IN_TIME
+    while left:
+        left = [process for process in left if os.waitpid(process, os.WNOHANG)[0] == 0]
+        if time.monotonic() > until:
+            _kill(left)
+            raise RuntimeError(f'{len(left)} processes did not end within {IN_TIME} s of the kill of another')
+        time.sleep(0.05)
 
 
 def _kill(processes: list[int]) -> None:
@@ -157,7 +181,8 @@ def drill(kind: str, keep: int, kills: int, streets: Path, folder: Path, moments
         times = [moments.uniform(0, duration) for _ in range(3)]
         try:
             for limit in times:
-                if done == kills or finish(start(kind, keep, streets, run), limit):
+                victim = moments.randrange(RANKS[kind]) if kind == 'modules' else None
+                if done == kills or finish(start(kind, keep, streets, run), limit, victim):
                     break
                 done += 1
             finish(start(kind, keep, streets, run))

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from infopro_seg.datasets.seeding import seed_random, seeded_modules
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.module_parallel.local_module import HandedBatch
 from infopro_seg.module_parallel.wrapper import ModuleParallel
@@ -224,3 +225,8 @@ def test_clipping_by_module_clips_each_by_its_own_norm():
     for own in (True, False):
         gradients = [p.grad.flatten() for p in parameters if (id(p) in first) is own]
         assert torch.cat(gradients).norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_network_without_local_modules_is_refused():
+    with pytest.raises(ConfigError, match='not for Linear; leave out --module-parallel'):
+        ModuleParallel(nn.Linear(1, 1))
