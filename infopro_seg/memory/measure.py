@@ -18,11 +18,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.fake_model import build_model, label_of_image
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.precision import use_tf32
+from infopro_seg.tasks import is_classifier
 from infopro_seg.warm_up import warm_up_iterations
 
 SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
