@@ -6,8 +6,6 @@ from typing import Any
 
 from infopro_seg.errors import ConfigError
 
-TOP1 = 'accuracy/top1'
-
 
 def is_classifier(cfg: Any) -> bool:
     """Whether the model of a config classifies whole images.

@@ -14,7 +14,6 @@ from torch import Tensor
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import neck_out_channels
-from infopro_seg.models.image import to_rgb
 from infopro_seg.models.local_steps import LocalSteps
 from infopro_seg.models.recompute import recompute_norms
 
@@ -85,22 +84,15 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
             recompute_norms(self.neck, self.head)
         self.ready(channels_last)
 
-    def local_losses(self, inputs: Tensor, data_samples: Any) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module in turn; those of the last are the head's.
-
-        Call backward on each before asking for the next: then only one module's graph is alive at a time
-        (paper, figure 1). A stage of an asynchronous training yields those of its own module only.
+    def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
+        """Yields the losses of the head, with which the last module ends.
 
         Args:
-            inputs: normalised images, (N, 3, H, W).
+            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
             data_samples: N samples with `gt_label`.
         """
-        image = to_rgb(inputs, self.data_preprocessor)
-        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
-        del inputs, image  # the last module needs neither
-        features = yield from early
         if features is None:
-            return  # a stage that ends with its local head
+            return
         if self.with_neck:
             features = self.neck(tuple(features))  # its necks take no list
         losses = self.head.loss(features, data_samples)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.models.backbone import Losses
+from infopro_seg.models.image import to_rgb
 from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
 
@@ -22,7 +23,31 @@ class LocalSteps:
     data_preprocessor: Any
 
     def local_losses(self, inputs: Tensor, data_samples: Any) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module in turn; each network has its own."""
+        """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
+
+        Call backward on each before asking for the next: then only one module's graph is alive at a time
+        (paper, figure 1). A stage of an asynchronous training yields those of its own module only.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with labels, `gt_sem_seg` or, of classifiers, `gt_label`.
+        """
+        image = to_rgb(inputs, self.data_preprocessor)
+        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        del inputs, image  # the last module needs neither
+        yield from self.last_losses((yield from early), data_samples)
+
+    def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
+        """Yields the losses of neck and heads, with which the last module ends; each network has its own.
+
+        Args:
+            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
+            data_samples: N samples with labels.
+        """
+        raise NotImplementedError
+
+    def outputs_read(self) -> set[int] | None:
+        """Indices of the encoder's outputs that are read; None for all of them."""
         raise NotImplementedError
 
     def loss(self, inputs: Tensor, data_samples: Any) -> Losses:

@@ -7,14 +7,13 @@ from typing import Any
 
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
-from torch import Tensor, nn
+from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.bounded_prediction import BoundedPrediction, check_test_cfg
 from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
 from infopro_seg.models.class_weights import mend_class_weights
-from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
 from infopro_seg.models.local_steps import LocalSteps
 from infopro_seg.models.recompute import recompute_norms
@@ -64,21 +63,6 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         check_test_cfg(self.test_cfg or {})
         mend_class_weights(self)  # type: ignore[arg-type]
         self.ready(channels_last)
-
-    def local_losses(self, inputs: Tensor, data_samples: SampleList) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
-
-        Call backward on each before asking for the next: then only one module's graph is alive at a time
-        (paper, figure 1). A stage of an asynchronous training yields those of its own module only.
-
-        Args:
-            inputs: normalised images, (N, 3, H, W).
-            data_samples: N samples with `gt_sem_seg`.
-        """
-        image = to_rgb(inputs, self.data_preprocessor)
-        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
-        del inputs, image  # the last module needs neither
-        yield from self.last_losses((yield from early), data_samples)
 
     def last_losses(self, features: Any, data_samples: SampleList) -> Generator[Losses, None, None]:
         """Yields the losses of neck and heads, with which the last module ends.

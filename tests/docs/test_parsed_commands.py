@@ -12,8 +12,12 @@ from torch.distributed.run import parse_args as parse_torchrun
 from infopro_seg.comparison.suite import find_suite, select_runs
 from infopro_seg.config_files import load_config, shipped_configs
 from infopro_seg.memory.quantities import parse_bytes, parse_range
+from tests import optional_packages
 from tests.docs.shell import PAGES, calls, name
 from tests.runs import ROOT
+
+
+optional_packages.import_classification()  # what the suite cifar10 needs
 
 
 class Parsed(BaseException):
