@@ -28,7 +28,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.tasks import is_classifier
 from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.runner import build_runner
+from infopro_seg.training.runners import build_runner
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
@@ -133,7 +133,7 @@ def _evaluate_classifier(
     out: str | None,
     json_file: str | None,
 ) -> dict[str, Any]:
-    from infopro_seg.evaluate_classifier import evaluate_classifier
+    from infopro_seg.classification.evaluation import evaluate_classifier
 
     if json_file is not None:
         require_output(json_file, '--json')
