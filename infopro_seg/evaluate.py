@@ -133,7 +133,7 @@ def _evaluate_classifier(
     out: str | None,
     json_file: str | None,
 ) -> dict[str, Any]:
-    from infopro_seg.evaluate_classifier import evaluate_classifier
+    from infopro_seg.classification.evaluation import evaluate_classifier
 
     if json_file is not None:
         require_output(json_file, '--json')

@@ -103,7 +103,7 @@ def predict(
 
         given = load_config(config, options)
         if is_classifier(given):
-            from infopro_seg.prediction.classes import classify
+            from infopro_seg.classification.prediction import classify
 
             return classify(given, checkpoint, inputs, out, device, run.say)
     run.load(given, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))

@@ -103,6 +103,7 @@ def test_a_missing_mmpretrain_is_named_with_what_installs_it(monkeypatch):
 
 def test_nothing_of_classification_is_imported_with_the_package():
     """Imports at the top of modules: those inside functions wait until a config asks for a classifier."""
+    allowed = 'infopro_seg.tasks'
     for path in (ROOT / 'infopro_seg').rglob('*.py'):
         if path.parent.name == 'classification' or path.name == 'convnext.py':  # an optional rule
             continue
@@ -110,4 +111,4 @@ def test_nothing_of_classification_is_imported_with_the_package():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ''] if isinstance(node, ast.ImportFrom) else []
             found = [n for n in names if n.startswith(('mmpretrain', 'infopro_seg.classification'))]
-            assert found == [], path
+            assert set(found) <= {allowed}, path

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
+from infopro_seg.classification.prediction import ImageNetwork
 from infopro_seg.comparison.results import read_runs, summarise
 from infopro_seg.comparison.suite import Run
 from infopro_seg.comparison.tables import comparison_table
@@ -17,7 +18,6 @@ from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.inference import load
 from infopro_seg.predict import predict
-from infopro_seg.prediction.classes import ImageNetwork
 from infopro_seg.probing.command import ProbeRequest, probe
 from infopro_seg.training.launch import train
 from tests.classification.made import NAMES, picture, write_config, write_npz

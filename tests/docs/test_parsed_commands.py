@@ -16,7 +16,6 @@ from tests import optional_packages
 from tests.docs.shell import PAGES, calls, name
 from tests.runs import ROOT
 
-
 optional_packages.import_classification()  # what the suite cifar10 needs
 
 
