@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmseg.models import SegTTAModel
 
 from infopro_seg.checkpoints import read_checkpoint, require_file
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.config_edits import without_local_modules
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
@@ -27,8 +26,9 @@ from infopro_seg.hooks.results import iou_results
 from infopro_seg.outputs import require_file as require_output
 from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
+from infopro_seg.tasks import is_classifier
 from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.runner import build_runner
+from infopro_seg.training.runners import build_runner
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),

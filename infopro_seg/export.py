@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_edits import edited, without_pretraining
 from infopro_seg.errors import CheckpointError, UserError
 from infopro_seg.evaluation.metainfo import trained_metainfo
@@ -22,6 +21,7 @@ from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.models.channels import neck_config
 from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.outputs import require_file
+from infopro_seg.tasks import refuse_classifier
 
 STOCK_TYPES = {
     'InfoProEncoderDecoder': 'EncoderDecoder',

@@ -18,7 +18,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
@@ -29,6 +28,7 @@ from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.evaluation.pipelines import is_step, loads_image, test_pipeline, without_labels
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.image_inputs import to_bgr, to_picture
+from infopro_seg.tasks import refuse_classifier
 
 
 class Predictor:

@@ -13,7 +13,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.consoles import counting
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
@@ -25,6 +24,7 @@ from infopro_seg.prediction.rasters import predict_raster
 from infopro_seg.prediction.video_files import FrameFolder, VideoFile
 from infopro_seg.prediction.videos import predict_video
 from infopro_seg.prediction.windows import WindowNetwork
+from infopro_seg.tasks import is_classifier
 
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 """What a program's own faults raise, and hardly ever an image."""

@@ -20,11 +20,11 @@ import infopro_seg.evaluation.iou
 import infopro_seg.hooks
 import infopro_seg.models
 import infopro_seg.models.ddp
-import infopro_seg.module_parallel.loop
 import infopro_seg.stock_datasets
 import infopro_seg.training.cpu_amp
 import infopro_seg.training.layer_decay
 import infopro_seg.training.loop
+import infopro_seg.training.module_parallel.loop
 import infopro_seg.training.saving  # noqa: F401
 from infopro_seg.datasets.pinning import register_pinning
 

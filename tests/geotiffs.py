@@ -15,7 +15,7 @@ TILED = {'tiled': True, 'blockxsize': 64, 'blockysize': 64}
 def prepare(monkeypatch):
     """Networks are loaded once; bands are of a few rows, which end neither with windows nor with tiles."""
     load_once(monkeypatch)
-    monkeypatch.setattr('infopro_seg.prediction.row_maps.BAND_BYTES', 4 * 5 * 200 * 7)
+    monkeypatch.setattr('infopro_seg.logit_maps.row_maps.BAND_BYTES', 4 * 5 * 200 * 7)
 
 
 def write_tiff(path, image, **layout):

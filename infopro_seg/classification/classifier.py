@@ -102,7 +102,7 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
         if features is None:
             return  # a stage that ends with its local head
         if self.with_neck:
-            features = self.neck(features)
+            features = self.neck(tuple(features))  # its necks take no list
         losses = self.head.loss(features, data_samples)
         del features  # the graph keeps them as long as it needs them
         yield add_prefix(losses, 'head')

@@ -7,12 +7,12 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.classification.data import require_images
-from infopro_seg.classification.task import refuse_classifier
+from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.validations import numbers, validations_of
 from infopro_seg.outputs import require_folder
-from infopro_seg.training.runner import build_runner
+from infopro_seg.tasks import refuse_classifier
+from infopro_seg.training.runners import build_runner
 
 
 def evaluate_classifier(cfg: Config, tta: bool, out: str | None) -> tuple[Any, dict[str, Any]]:

@@ -15,14 +15,14 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.classification.data import build_images
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.datasets.building import leaves
+from infopro_seg.datasets.checks.whole_images import build_images
 from infopro_seg.devices import choose_device
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.files import whole_file
 from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
+from infopro_seg.tasks import refuse_classifier
 
 CSV = 'classes.csv'
 LOADER = 'LoadImageFromFile'

@@ -15,13 +15,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 import infopro_seg
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.validations import add_validation, numbers, validations
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
+from infopro_seg.tasks import is_classifier
 from infopro_seg.visualization.curves import draw_curves
 from infopro_seg.visualization.panel import draw_panel
 from infopro_seg.visualization.training_log import read_log

@@ -25,12 +25,12 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import _disable_current_modes
 
 import infopro_seg.models  # noqa: F401  registers the models
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.errors import UserError
 from infopro_seg.memory.autocast import cuda_rules
 from infopro_seg.memory.storages import ELSEWHERE, StorageTracker
 from infopro_seg.models.encoder import without_weights
 from infopro_seg.models.stages import modules_elsewhere, slots
+from infopro_seg.tasks import is_classifier
 
 VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}

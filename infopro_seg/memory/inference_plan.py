@@ -14,17 +14,17 @@ import numpy as np
 from mmengine.config import Config
 from rich.table import Table
 
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.errors import ConfigError
 from infopro_seg.files import write_text
+from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.training_setup import TrainingSetup, training_setup
 from infopro_seg.outputs import require_file
-from infopro_seg.prediction.row_maps import BAND_BYTES
 from infopro_seg.strict_json import to_json
+from infopro_seg.tasks import refuse_classifier
 
 STEP = 256  # pixels of height, in which the largest image is searched
 STDOUT = Path('-')

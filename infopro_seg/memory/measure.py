@@ -18,11 +18,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.fake_model import build_model, label_of_image
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.precision import use_tf32
+from infopro_seg.tasks import is_classifier
 from infopro_seg.warm_up import warm_up_iterations
 
 SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
@@ -125,6 +125,12 @@ def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str,
     return {'inputs': images, 'data_samples': samples}
 
 
+def label_of(sample: Any) -> Tensor:
+    """The labels of a sample: of its pixels, or of the whole image."""
+    label: Tensor = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else sample.gt_label
+    return label
+
+
 def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any]:
     """Measures time and memory of a recipe.
 
@@ -167,7 +173,9 @@ def live_peak(trial: Trial) -> int:
     with StorageTracker(values=True) as tracker:
         with tracker.paused():  # on a GPU the loader's tensors would be elsewhere
             tracker.follow(
-                tree_leaves([trial.data['inputs'], [s.gt_sem_seg.data for s in trial.data['data_samples']]])
+                tree_leaves(
+                    [trial.data['inputs'], [label_of(sample) for sample in trial.data['data_samples']]]
+                )
             )
         tracker.follow(trial.state())
         for _ in range(min(trial.setup.accumulation, 2)):  # one of two begins with gradients

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.costs import PLAIN, Chain, HeadCost
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.pieces import PieceMeter
@@ -20,6 +19,7 @@ from infopro_seg.models.local_head import build_local_heads
 from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.readers import Reader, make_reader
 from infopro_seg.models.recompute import recompute, recompute_norms
+from infopro_seg.tasks import is_classifier
 
 
 def profile_chain(

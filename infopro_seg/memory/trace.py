@@ -11,10 +11,10 @@ from typing import Any
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
 from infopro_seg.memory.storages import ELSEWHERE, Phase, StorageTracker, storage_bytes
+from infopro_seg.tasks import is_classifier
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Maps of logits that are tensors, see :mod:`infopro_seg.prediction.row_maps`; flips and means of them."""
+"""Maps of logits that are tensors, see :mod:`infopro_seg.logit_maps.row_maps`; flips and means of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.prediction.array_maths import as_single, blend_rows, class_indices, resize_columns, zeros
-from infopro_seg.prediction.row_maps import (
+from infopro_seg.logit_maps.array_maths import as_single, blend_rows, class_indices, resize_columns, zeros
+from infopro_seg.logit_maps.row_maps import (
     Box,
     CroppedMap,
     ResizedMap,
@@ -60,8 +60,10 @@ class FlippedMap:
         """See :class:`RowMap`."""
         if self.vertical:
             height = self.size[0]
-            return self.source(height - stop, height - start).flip(1)
-        return self.source(start, stop).flip(2)
+            rows: Tensor = self.source(height - stop, height - start)
+            return rows.flip(1)
+        rows = self.source(start, stop)
+        return rows.flip(2)
 
 
 class MeanProbabilities:

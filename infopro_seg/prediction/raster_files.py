@@ -14,7 +14,7 @@ import numpy as np
 
 from infopro_seg.datasets.image_headers import TIFF, Header, read_header
 from infopro_seg.errors import DataError, UserError
-from infopro_seg.prediction.row_maps import Box
+from infopro_seg.logit_maps.row_maps import Box
 
 LARGE = 2**25
 """Pixels; a TIFF that has more is not decoded whole, nor is any that is georeferenced."""

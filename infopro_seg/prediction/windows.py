@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from infopro_seg.prediction.array_maths import class_indices
-from infopro_seg.prediction.row_maps import Box, CroppedMap, RowMap, Scores, SlidingMap, bands
+from infopro_seg.logit_maps.array_maths import class_indices
+from infopro_seg.logit_maps.row_maps import Box, CroppedMap, RowMap, Scores, SlidingMap, bands
 
 Size = tuple[int, int]
 """Height and width in pixels."""

@@ -13,7 +13,6 @@ from mmseg.registry import DATASETS
 from rich.console import Console
 from rich.progress import track
 
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.attempt import drawing
@@ -35,6 +34,7 @@ from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_jso
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
+from infopro_seg.tasks import refuse_classifier
 
 IMAGES = 2  # on the contact sheet
 DPI = 130

@@ -20,12 +20,12 @@ from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
-from infopro_seg.module_parallel.option import LOOPS, SEEDING, is_module_parallel
-from infopro_seg.module_parallel.setup import use_module_parallel
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.fitting import FitRequest, fit_config
+from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_module_parallel
+from infopro_seg.training.module_parallel.setup import use_module_parallel
 from infopro_seg.training.resuming import latest_checkpoint, require_resumable
 from infopro_seg.training.runner import connect_ranks
 from infopro_seg.training.stages import stages_in_turn

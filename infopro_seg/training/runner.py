@@ -21,7 +21,6 @@ from infopro_seg.consoles import quiet_console
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook
-from infopro_seg.module_parallel.option import is_module_parallel
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
@@ -195,14 +194,3 @@ def connect_ranks(cfg: Config) -> None:
         init_dist(cfg.launcher, **env_cfg.get('dist_cfg', {}))
     else:
         torch.distributed.init_process_group('gloo')
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Builds mmengine's runner for a config, on GPUs or, with gloo, on CPUs."""
-    if not torch.cuda.is_available():
-        connect_ranks(cfg)
-    if is_module_parallel(cfg):
-        from infopro_seg.module_parallel.runner import ModuleParallelRunner  # built on this module
-
-        return ModuleParallelRunner.from_cfg(cfg)
-    return QuietRunner.from_cfg(cfg)

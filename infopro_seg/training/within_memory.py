@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from infopro_seg.training.fitting import named, smaller
 from infopro_seg.training.memory_report import memory_report
 from infopro_seg.training.out_of_memory import VALIDATION, ran_out_of_memory
-from infopro_seg.training.runner import build_runner
+from infopro_seg.training.runners import build_runner
 
 
 def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:

@@ -3,7 +3,7 @@ import pytest
 from mmengine import ConfigDict
 from mmseg.registry import DATASETS
 
-from infopro_seg.classification.data import require_images
+from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError, DataError
 from tests.classification.made import NAMES, picture, write_npz
 

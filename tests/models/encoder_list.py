@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import infopro_seg.classification.cifar_resnet  # noqa: F401  registers it
 from tests.stand_ins import encoder_config
 
 BN = {'type': 'BN'}
@@ -91,6 +92,10 @@ ENCODERS = {
     ),
     'resnest': Tiny(encoder_config(type='ResNeSt', depth=50, radix=2, reduction_factor=4), BOTTLENECKS),
     'resnet_v1c': Tiny(encoder_config(), ('stem', 'layer3.0', 'layer4.1')),
+    'cifar_resnet': Tiny(
+        {'type': 'CifarResNet', 'depth': 8, 'base_channels': 4, 'out_indices': (0, 1, 2)},
+        ('stem', 'layer2.0', 'layer3.0'),
+    ),
     'mobilenet_v2': Tiny(
         {'type': 'MobileNetV2', 'widen_factor': 0.25, 'strides': (1, 2, 2, 1, 1, 1, 1)},
         ('conv1', 'layer3.1', 'layer7.0'),

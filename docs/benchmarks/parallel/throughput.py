@@ -24,8 +24,8 @@ from mmseg.structures import SegDataSample
 from torch import distributed as dist
 
 from infopro_seg.config_files import load_config
-from infopro_seg.module_parallel.local_module import HandedBatch
-from infopro_seg.module_parallel.wrapper import ModuleParallel
+from infopro_seg.training.module_parallel.local_module import HandedBatch
+from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 
 WARM_UP = 2
 

@@ -77,13 +77,23 @@ def config(who: str, classes: int, mode: str) -> Any:
 
 
 def traced(who: str, classes: int, size: tuple[int, int], mode: str) -> float:
-    """The peak that `tools/plan.py --inference` predicts, in MiB; nothing of that size is computed."""
+    """The peak that `tools/plan.py --inference` predicts, in MiB; nothing of that size is computed.
+
+    It runs under -O: mmseg's sliding asserts that windows leave no gap, which needs values that a trace lacks.
+    """
+    command = [sys.executable, '-O', __file__, '--traced', who, '--classes', str(classes), '--mode', mode]
+    done = subprocess.run([*command, '--size', *map(str, size)], check=True, capture_output=True, text=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def trace(who: str, classes: int, size: tuple[int, int], mode: str) -> None:
+    """Traces and prints the peak in MiB."""
     from mmengine.config import Config
 
     from infopro_seg.memory.prediction import trace_prediction
 
     peak = trace_prediction(Config({'model': config(who, classes, mode)}), size).peak
-    return round(peak / 2**20, 1)
+    print(round(peak / 2**20, 1))
 
 
 def child(who: str, classes: int, size: tuple[int, int], mode: str, follow: bool, labels: Path) -> None:
@@ -101,7 +111,7 @@ def child(who: str, classes: int, size: tuple[int, int], mode: str, follow: bool
         data = {'inputs': [image], 'data_samples': [sample]}
         if follow:
             tracker = MemTracker()
-            tracker.track_external(model, image)
+            tracker.track_external(model)  # not the image, which a GPU would not hold before
             with tracker:
                 [result] = model.test_step(data)
             peaks = tracker.get_tracker_snapshot('peak')
@@ -180,9 +190,13 @@ def main() -> None:
     )
     parser.add_argument('--out', type=Path, help='a .json; rows are added to those it has')
     parser.add_argument('--child', help=argparse.SUPPRESS)
+    parser.add_argument('--traced', help=argparse.SUPPRESS)
     parser.add_argument('--labels', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--follow', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.traced:
+        trace(args.traced, args.classes, tuple(args.size), args.mode)
+        return
     if args.child:
         child(args.child, args.classes, tuple(args.size), args.mode, args.follow, args.labels)
         return

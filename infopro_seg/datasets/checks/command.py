@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infopro_seg.classification.task import refuse_classifier
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.consoles import counting, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
@@ -16,6 +15,7 @@ from infopro_seg.datasets.checks.whole_split import SplitReport, check_split
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file, require_folder
+from infopro_seg.tasks import refuse_classifier
 
 
 def check_dataset(

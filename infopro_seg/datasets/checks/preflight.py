@@ -8,7 +8,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.classification.task import is_classifier
 from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
 from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
 from infopro_seg.datasets.checks.contents import look_through
@@ -19,6 +18,7 @@ from infopro_seg.datasets.checks.pairs import pairs_of, unlabelled, unlisted
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.split_lists import list_file
 from infopro_seg.errors import DataError
+from infopro_seg.tasks import is_classifier
 
 
 def require_data(config: Config, splits: Iterable[str]) -> None:
@@ -35,7 +35,7 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
         DataError: a file is missing or training cannot use it; the message names the file and the remedy.
     """
     if is_classifier(config):
-        from infopro_seg.classification.data import require_images
+        from infopro_seg.datasets.checks.whole_images import require_images
 
         require_images(config, splits)
         return

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch import distributed as dist
 
 from infopro_seg.errors import RankError
-from infopro_seg.module_parallel.messages import Layout, Packed, pack
-from infopro_seg.module_parallel.placement import Placement
+from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
+from infopro_seg.training.module_parallel.placement import Placement
 from infopro_seg.training.ranks import Ranks
 
 OUTSTANDING = 2  # messages that may wait for their receiver; their tensors stay in memory so long

@@ -12,8 +12,8 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from infopro_seg.hooks.pending_gradients import GRADIENTS
-from infopro_seg.module_parallel.share import Share, drop_absent
-from infopro_seg.module_parallel.wrapper import ModuleParallel
+from infopro_seg.training.module_parallel.share import Share, drop_absent
+from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from infopro_seg.training.runner import QuietRunner
 
 NAMED = ('state_dict', 'ema_state_dict', GRADIENTS)  # the parts of a checkpoint that hold tensors by name

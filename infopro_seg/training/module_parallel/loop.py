@@ -8,10 +8,10 @@ from mmengine.registry import LOOPS
 
 from infopro_seg.errors import RankError
 from infopro_seg.faults import headline
-from infopro_seg.module_parallel.local_module import HandedBatch
-from infopro_seg.module_parallel.wrapper import ModuleParallel
 from infopro_seg.training.interrupts import Stopped
 from infopro_seg.training.loop import ResumableIterBasedTrainLoop
+from infopro_seg.training.module_parallel.local_module import HandedBatch
+from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 
 
 @LOOPS.register_module()

@@ -11,7 +11,7 @@ from mmengine.dist import broadcast
 from torch import Tensor, nn
 
 from infopro_seg.models.stages import layers_by_module, parameters_by_module, slots
-from infopro_seg.module_parallel.placement import Placement
+from infopro_seg.training.module_parallel.placement import Placement
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.train_step import added
-from infopro_seg.module_parallel.messages import Packed, pack
+from infopro_seg.training.module_parallel.messages import Packed, pack
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from infopro_seg.prediction.array_maths import as_single, blend_rows, resize_columns, rows_read, zeros
+from infopro_seg.logit_maps.array_maths import as_single, blend_rows, resize_columns, rows_read, zeros
 
 BAND_BYTES = 16 * 2**20  # of the scores of a band
 

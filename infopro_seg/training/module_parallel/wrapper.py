@@ -19,10 +19,10 @@ from torch.nn.parallel import DistributedDataParallel
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.models.train_step import added, train_modules
-from infopro_seg.module_parallel.link import Link
-from infopro_seg.module_parallel.local_module import HandedBatch, LocalModule
-from infopro_seg.module_parallel.placement import place
-from infopro_seg.module_parallel.share import Share, drop_absent_state
+from infopro_seg.training.module_parallel.link import Link
+from infopro_seg.training.module_parallel.local_module import HandedBatch, LocalModule
+from infopro_seg.training.module_parallel.placement import place
+from infopro_seg.training.module_parallel.share import Share, drop_absent_state
 
 
 @MODEL_WRAPPERS.register_module()

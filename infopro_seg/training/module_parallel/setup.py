@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.module_parallel.option import LOOPS, SEEDING
-from infopro_seg.module_parallel.placement import place
+from infopro_seg.training.module_parallel.option import LOOPS, SEEDING
+from infopro_seg.training.module_parallel.placement import place
 from infopro_seg.training.runner import connect_ranks
 
 
