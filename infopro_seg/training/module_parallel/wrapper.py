@@ -43,8 +43,8 @@ class ModuleParallel(nn.Module):
         super().__init__()
         if not isinstance(module, LocalTraining):
             raise ConfigError(
-                f'module-parallel training is for segmentors with local modules, not for '
-                f'{type(module).__name__}; leave out --module-parallel: several processes then share the batch'
+                f'module-parallel training is for segmentors with local modules, not {type(module).__name__}'
+                '; leave out --module-parallel: several processes then share the batch'
             )
         rank, processes = get_dist_info()
         self.placement = place(len(module.backbone.cuts) + 1, processes, rank)

@@ -228,5 +228,5 @@ def test_clipping_by_module_clips_each_by_its_own_norm():
 
 
 def test_a_network_without_local_modules_is_refused():
-    with pytest.raises(ConfigError, match='not for Linear; leave out --module-parallel'):
+    with pytest.raises(ConfigError, match='not Linear; leave out --module-parallel'):
         ModuleParallel(nn.Linear(1, 1))
