@@ -55,7 +55,8 @@ def predict_raster(
             try:
                 with label_raster(partial, dataset, height, label_ids.dtype, final) as raster:
                     done = 0
-                    for labels in label_bands(network, window_map(network, pixels, pixels.size)):
+                    logits = window_map(network, pixels, pixels.size)
+                    for labels in label_bands(network, logits, network.stride[0]):
                         raster.write(label_ids[labels])
                         first = -done % pixels.step
                         # copied: a view would keep the whole band

@@ -71,15 +71,20 @@ def window_map(network: WindowNetwork, read: Read, size: Size, window: Size | No
     return CroppedMap(logits, 0, width - size[1], 0, height - size[0])
 
 
-def label_bands(network: WindowNetwork, logits: RowMap) -> Iterator[np.ndarray]:
+def label_bands(network: WindowNetwork, logits: RowMap, step: int | None = None) -> Iterator[np.ndarray]:
     """The class indices of an image, from the top down a band of rows at a time: (rows, W) int16.
 
     Args:
         network: whose logits they are.
         logits: at the size of the image.
+        step: a band ends at each multiple of it. With the stride of the windows, bands need no window that
+            begins below them, so that all rows above the first window that cannot be read are found.
     """
-    for start, stop in bands(logits.size, network.channels):
-        yield class_indices(logits(start, stop), network.threshold)
+    height, width = logits.size
+    step = step or height
+    for top in range(0, height, step):
+        for start, stop in bands((min(step, height - top), width), network.channels):
+            yield class_indices(logits(top + start, top + stop), network.threshold)
 
 
 def two_thirds(window: Size) -> Size:

@@ -79,7 +79,7 @@ def config(who: str, classes: int, mode: str) -> Any:
 def traced(who: str, classes: int, size: tuple[int, int], mode: str) -> float:
     """The peak that `tools/plan.py --inference` predicts, in MiB; nothing of that size is computed.
 
-    It runs under -O: mmseg's sliding asserts that windows leave no gap, which needs values that a trace lacks.
+    It runs under -O: mmseg asserts that windows leave no gap, which needs values that a trace lacks.
     """
     command = [sys.executable, '-O', __file__, '--traced', who, '--classes', str(classes), '--mode', mode]
     done = subprocess.run([*command, '--size', *map(str, size)], check=True, capture_output=True, text=True)
