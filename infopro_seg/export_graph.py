@@ -20,7 +20,7 @@ from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.evaluation.label_images import label_ids
 from infopro_seg.evaluation.pipelines import is_step, test_pipeline
 from infopro_seg.files import whole_file
-from infopro_seg.prediction.onnx_network import ENOUGH, STEP
+from infopro_seg.graph_sizes import ENOUGH, STEP
 from infopro_seg.strict_json import to_json, write_json
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')

@@ -13,14 +13,13 @@ import numpy as np
 
 from infopro_seg.datasets.image_files import load_image
 from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.graph_sizes import ENOUGH, STEP
 from infopro_seg.image_inputs import to_bgr, to_picture
 from infopro_seg.logit_maps.row_maps import ResizedMap
 from infopro_seg.prediction.resizing import resized, resizing
 from infopro_seg.prediction.windows import Size, label_bands, two_thirds, window_map
 
 TEXTS = ('channels', 'input', 'output')  # metadata that are no JSON
-STEP = 32  # the stride of the coarsest map of the usual encoders
-ENOUGH = 256 * STEP  # the largest side that a dynamic graph takes, in pixels
 USUAL = (512, 512)  # windows of a graph that does not say with which crops it was trained
 
 

@@ -8,8 +8,8 @@ from mmseg.structures import SegDataSample
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.tta import TTAModel
-from infopro_seg.models.row_maps import FlippedMap, ResizedMap, StoredMap, window_starts
 from infopro_seg.logit_maps import row_maps
+from infopro_seg.models.row_maps import FlippedMap, ResizedMap, StoredMap, window_starts
 from tests.stand_ins import (
     CUTS,
     build,
