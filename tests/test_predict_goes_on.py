@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from infopro_seg import predict as module
 from infopro_seg.errors import DataError, UserError
 from infopro_seg.predict import predict
 from infopro_seg.predict_images import find_images
@@ -40,8 +39,9 @@ def network(monkeypatch):
         __call__ = staticmethod(call)
         read = staticmethod(lambda path: np.array(Image.open(path)))
 
-    monkeypatch.setattr(module, 'load_config', lambda path, options: None)
-    monkeypatch.setattr(module, 'Predictor', lambda *args: Network())
+    config = {'model': {'type': 'EncoderDecoder'}}
+    monkeypatch.setattr('infopro_seg.config_files.load_config', lambda path, options: config)
+    monkeypatch.setattr('infopro_seg.inference.Predictor', lambda *args: Network())
     return SimpleNamespace(fails=fails, asked=asked)
 
 

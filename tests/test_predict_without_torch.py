@@ -12,9 +12,9 @@ import torch
 from mmcv.transforms import Resize
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.logit_maps import array_maths
 from infopro_seg.logit_maps.row_maps import CroppedMap, ResizedMap, SlidingMap, StoredMap
 from infopro_seg.models import row_maps as tensors
-from infopro_seg.prediction import array_maths
 from infopro_seg.prediction.resizing import resized, resizing
 from tests.predictors import SLIDE, picture, save_network
 from tests.runs import read_png

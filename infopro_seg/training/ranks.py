@@ -89,12 +89,8 @@ class Ranks:
             text: what this rank has found. A neighbour may have ended as it found the same one door further.
         """
         try:
-            found = self.fault()
-            if found is not None:
-                return found
-            if self._store.check(['gone']):
-                return RankError(self._store.get('gone').decode())
-            self._store.set('gone', text)
+            self._store.set(f'here/{self.rank}', '1')
+            return self.fault() or self._first_found(text)
         except RuntimeError:  # the store is gone too
             pass
         return RankError(text)
@@ -123,7 +119,14 @@ class Ranks:
         if fault is not None:
             return fault
         who = f'rank {", ".join(map(str, missing))}' if missing else 'another rank'
-        return RankError(
+        return self._first_found(
             f'{who} is gone without a word: killed, by somebody or by the system where memory was short; '
             f'or its connection was lost ({str(error).splitlines()[0]})'
         )
+
+    def _first_found(self, text: str) -> RankError:
+        """What the first rank has found of one that is gone; the others may only have noticed its end."""
+        if self._store.check(['gone']):
+            return RankError(self._store.get('gone').decode())
+        self._store.set('gone', text)
+        return RankError(text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -146,7 +147,8 @@ def test_a_signal_to_one_of_them_saves_what_all_have_reached(streets, folder, tm
 def test_a_killed_process_ends_the_others_which_name_it(folder):
     for rank in (1, 2):
         text = (folder / f'killed_{rank}').read_text()
-        assert 'rank 0, which trains local module 2, is gone without a word' in text
+        # whichever finds it first: the neighbour by its connection, or a rank by what the others have told
+        assert re.search('rank 0(, which trains local module 2,)? is gone without a word', text)
         assert 'are not saved' in text
     assert_same_checkpoint(folder / 'killed', folder / 'alone', f'iter_{STOPPED}.pth')
 
