@@ -47,6 +47,7 @@ def without_local_modules(model: Any) -> Any:
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
         model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
         without_stage(model['backbone'])
+        without_balance(model['backbone'])
     return model
 
 
@@ -70,6 +71,12 @@ def without_stage(backbone: Any) -> None:
     """Turns the config of a backbone, in place, into that of one whose local modules all train."""
     if backbone.pop('stage', None) is not None:
         backbone['type'] = 'InfoProBackbone'
+
+
+def without_balance(backbone: Any) -> None:
+    """Leaves out of the config of a backbone, in place, by what `num_modules` was to find its cuts."""
+    for name in ('balance', 'budgets'):
+        backbone.pop(name, None)
 
 
 def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -32,7 +32,7 @@ from infopro_seg.training.runners import build_runner
 
 TRAINING = (
     *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'),
-    *('val_dataloader', 'val_cfg', 'val_evaluator'),
+    *('val_dataloader', 'val_cfg', 'val_evaluator', 'model_parallel'),
 )
 """The parts of a config that an evaluation does not need."""
 

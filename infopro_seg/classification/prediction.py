@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
@@ -74,7 +75,12 @@ class ImageNetwork:
         """
         try:
             sample = self.pipeline({'img_path': str(image)})
-        except (AssertionError, OSError, ValueError) as error:  # mmcv's loader asserts that it has an image
+        except (
+            AssertionError,
+            OSError,
+            ValueError,
+            cv2.error,
+        ) as error:  # mmcv's loader asserts that it has an image
             raise DataError(f'{image}: {error or type(error).__name__}') from error
         [result] = self.model.test_step(pseudo_collate([sample]))
         index = int(result.pred_label)

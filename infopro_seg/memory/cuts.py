@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from infopro_seg.config_edits import without_stage
+from infopro_seg.config_edits import without_balance, without_stage
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs import Chain
 from infopro_seg.memory.module_costs import ModuleCosts, Position
@@ -45,6 +45,9 @@ def resolve_cuts(cfg: Config) -> Config:
     if modules is None and backbone.get('balance', backbone.get('budgets')) is None:
         return cfg
     cfg = copy.deepcopy(cfg)
+    if modules is None and backbone.get('cuts') is not None:  # found before, and inherited beside them
+        without_balance(cfg.model.backbone)
+        return cfg
     balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
     _check_balance(balance, budgets, modules)
     del cfg.model.backbone['num_modules']

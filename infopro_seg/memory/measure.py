@@ -89,6 +89,8 @@ class Trial:
         """The config's optimizer wrapper, in the precision of the trial."""
         own = {key: value for key, value in cfg.optim_wrapper.items() if key not in AMP_OPTIONS}
         scaling = {key: cfg.optim_wrapper[key] for key in AMP_OPTIONS if key in cfg.optim_wrapper}
+        if isinstance(own.get('clip_grad'), dict):  # by modules takes as long as of the whole network
+            own['clip_grad'] = {k: v for k, v in own['clip_grad'].items() if k != 'per_module'}
         own['accumulative_counts'] = self.setup.accumulation
         if self.setup.amp is None:
             return {**own, 'type': 'OptimWrapper'}

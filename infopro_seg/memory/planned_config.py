@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.config_edits import with_crop
+from infopro_seg.config_edits import with_crop, without_balance
 from infopro_seg.config_files import load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.plan import Plan
@@ -67,6 +67,7 @@ def _ask_for(backbone: Any, recipe: Recipe) -> None:
     options = recipe.backbone_options()
     backbone['encoder'].update(options.pop('encoder', {}))
     backbone.update(options, num_modules=None)
+    without_balance(backbone)
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from infopro_seg.memory.plan import Plan
 from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.prediction import trace_prediction
 from infopro_seg.memory.quantities import GIB, show_bytes
+from infopro_seg.tasks import is_classifier
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
         report: is told what is being done.
 
     Returns:
-        What it takes; why that is unknown, as a sentence; or None if the training validates nothing.
+        What it takes; why that is unknown, as a sentence; or None if the training validates nothing, and for
+        classifiers.
     """
     loader = cfg.get('val_dataloader')
-    if not loader or not cfg.get('val_cfg'):
+    if not loader or not cfg.get('val_cfg') or is_classifier(cfg):
         return None
     found = validation_size(loader)
     if isinstance(found, str):

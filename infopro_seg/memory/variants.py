@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from infopro_seg.config_edits import edited, without_stage
+from infopro_seg.config_edits import edited, without_balance, without_stage
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.local_head import head_configs
@@ -36,6 +36,7 @@ def without_cuts(cfg: Any) -> Any:
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
     without_stage(backbone)
+    without_balance(backbone)
     return cfg
 
 

@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
+from infopro_seg.config_edits import without_balance
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.preflight import require_data
@@ -126,6 +127,8 @@ def _train_in_turn(
         part = _with_cuts(fit_config(part, fit))
         if is_module_parallel(part):
             use_module_parallel(part)
+        elif part.train_cfg.get('type') == LOOPS[1]:  # of a dumped config
+            part.train_cfg.type = LOOPS[0]
         runner = train_within_memory(part, command)
         if not is_finished(runner):
             break  # interrupted
@@ -205,6 +208,5 @@ def _with_cuts(cfg: Config) -> Config:
             f'these weights: --cfg-options load_from={checkpoint}'
         )
     cfg.model.backbone.cuts, cfg.model.backbone.num_modules = cuts, None
-    for name in ('balance', 'budgets'):  # by which they were found
-        cfg.model.backbone.pop(name, None)
+    without_balance(cfg.model.backbone)
     return cfg

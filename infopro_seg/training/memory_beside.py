@@ -11,13 +11,15 @@ from mmengine.registry import HOOKS
 from infopro_seg.memory.fake_model import build_model, fake_tensors
 from infopro_seg.memory.storages import ELSEWHERE, storage_bytes
 from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.variants import without_cuts
 
 
 def memory_beside(cfg: Any, setup: TrainingSetup) -> dict[str, int]:
     """The bytes that each of them takes on a device; empty where there is none.
 
     `EMAHook` keeps a copy of weights and buffers. DDP keeps the gradients a second time, in its buckets. Both
-    are those of the model as the config has it: a recipe with more local heads takes a little more.
+    are those of the model as the config has it, without local heads where `num_modules` has yet to find the
+    cuts: a recipe with more local heads takes a little more.
 
     Args:
         cfg: the config of a training.
@@ -28,7 +30,8 @@ def memory_beside(cfg: Any, setup: TrainingSetup) -> dict[str, int]:
     if not averaged and not distributed:
         return {}
     with fake_tensors():
-        model = build_model(cfg, setup.crop)
+        resolved = cfg if cfg.model.backbone.get('num_modules') is None else without_cuts(cfg)
+        model = build_model(resolved, setup.crop)
         here = [tensor for tensor in model.parameters() if tensor.device != ELSEWHERE]
         buffers = [tensor for tensor in model.buffers() if tensor.device != ELSEWHERE]
         copy = storage_bytes([*here, *buffers])

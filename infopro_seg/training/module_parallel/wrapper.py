@@ -76,6 +76,7 @@ class ModuleParallel(nn.Module):
         self._share = Share(self.module, self.placement.module)
         self._share.drop_foreign(optim_wrapper.optimizer)
         self._share.to(self.device)
+        self.module._set_device(self.device)  # where mmengine's preprocessor puts the images
         if self.placement.replicas > 1:
             tensors = [*self.local.named_parameters(), *self.local.named_buffers()]
             absent = [name for name, tensor in tensors if tensor.is_meta]

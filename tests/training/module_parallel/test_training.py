@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.evaluate import evaluate
 from infopro_seg.training.launch import train
 from tests.forks import START
 from tests.runs import DEMO, ITERS, SIGTERM, STOPPED, hooks, load, tiny_options, train_tiny
@@ -125,6 +126,12 @@ def test_the_results_are_those_of_one_process(folder):
     losses = [{key: list(log[key].data[0]) for key in log if 'loss' in key} for log in logs]
     assert losses[0] == losses[1]
     assert any('local_1' in key for key in losses[0])
+
+
+def test_one_process_evaluates_what_they_have_trained(folder):
+    [config] = (folder / 'whole').glob('*.py')
+    trained = json.loads((folder / 'whole' / 'metrics.json').read_text())
+    assert evaluate(config, folder / 'whole' / f'iter_{ITERS}.pth')['mIoU'] == pytest.approx(trained['mIoU'])
 
 
 def test_the_processes_go_on_for_one(folder):
