@@ -12,6 +12,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.faults import cause_of, own_place
+from infopro_seg.yapf_import import import_yapf
 
 # so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
 MODULE2PACKAGE['mmseg'] = 'mmseg'
@@ -57,6 +58,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     Raises:
         ConfigError: there is no such file, or it cannot be read.
     """
+    import_yapf()  # before mmengine does
     path = find_config(path)
     try:
         config = Config.fromfile(str(path))

@@ -14,6 +14,7 @@ optional_packages.import_them()  # before mmseg
 
 import infopro_seg.register  # noqa: E402, F401
 from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
+from infopro_seg.yapf_import import import_yapf  # noqa: E402
 from tests import runs  # noqa: E402
 from tests.leftovers import (  # noqa: E402, F401
     pytest_sessionfinish,
@@ -52,6 +53,7 @@ def _quiet_logger():
 @pytest.fixture(scope='session', autouse=True)
 def _configs_as_they_come():
     """Laying out a config's text takes yapf half a second, and a run does it nine times."""
+    import_yapf()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **kwargs: (text, True))
         yield

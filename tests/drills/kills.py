@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yapf.yapflib.yapf_api
 
 from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.training.launch import train
+from infopro_seg.yapf_import import import_yapf
 from tests.runs import DEMO, SIZE, TRAIN, VAL, hooks, load, tiny_options
 
 ITERS, INTERVAL, FAILED = 8, 2, 3
@@ -207,7 +207,8 @@ def main() -> int:
     parser.add_argument('--out', type=Path, help='folder for the runs that differ (default: a temporary one)')
     args = parser.parse_args()
     # laying out a config's text takes half a second, and a run does it nine times
-    yapf.yapflib.yapf_api.FormatCode = lambda text, **kwargs: (text, True)
+    import_yapf()
+    sys.modules['yapf.yapflib.yapf_api'].FormatCode = lambda text, **kwargs: (text, True)
     moments = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.out or Path(temporary)

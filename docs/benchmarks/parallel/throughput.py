@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import copy
+import datetime
 import json
 import os
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 import torch.multiprocessing as mp
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -43,6 +46,7 @@ def make_batch(count: int, size: tuple[int, int], classes: int) -> dict[str, Any
 
 def build(cfg: Any) -> Any:
     """The network, with initial weights."""
+    MMLogger.get_current_instance().setLevel('ERROR')
     init_default_scope('mmseg')
     model = MODELS.build(copy.deepcopy(cfg.model))
     model.init_weights()
@@ -98,6 +102,12 @@ def alone(folder: str, args: argparse.Namespace, cfg: Any) -> None:
     (Path(folder) / 'seconds').write_text(str(seconds(model, sgd(model), batches(), args.iterations)))
 
 
+def processor() -> str:
+    """The processor's name, where Linux says it."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
+
+
 def main() -> None:
     """Measures in turns, and prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +122,7 @@ def main() -> None:
     cfg = load_config(args.config)
     cfg.model.backbone.cuts = tuple(args.cuts)
     modules = len(args.cuts) + 1
+    load = os.getloadavg()[0]
     found: dict[str, list[float]] = {'one process': [], f'{modules} processes': []}
     for _ in range(args.rounds):
         for name, times in found.items():
@@ -121,11 +132,19 @@ def main() -> None:
                 else:
                     mp.spawn(on_rank, (folder, args, cfg, modules), nprocs=modules)
                 times.append(float((Path(folder) / 'seconds').read_text()))
-    best = {name: min(times) for name, times in found.items()}
+    rounds = list(zip(*found.values(), strict=True))
     result = {
+        'config': args.config,
+        'cuts': args.cuts,
+        'batch': args.batch,
+        'crop': args.crop,
+        'iterations': args.iterations,
         'seconds_per_iteration': found,
-        'speedup': best['one process'] / best[f'{modules} processes'],
-        'load_average': os.getloadavg(),
+        'speedup': sorted(alone / together for alone, together in rounds),
+        'median_speedup': median(alone / together for alone, together in rounds),
+        'load_average': load,
+        'machine': {'processor': processor(), 'cores': os.cpu_count(), 'torch': torch.__version__},
+        'date': datetime.date.today().isoformat(),
     }
     print(json.dumps(result, indent=2))
 
