@@ -83,7 +83,9 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         """Wraps the model, which stays whole and on the CPU until its weights are initialised."""
-        return model if isinstance(model, ModuleParallel) else ModuleParallel(model)
+        if isinstance(model, ModuleParallel):
+            return model
+        return ModuleParallel(model, sync_bn=self.cfg.get('sync_bn') is not None)
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Registers the hooks of the config, and the one that makes checkpoints of all processes' parts."""

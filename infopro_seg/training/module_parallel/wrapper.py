@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import get_dist_info
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from infopro_seg.models.train_step import added, train_modules
 from infopro_seg.training.module_parallel.link import Link
 from infopro_seg.training.module_parallel.local_module import HandedBatch, LocalModule
 from infopro_seg.training.module_parallel.messages import on_device
+from infopro_seg.training.module_parallel.norms import synchronise_norms
 from infopro_seg.training.module_parallel.placement import place
 from infopro_seg.training.module_parallel.prediction import divided
 from infopro_seg.training.module_parallel.share import Share, drop_absent_state
@@ -37,12 +37,14 @@ class ModuleParallel(nn.Module):
 
     Args:
         module: an `InfoProEncoderDecoder`.
+        sync_bn: whether its batch norms become SyncBN, within each group of replicas.
 
     Raises:
-        ConfigError: the model is no segmentor, or the number of processes does not fit that of its modules.
+        ConfigError: the model is no segmentor or has MMSyncBN, or the number of processes does not fit that
+            of its modules.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, sync_bn: bool = False) -> None:
         super().__init__()
         if not isinstance(module, LocalTraining):
             raise ConfigError(
@@ -56,11 +58,7 @@ class ModuleParallel(nn.Module):
         shape = (self.placement.modules, self.placement.replicas)
         mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=('modules', 'data'))
         self.data_group = mesh.get_group('data')  # the processes that train the same module
-        if self.placement.replicas == 1:
-            module = revert_sync_batchnorm(module)
-        for layer in module.modules():
-            if isinstance(layer, nn.SyncBatchNorm):
-                layer.process_group = self.data_group
+        module = synchronise_norms(module, sync_bn, self.placement.replicas, self.data_group)
         self.local: Any = LocalModule(module, self.placement.module)
         self.link = Link(self.placement)
         self.stream = Stream(self.link)

@@ -1,6 +1,7 @@
 """Processes that train one local module each, against one process that trains all of them."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.training.module_clipping import clip_per_module, split_option
 from infopro_seg.training.module_parallel.local_module import HandedBatch
+from infopro_seg.training.module_parallel.norms import synchronise_norms
+from infopro_seg.training.module_parallel.runner import ModuleParallelRunner
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from tests.forks import START
 from tests.stand_ins import (
@@ -126,9 +129,19 @@ def train_on_rank(rank, folder):
         own = model.module.state_dict()
         result['state'] = {key: value for key, value in own.items() if not value.is_meta}
         torch.save(result, f'{folder}/{name}_{rank}.pth')
-        if case.ranks == 4:  # the same by DDP, on two of the ranks
+        if case.ranks == 4:
+            torch.save(synchronised(case), f'{folder}/norms_{rank}.pth')
+            # the same by DDP, on two of the ranks
             ddp_on_rank(rank, case, folder)
         dist.destroy_process_group()
+
+
+def synchronised(case):
+    """The ranks that each norm of a network exchanges its statistics with, where the config has `sync_bn`."""
+    runner = SimpleNamespace(cfg={'sync_bn': 'torch'})
+    model = ModuleParallelRunner.wrap_model(runner, None, network(case)).module
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    return [dist.get_process_group_ranks(layer.process_group) for layer in norms]
 
 
 def ddp_on_rank(rank, case, folder):
@@ -160,6 +173,7 @@ def results(tmp_path_factory):
         name: [torch.load(folder / f'{name}_{rank}.pth') for rank in range(case.ranks)]
         for name, case in CASES.items()
     }
+    found['norms'] = [torch.load(folder / f'norms_{rank}.pth') for rank in range(4)]
     return found | {'ddp': [torch.load(folder / f'ddp_{rank}.pth') for rank in range(2)]}
 
 
@@ -211,6 +225,27 @@ def test_replicas_equal_ddp(results):
         if replica == 0:  # whose statistics DDP's first rank has too
             assert_same(whole, expected, rtol=1e-4, atol=1e-6)
     assert [rank['replica'] for rank in ranks] == [0, 1, 0, 1]
+
+
+def test_synchronised_norms_stay_within_the_replicas_of_a_module(results):
+    model = build(model_config(CUTS[:1]))
+    count = len([layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)])
+    for rank, norms in enumerate(results['norms']):
+        assert norms == [[0, 1] if rank < 2 else [2, 3]] * count
+
+
+def test_one_replica_has_nothing_to_synchronise():
+    layers = nn.Sequential(nn.SyncBatchNorm(2), nn.BatchNorm2d(2))
+    kinds = [type(layer).__name__ for layer in synchronise_norms(layers, True, replicas=1, group=None)]
+    assert not any('Sync' in kind for kind in kinds)
+
+
+def test_norms_of_mmcv_are_refused():
+    class SyncBatchNorm(nn.Module):
+        pass
+
+    with pytest.raises(ConfigError, match='1 is an MMSyncBN; module-parallel'):
+        synchronise_norms(nn.Sequential(nn.ReLU(), SyncBatchNorm()), False, replicas=2, group=None)
 
 
 def test_clipping_by_module_clips_each_by_its_own_norm():

@@ -221,6 +221,16 @@ def test_a_killed_process_ends_the_others_which_name_it(folder):
             CLIP,
             '1 process cannot train 3 local modules in parallel: that takes as many for each. Start 3 or 6',
         ),
+        (
+            {'model_wrapper_cfg': {'type': 'MMDistributedDataParallel'}, **CLIP},
+            "model_wrapper_cfg={'type': 'MMDistributedDataParallel'} of the config has no effect",
+        ),
+        (
+            {'model_wrapper_cfg.gradient_as_bucket_view': True, **CLIP},
+            "'gradient_as_bucket_view': True} of the config has no effect in module-parallel training",
+        ),
+        ({'find_unused_parameters': True, **CLIP}, 'find_unused_parameters=True has no effect'),
+        ({'sync_bn': 'mmcv', **CLIP}, "write sync_bn='torch', or leave it out"),
         ({'model.backbone.cuts': (), 'model.backbone.local_head': None, **CLIP}, 'no cuts (K = 1'),
     ],
 )
