@@ -44,7 +44,7 @@ class HeldHook(Hook):
         self.found = {}
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter == 1:
+        if 'training' not in self.found:
             self._note(runner, 'training')
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):

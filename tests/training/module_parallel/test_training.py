@@ -74,13 +74,15 @@ SCENARIOS = {  # the folder, hooks, what is resumed
     ),
     'killed': ({'custom_hooks': all_hooks({'type': 'KillAt', 'iteration': STOPPED + 1, 'rank': 0})}, False),
 }
+HELD = {'whole': 2, 'goes on': 1}  # where processes note what they hold: with how many validations
 
 
 def on_rank(rank, streets, folder):
     torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     held.begin()
-    SCENARIOS['whole'][0]['custom_hooks'].append({'type': 'HeldHook', 'folder': str(folder)})
+    for name in HELD:
+        SCENARIOS[name][0]['custom_hooks'].append({'type': 'HeldHook', 'folder': str(folder / name)})
     for name, (options, resumed) in SCENARIOS.items():
         where = f'file://{folder}/rendezvous_{name}'
         dist.init_process_group('gloo', init_method=where, rank=rank, world_size=MODULES)
@@ -190,9 +192,10 @@ def test_whoever_ends_a_validation_all_save_together(folder, name):
 
 
 @pytest.mark.parametrize('rank', range(MODULES))
-def test_no_process_ever_holds_parameters_of_another(folder, rank):
-    found = json.loads((folder / f'held_{rank}.json').read_text())
-    assert len(found['validation']) == ITERS / STOPPED
+@pytest.mark.parametrize(('name', 'validations'), HELD.items())
+def test_no_process_ever_holds_parameters_of_another(folder, name, validations, rank):
+    found = json.loads((folder / name / f'held_{rank}.json').read_text())
+    assert len(found['validation']) == validations
     for result in itertools.chain(*found.values()):
         assert result['own'] > 0
         assert result['other parameters'] == []
