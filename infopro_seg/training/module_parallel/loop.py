@@ -33,7 +33,7 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
     def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, max_iters, **{**kwargs, 'seed_per_module': True})
         model: ModuleParallel = runner.model
-        self.placement, self.link = model.placement, model.link
+        self.placement, self.link, self.stream = model.placement, model.link, model.stream
         self.link.ranks = self._ranks
         self._evaluates = False  # whether it has ended in a validation
         self._guard.at_images = False  # a process that left alone would keep the others waiting
@@ -78,11 +78,11 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
             self._agree()
 
     def _agree(self, ends: bool | None = None) -> None:
-        self.runner.model.stream.close()  # so that no other still waits for this process there
+        self.stream.close()  # so that no other still waits for this process there
         super()._agree(ends)
 
     def _end(self, error: BaseException, killed: BaseException | None = None) -> BaseException | None:
-        self._evaluates = self._guard.validating or self.runner.model.stream.is_open
+        self._evaluates = self._guard.validating or self.stream.is_open
         if isinstance(error, CutShortError) and self._guard.together:
             try:
                 self._agree()  # with whoever has cut it short
@@ -96,10 +96,9 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         ours = not isinstance(cause, (RankError, KeyboardInterrupt))
         self._ranks.tell(headline(cause) if ours else None)
         if ours and self._evaluates and self._guard.together:  # the others come to the same end
-            stream = self.runner.model.stream
-            if not stream.is_open:  # a hook has failed before the first image
-                stream.open()
-            stream.close()
+            if not self.stream.is_open:  # a hook has failed before the first image
+                self.stream.open()
+            self.stream.close()
             return super()._part(cause)
         if not self.placement.is_first or not self._guard.together or isinstance(cause, RankError):
             return False
