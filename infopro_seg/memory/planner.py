@@ -19,7 +19,7 @@ from infopro_seg.memory.recipes import Recipe, distinct, make_recipe, method_nam
 from infopro_seg.memory.variants import has_stock_losses, lists_heads
 
 EXACT_LIMITS = (1.02, 1.05, 1.1, 1.2)  # of the reference's FLOPs: exact recipes with the fewest bytes
-LOCAL_LIMIT = 1.1  # the same for each number of local modules
+LOCAL_LIMITS = (1.02, 1.1)  # the same for each number of local modules
 LARGEST_LIMIT = 1.3  # the same for the recipe with the smallest peak of all
 
 
@@ -80,7 +80,7 @@ class Planner(RecipeSearch):
         plain = make_recipe(
             costs.chain, balanced(costs, count), self.own_heads, method_name(count, balanced=True)
         )
-        limits = (LOCAL_LIMIT,) if count > 1 else EXACT_LIMITS
+        limits = LOCAL_LIMITS if count > 1 else EXACT_LIMITS
         rows = [plain, *(recipe for limit in limits if (recipe := self.below(count, limit)))]
         return rows if count > 1 else [*rows, *self._frozen()]
 
