@@ -41,7 +41,8 @@ class Planner(RecipeSearch):
         counts = self.counts(modules)
         if budget is not None:
             self.require_room(budget)
-        recipes = [recipe for count in counts for recipe in self._rows(count)]
+        fewest: dict[float, int] = {}
+        recipes = [recipe for count in counts for recipe in self._rows(count, fewest)]
         recipes += self._configured()
         if max(counts) > 1:
             recipes += self._smallest(counts)
@@ -73,16 +74,28 @@ class Planner(RecipeSearch):
                 'optimizer with less state'
             )
 
-    def _rows(self, count: int) -> list[Recipe]:
-        """The rows of a number of modules."""
+    def _rows(self, count: int, fewest: dict[float, int]) -> list[Recipe]:
+        """The rows of a number of modules.
+
+        Args:
+            count: number of modules.
+            fewest: for each limit of FLOPs, the bytes of the best local recipe so far. More modules that need
+                no fewer bytes have no row.
+        """
         self.report(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
         costs = self.costs(self.own_heads)
         plain = make_recipe(
             costs.chain, balanced(costs, count), self.own_heads, method_name(count, balanced=True)
         )
-        limits = LOCAL_LIMITS if count > 1 else EXACT_LIMITS
-        rows = [plain, *(recipe for limit in limits if (recipe := self.below(count, limit)))]
-        return rows if count > 1 else [*rows, *self._frozen()]
+        if count == 1:
+            return [plain, *(r for limit in EXACT_LIMITS if (r := self.below(1, limit))), *self._frozen()]
+        rows = [plain]
+        for limit in LOCAL_LIMITS:
+            recipe = self.below(count, limit)
+            if recipe and recipe.peak < fewest.get(limit, recipe.peak + 1):
+                fewest[limit] = recipe.peak
+                rows.append(recipe)
+        return rows
 
     def _smallest(self, counts: Sequence[int]) -> list[Recipe]:
         """The recipe with the fewest bytes of all, if it is not among those with fewer FLOPs."""
