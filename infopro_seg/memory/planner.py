@@ -19,7 +19,7 @@ from infopro_seg.memory.recipes import Recipe, distinct, make_recipe, method_nam
 from infopro_seg.memory.variants import has_stock_losses, lists_heads
 
 EXACT_LIMITS = (1.02, 1.05, 1.1, 1.2)  # of the reference's FLOPs: exact recipes with the fewest bytes
-LOCAL_LIMIT = 1.1  # the same for each number of local modules
+LOCAL_LIMITS = (1.02, 1.1)  # the same for each number of local modules
 LARGEST_LIMIT = 1.3  # the same for the recipe with the smallest peak of all
 
 
@@ -41,7 +41,8 @@ class Planner(RecipeSearch):
         counts = self.counts(modules)
         if budget is not None:
             self.require_room(budget)
-        recipes = [recipe for count in counts for recipe in self._rows(count)]
+        fewest: dict[float, int] = {}
+        recipes = [recipe for count in counts for recipe in self._rows(count, fewest)]
         recipes += self._configured()
         if max(counts) > 1:
             recipes += self._smallest(counts)
@@ -73,16 +74,28 @@ class Planner(RecipeSearch):
                 'optimizer with less state'
             )
 
-    def _rows(self, count: int) -> list[Recipe]:
-        """The rows of a number of modules."""
+    def _rows(self, count: int, fewest: dict[float, int]) -> list[Recipe]:
+        """The rows of a number of modules.
+
+        Args:
+            count: number of modules.
+            fewest: for each limit of FLOPs, the bytes of the best local recipe so far. More modules that need
+                no fewer bytes have no row.
+        """
         self.report(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
         costs = self.costs(self.own_heads)
         plain = make_recipe(
             costs.chain, balanced(costs, count), self.own_heads, method_name(count, balanced=True)
         )
-        limits = (LOCAL_LIMIT,) if count > 1 else EXACT_LIMITS
-        rows = [plain, *(recipe for limit in limits if (recipe := self.below(count, limit)))]
-        return rows if count > 1 else [*rows, *self._frozen()]
+        if count == 1:
+            return [plain, *(r for limit in EXACT_LIMITS if (r := self.below(1, limit))), *self._frozen()]
+        rows = [plain]
+        for limit in LOCAL_LIMITS:
+            recipe = self.below(count, limit)
+            if recipe and recipe.peak < fewest.get(limit, recipe.peak + 1):
+                fewest[limit] = recipe.peak
+                rows.append(recipe)
+        return rows
 
     def _smallest(self, counts: Sequence[int]) -> list[Recipe]:
         """The recipe with the fewest bytes of all, if it is not among those with fewer FLOPs."""

@@ -15,7 +15,9 @@ from infopro_seg.memory import fit, recipe_search
 from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.fit import plan_to_fit
 from infopro_seg.memory.planned_config import with_recipe
+from infopro_seg.memory.planner import Planner
 from infopro_seg.memory.recipe_search import profile_at
+from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import stock_losses
 from tests.memory.traces import as_plain, trace_once
 from tests.test_tools import call
@@ -231,3 +233,13 @@ def test_the_reference_has_stock_losses_and_recomputes_nothing():
             'auxiliary_head': [{'loss_decode': [stock]}],
         }
     }
+
+
+def test_more_modules_have_a_row_for_a_limit_only_where_they_need_fewer_bytes():
+    config = load_config(DEMO)
+    planner = Planner(config, training_setup(config))
+    rows = planner.plan(range(2, 6)).recipes
+    for limit in ('1.02', '1.1'):
+        peaks = [row.peak for row in rows if row.name.endswith(f'(<= {limit})')]
+        searched = [planner.below(count, float(limit)) for count in range(2, 6)]
+        assert peaks == sorted(set(itertools.accumulate((r.peak for r in searched), min)), reverse=True)

@@ -1,4 +1,7 @@
-"""Images per second of one process per local module, and of one process for all: one thread each, in turns.
+"""Seconds per iteration of one process per local module, and of one process for all modules.
+
+One thread each, in turns. As many independent trainings at once, each of all modules, show how fast the
+machine's cores are beside each other.
 
 python docs/benchmarks/parallel/throughput.py configs/infopro_demo.py --cuts layer4.0
 """
@@ -12,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from operator import truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,10 +91,10 @@ def on_rank(rank: int, folder: str, args: argparse.Namespace, cfg: Any, modules:
     model.link.finish()
     dist.barrier()
     if rank == 0:
-        (Path(folder) / 'seconds').write_text(str(found))
+        (Path(folder) / 'seconds0').write_text(str(found))
 
 
-def alone(folder: str, args: argparse.Namespace, cfg: Any) -> None:
+def alone(rank: int, folder: str, args: argparse.Namespace, cfg: Any) -> None:
     """One process that trains all modules."""
     torch.set_num_threads(1)
     model = build(cfg)
@@ -99,7 +103,7 @@ def alone(folder: str, args: argparse.Namespace, cfg: Any) -> None:
         while True:
             yield make_batch(args.batch, tuple(args.crop), args.classes)
 
-    (Path(folder) / 'seconds').write_text(str(seconds(model, sgd(model), batches(), args.iterations)))
+    (Path(folder) / f'seconds{rank}').write_text(str(seconds(model, sgd(model), batches(), args.iterations)))
 
 
 def processor() -> str:
@@ -123,16 +127,19 @@ def main() -> None:
     cfg.model.backbone.cuts = tuple(args.cuts)
     modules = len(args.cuts) + 1
     load = os.getloadavg()[0]
-    found: dict[str, list[float]] = {'one process': [], f'{modules} processes': []}
+    arms: dict[str, tuple[Any, tuple[Any, ...], int]] = {
+        'one_process': (alone, (), 1),
+        'module_parallel': (on_rank, (modules,), modules),
+        'independent': (alone, (), modules),
+    }
+    found: dict[str, list[float]] = {name: [] for name in arms}
     for _ in range(args.rounds):
-        for name, times in found.items():
+        for name, (run, more, processes) in arms.items():
             with tempfile.TemporaryDirectory() as folder:
-                if name == 'one process':
-                    mp.spawn(_alone, (folder, args, cfg), nprocs=1)
-                else:
-                    mp.spawn(on_rank, (folder, args, cfg, modules), nprocs=modules)
-                times.append(float((Path(folder) / 'seconds').read_text()))
-    rounds = list(zip(*found.values(), strict=True))
+                mp.spawn(run, (folder, args, cfg, *more), nprocs=processes)
+                taken = [float(path.read_text()) for path in Path(folder).glob('seconds*')]
+            found[name].append(max(taken))
+    one, together, independent = found.values()
     result = {
         'config': args.config,
         'cuts': args.cuts,
@@ -140,17 +147,13 @@ def main() -> None:
         'crop': args.crop,
         'iterations': args.iterations,
         'seconds_per_iteration': found,
-        'speedup': sorted(alone / together for alone, together in rounds),
-        'median_speedup': median(alone / together for alone, together in rounds),
+        'speedup': median(map(truediv, one, together)),
+        'speedup_of_independent': modules * median(map(truediv, one, independent)),
         'load_average': load,
         'machine': {'processor': processor(), 'cores': os.cpu_count(), 'torch': torch.__version__},
         'date': datetime.date.today().isoformat(),
     }
     print(json.dumps(result, indent=2))
-
-
-def _alone(rank: int, folder: str, args: argparse.Namespace, cfg: Any) -> None:
-    alone(folder, args, cfg)
 
 
 if __name__ == '__main__':
