@@ -39,8 +39,8 @@ class ReconstructionHook(Hook):
         if not isinstance(model.backbone, InfoProBackbone):
             return
         model.eval()
-        whole = getattr(runner.model, 'whole', nullcontext)  # of processes that hold a local module each
-        with whole(), drawing(PICTURE, lambda text: runner.logger.warning(text)):
+        together = getattr(runner.model, 'together', nullcontext)  # of processes with a local module each
+        with together(), drawing(PICTURE, lambda text: runner.logger.warning(text)):
             first = {key: value[:1] for key, value in data_batch.items()}
             inputs = model.data_preprocessor(first, True)['inputs']
             pictures = [to_rgb(inputs, model.data_preprocessor)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.tasks import is_classifier
 from infopro_seg.visualization.curves import draw_curves
-from infopro_seg.visualization.panel import draw_panel
+from infopro_seg.visualization.panel import draw_panel, run_panel
 from infopro_seg.visualization.training_log import read_log
 from infopro_seg.warm_up import warm_up_iterations
 
@@ -85,7 +86,13 @@ class ResultsHook(Hook):
         loop = runner.val_loop if self.split == 'val' else runner.test_loop if _is_whole(runner.cfg) else None
         if loop is not None and (self.split == 'test' or not self.metrics):
             loop.run()  # of val: it was at its end already when it was resumed
+        shown = None if loop is None or is_classifier(runner.cfg) else loop.dataloader.dataset
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        together = getattr(runner.model, 'together', None)  # of processes that hold a local module each
         if not is_main_process():
+            if shown is not None and together is not None and runner.model.is_with_first_rank:
+                with together(), drawing(PANEL, runner.logger.warning):
+                    run_panel(model, shown, self.rows)
             return
         folder = Path(runner.work_dir)
         write_json(folder / METRICS, self._results(runner))
@@ -93,10 +100,9 @@ class ResultsHook(Hook):
         curves, panel = folder / CURVES, folder / PANEL
         with drawing(curves, runner.logger.warning):
             draw_curves(read_log(runner.message_hub, runner.iter), curves)
-        if loop is not None and not is_classifier(runner.cfg):
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            with drawing(panel, runner.logger.warning):
-                draw_panel(model, loop.dataloader.dataset, panel, self.rows)
+        if shown is not None:
+            with (together or nullcontext)(), drawing(panel, runner.logger.warning):
+                draw_panel(model, shown, panel, self.rows)
 
     def _results(self, runner: Any) -> dict[str, Any]:
         hub = runner.message_hub

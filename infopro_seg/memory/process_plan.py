@@ -48,7 +48,13 @@ class ProcessPlan:
     def as_json(self) -> dict[str, Any]:
         """The plan for `--json`."""
         rows = [
-            {'blocks': list(ends), 'peak_bytes': cost.peak, 'flops': cost.flops, 'sent_bytes': cost.sent}
+            {
+                'blocks': list(ends),
+                'peak_bytes': cost.peak,
+                'flops': cost.flops,
+                'sent_bytes': cost.sent,
+                'main_memory_bytes': cost.waiting,
+            }
             for ends, cost in zip(self.blocks, self.processes, strict=True)
         ]
         return {'name': self.name, 'cuts': list(self.cuts), 'speedup': self.speedup, 'processes': rows}
@@ -107,7 +113,17 @@ def processes_table(
     """The plans as a table, a row per process."""
     unit, factor = unit_for(max(process.peak for plan in plans for process in plan.processes))
     table = Table(title=f'One local module per process: {setup}')
-    columns = ('cuts', 'process', 'blocks', f'peak {unit}', 'fits', 'GFLOPs', 'share', 'sends MiB')
+    columns = (
+        'cuts',
+        'process',
+        'blocks',
+        f'peak {unit}',
+        'fits',
+        'GFLOPs',
+        'share',
+        'sends MiB',
+        'messages MiB',
+    )
     for name in columns:
         table.add_column(name, justify='left' if name in ('cuts', 'blocks') else 'right')
     for plan in plans:
@@ -122,6 +138,7 @@ def processes_table(
                 f'{process.flops / 1e9:.1f}',
                 f'{process.flops / whole:.3f}',
                 f'{process.sent / 2**20:.1f}',
+                f'{process.waiting / 2**20:.1f}',
             )
     return table
 
@@ -137,6 +154,10 @@ def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
     lines.append(
         f'DDP on {count} equal cards: up to {float(count):.2f} times, with a batch of this size on each, and '
         'the memory of one process on each'
+    )
+    lines.append(
+        'messages: main memory for what waits to be received, and for what is received; the peak, which is '
+        "the GPU's, does not count it"
     )
     lines.append(f'cuts by FLOPs: {plans[-1].cuts}')
     return '\n'.join(lines)

@@ -12,7 +12,7 @@ from infopro_seg.memory.partition import Partition, assembled
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.models.checkpoint_option import Option, module_texts, segments_between
 
-OUTSTANDING = 2  # messages that a process holds while the next does not take them, as its link does
+OUTSTANDING = 2  # messages that wait while the next process does not take them, as in the processes' link
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,15 @@ class ProcessCost:
 
     Args:
         module: what it trains.
-        peak: predicted bytes at the peak of a step.
+        peak: predicted bytes of the GPU at the peak of a step.
         sent: bytes that it sends in an iteration.
+        waiting: bytes of main memory that messages take: those that wait to be received, and one received.
     """
 
     module: ModuleCost
     peak: int
     sent: int
+    waiting: int
 
     @property
     def flops(self) -> int:
@@ -39,7 +41,7 @@ def process_cost(chain: Chain, index: int, module: ModuleCost) -> ProcessCost:
     """What a process takes that trains the local module number `index`.
 
     A process has the peak of its module, without the gradients of the blocks before, which are elsewhere, and
-    of parameters and optimizer state its own. Besides it holds what it sends.
+    of parameters and optimizer state its own. Messages are in main memory, also between GPUs.
     """
     blocks = chain.blocks[module.start : module.end]
     last = module.end == len(chain.blocks)
@@ -52,8 +54,8 @@ def process_cost(chain: Chain, index: int, module: ModuleCost) -> ProcessCost:
     alive = owned + (gradients if chain.accumulated else 0)
     in_step = step if chain.accumulated else gradients + step
     sent = 0 if last else _sent(chain, module.end)
-    buffers = OUTSTANDING * sent
-    return ProcessCost(module, alive + max(module.peak - before, in_step) + buffers, sent)
+    waiting = OUTSTANDING * sent + (_sent(chain, module.start) if module.start else 0)
+    return ProcessCost(module, alive + max(module.peak - before, in_step), sent, waiting)
 
 
 def process_costs(chain: Chain, partition: Partition) -> list[ProcessCost]:

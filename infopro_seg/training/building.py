@@ -12,10 +12,12 @@ from types import FrameType
 from typing import Any
 
 import torch
+from mmengine.dist import is_distributed
 from mmengine.registry import Registry
 
-from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.errors import ConfigError, RankError, UserError
 from infopro_seg.faults import MACHINE, cause_of, own_place
+from infopro_seg.training.ranks import says_lost
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
 BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)
@@ -39,6 +41,7 @@ def building(part: str, **inner: str) -> Iterator[None]:
 
     Raises:
         ConfigError: the part cannot be built.
+        RankError: another process of the training is gone.
     """
     try:
         yield
@@ -47,6 +50,11 @@ def building(part: str, **inner: str) -> Iterator[None]:
     except Exception as error:  # a part may be a class of anybody, which raises whatever it does
         if isinstance(error, OSError) and error.errno in MACHINE:
             raise
+        if isinstance(error, RuntimeError) and is_distributed() and says_lost(error):
+            raise RankError(
+                'another process of the training is gone, before it began; its own message says why, unless '
+                f'it was killed ({str(error).splitlines()[0]})'
+            ) from error
         message, is_own = explain(part, error, **inner)
         if is_own:
             error.add_note(message)

@@ -18,9 +18,15 @@ PATIENCE = timedelta(minutes=5)  # how long a rank that ends waits for the other
 NOTICE = 5.0  # seconds within which the ranks that are left notice that another is gone
 LOST = re.compile(
     r'gloo/transport|Connection (closed|reset|refused)|Broken pipe|NCCL|Timed out waiting|Socket'
+    r'|Dist(Network|Store)Error'
 )
 
 _trainings = itertools.count()
+
+
+def says_lost(error: BaseException) -> bool:
+    """Whether an error of torch only says that the connection to another process is lost."""
+    return LOST.search(f'{type(error)} {error}') is not None
 
 
 class Ranks:
@@ -97,7 +103,7 @@ class Ranks:
 
     def explain(self, error: BaseException) -> BaseException:
         """An error as it is, or if it only says that another rank is gone, what became of that one."""
-        if not self.several or isinstance(error, RankError) or not LOST.search(f'{type(error)} {error}'):
+        if not self.several or isinstance(error, RankError) or not says_lost(error):
             return error
         try:
             return self.fault() or self._gone(error)

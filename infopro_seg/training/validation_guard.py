@@ -28,6 +28,7 @@ class ValidationGuard(Hook):
 
     def __init__(self, interrupts: Interrupts, ranks: Ranks, agree: Callable[[], None]) -> None:
         self.interrupts, self.ranks, self.agree = interrupts, ranks, agree
+        self.at_images = True  # whether each of several ranks may end a validation before its next image
         self.together = True  # whether the other ranks will come to `agree`
         self.trained = False
         self._noted: dict[str, Any] | None = None
@@ -54,7 +55,7 @@ class ValidationGuard(Hook):
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Ends the validation where another rank ends, or this one is asked to."""
-        if self.ranks.several and (self.interrupts.asked or self.ranks.ends()):
+        if self.ranks.several and self.at_images and (self.interrupts.asked or self.ranks.ends()):
             self.ranks.tell()
             self._agree_at_last()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +51,33 @@ def draw_panels(models: Mapping[str, Any], dataset: Any, path: Path, rows: int =
     for model in models.values():
         model.eval()
     try:
-        cells = [
-            _cells(models, pseudo_collate([dataset[index]]), palette)
-            for index in np.linspace(0, len(dataset) - 1, min(rows, len(dataset)))
-            .round()
-            .astype(int)
-            .tolist()
-        ]
+        cells = [_cells(models, batch, palette) for batch in _batches(dataset, rows)]
     finally:
         for title, model in models.items():
             model.train(training[title])
     _draw(cells, meta['classes'], palette, path)
+
+
+@torch.no_grad()
+def run_panel(model: Any, dataset: Any, rows: int = 4) -> None:
+    """Asks of a model what :func:`draw_panel` does, in a process that has a part of it and draws nothing.
+
+    Args:
+        model: the part of the model.
+        dataset: the data set.
+        rows: number of images.
+    """
+    model.eval()
+    for batch in _batches(dataset, rows):
+        data = model.data_preprocessor(batch, False)
+        model.predict(data['inputs'], data['data_samples'])
+        model.backbone.reconstructions(data['inputs'], data['inputs'].shape[2:])
+
+
+def _batches(dataset: Any, rows: int) -> Iterator[Any]:
+    """The images of a panel, spread evenly over a data set, each as a batch."""
+    indices = np.linspace(0, len(dataset) - 1, min(rows, len(dataset))).round().astype(int).tolist()
+    return (pseudo_collate([dataset[index]]) for index in indices)
 
 
 def _cells(models: Mapping[str, Any], batch: Any, palette: np.ndarray) -> list[tuple[str, np.ndarray]]:

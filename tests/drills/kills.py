@@ -5,7 +5,8 @@
 It is no part of the test suite: 30 kills of a kind take minutes. Each training is killed up to three times,
 then resumed to its end. The final weights, the optimizer, the best checkpoint and the files in the work dir
 must equal those of the undisturbed run. Of the kind `modules`, one process of three is killed, and the others
-have to end by themselves within a minute. Runs are forked from this process, which has imported everything.
+have to end by themselves within a minute; while they start and do not know each other yet, the drill ends
+them, as torchrun does. Runs are forked from this process, which has imported everything.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.training.launch import train
@@ -40,12 +43,24 @@ KINDS: dict[str, dict[str, Any]] = {
     'stages': {'stages': STAGES},
     'ranks': {'optim_wrapper.accumulative_counts': 3},
     'modules': {
-        'custom_hooks': hooks({'type': 'EMAHook', 'momentum': 0.1}),
+        'custom_hooks': hooks({'type': 'EMAHook', 'momentum': 0.1}, {'type': 'NoteMeeting'}),
         'optim_wrapper.clip_grad': {'max_norm': 1.0, 'per_module': True},
     },
 }
 RANKS = {'ranks': 2, 'modules': 3}
 IN_TIME = 60.0  # seconds in which the others have to end
+
+
+@HOOKS.register_module()
+class NoteMeeting(Hook):
+    """Notes that the processes of a run have found each other."""
+
+    def before_train(self, runner: Any) -> None:
+        met(Path(runner.work_dir)).touch()
+
+
+def met(work_dir: Path) -> Path:
+    return Path(f'{work_dir}.met')
 
 
 def options_of(kind: str, keep: int, streets: Path) -> dict[str, Any]:
@@ -61,6 +76,7 @@ def options_of(kind: str, keep: int, streets: Path) -> dict[str, Any]:
 def start(kind: str, keep: int, streets: Path, work_dir: Path) -> list[int]:
     """Forks the ranks of a run; returns their process ids."""
     ranks = RANKS.get(kind, 1)
+    met(work_dir).unlink(missing_ok=True)
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
@@ -101,8 +117,13 @@ def _fork(kind: str, keep: int, streets: Path, work_dir: Path, rank: int, ranks:
         os._exit(status)
 
 
-def finish(processes: list[int], limit: float | None = None, victim: int | None = None) -> bool:
-    """Waits for a run; after `limit` seconds kills it, or only the `victim`. Returns whether it has ended."""
+def finish(
+    processes: list[int], limit: float | None = None, victim: int | None = None, meeting: Path | None = None
+) -> bool:
+    """Waits for a run; after `limit` seconds kills it, or only the `victim`. Returns whether it has ended.
+
+    The others then end by themselves; before their `meeting` they are told to.
+    """
     until = time.monotonic() + limit if limit is not None else None
     left = list(processes)
     while left:
@@ -117,6 +138,9 @@ def finish(processes: list[int], limit: float | None = None, victim: int | None 
             if victim is not None and processes[victim] in left:
                 left.remove(processes[victim])
                 _kill([processes[victim]])
+                if meeting is not None and not meeting.exists():
+                    for process in left:
+                        os.kill(process, signal.SIGTERM)
                 _await(left)
             else:
                 _kill(left)
@@ -174,7 +198,7 @@ def drill(kind: str, keep: int, kills: int, streets: Path, folder: Path, moments
     reference = folder / 'reference'
     finish(start(kind, keep, streets, reference))
     duration = time.monotonic() - begin
-    done, wrong, runs = 0, 0, 0
+    done, wrong, runs, early = 0, 0, 0, 0
     while done < kills:
         runs += 1
         run = folder / f'run_{runs}'
@@ -182,9 +206,10 @@ def drill(kind: str, keep: int, kills: int, streets: Path, folder: Path, moments
         try:
             for limit in times:
                 victim = moments.randrange(RANKS[kind]) if kind == 'modules' else None
-                if done == kills or finish(start(kind, keep, streets, run), limit, victim):
+                if done == kills or finish(start(kind, keep, streets, run), limit, victim, met(run)):
                     break
                 done += 1
+                early += not met(run).exists()
             finish(start(kind, keep, streets, run))
             found = differences(run, reference)
         except RuntimeError as error:
@@ -194,7 +219,11 @@ def drill(kind: str, keep: int, kills: int, streets: Path, folder: Path, moments
             print(f'  {run.name}, killed after {[round(t, 2) for t in times]} s: {"; ".join(found)}')
         else:
             shutil.rmtree(run)
-    print(f'{kind}, keep {keep}: {done} kills in {runs} runs of {duration:.1f} s, {wrong} wrong', flush=True)
+    of_start = f' ({early} while the processes started)' if kind == 'modules' else ''
+    print(
+        f'{kind}, keep {keep}: {done} kills{of_start} in {runs} runs of {duration:.1f} s, {wrong} wrong',
+        flush=True,
+    )
     return wrong
 
 

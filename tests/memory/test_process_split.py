@@ -8,6 +8,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.memory.module_costs import ModuleCosts
 from infopro_seg.memory.partition import partition_at
 from infopro_seg.memory.process_split import balanced_by_flops, process_cost, process_costs
+from infopro_seg.training.module_parallel.link import OUTSTANDING
 from tests.memory.chains import make_chain
 
 
@@ -56,10 +57,12 @@ def test_a_process_has_its_own_share_and_what_it_sends():
     gradients = sum(block.gradients for block in chain.blocks[:3]) + head.cost.gradients
     step = gradients + int(gradients * chain.optimizer_share)
     cost = process_cost(chain, 0, first)
-    assert (cost.sent, cost.peak) == (sent, own + max(first.peak, step) + 2 * sent)
+    assert (cost.sent, cost.peak) == (sent, own + max(first.peak, step))
+    assert cost.waiting == OUTSTANDING * sent  # in main memory: the GPU has none of it
     cost = process_cost(chain, 1, last)
     own = sum(block.owned for block in chain.blocks[3:]) + chain.owned
     elsewhere = sum(block.gradients for block in chain.blocks[:3])
     gradients = sum(block.gradients for block in chain.blocks[3:]) + chain.tails[0][0].gradients
     step = gradients + int(gradients * chain.optimizer_share)
     assert (cost.sent, cost.peak) == (0, own + max(last.peak - elsewhere, step))
+    assert cost.waiting == sent  # what it has received

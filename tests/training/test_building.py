@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 from mmengine.hooks import LoggerHook
 from mmengine.registry import HOOKS, Registry
+from torch.distributed import DistNetworkError
 from torch.optim import SGD
 
-from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.errors import ConfigError, DataError, RankError
 from infopro_seg.faults import own_place
 from infopro_seg.training.building import building, nearest
 
@@ -81,6 +82,18 @@ def test_what_is_no_fault_of_the_config_goes_through(error):
     with pytest.raises(type(error)) as caught, building('some_part'):
         raise error
     assert caught.value is error
+
+
+def test_a_process_that_is_gone_is_no_fault_of_the_config(monkeypatch):
+    lost = DistNetworkError('Failed to recv, got 0 bytes. Connection was likely closed.')
+    with pytest.raises(ConfigError), building('some_part'):
+        raise lost  # in a run of one process, whatever it is, it is no other process
+    monkeypatch.setattr('infopro_seg.training.building.is_distributed', lambda: True)
+    words = 'another process .* gone, before it began; .*got 0 bytes'
+    with pytest.raises(RankError, match=words), building('some_part'):
+        raise lost
+    with pytest.raises(ConfigError), building('some_part'):
+        raise RuntimeError('shapes do not match')
 
 
 def test_a_part_built_on_the_way_is_named():

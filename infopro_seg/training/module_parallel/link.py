@@ -15,7 +15,7 @@ from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
 from infopro_seg.training.module_parallel.placement import Placement
 from infopro_seg.training.ranks import Ranks
 
-OUTSTANDING = 2  # messages that may wait for their receiver; their tensors stay in memory so long
+OUTSTANDING = 2  # messages that may wait for their receiver; they stay in main memory so long
 
 Sending = list[tuple[Any, Tensor]]  # what is under way, and what must not be freed so long
 
@@ -24,15 +24,16 @@ class Link:
     """Sends to the process of the next module, and receives from that of the one before.
 
     Messages go over gloo, also from GPUs: then a sender waits for nobody, and the processes may share a GPU.
-    All processes make their links together.
+    What is sent is copied to main memory, and what is received stays there. All processes make their links
+    together.
 
     Args:
         placement: of this process.
-        device: where received tensors go.
     """
 
-    def __init__(self, placement: Placement, device: torch.device) -> None:
-        self.placement, self.device = placement, device
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.everybody: Any = dist.new_group(backend='gloo')
         self._on_group, self._to_first_group = dist.new_group(backend='gloo'), dist.new_group(backend='gloo')
         first = [placement.rank_of(0, replica) for replica in range(placement.replicas)]
         self._first_group = dist.new_group(first, backend='gloo')
@@ -128,7 +129,7 @@ class Link:
                 room = layout.empty()
                 if room.numel():
                     dist.recv(room, peer, group)
-                tensors.append(layout.restore(room, self.device))
+                tensors.append(layout.restore(room))
         except RuntimeError as error:
             raise self._lost(peer, error) from error
         return Packed(content, tensors).unpack()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
 
+from infopro_seg.models.blocks import Block
 from infopro_seg.models.forward_pass import ForwardPass
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.train_step import added
@@ -76,14 +77,32 @@ class LocalModule(nn.Module):
         model, index = self.model, self.index
         backbone = model.backbone
         modules = backbone.local_modules()
-        forward_pass = ForwardPass(inputs if index == 0 else handed.state, model.outputs_read())
-        outputs = [output for blocks in modules[:index] for block in blocks for output in block.outputs]
-        forward_pass.take_over(handed.kept, outputs)
+        state = inputs if index == 0 else handed.state
+        forward_pass = continued(model, modules, index, state, handed.kept)
+        del state
         handed.state, handed.kept = None, []
         is_last = index == len(modules) - 1
         image = None if is_last else to_rgb(inputs, model.data_preprocessor)
         del inputs
         return _losses(self, forward_pass, modules[index], image, data_samples, handed, send)
+
+
+def continued(
+    model: Any, modules: Sequence[Sequence[Block]], index: int, state: Any, kept: Sequence[Any]
+) -> ForwardPass:
+    """The forward pass as the modules before one have left it.
+
+    Args:
+        model: an `InfoProEncoderDecoder`.
+        modules: the blocks of its local modules.
+        index: the number of the module that goes on.
+        state: the state at the cut before it; of the first module the normalised images.
+        kept: the states that the encoder's outputs so far are made of, None for those that no head reads.
+    """
+    forward_pass = ForwardPass(state, model.outputs_read())
+    outputs = [output for blocks in modules[:index] for block in blocks for output in block.outputs]
+    forward_pass.take_over(kept, outputs)
+    return forward_pass
 
 
 def _losses(

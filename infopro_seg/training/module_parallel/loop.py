@@ -11,6 +11,7 @@ from infopro_seg.faults import headline
 from infopro_seg.training.interrupts import Stopped
 from infopro_seg.training.loop import ResumableIterBasedTrainLoop
 from infopro_seg.training.module_parallel.local_module import HandedBatch
+from infopro_seg.training.module_parallel.stream import CutShortError
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 
 
@@ -32,8 +33,10 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
     def __init__(self, runner: Any, dataloader: dict[str, Any], max_iters: int, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, max_iters, **{**kwargs, 'seed_per_module': True})
         model: ModuleParallel = runner.model
-        self.placement, self.link = model.placement, model.link
+        self.placement, self.link, self.stream = model.placement, model.link, model.stream
         self.link.ranks = self._ranks
+        self._evaluates = False  # whether it has ended in a validation
+        self._guard.at_images = False  # a process that left alone would keep the others waiting
         self.data_rank = self.placement.replica
         batches = self.dataloader.batch_sampler
         sampler = getattr(batches, 'sampler', self.dataloader.sampler)
@@ -59,15 +62,44 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         if self._interrupts.asked and not self._ranks.ends():
             self._ranks.tell()
 
+    def before_evaluated_batch(self) -> None:
+        """Ends a validation where it is asked to: in the first module's process, and so in those behind it.
+
+        Raises:
+            Stopped: as it was asked to.
+            RankError: another process has told of a fault.
+        """
+        if not self._guard.together:
+            return  # a test after the training, which a signal ends at once
+        ends = self._ranks.ends()
+        if self._interrupts.asked and not ends:
+            self._ranks.tell()
+        if self.placement.is_first and (self._interrupts.asked or ends):
+            self._agree()
+
+    def _agree(self, ends: bool | None = None) -> None:
+        self.stream.close()  # so that no other still waits for this process there
+        super()._agree(ends)
+
     def _end(self, error: BaseException, killed: BaseException | None = None) -> BaseException | None:
-        self.runner.model.release()
+        self._evaluates = self._guard.validating or self.stream.is_open
+        if isinstance(error, CutShortError) and self._guard.together:
+            try:
+                self._agree()  # with whoever has cut it short
+            except BaseException as agreed:
+                error = agreed
         return super()._end(error, killed)
 
     def _part(self, cause: BaseException) -> bool:
-        if self._agreed or self._guard.validating:
+        if self._agreed:
             return super()._part(cause)
         ours = not isinstance(cause, (RankError, KeyboardInterrupt))
         self._ranks.tell(headline(cause) if ours else None)
+        if ours and self._evaluates and self._guard.together:  # the others come to the same end
+            if not self.stream.is_open:  # a hook has failed before the first image
+                self.stream.open()
+            self.stream.close()
+            return super()._part(cause)
         if not self.placement.is_first or not self._guard.together or isinstance(cause, RankError):
             return False
         try:  # between two iterations: all others come to the same one

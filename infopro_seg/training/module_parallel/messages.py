@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class _Unpickler(pickle.Unpickler):
         return self.tensors[number]
 
 
+def on_device(content: Any, device: torch.device) -> Any:
+    """Tuples, lists and dictionaries of tensors with these on a device; messages come in main memory."""
+    return tree_map_only(Tensor, lambda tensor: tensor.to(device), content)
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a tensor lies in memory, and how it travels.
@@ -91,9 +97,9 @@ class Layout:
         """Room for what travels."""
         return torch.empty(torch.Size(self.shape).numel(), dtype=self.sent_as)
 
-    def restore(self, received: Tensor, device: torch.device) -> Tensor:
+    def restore(self, received: Tensor) -> Tensor:
         """The tensor, from what has travelled."""
-        return received.as_strided(self.shape, self.stride).to(device, self.dtype)
+        return received.as_strided(self.shape, self.stride).to(self.dtype)
 
 
 def _fills_its_memory(tensor: Tensor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from infopro_seg.hooks.pending_gradients import GRADIENTS
+from infopro_seg.training.module_parallel.evaluation import LastEvaluator, SharedBatches, world_of
 from infopro_seg.training.module_parallel.share import Share, drop_absent
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from infopro_seg.training.runner import QuietRunner
@@ -75,41 +76,6 @@ class PartsHook(Hook):
             checkpoint['optimizer']['state'] = dict(sorted(state.items()))
 
 
-class GatherHook(Hook):
-    """Makes the network whole for a validation, which all processes share as in DDP."""
-
-    priority = 'LOWEST'  # behind the swap of weights by EMAHook
-
-    def before_val_epoch(self, runner: Any) -> None:
-        """Makes it whole."""
-        runner.model.gather()
-
-    before_test_epoch = before_val_epoch
-
-
-class ReleaseHook(Hook):
-    """Leaves each process its own module after a validation; after the training, the whole network."""
-
-    priority = (
-        'HIGHEST'  # before EMAHook swaps weights back, and before what needs the whole after a training
-    )
-
-    def __init__(self) -> None:
-        self._over = False
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Leaves each process its own module."""
-        if not self._over:
-            runner.model.release()
-
-    after_test_epoch = after_val_epoch
-
-    def after_train(self, runner: Any) -> None:
-        """Makes the network whole for good."""
-        self._over = True
-        runner.model.gather()
-
-
 class ModuleParallelRunner(QuietRunner, PartRunner):
     """mmengine's runner in a process that trains one local module."""
 
@@ -117,13 +83,35 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         """Wraps the model, which stays whole and on the CPU until its weights are initialised."""
-        return model if isinstance(model, ModuleParallel) else ModuleParallel(model)
+        if isinstance(model, ModuleParallel):
+            return model
+        return ModuleParallel(model, sync_bn=self.cfg.get('sync_bn') is not None)
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Registers the hooks of the config, and those that bring the processes together."""
+        """Registers the hooks of the config, and the one that makes checkpoints of all processes' parts."""
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in (PartsHook(), GatherHook(), ReleaseHook()):
-            self.register_hook(hook)
+        self.register_hook(PartsHook())
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Builds the validation loop, which runs over the processes of all modules."""
+        return self._shared(super().build_val_loop, loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Builds the test loop, likewise."""
+        return self._shared(super().build_test_loop, loop)
+
+    def _shared(self, build: Callable[[Any], Any], loop: Any) -> Any:
+        model: ModuleParallel = self.model
+        with world_of(model.data_group):  # among whom the images are divided
+            built = build(loop)
+        train_loop: Any = self.train_loop
+        built.dataloader = SharedBatches(
+            built.dataloader, model.stream, model.link, train_loop.before_evaluated_batch
+        )
+        built.evaluator = LastEvaluator(
+            built.evaluator, model.placement.is_last, model.data_group, model.link
+        )
+        return built
 
     def scale_lr(self, *args: Any, **kwargs: Any) -> None:
         """Scales the learning rate to the total batch size, to which the processes of one module add."""

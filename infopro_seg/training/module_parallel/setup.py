@@ -10,6 +10,8 @@ from infopro_seg.training.module_parallel.option import LOOPS, SEEDING
 from infopro_seg.training.module_parallel.placement import place
 from infopro_seg.training.runner import connect_ranks
 
+WRAPPER = {'type': 'LocalDistributedDataParallel'}  # of the shipped configs; each module gets torch's own DDP
+
 
 def use_module_parallel(cfg: Config) -> None:
     """Makes a config train each local module in a process of its own, in place.
@@ -54,8 +56,30 @@ def use_module_parallel(cfg: Config) -> None:
             f'module-parallel training has a loop of its own in place of {LOOPS[0]}, but train_cfg has '
             f'{cfg.train_cfg.get("type")}; write {LOOPS[0]}'
         )
+    _require_known_wrapping(cfg)
     modules = len(backbone.get('cuts') or ()) + 1
     connect_ranks(cfg)
     rank, processes = get_dist_info()
     place(modules, processes, rank)
     cfg.train_cfg.type, cfg.train_cfg[SEEDING] = LOOPS[1], True
+
+
+def _require_known_wrapping(cfg: Config) -> None:
+    """Refuses what mmengine would wrap the model with, where it would have no effect here."""
+    wrapper = dict(cfg.get('model_wrapper_cfg') or WRAPPER)
+    if wrapper.pop('type', None) != WRAPPER['type'] or wrapper not in ({}, {'broadcast_buffers': False}):
+        raise ConfigError(
+            f'model_wrapper_cfg={dict(cfg.model_wrapper_cfg)} of the config has no effect in module-parallel '
+            'training, which wraps each local module by itself; write '
+            f'model_wrapper_cfg=dict(type={WRAPPER["type"]!r}), or leave out --module-parallel'
+        )
+    if cfg.get('find_unused_parameters'):
+        raise ConfigError(
+            'find_unused_parameters=True has no effect in module-parallel training, where each parameter of '
+            'a local module gets a gradient in every iteration; leave it out'
+        )
+    if cfg.get('sync_bn') not in (None, 'torch'):
+        raise ConfigError(
+            f"sync_bn={cfg.sync_bn!r} of the config; module-parallel training synchronises torch's SyncBN "
+            "only: write sync_bn='torch', or leave it out"
+        )

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast
 from torch import Tensor, nn
 
 from infopro_seg.models.stages import layers_by_module, parameters_by_module, slots
-from infopro_seg.training.module_parallel.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,6 @@ class Share:
         self.shared = [slot for slot in slots if slot.module is None]
         self.own = [slot for slot in slots if slot.module == module]
         self.foreign = [slot for slot in slots if slot.module not in (None, module)]
-        self._slots = [slot for slot in slots if slot.module is not None]
-        self._absent: list[tuple[Slot, Tensor]] = []
-        self.whole = True
 
     def drop_foreign(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Leaves only the share.
@@ -78,52 +73,14 @@ class Share:
             meta: Any = torch.empty_like(tensor, device='meta')
             if isinstance(tensor, nn.Parameter):
                 meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
-            absent[id(tensor)] = meta
-            self._absent.append((slot, meta))
+            absent[id(tensor)] = slot.store[slot.name] = meta
         for group in optimizer.param_groups if optimizer is not None else ():
             group['params'] = [absent.get(id(p), p) for p in group['params']]
-        self.release()
 
     def to(self, device: torch.device) -> None:
         """Moves the share to a device; the parameters stay the same objects."""
         for slot in (*self.shared, *self.own):
             slot.tensor.data = slot.tensor.data.to(device)
-
-    def release(self) -> None:
-        """Gives back what :meth:`gather` has got, if anything."""
-        for slot, absent in self._absent:
-            slot.store[slot.name] = absent
-        self.whole = False
-
-    @torch.no_grad()
-    def gather(self, placement: Placement, device: torch.device) -> None:
-        """Gets the shares of all processes, until :meth:`release`; all of them come here together.
-
-        Args:
-            placement: of this process.
-            device: where its share is.
-        """
-        if self.whole:
-            return
-        for slot in self._slots:
-            index = int(slot.module or 0)
-            tensor = slot.tensor
-            filled = torch.empty_like(tensor, device=device)
-            if not tensor.is_meta:
-                filled.copy_(tensor)
-            _broadcast(filled, placement.rank_of(index, 0))
-            if tensor.is_meta:
-                is_parameter = isinstance(tensor, nn.Parameter)
-                slot.store[slot.name] = nn.Parameter(filled, False) if is_parameter else filled
-        self.whole = True
-
-
-def _broadcast(tensor: Tensor, source: int) -> None:
-    """Broadcasts a tensor, whatever its type and strides."""
-    sent = tensor.byte() if tensor.dtype == torch.bool else tensor.contiguous()
-    broadcast(sent, source)
-    if sent is not tensor:
-        tensor.copy_(sent)
 
 
 def drop_absent(state: dict[str, Any]) -> None:

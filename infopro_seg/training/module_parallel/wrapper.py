@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from mmengine.device import get_device
 from mmengine.dist import get_dist_info
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
@@ -21,25 +20,31 @@ from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.models.train_step import added, train_modules
 from infopro_seg.training.module_parallel.link import Link
 from infopro_seg.training.module_parallel.local_module import HandedBatch, LocalModule
+from infopro_seg.training.module_parallel.messages import on_device
+from infopro_seg.training.module_parallel.norms import synchronise_norms
 from infopro_seg.training.module_parallel.placement import place
+from infopro_seg.training.module_parallel.prediction import divided
 from infopro_seg.training.module_parallel.share import Share, drop_absent_state
+from infopro_seg.training.module_parallel.stream import Stream
 
 
 @MODEL_WRAPPERS.register_module()
 class ModuleParallel(nn.Module):
     """Trains one local module on what the process of the module before sends.
 
-    The network is whole until :meth:`settle`, so that all processes initialise it alike; then a process holds
-    its own module only. For validation, :meth:`gather` makes it whole again for a time.
+    The network is whole, and on the CPU, until :meth:`settle`, so that all processes initialise it alike;
+    from then on a process holds its own module only. The others are on the `meta` device, without memory.
 
     Args:
         module: an `InfoProEncoderDecoder`.
+        sync_bn: whether its batch norms become SyncBN, within each group of replicas.
 
     Raises:
-        ConfigError: the model is no segmentor, or the number of processes does not fit that of its modules.
+        ConfigError: the model is no segmentor or has MMSyncBN, or the number of processes does not fit that
+            of its modules.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, sync_bn: bool = False) -> None:
         super().__init__()
         if not isinstance(module, LocalTraining):
             raise ConfigError(
@@ -53,19 +58,20 @@ class ModuleParallel(nn.Module):
         shape = (self.placement.modules, self.placement.replicas)
         mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=('modules', 'data'))
         self.data_group = mesh.get_group('data')  # the processes that train the same module
-        if self.placement.replicas == 1:
-            module = revert_sync_batchnorm(module)
-        for layer in module.modules():
-            if isinstance(layer, nn.SyncBatchNorm):
-                layer.process_group = self.data_group
+        module = synchronise_norms(module, sync_bn, self.placement.replicas, self.data_group)
         self.local: Any = LocalModule(module, self.placement.module)
-        self.link = Link(self.placement, self.device)
-        self._share: Share | None = None
+        self.link = Link(self.placement)
+        self.stream = Stream(self.link)
 
     @property
     def module(self) -> Any:
         """The network."""
         return getattr(self.local, 'module', self.local).model
+
+    @property
+    def is_with_first_rank(self) -> bool:
+        """Whether this process trains on the same images as the first rank, which draws."""
+        return self.placement.replica == 0
 
     def settle(self, optim_wrapper: OptimWrapper) -> None:
         """Leaves only the process's own module, on its device; the weights are initial, and no step is done.
@@ -73,9 +79,9 @@ class ModuleParallel(nn.Module):
         Args:
             optim_wrapper: of all parameters.
         """
-        self._share = Share(self.module, self.placement.module)
-        self._share.drop_foreign(optim_wrapper.optimizer)
-        self._share.to(self.device)
+        share = Share(self.module, self.placement.module)
+        share.drop_foreign(optim_wrapper.optimizer)
+        share.to(self.device)
         self.module._set_device(self.device)  # where mmengine's preprocessor puts the images
         if self.placement.replicas > 1:
             tensors = [*self.local.named_parameters(), *self.local.named_buffers()]
@@ -95,6 +101,9 @@ class ModuleParallel(nn.Module):
             The losses of this module and of those before it, and their sum as `loss`.
         """
         handed = data.handed
+        handed.state, handed.kept, handed.log_vars = on_device(
+            (handed.state, handed.kept, handed.log_vars), self.device
+        )
         with optim_wrapper.optim_context(self):
             prepared = self.module.data_preprocessor(dict(data), True)
             losses = self.local(handed, prepared['inputs'], prepared['data_samples'], self.link.send_on)
@@ -106,35 +115,30 @@ class ModuleParallel(nn.Module):
         """Within it, gradients are summed up without an exchange among the replicas."""
         return self.local.no_sync() if isinstance(self.local, DistributedDataParallel) else nullcontext()
 
-    def gather(self) -> None:
-        """Makes the network whole, in all processes; all of them come here together."""
-        if self._share is not None:
-            self._share.gather(self.placement, self.device)
-
-    def release(self) -> None:
-        """Leaves only the process's own module again."""
-        if self._share is not None:
-            self._share.release()
+    def divided(self) -> AbstractContextManager[None]:
+        """Within it, the network predicts together with those of the neighbours, see :func:`divided`."""
+        return divided(self.module, self.placement.module, self.stream, self.device)
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Within it, the network is whole."""
-        was_whole = self._share is None or self._share.whole
-        self.gather()
+    def together(self) -> Iterator[None]:
+        """Within it, all processes predict the same images together; one that fails holds up no other."""
+        self.stream.open()
         try:
-            yield
+            with self.divided():
+                yield
         finally:
-            if not was_whole:
-                self.release()
+            self.stream.close()
 
     def forget_absent(self, optim_wrapper: OptimWrapper) -> None:
         """Drops what a checkpoint has brought of other modules: optimizer state and waiting gradients."""
         drop_absent_state(optim_wrapper.optimizer, self.module.parameters())
 
     def val_step(self, data: Any) -> Any:
-        """mmengine's step of a validation."""
-        return self.module.val_step(data)
+        """mmengine's step of a validation; only in the last module's process, samples get their labels."""
+        with self.divided():
+            return self.module.val_step(data)
 
     def test_step(self, data: Any) -> Any:
-        """mmengine's step of a test."""
-        return self.module.test_step(data)
+        """mmengine's step of a test; likewise."""
+        with self.divided():
+            return self.module.test_step(data)

@@ -1,6 +1,7 @@
 """Processes that train one local module each, against one process that trains all of them."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.training.module_clipping import clip_per_module, split_option
 from infopro_seg.training.module_parallel.local_module import HandedBatch
+from infopro_seg.training.module_parallel.norms import synchronise_norms
+from infopro_seg.training.module_parallel.runner import ModuleParallelRunner
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from tests.forks import START
 from tests.stand_ins import (
@@ -123,13 +126,22 @@ def train_on_rank(rank, folder):
             'steps': len(optim_wrapper.optimizer.state_dict()['state']),
             'logs': logs,
         }
-        with model.whole():
-            result['whole'] = model.module.state_dict()
-        result['afterwards'] = list(own_tensors(model.module))
+        own = model.module.state_dict()
+        result['state'] = {key: value for key, value in own.items() if not value.is_meta}
         torch.save(result, f'{folder}/{name}_{rank}.pth')
-        if case.ranks == 4:  # the same by DDP, on two of the ranks
+        if case.ranks == 4:
+            torch.save(synchronised(case), f'{folder}/norms_{rank}.pth')
+            # the same by DDP, on two of the ranks
             ddp_on_rank(rank, case, folder)
         dist.destroy_process_group()
+
+
+def synchronised(case):
+    """The ranks that each norm of a network exchanges its statistics with, where the config has `sync_bn`."""
+    runner = SimpleNamespace(cfg={'sync_bn': 'torch'})
+    model = ModuleParallelRunner.wrap_model(runner, None, network(case)).module
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    return [dist.get_process_group_ranks(layer.process_group) for layer in norms]
 
 
 def ddp_on_rank(rank, case, folder):
@@ -147,6 +159,11 @@ def own_tensors(model):
     return {name: tensor.detach().clone() for name, tensor in named if not tensor.is_meta}
 
 
+def united(ranks):
+    """The state dict of the whole network, from those of its processes."""
+    return {key: value for rank in ranks for key, value in rank['state'].items()}
+
+
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('processes')
@@ -156,6 +173,7 @@ def results(tmp_path_factory):
         name: [torch.load(folder / f'{name}_{rank}.pth') for rank in range(case.ranks)]
         for name, case in CASES.items()
     }
+    found['norms'] = [torch.load(folder / f'norms_{rank}.pth') for rank in range(4)]
     return found | {'ddp': [torch.load(folder / f'ddp_{rank}.pth') for rank in range(2)]}
 
 
@@ -179,8 +197,7 @@ def alone():
 def test_the_processes_train_the_same_network_bit_for_bit(results, alone, name):
     model, optim_wrapper, logs = alone[name]
     state = model.state_dict()
-    for rank in results[name]:
-        assert_same(rank['whole'], state)
+    assert_same(united(results[name]), state)
     assert_same(results[name][0]['logs'], logs)  # the first rank has the losses of all modules
     assert sum(rank['steps'] for rank in results[name]) == len(optim_wrapper.optimizer.state_dict()['state'])
 
@@ -196,18 +213,39 @@ def test_a_process_holds_its_own_module_only(results, alone, name):
     assert set().union(*parts.values()) == {*named, *dict(model.named_buffers())}
     assert {name for name in parts[0] & set(named) if 'layer1' in name}
     assert {name for name in parts[len(parts) - 1] & set(named) if name.startswith('decode_head')}
-    for rank in results[name]:
-        assert rank['afterwards'] == list(rank['own'])  # what a validation has gathered is gone
 
 
 def test_replicas_equal_ddp(results):
     ranks = results['two modules, two replicas']
     expected = results['ddp'][0]
-    for rank in ranks:
-        parameters = {name: value for name, value in rank['whole'].items() if 'running' not in name}
+    for replica in range(2):
+        whole = united(rank for rank in ranks if rank['replica'] == replica)
+        parameters = {name: value for name, value in whole.items() if 'running' not in name}
         assert_same(parameters, {name: expected[name] for name in parameters}, rtol=1e-4, atol=1e-6)
-    assert_same(ranks[0]['whole'], expected, rtol=1e-4, atol=1e-6)  # also the first replica's statistics
+        if replica == 0:  # whose statistics DDP's first rank has too
+            assert_same(whole, expected, rtol=1e-4, atol=1e-6)
     assert [rank['replica'] for rank in ranks] == [0, 1, 0, 1]
+
+
+def test_synchronised_norms_stay_within_the_replicas_of_a_module(results):
+    model = build(model_config(CUTS[:1]))
+    count = len([layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)])
+    for rank, norms in enumerate(results['norms']):
+        assert norms == [[0, 1] if rank < 2 else [2, 3]] * count
+
+
+def test_one_replica_has_nothing_to_synchronise():
+    layers = nn.Sequential(nn.SyncBatchNorm(2), nn.BatchNorm2d(2))
+    kinds = [type(layer).__name__ for layer in synchronise_norms(layers, True, replicas=1, group=None)]
+    assert not any('Sync' in kind for kind in kinds)
+
+
+def test_norms_of_mmcv_are_refused():
+    class SyncBatchNorm(nn.Module):
+        pass
+
+    with pytest.raises(ConfigError, match='1 is an MMSyncBN; module-parallel'):
+        synchronise_norms(nn.Sequential(nn.ReLU(), SyncBatchNorm()), False, replicas=2, group=None)
 
 
 def test_clipping_by_module_clips_each_by_its_own_norm():

@@ -1,6 +1,9 @@
 """Two local modules by two replicas, by the runner, against two ranks that train all modules with DDP."""
 
+import json
 import socket
+
+import pytest
 
 from infopro_seg.training.launch import train
 from tests.forks import run_ranks
@@ -12,13 +15,13 @@ OPTIONS = {
     'optim_wrapper.clip_grad': None,
     'train_cfg.max_iters': STOPPED,
     'train_cfg.seed_per_module': True,
-    'custom_hooks': hooks(),
+    'custom_hooks': hooks({'type': 'ResultsHook', 'rows': 1}),
     'auto_scale_lr': {'enable': True, 'base_batch_size': BATCH},
 }
 
 
 def one_rank(folder, streets, name, module_parallel):
-    options = tiny_options(streets, reads=folder / f'reads_{name}', **OPTIONS)
+    options = tiny_options(streets, results=True, reads=folder / f'reads_{name}', **OPTIONS)
     train(
         DEMO,
         work_dir=str(folder / name),
@@ -45,3 +48,6 @@ def test_two_by_two_equals_two_ranks_of_all_modules(streets, tmp_path):
     ]
     reads = [sorted((tmp_path / f'reads_{name}').read_text().split()[1::2]) for name in ('modules', 'ddp')]
     assert reads[0] == reads[1]  # the same images, each once
+    found = [json.loads((tmp_path / name / 'metrics.json').read_text()) for name in ('modules', 'ddp')]
+    assert found[0]['mIoU'] == pytest.approx(found[1]['mIoU'], abs=0.005)
+    assert (tmp_path / 'modules' / 'panel.png').is_file()

@@ -1,5 +1,6 @@
 """Trainings of three processes with a local module each, by the runner, against one of one process."""
 
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from infopro_seg.evaluate import evaluate
 from infopro_seg.training.launch import train
 from tests.forks import START
 from tests.runs import DEMO, ITERS, SIGTERM, STOPPED, hooks, load, tiny_options, train_tiny
+from tests.training.module_parallel import held
 from tests.training.test_loop import assert_equal
 
 MODULES = 3
@@ -38,6 +40,20 @@ class KillAt(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@HOOKS.register_module()
+class EndInValidation(Hook):
+    """Ends a validation at its second image, by a fault or by SIGTERM, in one rank."""
+
+    def __init__(self, rank, signal=False):
+        self.rank, self.signal = rank, signal
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        if runner.rank == self.rank and batch_idx == 1 and runner.iter == STOPPED:
+            if not self.signal:
+                raise ZeroDivisionError('as a test wants it')
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def all_hooks(*more):
     return hooks(AVERAGE, *more)
 
@@ -45,22 +61,28 @@ def all_hooks(*more):
 RESULTS = {'type': 'ResultsHook', 'rows': 1}
 SCENARIOS = {  # the folder, hooks, what is resumed
     'whole': ({'custom_hooks': all_hooks(RESULTS)}, False),
+    'validation stopped': (
+        {'custom_hooks': all_hooks({'type': 'EndInValidation', 'rank': 1, 'signal': True})},
+        False,
+    ),
+    'first fails': ({'custom_hooks': all_hooks({'type': 'EndInValidation', 'rank': 2})}, False),
+    'last fails': ({'custom_hooks': all_hooks({'type': 'EndInValidation', 'rank': 0})}, False),
     'goes on': ({'custom_hooks': all_hooks()}, 'alone'),
     'stopped': (
-        {
-            'custom_hooks': all_hooks(
-                {'type': 'SignalHook', 'iteration': STOPPED + 1, 'number': SIGTERM, 'rank': 1}
-            )
-        },
+        {'custom_hooks': all_hooks({'type': 'SignalHook', 'iteration': 1, 'number': SIGTERM, 'rank': 1})},
         False,
     ),
     'killed': ({'custom_hooks': all_hooks({'type': 'KillAt', 'iteration': STOPPED + 1, 'rank': 0})}, False),
 }
+HELD = {'whole': 2, 'goes on': 1}  # where processes note what they hold: with how many validations
 
 
 def on_rank(rank, streets, folder):
     torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
+    held.begin()
+    for name in HELD:
+        SCENARIOS[name][0]['custom_hooks'].append({'type': 'HeldHook', 'folder': str(folder / name)})
     for name, (options, resumed) in SCENARIOS.items():
         where = f'file://{folder}/rendezvous_{name}'
         dist.init_process_group('gloo', init_method=where, rank=rank, world_size=MODULES)
@@ -126,6 +148,8 @@ def test_the_results_are_those_of_one_process(folder):
     losses = [{key: list(log[key].data[0]) for key in log if 'loss' in key} for log in logs]
     assert losses[0] == losses[1]
     assert any('local_1' in key for key in losses[0])
+    panels = [(folder / name / 'panel.png').read_bytes() for name in ('whole', 'alone')]
+    assert panels[0] == panels[1]  # with what each module's decoder reconstructs
 
 
 def test_one_process_evaluates_what_they_have_trained(folder):
@@ -146,9 +170,38 @@ def test_one_goes_on_for_the_processes(streets, folder, tmp_path):
 
 def test_a_signal_to_one_of_them_saves_what_all_have_reached(streets, folder, tmp_path):
     saved = sorted((folder / 'stopped').glob('iter_*.pth'), key=lambda path: path.stat().st_mtime)[-1]
-    assert STOPPED < load(saved)['meta']['iter'] < ITERS
+    assert 1 <= load(saved)['meta']['iter'] <= STOPPED  # the first module's process is up to two ahead
     train_tiny(streets, tmp_path, resume=str(saved), **{**ALIKE, 'custom_hooks': all_hooks()})
     assert_same_checkpoint(tmp_path, folder / 'alone')
+
+
+@pytest.mark.parametrize('name', ['validation stopped', 'first fails', 'last fails'])
+def test_whoever_ends_a_validation_all_save_together(folder, name):
+    assert_same_checkpoint(folder / name, folder / 'alone', f'iter_{STOPPED}.pth')
+    assert not (folder / name / f'iter_{ITERS}.pth').exists()
+    failing = {'first fails': 2, 'last fails': 0}.get(name)
+    for rank in range(MODULES):
+        text = (folder / f'{name}_{rank}').read_text() if failing is not None else ''
+        assert (folder / f'{name}_{rank}').exists() == (failing is not None)
+        if failing == rank:
+            assert text.startswith("ZeroDivisionError('as a test wants it')")
+        elif failing is not None:
+            assert text.startswith('RankError')
+            assert f'rank {failing} ended the training: ' in text
+        assert 'not saved' not in text
+
+
+@pytest.mark.parametrize('rank', range(MODULES))
+@pytest.mark.parametrize(('name', 'validations'), HELD.items())
+def test_no_process_ever_holds_parameters_of_another(folder, name, validations, rank):
+    found = json.loads((folder / name / f'held_{rank}.json').read_text())
+    assert len(found['validation']) == validations
+    for result in itertools.chain(*found.values()):
+        assert result['own'] > 0
+        assert result['other parameters'] == []
+        assert result['foreign shapes'] > 3
+        assert result['of a foreign shape'] == []
+    assert found.keys() == {'training', 'validation', 'the end'}
 
 
 def test_a_killed_process_ends_the_others_which_name_it(folder):
@@ -171,6 +224,16 @@ def test_a_killed_process_ends_the_others_which_name_it(folder):
             CLIP,
             '1 process cannot train 3 local modules in parallel: that takes as many for each. Start 3 or 6',
         ),
+        (
+            {'model_wrapper_cfg': {'type': 'MMDistributedDataParallel'}, **CLIP},
+            "model_wrapper_cfg={'type': 'MMDistributedDataParallel'} of the config has no effect",
+        ),
+        (
+            {'model_wrapper_cfg.gradient_as_bucket_view': True, **CLIP},
+            "'gradient_as_bucket_view': True} of the config has no effect in module-parallel training",
+        ),
+        ({'find_unused_parameters': True, **CLIP}, 'find_unused_parameters=True has no effect'),
+        ({'sync_bn': 'mmcv', **CLIP}, "write sync_bn='torch', or leave it out"),
         ({'model.backbone.cuts': (), 'model.backbone.local_head': None, **CLIP}, 'no cuts (K = 1'),
     ],
 )

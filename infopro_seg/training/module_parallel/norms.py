@@ -1,0 +1,40 @@
+"""Synchronised batch norms, among the processes that train the same local module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
+from torch import nn
+
+from infopro_seg.errors import ConfigError
+
+
+def synchronise_norms(model: Any, convert: bool, replicas: int, group: Any) -> Any:
+    """Has SyncBN layers exchange their statistics within a group; a single replica has nothing to exchange.
+
+    Args:
+        model: the network.
+        convert: whether plain batch norms become SyncBN, as `sync_bn='torch'` of a config asks.
+        replicas: how many processes train the same module.
+        group: these.
+
+    Returns:
+        The network; layers are replaced in place.
+
+    Raises:
+        ConfigError: a layer is of mmcv's SyncBN, which would exchange with other modules' processes.
+    """
+    if replicas == 1:
+        return revert_sync_batchnorm(model)
+    if convert:
+        model = convert_sync_batchnorm(model, 'torch')
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.SyncBatchNorm):
+            layer.process_group = group
+        elif type(layer).__name__ == 'SyncBatchNorm':
+            raise ConfigError(
+                f"{name} is an MMSyncBN; module-parallel training synchronises torch's SyncBN only: write "
+                "norm_cfg=dict(type='SyncBN')"
+            )
+    return model

@@ -1,0 +1,100 @@
+"""Prediction with a network whose local modules are in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from infopro_seg.models.blocks import split_blocks
+from infopro_seg.models.forward_pass import ForwardPass
+from infopro_seg.models.row_maps import RowMap, bands
+from infopro_seg.training.module_parallel.local_module import continued
+from infopro_seg.training.module_parallel.messages import on_device
+from infopro_seg.training.module_parallel.stream import Stream
+
+
+@contextmanager
+def divided(model: Any, index: int, stream: Stream, device: torch.device) -> Iterator[None]:
+    """Within it, the processes of a network's modules predict together, each with its own module only.
+
+    They all ask the network for the same, of images of the same sizes, and so run its encoder equally often:
+    of whole images, windows, or variants of an image. A process gets the state from the one before, runs its
+    blocks and hands on. The last one alone runs neck and decode head and finds the labels. In the others,
+    samples get no `pred_sem_seg`.
+
+    Args:
+        model: an `InfoProEncoderDecoder`, of which the process holds one module.
+        index: the number of that module.
+        stream: to the neighbours.
+        device: where the module is.
+    """
+    part = _Part(model, index, stream, device)
+    replaced = part.methods()
+    for owner, name, method in replaced:
+        setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        for owner, name, _ in replaced:
+            delattr(owner, name)
+
+
+class _Part:
+    """What one process does of a prediction."""
+
+    def __init__(self, model: Any, index: int, stream: Stream, device: torch.device) -> None:
+        self.model, self.index, self.stream, self.device = model, index, stream, device
+        self.modules = split_blocks(model.backbone.encoder, model.backbone.cuts)
+        self.is_last = index == len(self.modules) - 1
+
+    def methods(self) -> list[tuple[Any, str, Callable[..., Any]]]:
+        """The methods of the network that do only this process's part: whose, name, and what it does."""
+        backbone = self.model.backbone
+        own = [(backbone, 'reconstructions', self.reconstructions)]
+        if self.is_last:
+            return [*own, (backbone, 'forward', self.outputs)]
+        return [*own, (self.model, 'encode_decode', self.encode), (self.model, 'segment', self.pass_over)]
+
+    def outputs(self, inputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The encoder's outputs; None for those that no head reads."""
+        return self.run(inputs).outputs()
+
+    def encode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
+        """Hands on to the process of the next module; returns what stands for logits here, a pixel each."""
+        self.stream.send_on(self.run(inputs).handed_on())
+        return inputs.new_zeros(len(inputs), 1, 1, 1)
+
+    def pass_over(self, sample: Any, logits: RowMap, are_probabilities: bool = False) -> None:
+        """Asks for the logits as the last process does: sliding windows are computed when they are read."""
+        for start, stop in bands(logits.size, self.model.out_channels):
+            logits(start, stop)
+
+    def run(self, inputs: Tensor) -> ForwardPass:
+        """Runs the blocks of this process's module."""
+        state, kept = (inputs, []) if self.index == 0 else self.received()
+        forward_pass = continued(self.model, self.modules, self.index, state, kept)
+        del state, kept
+        forward_pass.run(self.modules[self.index])
+        return forward_pass
+
+    def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
+        """As of the backbone, those of the modules up to this one."""
+        backbone = self.model.backbone
+        state, images = (inputs, []) if self.index == 0 else self.received()
+        if self.is_last:
+            return list(images)
+        forward_pass = ForwardPass(state, read=())
+        forward_pass.run(self.modules[self.index])
+        feature = backbone.readers()[self.index].read(forward_pass.state)
+        images = [*images, backbone.local_heads[self.index].reconstruct(feature, size)]
+        ends = self.index + 2 == len(self.modules)  # the last module reconstructs nothing
+        self.stream.send_on((None if ends else forward_pass.state, images))
+        return images
+
+    def received(self) -> Any:
+        """What the process of the module before has handed on."""
+        return on_device(self.stream.receive(), self.device)
