@@ -15,6 +15,8 @@ from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.logit_maps.row_maps import bands
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_tensors
+from infopro_seg.memory.repeated_windows import repeated
+from infopro_seg.models.bounded_prediction import BoundedPrediction
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,12 @@ def trace_prediction(
         model.eval()
         if (model.test_cfg or {}).get('mode') != 'slide':
             model.row_bands = unlike_bands
+        elif isinstance(model, BoundedPrediction):
+            model.small_logits = repeated(model.small_logits, tracker)
         kinds = variants or ((1.0, False),)
         batches = [_samples(batch, size, scale, flip, tracker) for scale, flip in kinds]
         held = tracker.live
+        before = len(tracker.phases)
         tracker.begin('predict')
         with autocast(amp):
             if variants:
@@ -75,7 +80,7 @@ def trace_prediction(
             else:
                 model.test_step(batches[0])
         del optimizer
-        return PredictionTrace(peak=tracker.phases[-1].peak, held=held)
+        return PredictionTrace(peak=max(phase.peak for phase in tracker.phases[before:]), held=held)
 
 
 def unlike_bands(size: tuple[int, int], channels: int) -> Iterator[tuple[int, int]]:
