@@ -16,7 +16,6 @@ from infopro_seg.logit_maps.row_maps import bands
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_tensors
 from infopro_seg.memory.repeated_windows import repeated
-from infopro_seg.models.bounded_prediction import BoundedPrediction
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def trace_prediction(
         model.eval()
         if (model.test_cfg or {}).get('mode') != 'slide':
             model.row_bands = unlike_bands
-        elif isinstance(model, BoundedPrediction):
+        elif hasattr(model, 'small_logits'):  # not of stock mmseg
             model.small_logits = repeated(model.small_logits, tracker)
         kinds = variants or ((1.0, False),)
         batches = [_samples(batch, size, scale, flip, tracker) for scale, flip in kinds]
