@@ -114,8 +114,9 @@ def predict(
             run.progress.advance(task, len(several))
     if run.fault is not None and len(run.skipped) == len(inputs):
         raise run.fault  # no matter of an image: with its traceback
-    kind = 'videos' if all(one.kind == 'video' for one in inputs) else 'images'
-    run.say(f'{len(inputs) - len(run.skipped)} of {len(inputs)} {kind} predicted into {out}')
+    kinds = {'videos' if one.kind == 'video' else 'images' for one in inputs}
+    what = ' and '.join(sorted(kinds))
+    run.say(f'{len(inputs) - len(run.skipped)} of {len(inputs)} {what} predicted into {out}')
     return run.skipped
 
 

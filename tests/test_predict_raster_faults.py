@@ -37,6 +37,7 @@ def test_the_labels_of_the_rows_before_a_damage_are_kept(network, tmp_path, caps
     kept = tmp_path / 'out/ortho_labels_incomplete.tif'
     assert 'incomplete: cannot read rows ' in told
     assert f'of {path}: ' in told
+    assert '.;' not in told
     assert f'rows are kept in {kept}' in told
     assert '0 of 1 images predicted' in told
     assert [one.name for one in (tmp_path / 'out').iterdir()] == [kept.name]

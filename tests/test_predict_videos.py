@@ -144,6 +144,13 @@ def test_what_is_no_video_is_skipped_and_the_others_are_predicted(network, video
         run(network, Path('nowhere'), tmp_path / 'none', video=True)
 
 
+def test_images_beside_videos_are_counted_with_them(network, video, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(48, 64))
+    given = [tmp_path / 'a.png', video]
+    assert predict(network.config, network.checkpoint, given, tmp_path / 'out', 'cpu') == []
+    assert '2 of 2 images and videos predicted' in capsys.readouterr().err
+
+
 def test_a_full_disk_leaves_no_video(network, video, tmp_path, monkeypatch):
     """As a full disk would have it, which OpenCV does not report: frames are missing in the file."""
     monkeypatch.setattr(video_files, 'frames_in', lambda path: COUNT - 1)

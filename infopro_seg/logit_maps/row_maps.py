@@ -133,7 +133,7 @@ class SlidingMap:
         for top in needed:
             if top not in self.held:
                 self.held[top] = self._row(top)
-        like = self.held[needed[0]][0](0, 1)
+        like = as_single(self.held[needed[0]][0](0, 1))  # sums of half precision would be coarse
         total = zeros(like, (len(like), stop - start, self.size[1]))
         count = zeros(like, (stop - start, self.size[1]))
         for top in needed:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.files import write_text
 from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.prediction import trace_prediction
@@ -40,7 +40,8 @@ class InferenceRow:
         mode: `whole` or `slide`.
         in_training: whether it is a validation of a training.
         peak: bytes that it takes for the size of the plan.
-        largest: height and width of the largest image, twice as wide as high, that fits the budget.
+        largest: height and width of the largest image, twice as wide as high, that fits the budget. Images
+            of more than `LARGEST` rows are not looked at.
     """
 
     name: str
@@ -139,6 +140,9 @@ def plan_inference(request: InferenceRequest) -> int:
     budget = None if request.budget is None else parse_bytes(request.budget)
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
+    if request.size is not None and min(request.size) < 1:
+        given = ' '.join(map(str, request.size))
+        raise UserError(f'--size {given} is no image; give height and width in pixels, from 1 on')
     cfg = load_config(request.config)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
@@ -171,6 +175,7 @@ def inference_table(
         cells = [row.name, f'{row.peak / factor:.{DIGITS[unit]}f}']
         if budget is not None:
             size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
+            size += ' or more' * (row.largest is not None and row.largest[0] == LARGEST)
             cells += ['yes' if row.peak <= budget else 'no', size]
         table.add_row(*cells)
     return table

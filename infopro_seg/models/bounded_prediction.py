@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,7 @@ class BoundedPrediction:
     out_channels: int
     test_cfg: Any
     data_preprocessor: Any
+    row_bands: Callable[[tuple[int, int], int], Iterator[tuple[int, int]]] = staticmethod(bands)
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Segments images.
@@ -91,7 +92,7 @@ class BoundedPrediction:
         keep = self.test_cfg.get('return_logits', False)
         labels: Tensor | None = None
         kept: Tensor | None = None
-        for start, stop in bands(logits.size, self.out_channels):
+        for start, stop in self.row_bands(logits.size, self.out_channels):
             scores = logits(start, stop)
             if self.out_channels == 1 and not are_probabilities:
                 scores = scores.sigmoid()

@@ -115,21 +115,28 @@ def _session(path: Path, device: str | None) -> Any:
     import onnxruntime
 
     has_gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
-    wanted = (device or ('cuda' if has_gpu else 'cpu')).partition(':')[0]
-    if wanted not in ('cpu', 'cuda') or (wanted == 'cuda' and not has_gpu):
+    kind, _, index = (device or ('cuda' if has_gpu else 'cpu')).partition(':')
+    known = kind in ('cpu', 'cuda') and (not index or index.isdecimal())
+    if not known or (kind == 'cuda' and not has_gpu):
         raise UserError(
             f'--device {device} cannot be used: onnxruntime has {onnxruntime.get_device()}; take cpu, or '
             'install onnxruntime-gpu for cuda'
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
-    providers = ['CUDAExecutionProvider'] * (wanted == 'cuda') + ['CPUExecutionProvider']
+    gpu = [('CUDAExecutionProvider', {'device_id': int(index or 0)})] if kind == 'cuda' else []
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, [*gpu, 'CPUExecutionProvider'])
     except Exception as error:  # onnxruntime has no error of its own for files that are none
         raise CheckpointError(
             f'cannot read the exported network {path}: {" ".join(str(error).split())}; export it again'
         ) from error
+    if device and gpu and gpu[0][0] not in session.get_providers():  # it goes on without the GPU, unasked
+        raise UserError(
+            f'--device {device} cannot be used: onnxruntime finds no such GPU, or not the CUDA '
+            'libraries that it was built for; take cpu'
+        )
+    return session
 
 
 def _metadata(session: Any, path: str | Path) -> dict[str, Any]:

@@ -130,9 +130,10 @@ class RasterPixels:
         try:
             rgb = self.dataset.read(self.bands, window=Window(0, start, self.size[1], stop - start))
         except RasterioIOError as error:
+            reason = str(error.__cause__ or error).rstrip('.')
             raise DataError(
                 f'cannot read rows {start} to {stop - 1} of {self.size[0]} of {self.path}: '
-                f'{error.__cause__ or error}; the file is damaged, or was not copied to its end: replace it'
+                f'{reason}; the file is damaged, or was not copied to its end: replace it'
             ) from error
         first = -(-start // self.step) * self.step
         places = range(first, stop, self.step)

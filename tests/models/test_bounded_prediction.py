@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.models.row_maps import FlippedMap, ResizedMap, StoredMap, window_starts
+from infopro_seg.models.row_maps import FlippedMap, ResizedMap, SlidingMap, StoredMap, window_starts
 from tests.stand_ins import (
     CUTS,
     build,
@@ -160,6 +160,17 @@ def test_rows_are_those_of_interpolate(size, align_corners, dtype):
     resized = ResizedMap(StoredMap(small), size, align_corners)
     rows = torch.cat([resized(at, min(at + 3, size[0])) for at in range(0, size[0], 3)], 1)
     torch.testing.assert_close(rows, whole, rtol=0, atol=1e-5 if dtype == torch.bfloat16 else 1e-12)
+
+
+def test_windows_of_half_precision_are_averaged_in_single_precision():
+    torch.manual_seed(0)
+    windows = torch.randn(2, 3, 8, 8).bfloat16()
+    found = SlidingMap(lambda boxes: list(windows), (8, 12), (8, 8), (4, 4), False, batch=2)(0, 8)
+    expected = torch.zeros(3, 8, 12)
+    expected[..., :8] += windows[0]
+    expected[..., 4:] += windows[1]
+    expected[..., 4:8] /= 2
+    assert torch.equal(found, expected)
 
 
 def test_a_flip_that_cannot_be_turned_back_is_an_error():
