@@ -1,3 +1,4 @@
+import gc
 import logging
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,15 @@ SLOW = (  # files that take long begin first, so that all workers end at the sam
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 
+def pytest_collection_finish():
+    """What is imported and collected stays; without this each collection of garbage looks through all of it.
+
+    mmseg collects garbage for each data set that it builds, which takes half a second so.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     def place(item):
         name = item.path.relative_to(Path(__file__).parent).as_posix()
@@ -48,6 +58,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope='session', autouse=True)
 def _quiet_logger():
     MMLogger.get_current_instance().setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _workers_end_soon():
+    """Where a loader was left in the middle, torch waits 5 s for each worker before it ends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.5)
+        yield
 
 
 @pytest.fixture(scope='session', autouse=True)
