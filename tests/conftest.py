@@ -16,7 +16,7 @@ optional_packages.import_them()  # before mmseg
 import infopro_seg.register  # noqa: E402, F401
 from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
 from infopro_seg.yapf_import import import_yapf  # noqa: E402
-from tests import runs  # noqa: E402
+from tests import config_cache, runs  # noqa: E402
 from tests.leftovers import (  # noqa: E402, F401
     pytest_sessionfinish,
     pytest_sessionstart,
@@ -35,6 +35,7 @@ SLOW = (  # files that take long begin first, so that all workers end at the sam
     'memory/test_benchmark.py',
 )
 
+config_cache.install()
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.docs.shell import PAGES, blocks, calls
+from tests.memory.traces import all_once
 from tests.runs import ROOT, SIZE, STOPPED, images, read_png, tiny_options, write_config
 from tests.test_tools import call
 
@@ -21,6 +22,13 @@ pytestmark = pytest.mark.filterwarnings('ignore:.* instance named of:UserWarning
 
 def page(name):
     return ROOT / 'docs' / name
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _planned_once():
+    """The commands with --fit start from the same measurements of the network's blocks."""
+    with all_once():
+        yield
 
 
 @pytest.fixture(scope='module')
