@@ -46,6 +46,7 @@ def run_forked(
     stderr: Any = None,
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
+    start_new_session: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """As `subprocess.run` of a Python program: `python FILE ...` or `python -m MODULE ...`.
 
@@ -55,26 +56,34 @@ def run_forked(
         stderr: the same for its error output.
         env: its environment; by default this one.
         cwd: where it runs; by default here.
+        start_new_session: whether it leads a group of processes of its own.
     """
     words = [str(word) for word in command]
     assert words[0] == sys.executable
     with tempfile.TemporaryFile('w+') as output, tempfile.TemporaryFile('w+') as errors:
         files = [stdout or output, stderr or errors]
         if START == 'fork':
-            arguments = (words[1:], [file.fileno() for file in files], env, cwd)
+            arguments = (words[1:], [file.fileno() for file in files], env, cwd, start_new_session)
             process = multiprocessing.get_context(START).Process(target=_as_program, args=arguments)
             process.start()
             process.join()
             status = process.exitcode
         else:
-            status = subprocess.run(words, stdout=files[0], stderr=files[1], env=env, cwd=cwd).returncode
+            options = {'env': env, 'cwd': cwd, 'start_new_session': start_new_session}
+            status = subprocess.run(words, stdout=files[0], stderr=files[1], **options).returncode
         said = [file.seek(0) or file.read() for file in (output, errors)]
     return subprocess.CompletedProcess(words, status, *said)
 
 
 def _as_program(
-    words: list[str], outputs: Sequence[int], env: Mapping[str, str] | None, cwd: str | Path | None
+    words: list[str],
+    outputs: Sequence[int],
+    env: Mapping[str, str] | None,
+    cwd: str | Path | None,
+    leads: bool,
 ) -> None:
+    if leads:
+        os.setsid()
     for number, output in enumerate(outputs, start=1):
         os.dup2(output, number)
     sys.stdout, sys.stderr = (os.fdopen(number, 'w', closefd=False) for number in (1, 2))
