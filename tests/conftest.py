@@ -1,3 +1,4 @@
+import gc
 import logging
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ optional_packages.import_them()  # before mmseg
 import infopro_seg.register  # noqa: E402, F401
 from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
 from infopro_seg.yapf_import import import_yapf  # noqa: E402
-from tests import runs  # noqa: E402
+from tests import config_cache, runs  # noqa: E402
 from tests.leftovers import (  # noqa: E402, F401
     pytest_sessionfinish,
     pytest_sessionstart,
@@ -34,7 +35,17 @@ SLOW = (  # files that take long begin first, so that all workers end at the sam
     'memory/test_benchmark.py',
 )
 
+config_cache.install()
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays; without this each collection of garbage looks through all of it.
+
+    mmseg collects garbage for each data set that it builds, which takes half a second so.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
@@ -48,6 +59,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope='session', autouse=True)
 def _quiet_logger():
     MMLogger.get_current_instance().setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _workers_end_soon():
+    """Where a loader was left in the middle, torch waits 5 s for each worker before it ends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.5)
+        yield
 
 
 @pytest.fixture(scope='session', autouse=True)

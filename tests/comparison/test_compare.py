@@ -1,4 +1,8 @@
-"""tools/compare.py as a command, on a suite of two iterations."""
+"""tools/compare.py as a command, on a suite of two iterations.
+
+One test starts Python anew for the command and its training; elsewhere both are copies of this process, as
+importing mmseg takes longer than all that they do.
+"""
 
 import json
 import os
@@ -7,6 +11,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +23,7 @@ from infopro_seg.comparison.command import CompareRequest, compare
 from infopro_seg.comparison.results import read_scalars
 from infopro_seg.errors import UserError
 from infopro_seg.memory.stages import plan_stages
+from tests.forks import run_forked
 from tests.runs import ROOT, read_png
 
 ITERATIONS = 2
@@ -34,14 +40,14 @@ comparison = dict(data=dict(train=4, val=2), panel=dict(e2e=1, greedy=2))
 """
 
 
+def command(out, suite, *arguments):
+    return [sys.executable, 'tools/compare.py', '--suite', str(suite), '--out', str(out), *arguments]
+
+
 def call(out, suite, *arguments):
-    return subprocess.run(
-        [sys.executable, 'tools/compare.py', '--suite', str(suite), '--out', str(out), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings, 'subprocess', SimpleNamespace(run=run_forked))
+        return run_forked(command(out, suite, *arguments), cwd=ROOT)
 
 
 def write_suite(folder, iterations=ITERATIONS):
@@ -163,7 +169,9 @@ def test_finished_runs_are_kept_and_a_broken_one_is_resumed(compared):
     (broken / 'metrics.json').unlink()
     [first] = broken.glob('*/*.log')
     stamp = (kept / 'metrics.json').stat().st_mtime_ns
-    done = call(out, folder / 'suite_2.py', *CHOICE)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+    words = command(out, folder / 'suite_2.py', *CHOICE)
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '1 of 2 runs are finished already' in done.stderr
     assert (kept / 'metrics.json').stat().st_mtime_ns == stamp

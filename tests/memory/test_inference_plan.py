@@ -6,20 +6,25 @@ import pytest
 from mmengine.config import Config
 
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.logit_maps import row_maps
 from infopro_seg.memory import inference_plan
 from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference, tta_variants
 from infopro_seg.memory.prediction import trace_prediction
-from tests.stand_ins import CUTS, model_config
+from tests.stand_ins import CLASSES, CUTS, model_config
 
 WINDOW = (48, 64)
 SLIDE = {'mode': 'slide', 'crop_size': WINDOW, 'stride': (32, 42)}
+TOGETHER = {'window_batch': 32}  # a trace runs the network once for each batch of windows
+BAND = 4 * CLASSES * 16 * WINDOW[0] * WINDOW[1]
 
 
 @pytest.fixture(autouse=True)
 def small_images(monkeypatch):
-    """The search ends early and goes in small steps."""
+    """The search ends early and goes in small steps; bands are full with few windows, as each is traced."""
     monkeypatch.setattr(inference_plan, 'STEP', 64)
     monkeypatch.setattr(inference_plan, 'LARGEST', 256)
+    for module in (inference_plan, row_maps):
+        monkeypatch.setattr(module, 'BAND_BYTES', BAND)
 
 
 def config(test_cfg):
@@ -42,20 +47,23 @@ def test_the_largest_image_fits_and_the_next_step_does_not(budget, largest):
 
 
 def test_windows_fit_images_beyond_those_that_were_traced():
-    peaks = inference_plan._Peaks(config(SLIDE), None, (), False, lambda text: None)
-    expected = trace_prediction(config(SLIDE), (288, 320)).peak
-    assert peaks.extrapolated()(288, 320) == pytest.approx(expected, rel=0.02)
+    cfg, size = config(SLIDE | TOGETHER), (288, 640)
+    peaks = inference_plan._Peaks(cfg, None, (), False, lambda text: None)
+    found = peaks.extrapolated()(*size)
+    assert size not in peaks.found
+    assert found == pytest.approx(trace_prediction(cfg, size).peak, rel=0.02)
 
 
-def test_the_command_writes_json_and_says_whether_it_fits(tmp_path):
-    cfg = config({'mode': 'whole'})
-    cfg.crop_size = (96, 160)
-    cfg.model.data_preprocessor.size = (96, 160)
+def test_the_command_writes_json_and_says_whether_it_fits(tmp_path, monkeypatch):
+    monkeypatch.setattr(inference_plan, 'BAND_BYTES', BAND // 4)
+    cfg = config({'mode': 'whole', **TOGETHER})
+    cfg.crop_size = WINDOW
+    cfg.model.data_preprocessor.size = WINDOW
     cfg.dump(tmp_path / 'config.py')
-    request = InferenceRequest(tmp_path / 'config.py', budget='1MiB', json=tmp_path / 'plan.json')
+    request = InferenceRequest(tmp_path / 'config.py', budget='400kB', json=tmp_path / 'plan.json')
     assert plan_inference(request) == 1
     rows = json.loads((tmp_path / 'plan.json').read_text())
-    assert rows[0]['peak'] == trace_prediction(cfg, (96, 160)).peak
+    assert rows[0]['peak'] == trace_prediction(cfg, WINDOW).peak
 
 
 @pytest.mark.parametrize('arguments', [['--size', '8', '8'], ['--tta']], ids=str)

@@ -11,15 +11,14 @@ from mmengine import Config
 
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory import fit, recipe_search
+from infopro_seg.memory import fit
 from infopro_seg.memory.command import PlanRequest, plan
 from infopro_seg.memory.fit import plan_to_fit
 from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.recipe_search import profile_at
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import stock_losses
-from tests.memory.traces import as_plain, trace_once
+from tests.memory.traces import trace_once
 from tests.test_tools import call
 
 ROOT = Path(__file__).parents[2]
@@ -35,23 +34,6 @@ KEYS = {
     'flops_of_e2e',
     'fits',
 }
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _chains_once():
-    """Plans of the demo start from the same measurements of its blocks; each is made once."""
-    known = {}
-
-    def profile_once(cfg, setup, heads_recomputed, blocks_of=None):
-        key = repr((as_plain(cfg), setup, heads_recomputed))
-        if key not in known:
-            known[key] = profile_at(cfg, setup, heads_recomputed, blocks_of)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe_search, 'profile_at', profile_once)
-        patch.setattr(recipe_search, 'trace_step', trace_once)
-        yield
 
 
 @pytest.fixture(scope='module')

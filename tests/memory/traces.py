@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
-from infopro_seg.memory import StepTrace, trace_step
+import pytest
+
+from infopro_seg.memory import StepTrace, cuts, recipe_search, stages, trace_step
+from infopro_seg.memory.costs import Chain
+from infopro_seg.memory.profile import profile_chain
 
 _known: dict[str, Any] = {}
 
@@ -15,6 +22,31 @@ def trace_once(config: Any, batch: int, crop: tuple[int, int], *args: Any, **kwa
     if key not in _known:
         _known[key] = trace_step(config, batch, crop, *args, **kwargs)
     return _known[key]
+
+
+def profile_once(
+    config: Any, batch: int, crop: tuple[int, int], *args: Any, blocks_of: Chain | None = None, **kwargs: Any
+) -> Chain:
+    """`profile_chain` of a config, or what it gave before for one that differs in its number of modules."""
+    plain = deepcopy(as_plain(config))
+    backbone = plain.get('model', plain)['backbone']
+    if backbone.pop('num_modules', None) is not None:
+        backbone['cuts'] = ()
+    key = repr(('profile', plain, batch, tuple(crop), args, sorted(kwargs.items())))
+    if key not in _known:
+        _known[key] = profile_chain(config, batch, crop, *args, blocks_of=blocks_of, **kwargs)
+    return _known[key]
+
+
+@contextmanager
+def all_once() -> Iterator[None]:
+    """Lets plans and balanced cuts start from what was measured for others."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (cuts, recipe_search):
+            patch.setattr(module, 'profile_chain', profile_once)
+        for module in (cuts, recipe_search, stages):
+            patch.setattr(module, 'trace_step', trace_once)
+        yield
 
 
 def as_plain(config: Any) -> Any:

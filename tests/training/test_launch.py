@@ -11,7 +11,7 @@ import torch
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.training.launch import train
-from tests.forks import run_ranks
+from tests.forks import run_forked, run_ranks
 from tests.runs import DEMO, ITERS, ROOT, SIGINT, STOPPED, hooks, load, tiny_options, train_tiny, write_config
 from tests.stand_ins import assert_same
 
@@ -39,15 +39,7 @@ def test_ctrl_c_in_the_shell_costs_nothing(streets, trained, tmp_path):
         tmp_path / 'tiny.py', tiny_options(streets, workers=1, custom_hooks=hooks(ctrl_c), log_level='INFO')
     )
     command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(tmp_path)]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        start_new_session=True,
-        text=True,
-        capture_output=True,
-        timeout=120,
-    )
+    done = run_forked(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
     assert done.returncode == INTERRUPTED
     assert 'Traceback' not in done.stdout + done.stderr
     assert f'saved {tmp_path / "iter_2.pth"}; continue with --resume' in done.stdout + done.stderr
