@@ -62,7 +62,8 @@ def main() -> int:
         '--budgets',
         nargs='+',
         metavar='MEMORY',
-        help='with --module-parallel: the memory of the card of each process, e.g. 8GiB 24GiB',
+        help='with --module-parallel: the memory of the card of each local module, in their order, '
+        'e.g. 8GiB 24GiB; the last one is of rank 0, on the first GPU',
     )
     parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
     parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')

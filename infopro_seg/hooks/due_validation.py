@@ -27,7 +27,7 @@ class DueValidationHook(Hook):
         if self._asked:
             return
         self._asked = True
-        if _is_due(runner) and runner.message_hub.get_info(VALIDATED) != runner.iter:
+        if validation_is_due(runner):
             runner.logger.info(f'the validation at iteration {runner.iter} was not finished; it comes first')
             runner.val_loop.run()
 
@@ -36,8 +36,12 @@ class DueValidationHook(Hook):
         runner.message_hub.update_info(VALIDATED, runner.iter)
 
 
-def _is_due(runner: Any) -> bool:
-    """Whether the training loop validates where it stands."""
+def validation_is_due(runner: Any) -> bool:
+    """Whether a validation comes where the training stands, and has not been done."""
+    return bool(_validates_here(runner) and runner.message_hub.get_info(VALIDATED) != runner.iter)
+
+
+def _validates_here(runner: Any) -> bool:
     loop = runner.train_loop
     if runner.val_loop is None or runner.iter == 0:
         return False

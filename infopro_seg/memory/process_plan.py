@@ -50,12 +50,13 @@ class ProcessPlan:
         rows = [
             {
                 'blocks': list(ends),
+                'rank': len(self.processes) - 1 - index,
                 'peak_bytes': cost.peak,
                 'flops': cost.flops,
                 'sent_bytes': cost.sent,
                 'main_memory_bytes': cost.waiting,
             }
-            for ends, cost in zip(self.blocks, self.processes, strict=True)
+            for index, (ends, cost) in enumerate(zip(self.blocks, self.processes, strict=True))
         ]
         return {'name': self.name, 'cuts': list(self.cuts), 'speedup': self.speedup, 'processes': rows}
 
@@ -115,7 +116,8 @@ def processes_table(
     table = Table(title=f'One local module per process: {setup}')
     columns = (
         'cuts',
-        'process',
+        'module',
+        'rank',
         'blocks',
         f'peak {unit}',
         'fits',
@@ -132,6 +134,7 @@ def processes_table(
             table.add_row(
                 plan.name if index == 0 else '',
                 str(index),
+                str(len(plan.processes) - 1 - index),  # of the process, see Placement
                 ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
                 f'{process.peak / factor:.{DIGITS[unit]}f}',
                 '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',
@@ -158,6 +161,9 @@ def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
     lines.append(
         'messages: main memory for what waits to be received, and for what is received; the peak, which is '
         "the GPU's, does not count it"
+    )
+    lines.append(
+        'rank 0, on the first GPU, trains the last module: CUDA_VISIBLE_DEVICES sets the order of the GPUs'
     )
     lines.append(f'cuts by FLOPs: {plans[-1].cuts}')
     return '\n'.join(lines)

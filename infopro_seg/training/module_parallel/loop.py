@@ -8,6 +8,7 @@ from mmengine.registry import LOOPS
 
 from infopro_seg.errors import RankError
 from infopro_seg.faults import headline
+from infopro_seg.hooks.due_validation import validation_is_due
 from infopro_seg.training.interrupts import Stopped
 from infopro_seg.training.loop import ResumableIterBasedTrainLoop
 from infopro_seg.training.module_parallel.local_module import HandedBatch
@@ -102,6 +103,9 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
             return super()._part(cause)
         if not self.placement.is_first or not self._guard.together or isinstance(cause, RankError):
             return False
+        over = self._iter >= self._max_iters or self.stop_training
+        if over or validation_is_due(self.runner):
+            return False  # no batch comes next, so nobody would take an end in its place
         try:  # between two iterations: all others come to the same one
             self.link.any_first(True)
             self.link.send_on(None)
@@ -112,6 +116,7 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
     def _save(self, together: bool = True, diverged: bool = False) -> None:
         try:
             super()._save(together, diverged)
+            self.link.finish()  # what is under way is lost when this process ends
         except RankError as error:
             if self.interrupted:  # so that the error goes on by itself
                 error.add_note(f'the {self._iter} iterations so far are not saved{self._newest()}')

@@ -11,6 +11,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
+from infopro_seg.errors import RankError
+from infopro_seg.faults import headline
 from infopro_seg.hooks.pending_gradients import GRADIENTS
 from infopro_seg.training.module_parallel.evaluation import LastEvaluator, SharedBatches, world_of
 from infopro_seg.training.module_parallel.share import Share, drop_absent
@@ -38,6 +40,10 @@ class PartRunner(Runner):
                 whole.__wrapped__(self, *args, **kwargs)
             except _SentError:
                 return
+            except Exception as error:
+                if not is_main_process():
+                    self.model.link.send_part(headline(error))  # the first rank waits for the part
+                raise
 
     @contextmanager
     def _own_part(self) -> Iterator[None]:
@@ -64,7 +70,7 @@ class PartsHook(Hook):
             model.link.send_part({**part, 'optimizer': checkpoint.get('optimizer', {}).get('state', {})})
             raise _SentError
         names = runner.names_saved
-        parts = [model.link.receive_part(index) for index in reversed(range(model.placement.modules - 1))]
+        parts = [_part(model, index) for index in reversed(range(model.placement.modules - 1))]
         for key in NAMED:
             found = {name: value for part in parts for name, value in part.get(key, {}).items()}
             if found:
@@ -156,6 +162,14 @@ class _SentError(Exception):
 
 def _drop_absent(module: Any, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
     drop_absent(state_dict)
+
+
+def _part(model: ModuleParallel, index: int) -> dict[str, Any]:
+    """The part of a module's process, or its word that it has failed to make one."""
+    part: dict[str, Any] | str = model.link.receive_part(index)
+    if isinstance(part, str):
+        raise RankError(f'rank {model.placement.rank_of(index, 0)} ended the training: {part}')
+    return part
 
 
 def _fill(state: dict[str, Any], found: dict[str, Any], names: list[str]) -> None:
