@@ -20,6 +20,7 @@ from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from infopro_seg.training.runner import QuietRunner
 
 NAMED = ('state_dict', 'ema_state_dict', GRADIENTS)  # the parts of a checkpoint that hold tensors by name
+SCALER, SCALERS = 'loss_scaler', 'loss_scalers'  # of an optimizer's state: mmengine's, and one of each module
 
 
 class PartRunner(Runner):
@@ -67,7 +68,9 @@ class PartsHook(Hook):
         model: ModuleParallel = runner.model
         if not is_main_process():
             part = {key: dict(checkpoint[key]) for key in NAMED if key in checkpoint}
-            model.link.send_part({**part, 'optimizer': checkpoint.get('optimizer', {}).get('state', {})})
+            optimizer = checkpoint.get('optimizer', {})
+            part['optimizer'], part[SCALER] = optimizer.get('state', {}), optimizer.get(SCALER)
+            model.link.send_part(part)
             raise _SentError
         names = runner.names_saved
         parts = [_part(model, index) for index in reversed(range(model.placement.modules - 1))]
@@ -80,6 +83,15 @@ class PartsHook(Hook):
             for part in parts:
                 state.update(part['optimizer'])
             checkpoint['optimizer']['state'] = dict(sorted(state.items()))
+            if SCALER in checkpoint['optimizer']:
+                others = [part[SCALER] for part in reversed(parts)]
+                checkpoint['optimizer'][SCALERS] = [*others, checkpoint['optimizer'][SCALER]]
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Takes the loss scale of this process's module, where each module has left its own."""
+        optimizer, placement = checkpoint.get('optimizer', {}), runner.model.placement
+        if len(optimizer.get(SCALERS, ())) == placement.modules:
+            optimizer[SCALER] = optimizer[SCALERS][placement.module]
 
 
 class ModuleParallelRunner(QuietRunner, PartRunner):
