@@ -40,8 +40,7 @@ class InferenceRow:
         mode: `whole` or `slide`.
         in_training: whether it is a validation of a training.
         peak: bytes that it takes for the size of the plan.
-        largest: height and width of the largest image, twice as wide as high, that fits the budget. Images
-            of more than `LARGEST` rows are not looked at.
+        largest: height and width of the largest image, twice as wide as high, that fits; to `LARGEST` rows.
     """
 
     name: str

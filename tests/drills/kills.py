@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 
 from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.training.launch import train
 from infopro_seg.yapf_import import import_yapf
+from tests.drills.meeting import met
 from tests.runs import DEMO, SIZE, TRAIN, VAL, hooks, load, tiny_options
 
 ITERS, INTERVAL, FAILED = 8, 2, 3
@@ -49,18 +48,6 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 RANKS = {'ranks': 2, 'modules': 3}
 IN_TIME = 60.0  # seconds in which the others have to end
-
-
-@HOOKS.register_module()
-class NoteMeeting(Hook):
-    """Notes that the processes of a run have found each other."""
-
-    def before_train(self, runner: Any) -> None:
-        met(Path(runner.work_dir)).touch()
-
-
-def met(work_dir: Path) -> Path:
-    return Path(f'{work_dir}.met')
 
 
 def options_of(kind: str, keep: int, streets: Path) -> dict[str, Any]:

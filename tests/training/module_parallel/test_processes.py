@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -16,7 +16,6 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.training.module_clipping import clip_per_module, split_option
 from infopro_seg.training.module_parallel.local_module import HandedBatch
-from infopro_seg.training.module_parallel.norms import synchronise_norms
 from infopro_seg.training.module_parallel.runner import ModuleParallelRunner
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from tests.forks import START
@@ -232,37 +231,6 @@ def test_synchronised_norms_stay_within_the_replicas_of_a_module(results):
     count = len([layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)])
     for rank, norms in enumerate(results['norms']):
         assert norms == [[0, 1] if rank < 2 else [2, 3]] * count
-
-
-def test_one_replica_has_nothing_to_synchronise():
-    layers = nn.Sequential(nn.SyncBatchNorm(2), nn.BatchNorm2d(2))
-    kinds = [type(layer).__name__ for layer in synchronise_norms(layers, True, replicas=1, group=None)]
-    assert not any('Sync' in kind for kind in kinds)
-
-
-def test_norms_of_mmcv_are_refused():
-    class SyncBatchNorm(nn.Module):
-        pass
-
-    with pytest.raises(ConfigError, match='1 is an MMSyncBN; module-parallel'):
-        synchronise_norms(nn.Sequential(nn.ReLU(), SyncBatchNorm()), False, replicas=2, group=None)
-
-
-def test_clipping_by_module_clips_each_by_its_own_norm():
-    init_default_scope('mmseg')
-    model = build(model_config(CUTS[:1]))
-    parameters = list(model.parameters())
-    for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter)
-    optim_wrapper = OptimWrapper(torch.optim.SGD(parameters, lr=0.1), clip_grad={'max_norm': 1.0})
-    clip_per_module(optim_wrapper, model)
-    optim_wrapper._clip_grad()
-    encoder = model.backbone.encoder
-    early = nn.ModuleList([encoder.stem, encoder.layer1, encoder.layer2[0], model.backbone.local_heads])
-    first = {id(p) for p in early.parameters()}
-    for own in (True, False):
-        gradients = [p.grad.flatten() for p in parameters if (id(p) in first) is own]
-        assert torch.cat(gradients).norm().item() == pytest.approx(1.0, rel=1e-4)
 
 
 def test_a_network_without_local_modules_is_refused():
