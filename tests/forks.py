@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from mmengine.utils import ManagerMixin
 
-# CUDA does not outlive a fork
-START = 'spawn' if torch.cuda.is_available() else 'fork'
+# Neither CUDA nor the threads of autograd outlive a fork; builds for CUDA have these also where there is no GPU.
+START = 'fork' if torch.version.cuda is None else 'spawn'
 
 
 def run_ranks(function: Callable[..., Any], ranks: int, *args: Any, port: int) -> list[int | None]:
