@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from mmengine.utils import ManagerMixin
 
-# Neither CUDA nor the threads of autograd outlive a fork; builds for CUDA have these also where there is no GPU.
+# neither CUDA nor the threads of autograd, which builds for CUDA have without a GPU too, outlive a fork
 START = 'fork' if torch.version.cuda is None else 'spawn'
 
 

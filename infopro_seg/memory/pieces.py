@@ -77,8 +77,8 @@ class PieceMeter:
         block = self.blocks[index]
         costs: list[dict[str, PieceCost]] = [{}, {}]
         for name, policy in policies.items():
-            for variant, attached in zip(costs, (False, index > 0), strict=True):
-                if variant is costs[1] and index == 0:
+            for variant, attached in zip(costs, (False, self.trains_before(index)), strict=True):
+                if variant is costs[1] and not attached:
                     variant[name] = costs[0][name]
                 else:
                     key = block_key(block, states[index])
@@ -91,6 +91,10 @@ class PieceMeter:
         return BlockCost(
             block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
         )
+
+    def trains_before(self, index: int) -> bool:
+        """Whether a block before this one trains, so that gradients go back to it; frozen stages do not."""
+        return any(p.requires_grad for b in self.blocks[:index] for m in b.modules for p in m.parameters())
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
         """The FLOPs that each policy computes again of a block."""
@@ -108,13 +112,14 @@ class PieceMeter:
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             return int(reader.read(state).shape[1])
 
-    def head(self, state: Any, head: Any, reader: Reader) -> PieceCost:
+    def head(self, state: Any, head: Any, reader: Reader, attached: bool = True) -> PieceCost:
         """Measures a local head, and what it runs of the next module, none of which is recomputed.
 
         Args:
             state: the state at the cut.
             head: the local head.
             reader: what it reads with.
+            attached: whether the blocks before train.
         """
 
         def run(state: Any) -> Tensor:
@@ -124,8 +129,8 @@ class PieceMeter:
 
         owned = [p for module in (head, *reader.owned) for p in module.parameters()]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
-        key = (id(head), reader.block.feature, *sizes) if type(reader) is Reader else None
-        cost = self._measure(run, state, True, owned, key)
+        key = (id(head), reader.block.feature, attached, *sizes) if type(reader) is Reader else None
+        cost = self._measure(run, state, attached, owned, key)
         for parameter in (p for block in reader.shared for p in block.owned):
             parameter.grad = None  # the model of a module counts these where the blocks are its own
         return cost
@@ -197,14 +202,16 @@ class PieceMeter:
             inside = tracker.live
         kept = tracker.live - before
         cached = inside - tracker.live
-        root: Any = sink([leaf for leaf in tree_leaves(out) if trains(leaf)])
-        del out
+        training = [leaf for leaf in tree_leaves(out) if trains(leaf)]
+        root: Any = sink(training) if training else None  # of a frozen block
+        del out, training
         released = before + kept - tracker.live
         others = [state[key] for key in held]
         del state
         unread = before + kept - released - tracker.live
         backward = tracker.begin('backward')
-        root.backward()
+        if root is not None:
+            root.backward()
         del others
         parameters = [p for p in owned if p.grad is not None]
         gradients = storage_bytes(p.grad for p in parameters)

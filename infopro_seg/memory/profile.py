@@ -74,9 +74,11 @@ def profile_chain(
                 tuple(
                     HeadCost(
                         owned(row[width], *reader.owned),
-                        meter.head(state, row[width], reader),
+                        meter.head(state, row[width], reader, meter.trains_before(end)),
                     )
-                    for state, reader, width in zip(states[1:], readers, widths, strict=True)
+                    for end, (state, reader, width) in enumerate(
+                        zip(states[1:], readers, widths, strict=True), start=1
+                    )
                 )
                 for row in rows
             ),
