@@ -24,4 +24,5 @@ def frozen_stages(encoder: dict[str, Any]) -> list[int]:
     options = [inspect.signature(cls).parameters for cls in kind.__mro__ if cls is not object]
     if not any('frozen_stages' in parameters for parameters in options):
         return []
-    return [count for count in STAGES if count > encoder.get('frozen_stages', -1)]
+    own = encoder.get('frozen_stages')
+    return [count for count in STAGES if own is None or count > own]

@@ -87,7 +87,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
             cfg = copy.deepcopy(cfg)
             cfg.pop('fit')  # of a dumped config, whose model has been edited since
         return cfg
-    if request.exact_flops < 1:
+    if not request.exact_flops >= 1:  # nan, too
         raise UserError(
             f'--fit-exact-flops {request.exact_flops} is below the FLOPs of plain end-to-end training, which '
             'are 1; give a number from 1 on, e.g. 1.2'

@@ -18,6 +18,7 @@ from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import without_cuts
+from infopro_seg.training.module_parallel.option import is_module_parallel
 from infopro_seg.training.out_of_memory import VALIDATION
 
 LESS = 0.9  # of what was predicted, or is free: the budget of the next attempt
@@ -91,6 +92,8 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
 
 def _predicted(cfg: Config) -> int | None:
     """The predicted peak of a training step; None where it cannot be told."""
+    if is_module_parallel(cfg):
+        return None  # a trace is of all modules in one process
     if cfg.get('fit'):
         peak: int = cfg.fit['recipes'][cfg.fit['chosen']]['peak']
         return peak
