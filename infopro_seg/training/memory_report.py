@@ -18,6 +18,7 @@ from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.trace import trace_step
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import without_cuts
+from infopro_seg.training.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel
 from infopro_seg.training.out_of_memory import VALIDATION
 
@@ -103,6 +104,13 @@ def _predicted(cfg: Config) -> int | None:
     return None
 
 
+def _beside(cfg: Config) -> int:
+    """What a budget has to hold besides a recipe's peak."""
+    with suppress(Exception):  # as above
+        return sum(memory_beside(cfg, training_setup(cfg)).values())
+    return 0
+
+
 def _in_training(cfg: Config, predicted: int | None) -> list[str]:
     """The options of a training that takes less."""
     backbone = cfg.model.get('backbone') or {}
@@ -113,7 +121,7 @@ def _in_training(cfg: Config, predicted: int | None) -> list[str]:
         without_cuts(cfg)
     except UserError:
         return []  # a stock backbone: --fit has nothing to choose from
-    limits = [] if predicted is None else [predicted]
+    limits = [] if predicted is None else [predicted + _beside(cfg)]
     if torch.cuda.is_available():
         limits.append(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
     if not limits or predicted is None:

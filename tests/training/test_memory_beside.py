@@ -8,10 +8,12 @@ from mmseg.registry import MODELS
 from torch import distributed as dist
 
 from infopro_seg.errors import UserError
+from infopro_seg.memory.quantities import parse_bytes
 from infopro_seg.memory.training_setup import TrainingSetup
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.training import fitting, memory_beside
 from infopro_seg.training.fitting import FitRequest, fit_config
+from infopro_seg.training.memory_report import _in_training
 from tests.stand_ins import CUTS, model_config
 
 SETUP = TrainingSetup(2, (32, 64))
@@ -64,3 +66,14 @@ def test_a_budget_is_planned_without_them(monkeypatch):
     assert asked == [2**30 - taken]
     with pytest.raises(UserError, match=r'less .* for EMAHook leaves nothing'):
         fit_config(cfg, FitRequest(f'{taken // 2**20}MiB'))
+
+
+def test_the_budget_that_follows_a_lack_of_memory_has_room_for_them():
+    options = {'train_dataloader': {'batch_size': 2}, 'crop_size': (32, 64)}
+    averaged = config(custom_hooks=[{'type': 'EMAHook'}], **options)
+    copy = memory_beside.memory_beside(averaged, SETUP)['EMAHook']
+    peak = 100 * 2**20
+    words = [_in_training(cfg, peak) for cfg in (config(**options), averaged)]
+    plain, more = (parse_bytes(budget) for _, budget in words)
+    assert plain == pytest.approx(0.9 * peak, abs=2**13)
+    assert more == pytest.approx(0.9 * (peak + copy), abs=2**13)
