@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.registry import init_default_scope
 from mmengine.utils import ManagerMixin
 
 # neither CUDA nor the threads of autograd, which builds for CUDA have without a GPU too, outlive a fork
@@ -37,6 +38,7 @@ def _as_rank(function: Callable[..., Any], rank: int, ranks: int, port: int, arg
     os.environ.update(RANK=f'{rank}', LOCAL_RANK=f'{rank}', WORLD_SIZE=f'{ranks}')
     os.environ.update(MASTER_ADDR='localhost', MASTER_PORT=f'{port}')
     torch.set_num_threads(1)
+    init_default_scope('mmseg')
     function(*args)
 
 

@@ -75,6 +75,9 @@ class Tensors:
         self.label, self.i = fake((2, 4, 4), torch.int64), fake((2,), torch.int64)
 
 
+FUSED = ('rms_norm',)  # on GPUs, by torch 2.14, where a CPU computes it in several steps
+
+
 def recorded(operation, device, dtype):
     kind = device.partition(':')[0]
     mode = FakeTensorMode()
@@ -97,7 +100,10 @@ def recorded(operation, device, dtype):
 def test_the_same_operations_run_in_the_same_precision(name, dtype):
     with cuda_rules():
         found = recorded(OPERATIONS[name], 'cpu', dtype)
-    assert found == recorded(OPERATIONS[name], 'cuda:0', dtype)
+    expected = recorded(OPERATIONS[name], 'cuda:0', dtype)
+    if name in FUSED:
+        found, expected = ([one[0], one[-1][1]] for one in (found, expected))
+    assert found == expected
     assert found
 
 

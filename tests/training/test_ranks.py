@@ -13,6 +13,7 @@ from mmengine.registry import HOOKS
 
 from infopro_seg.cli import FAILED, FAULT, INTERRUPTED, run
 from infopro_seg.training.launch import train
+from tests.forks import START
 from tests.runs import DEMO, STOPPED, hooks, load, tiny_options
 from tests.stand_ins import assert_same
 
@@ -68,7 +69,7 @@ def on_rank(rank, streets, folder, ends, more):
 
 def end_rank(streets, folder, end, *others, **more):
     """The exit statuses of two ranks, and what each said."""
-    context = multiprocessing.get_context('fork')  # which imports nothing anew
+    context = multiprocessing.get_context(START)
     arguments = (streets, folder, [{'type': 'EndRank', **end}, *others], more)
     processes = [context.Process(target=on_rank, args=(rank, *arguments)) for rank in range(RANKS)]
     for process in processes:
