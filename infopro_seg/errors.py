@@ -28,7 +28,7 @@ class MachineError(UserError):
 
 
 class DivergedError(UserError):
-    """Losses or weights are no finite numbers any more."""
+    """Losses or weights are no longer finite."""
 
 
 class RankError(UserError):

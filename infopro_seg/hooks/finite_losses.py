@@ -1,4 +1,4 @@
-"""Ends a training whose losses or weights are no finite numbers any more."""
+"""Ends a training whose losses or weights are no longer finite."""
 
 from __future__ import annotations
 

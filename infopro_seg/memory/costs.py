@@ -87,9 +87,9 @@ class Chain:
         blocks: the blocks in turn.
         heads: `heads[k][b]` is the k-th module's local head if it ends with block b; a single row where all
             modules share one config.
-        tails: `tails[n]` is the cost of neck and heads where the last module computes the last n of the
-            outputs that are read: where the one before is gone when the heads are done with it, and where
-            it is the state that the module begins with.
+        tails: `tails[n]` is the cost of neck and heads when the last module computes the last n outputs that
+            are read. Two cases: the output before these is freed after the heads, or it is the state that
+            the module starts from.
         outputs: indices of the blocks whose outputs are read.
         labels: bytes of the labels, alive throughout.
         image: bytes of the image that local heads reconstruct, alive until the last module.

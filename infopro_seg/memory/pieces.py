@@ -151,7 +151,7 @@ class PieceMeter:
             yield cost, self._run(self._finish, read, attached, owned, begun) if first else cost
 
     def _finish(self, states: dict[int, Any]) -> Tensor:
-        """What the segmentor does once the encoder is through."""
+        """What the segmentor does after the encoder."""
         outputs = [None if output is None else output(states[index]) for index, output in self._returned]
 
         def given(*args: Any) -> Generator[None, None, list[Any]]:

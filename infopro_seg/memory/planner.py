@@ -64,7 +64,7 @@ class Planner(RecipeSearch):
         """Checks that a budget is above what every recipe takes.
 
         Raises:
-            UserError: it is not.
+            UserError: the budget is not above that.
         """
         least = self.state_bytes
         if budget <= least:

@@ -61,7 +61,7 @@ def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.
 
 
 class RecomputedConvModule(ConvModule):
-    """mmcv's `ConvModule`, of whose tensors only the convolution's output is kept.
+    """mmcv's `ConvModule` that keeps only the convolution's output.
 
     That pays where what follows does not keep the activation itself: a concatenation or an upsampling.
     """

@@ -69,7 +69,7 @@ class ValidationGuard(Hook):
             self._agree_at_last()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """The validation is through."""
+        """Runs after the validation."""
         self.together = True
         self._noted = None
         self.interrupts.at_once = self.trained
@@ -80,7 +80,7 @@ class ValidationGuard(Hook):
         self._testing = True
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """The test is through."""
+        """Runs after the test."""
         self.together = True
         self._testing = False
 

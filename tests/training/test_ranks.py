@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 
 import pytest
 import torch.distributed as dist
@@ -56,6 +57,7 @@ class EndRank(Hook):
 def on_rank(rank, streets, folder, ends, more):
     """What one process does: a training that ends as its hooks say, with the output in a file."""
     os.environ['LOCAL_RANK'] = str(rank)
+    warnings.simplefilter('ignore')  # where the process is no copy of the test's
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
 
     def main():

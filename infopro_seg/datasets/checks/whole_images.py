@@ -36,7 +36,7 @@ def build_images(dataset: dict[str, Any], split: str, config: Config) -> Any:
     """Builds a data set without its pipeline.
 
     Raises:
-        ConfigError: it cannot be built.
+        ConfigError: the data set cannot be built.
     """
     try:
         return DATASETS.build({**dataset, 'pipeline': []})

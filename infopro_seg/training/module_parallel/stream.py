@@ -15,8 +15,8 @@ class CutShortError(RankError):
 class Stream:
     """What the process of a module hands on to that of the next, up to an end that each passes on.
 
-    A process that ends early passes on the end too, and takes what the one before still sends: so none waits
-    for another for ever, whichever fails.
+    A process that ends early passes on the end too, and takes what the one before still sends: so no
+    process waits forever, whichever one fails.
 
     Args:
         link: to the neighbours.
@@ -47,7 +47,7 @@ class Stream:
         """The next object from the module before.
 
         Raises:
-            CutShortError: none comes any more.
+            CutShortError: no more will arrive.
             RankError: the other process is gone.
         """
         content = self._link.receive()
