@@ -19,7 +19,7 @@ from infopro_seg.faults import headline
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
 from infopro_seg.training.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
-from infopro_seg.training.out_of_memory import VALIDATION, let_go, phase_of, ran_out_of_memory
+from infopro_seg.training.out_of_memory import TEST, VALIDATION, let_go, phase_of, ran_out_of_memory
 from infopro_seg.training.ranks import PATIENCE, Ranks
 from infopro_seg.training.rollback import Rollback
 from infopro_seg.training.validation_guard import ValidationGuard
@@ -169,7 +169,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             cause.__cause__ = error
         is_full = ran_out_of_memory(cause)
         if is_full:
-            self.ended_in = VALIDATION if self._guard.validating else phase_of(cause)
+            evaluation = VALIDATION if self._guard.validating else TEST if self._guard.testing else None
+            self.ended_in = evaluation or phase_of(cause)
             self._log(cause)
             let_go(cause)  # what is now saved takes memory too
         try:

@@ -20,7 +20,7 @@ from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.training.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel
-from infopro_seg.training.out_of_memory import VALIDATION
+from infopro_seg.training.out_of_memory import EVALUATIONS
 
 LESS = 0.9  # of what was predicted, or is free: the budget of the next attempt
 
@@ -33,12 +33,12 @@ def memory_report(
     Args:
         cfg: the config of the training.
         runner: its runner.
-        ended_in: the part of the iteration that found no memory, or :data:`VALIDATION`.
+        ended_in: the part of the iteration that found no memory, or one of :data:`EVALUATIONS`.
         saved: whether there is a checkpoint to go on from.
         command: the words of the command line.
     """
     predicted = _predicted(cfg)
-    if ended_in == VALIDATION:
+    if ended_in in EVALUATIONS:
         yield f'It ran out in {ended_in} at iteration {runner.iter}.'
     elif ended_in is not None:
         yield f'It ran out in {ended_in} of iteration {runner.iter + 1}.'
@@ -59,7 +59,7 @@ def memory_report(
         parts.append(f'taken by the whole process at most: {show_bytes(used["resident_bytes"], reference)}')
     text = '; '.join(parts)
     yield f'{text[0].upper()}{text[1:]}.'
-    remedy = _in_validation(cfg) if ended_in == VALIDATION else _in_training(cfg, predicted)
+    remedy = _in_validation(cfg) if ended_in in EVALUATIONS else _in_training(cfg, predicted)
     if remedy:
         yield f'To go on: {continued(command, saved, remedy)}'
 

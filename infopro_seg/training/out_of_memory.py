@@ -13,7 +13,7 @@ _LIBRARIES = re.compile(
     r'CUDA error: out of memory|(CUBLAS|CUDNN|CUSPARSE|CUSOLVER)_STATUS_ALLOC_FAILED'
     r"|DefaultCPUAllocator: (not enough|can't allocate) memory"
 )
-VALIDATION = 'the validation'  # beside what `phase_of` tells apart
+VALIDATION, TEST = EVALUATIONS = ('the validation', 'the test')  # beside what `phase_of` tells apart
 _ELSEWHERE = re.compile(r'\ACaught \w+ in ')  # of torch: in a data-loading worker, or the thread that pins
 
 

@@ -32,13 +32,13 @@ class ValidationGuard(Hook):
         self.together = True  # whether the other ranks will come to `agree`
         self.trained = False
         self._noted: dict[str, Any] | None = None
-        self._testing = False
+        self.testing = False  # whether the test after a training has begun and not come to its end
         self._swapped: list[EMAHook] = []
 
     @property
     def validating(self) -> bool:
-        """Whether a validation, or the test after a training, has begun and not come to its end."""
-        return self._noted is not None or self._testing
+        """Whether a validation has begun and not come to its end."""
+        return self._noted is not None
 
     def before_train(self, runner: Any) -> None:
         """Watches the swaps of weights."""
@@ -77,12 +77,12 @@ class ValidationGuard(Hook):
     def before_test(self, runner: Any) -> None:
         """The test after a training: the others come no more to `agree`, but wait for results."""
         self.together = False
-        self._testing = True
+        self.testing = True
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Runs after the test."""
         self.together = True
-        self._testing = False
+        self.testing = False
 
     def after_train_epoch(self, runner: Any) -> None:
         """What now follows may be ended at once."""

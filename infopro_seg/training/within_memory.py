@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 
 from infopro_seg.training.fitting import named, smaller
 from infopro_seg.training.memory_report import memory_report
-from infopro_seg.training.out_of_memory import VALIDATION, ran_out_of_memory
+from infopro_seg.training.out_of_memory import EVALUATIONS, ran_out_of_memory
 from infopro_seg.training.runners import build_runner
 
 
@@ -42,7 +42,7 @@ def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:
                 raise
             ended_in = getattr(runner._train_loop, 'ended_in', None)
             start = _newest(runner)
-            alone = ended_in not in (None, VALIDATION) and not is_distributed()
+            alone = ended_in not in (None, *EVALUATIONS) and not is_distributed()
             following = smaller(cfg) if alone else None
             if following is None:
                 saved = start is not None or (is_distributed() and runner.iter > 0)  # by the first rank

@@ -31,4 +31,4 @@ def test_it_is_no_matter_of_recipes(streets, tmp_path, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError) as caught:
         train(DEMO, work_dir=str(tmp_path), options=options, fit=FitRequest('9GiB'), command=['train.py'])
     assert len(built) == 1
-    assert caught.value.__notes__[0] == 'It ran out in the validation at iteration 2.'
+    assert caught.value.__notes__[0] == 'It ran out in the test at iteration 2.'
