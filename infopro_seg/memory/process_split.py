@@ -12,7 +12,7 @@ from infopro_seg.memory.partition import Partition, assembled
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.models.checkpoint_option import Option, module_texts, segments_between
 
-OUTSTANDING = 2  # messages that wait while the next process does not take them, as in the processes' link
+OUTSTANDING = 2  # messages that may wait for the next process; they stay in main memory so long
 
 
 @dataclass(frozen=True)

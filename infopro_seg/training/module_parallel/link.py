@@ -11,11 +11,10 @@ from torch import Tensor
 from torch import distributed as dist
 
 from infopro_seg.errors import RankError
+from infopro_seg.memory.process_split import OUTSTANDING
 from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
 from infopro_seg.training.module_parallel.placement import Placement
 from infopro_seg.training.ranks import Ranks
-
-OUTSTANDING = 2  # messages that may wait for their receiver; they stay in main memory so long
 
 Sending = list[tuple[Any, Tensor]]  # what is under way, and what must not be freed so long
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from infopro_seg.models.blocks import split_blocks
 from infopro_seg.models.forward_pass import ForwardPass
-from infopro_seg.models.row_maps import RowMap, bands
+from infopro_seg.models.row_maps import RowMap
 from infopro_seg.training.module_parallel.local_module import continued
 from infopro_seg.training.module_parallel.messages import on_device
 from infopro_seg.training.module_parallel.stream import Stream
@@ -70,7 +70,7 @@ class _Part:
 
     def pass_over(self, sample: Any, logits: RowMap, are_probabilities: bool = False) -> None:
         """Asks for the logits as the last process does: sliding windows are computed when they are read."""
-        for start, stop in bands(logits.size, self.model.out_channels):
+        for start, stop in self.model.row_bands(logits.size, self.model.out_channels):
             logits(start, stop)
 
     def run(self, inputs: Tensor) -> ForwardPass:

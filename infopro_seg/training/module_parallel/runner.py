@@ -42,7 +42,7 @@ class PartRunner(Runner):
             except _SentError:
                 return
             except Exception as error:
-                if not is_main_process():
+                if not is_main_process() and not isinstance(error, RankError):
                     self.model.link.send_part(headline(error))  # the first rank waits for the part
                 raise
 
