@@ -75,12 +75,7 @@ class ImageNetwork:
         """
         try:
             sample = self.pipeline({'img_path': str(image)})
-        except (
-            AssertionError,
-            OSError,
-            ValueError,
-            cv2.error,
-        ) as error:  # mmcv's loader asserts that it has an image
+        except (AssertionError, OSError, ValueError, cv2.error) as error:  # mmcv asserts that it has an image
             raise DataError(f'{image}: {error or type(error).__name__}') from error
         [result] = self.model.test_step(pseudo_collate([sample]))
         index = int(result.pred_label)

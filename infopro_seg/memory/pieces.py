@@ -112,7 +112,7 @@ class PieceMeter:
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             return int(reader.read(state).shape[1])
 
-    def head(self, state: Any, head: Any, reader: Reader, attached: bool = True) -> PieceCost:
+    def head(self, state: Any, head: Any, reader: Reader, attached: bool) -> PieceCost:
         """Measures a local head, and what it runs of the next module, none of which is recomputed.
 
         Args:

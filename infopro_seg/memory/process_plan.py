@@ -45,12 +45,16 @@ class ProcessPlan:
         flops = [process.flops for process in self.processes]
         return sum(flops) / max(flops)
 
+    def rank_of(self, module: int) -> int:
+        """The rank that trains a module; the first rank has the last one, where all losses come together."""
+        return len(self.processes) - 1 - module
+
     def as_json(self) -> dict[str, Any]:
         """The plan for `--json`."""
         rows = [
             {
                 'blocks': list(ends),
-                'rank': len(self.processes) - 1 - index,
+                'rank': self.rank_of(index),
                 'peak_bytes': cost.peak,
                 'flops': cost.flops,
                 'sent_bytes': cost.sent,
@@ -134,7 +138,7 @@ def processes_table(
             table.add_row(
                 plan.name if index == 0 else '',
                 str(index),
-                str(len(plan.processes) - 1 - index),  # of the process, see Placement
+                str(plan.rank_of(index)),
                 ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
                 f'{process.peak / factor:.{DIGITS[unit]}f}',
                 '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',

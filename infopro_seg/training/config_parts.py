@@ -100,7 +100,7 @@ def _require_hooks(config: Config) -> None:
         if hint or hook is None:
             raise ConfigError(
                 f'default_hooks.{name}={short(hook)} of the config: there is no such default hook{hint}; '
-                f'there are {", ".join(DEFAULT_HOOKS)}. put other hooks in custom_hooks'
+                f'there are {", ".join(DEFAULT_HOOKS)}; put other hooks in custom_hooks'
             )
 
 
