@@ -8,5 +8,11 @@ param_scheduler = [
 train_cfg = dict(max_iters=max_iters)
 comparison = dict(
     runs=dict(
-        _delete_=True, e2e=(1,), infopro=(4,), frozen_prefix_long=(1,), greedy=(4,), infopro_no_decoder=(4,)),
-    seeds=(0,))
+        _delete_=True,
+        e2e=(1,),
+        infopro=(4, 2, 8),
+        frozen_prefix_long=(1,),
+        greedy=(4,),
+        infopro_no_decoder=(4,),
+        frozen_prefix=(1,),
+        dgl=(4,)))
