@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -141,8 +141,15 @@ def keeps(policy: str, op: Any, args: Sequence[Any]) -> bool:
 
 def _draws(op: Any, args: Sequence[Any]) -> bool:
     """Whether it draws random numbers: what draws after it would draw others if it were left out."""
-    given = zip(op._schema.arguments, args, strict=False)
-    return any(argument.name == 'dropout_p' and value for argument, value in given)
+    place = _dropout_place(op)
+    return place is not None and place < len(args) and bool(args[place])
+
+
+@cache
+def _dropout_place(op: Any) -> int | None:
+    """The place of the argument that says how much it drops out; None where it has none."""
+    names = [argument.name for argument in op._schema.arguments]
+    return names.index('dropout_p') if 'dropout_p' in names else None
 
 
 def _expands(op: Any, args: Sequence[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -40,18 +41,28 @@ class _Keeping(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.keeps = keeps
         self.kept = kept
+        self.storages: set[int] = set()  # of what is kept
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func._schema.is_mutable:
-            changed = {tensor.untyped_storage()._cdata for tensor in _changed(func, args, kwargs)}
-            for index, item in enumerate(self.kept):
-                if changed & {tensor.untyped_storage()._cdata for tensor in _tensors(item.output)}:
-                    self.kept[index] = _keep(item.operation, tree_map_only(Tensor, torch.clone, item.output))
+        written = _written(func)
+        if written and self.storages:
+            changed = _storages([args[i] if i < len(args) else kwargs.get(name) for i, name in written])
+            if not changed.isdisjoint(self.storages):
+                self._copy(changed)
         output = func(*args, **kwargs)
         if self.keeps(func, args):
-            self.kept.append(_keep(func, tree_map_only(Tensor, _detach, output)))
+            item = _keep(func, tree_map_only(Tensor, _detach, output))
+            self.storages |= _storages(item.output)
+            self.kept.append(item)
         return output
+
+    def _copy(self, changed: set[int]) -> None:
+        """Copies what is kept of some storages."""
+        for index, item in enumerate(self.kept):
+            if not changed.isdisjoint(_storages(item.output)):
+                self.kept[index] = _keep(item.operation, tree_map_only(Tensor, torch.clone, item.output))
+        self.storages -= changed
 
 
 class _Reusing(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -93,14 +104,20 @@ def _detach(tensor: Tensor) -> Tensor:
 
 
 def _tensors(tree: Any) -> list[Tensor]:
+    if isinstance(tree, Tensor):
+        return [tree]
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _changed(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Tensor]:
-    """The arguments that an operation writes into."""
-    names = [argument.name for argument in func._schema.arguments if _is_written(argument)]
-    given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
-    return _tensors([given.get(name) for name in names])
+def _storages(tree: Any) -> set[int]:
+    return {tensor.untyped_storage()._cdata for tensor in _tensors(tree)}
+
+
+@cache
+def _written(func: Any) -> tuple[tuple[int, str], ...]:
+    """Place and name of the arguments that an operation writes into."""
+    arguments = enumerate(func._schema.arguments)
+    return tuple((index, argument.name) for index, argument in arguments if _is_written(argument))
 
 
 def _is_written(argument: Any) -> bool:
