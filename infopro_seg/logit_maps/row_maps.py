@@ -139,12 +139,16 @@ class SlidingMap:
         for top in needed:
             first, last = max(start - top, 0), min(stop - top, height)
             rows = slice(top + first - start, top + last - start)
-            for left, logits in zip(self.lefts, self.held[top], strict=True):
+            for left, logits in self._across(top):
                 columns = slice(left, left + width)
                 total[:, rows, columns] += logits(first, last)
                 count[rows, columns] += 1
         total /= count
         return total
+
+    def _across(self, top: int) -> Iterator[tuple[int, RowMap]]:
+        """The windows that begin in a row: their first columns and their logits."""
+        return zip(self.lefts, self.held[top], strict=True)
 
     def _row(self, top: int) -> list[RowMap]:
         """The logits of the windows that begin in a row."""

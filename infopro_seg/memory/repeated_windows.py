@@ -1,58 +1,82 @@
-"""Traces a network on few of the sliding windows of an image: the others take the same."""
+"""Traces few of the sliding windows of an image: the others take the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-import torch
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from infopro_seg.logit_maps.row_maps import Box, RowMap, SlidingMap
+from infopro_seg.memory.sized_scores import Layout, Repeats, SizedScores
 from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.models.bounded_prediction import BoundedPrediction
 
-SmallLogits = Callable[[Tensor, list[dict[str, Any]]], Tensor]
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What windows take.
-
-    Args:
-        bytes: the most that is alive while they are computed, beyond what was alive before.
-        shape: of their logits.
-        dtype: of their logits.
-    """
-
-    bytes: int
-    shape: torch.Size
-    dtype: torch.dtype
+WindowLogits = Callable[[Tensor, list[dict[str, Any]], Sequence[Box]], Sequence[Any]]
 
 
-def repeated(compute: SmallLogits, tracker: StorageTracker) -> SmallLogits:
-    """A network that runs twice on windows of each shape; from then on it only counts what they take.
+def trace_few_windows(model: BoundedPrediction, tracker: StorageTracker) -> None:
+    """Makes a model trace few windows of each shape; of the others, it only counts what they take.
 
-    An image has hundreds of windows, thousands with scales and flips, and to trace a network takes about a
-    second. The first run is no measure: autocast keeps the weights that it converts.
+    An image has hundreds of windows, thousands with scales and flips. To trace the network takes about a
+    second, and to add the logits of one window to a band of rows some hundredths.
 
     Args:
-        compute: the network's `small_logits`.
+        model: predicts in sliding windows.
         tracker: follows the trace.
     """
-    first: set[torch.Size] = set()
-    known: dict[torch.Size, Taken] = {}
+    segment = model.segment
 
-    def small_logits(windows: Tensor, metas: list[dict[str, Any]]) -> Tensor:
-        shape = windows.shape
-        if shape in known:
-            taken, phase = known[shape], tracker.phases[-1]
-            phase.peak = max(phase.peak, tracker.live + taken.bytes)
-            return windows.new_empty(taken.shape, dtype=taken.dtype)
-        phase = tracker.begin('windows')
-        logits = compute(windows, metas)
-        if shape in first:
-            known[shape] = Taken(phase.peak - phase.start, logits.shape, logits.dtype)
-        first.add(shape)
-        return logits
+    def segment_sized(sample: SegDataSample, logits: RowMap, are_probabilities: bool = False) -> None:
+        segment(sample, _Tensors(logits), are_probabilities)
 
-    return small_logits
+    model.window_logits = repeated(model.window_logits, tracker)  # type: ignore[method-assign, assignment]
+    model.sliding_map = OneWindowOfEachRow
+    model.segment = segment_sized  # type: ignore[method-assign]
+
+
+def repeated(compute: WindowLogits, tracker: StorageTracker) -> WindowLogits:
+    """A network that runs twice on windows of each shape; from then on it only counts what they take.
+
+    The first run is no measure: autocast keeps the weights that it converts.
+
+    Args:
+        compute: the network's `window_logits`.
+        tracker: follows the trace.
+    """
+    repeats = Repeats(tracker)
+    first: set[Hashable] = set()
+
+    def window_logits(image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]) -> list[SizedScores]:
+        size = [part.stop - part.start for part in boxes[0]]
+        key = (len(boxes), *size, image.shape[:2])
+        if key in repeats.known:
+            return [repeats.again(repeats.known[key])] * len(boxes)
+        taken, logits = repeats.measure(lambda: compute(image, metas, boxes))
+        if key in first:
+            repeats.known[key] = taken
+        first.add(key)
+        return [SizedScores(Layout.of(one), one, repeats) for one in logits]
+
+    return window_logits
+
+
+class OneWindowOfEachRow(SlidingMap):
+    """Adds the logits of one window of each row only: the others of the row take the same, one by one."""
+
+    def _across(self, top: int) -> Iterator[tuple[int, RowMap]]:
+        return islice(super()._across(top), 1)
+
+
+class _Tensors:
+    """Another map as fake tensors."""
+
+    def __init__(self, source: RowMap) -> None:
+        self.source, self.size = source, source.size
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """See :class:`RowMap`."""
+        scores: SizedScores = self.source(start, stop)
+        return scores.tensor()

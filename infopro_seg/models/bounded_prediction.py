@@ -43,6 +43,7 @@ class BoundedPrediction:
     test_cfg: Any
     data_preprocessor: Any
     row_bands: Callable[[tuple[int, int], int], Iterator[tuple[int, int]]] = staticmethod(bands)
+    sliding_map: type[SlidingMap] = SlidingMap
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Segments images.
@@ -111,14 +112,20 @@ class BoundedPrediction:
 
     def _sliding(self, image: Tensor, metas: list[dict[str, Any]]) -> RowMap:
         def compute(boxes: Sequence[Box]) -> Sequence[Tensor]:
-            windows = torch.cat([image[(..., *box)] for box in boxes])
-            return list(self.small_logits(windows, metas * len(boxes)))
+            return self.window_logits(image, metas, boxes)
 
         window, stride = self.test_cfg.crop_size, self.test_cfg.stride
         batch = self.test_cfg.get('window_batch', 1)
-        return SlidingMap(
+        return self.sliding_map(
             compute, (image.shape[2], image.shape[3]), window, stride, self.align_corners, batch
         )
+
+    def window_logits(
+        self, image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]
+    ) -> Sequence[Tensor]:
+        """The logits of windows of an image (1, 3, H, W), each as small as the head gives them."""
+        windows = torch.cat([image[(..., *box)] for box in boxes])
+        return list(self.small_logits(windows, metas * len(boxes)))
 
     def small_logits(self, inputs: Tensor, metas: list[dict[str, Any]]) -> Tensor:
         """The logits as small as the head gives them, (N, C, h, w)."""

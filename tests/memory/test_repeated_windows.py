@@ -1,28 +1,82 @@
 """The plan of a prediction in windows traces few of them, and finds the peak of all."""
 
+from collections import Counter
+
 import pytest
 from mmengine.config import Config
 
+from infopro_seg.logit_maps import row_maps
 from infopro_seg.memory import prediction
 from infopro_seg.memory.prediction import trace_prediction
+from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.models.segmentor import InfoProEncoderDecoder
 from tests.memory.test_prediction import SIZE, SLIDE, VARIANTS
 from tests.stand_ins import model_config
 
+SCALES = ((0.5, False), (1.0, True), (1.75, False))
+STRIPES = {'crop_size': (24, 999), 'stride': (17, 999)}
+COLUMNS = {'crop_size': (999, 40), 'stride': (999, 23)}
+
+
+def config(classes=5, **test_cfg):
+    """With few classes the network takes most memory, with many the scores of the bands."""
+    cfg = Config({'model': model_config(()) | {'test_cfg': SLIDE | test_cfg}})
+    cfg.model.decode_head.num_classes = cfg.model.auxiliary_head.num_classes = classes
+    return cfg
+
+
+def one_channel(cfg):
+    cfg.model.decode_head |= {'num_classes': 2, 'out_channels': 1, 'threshold': 0.3, 'align_corners': True}
+    cfg.model.auxiliary_head |= {'num_classes': 2, 'out_channels': 1, 'align_corners': True}
+    return cfg
+
+
+def counted(monkeypatch, owner, name, key):
+    """Counts the calls of a method by what a function makes of its arguments."""
+    calls, method = Counter(), getattr(owner, name)
+
+    def count(*args, **kwargs):
+        calls[key(args)] += 1
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, count)
+    return calls
+
 
 @pytest.mark.parametrize(
-    ('amp', 'variants', 'batch'), [(None, (), 2), ('fp16', (), 3), (None, VARIANTS, 2)], ids=str
+    ('cfg', 'size', 'amp', 'variants'),
+    [
+        (config(), SIZE, None, ()),
+        (config(40), SIZE, None, ()),
+        (config(window_batch=3), SIZE, 'fp16', ()),
+        (config(40), SIZE, None, VARIANTS),
+        (config(40, window_batch=1), (101, 131), 'bf16', SCALES),
+        (config(40, **STRIPES), (99, 75), None, SCALES),
+        (config(40, **COLUMNS), (75, 131), None, SCALES),
+        (one_channel(config()), (101, 171), None, ()),
+        (one_channel(config(return_logits=True)), (101, 171), 'fp16', VARIANTS),
+    ],
+    ids=['alone', 'classes', 'fp16', 'tta', 'bf16', 'stripes', 'columns', 'one-channel', 'one-channel-tta'],
 )
-def test_few_windows_have_the_peak_of_all(amp, variants, batch, monkeypatch):
-    runs = []
-    compute = InfoProEncoderDecoder.small_logits
+def test_few_windows_have_the_peak_of_all(cfg, size, amp, variants, monkeypatch):
     monkeypatch.setattr(
-        InfoProEncoderDecoder, 'small_logits', lambda *args: (runs.append(args[1].shape), compute(*args))[1]
-    )
-    config = Config({'model': model_config(()) | {'test_cfg': SLIDE | {'window_batch': batch}}})
-    found = trace_prediction(config, SIZE, amp, variants).peak
-    few = len(runs)
-    assert all(runs.count(shape) <= 2 for shape in runs)
-    monkeypatch.setattr(prediction, 'repeated', lambda compute, tracker: compute)
-    assert found == trace_prediction(config, SIZE, amp, variants).peak
-    assert len(runs) - few > few
+        row_maps, 'BAND_BYTES', 4 * size[1] * 21 * cfg.model.decode_head.num_classes
+    )  # some bands of 21 rows
+    runs = counted(monkeypatch, InfoProEncoderDecoder, 'small_logits', lambda args: args[1].shape)
+    found = trace_prediction(cfg, size, amp, variants).peak
+    few = runs.total()
+    assert max(runs.values()) <= 2
+    monkeypatch.setattr(prediction, 'trace_few_windows', lambda model, tracker: None)
+    assert found == trace_prediction(cfg, size, amp, variants).peak
+    assert runs.total() - few > few
+
+
+def test_four_times_as_many_windows_hardly_need_more_operations(monkeypatch):
+    operations = counted(monkeypatch, StorageTracker, '__torch_dispatch__', lambda args: 'all')
+    monkeypatch.setattr(row_maps, 'BAND_BYTES', 2**18)
+    counts = []
+    for side in (256, 512):
+        before = operations.total()
+        trace_prediction(config(), (side, side), variants=SCALES)
+        counts.append(operations.total() - before)
+    assert counts[1] < 1.5 * counts[0]
