@@ -15,7 +15,7 @@ from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.logit_maps.row_maps import bands
 from infopro_seg.memory.autocast import autocast
 from infopro_seg.memory.fake_model import build_model, build_optimizer, fake_tensors
-from infopro_seg.memory.repeated_windows import trace_few_windows
+from infopro_seg.memory.repeated_windows import trace_repeats_once
 from infopro_seg.models.bounded_prediction import BoundedPrediction
 
 
@@ -64,10 +64,10 @@ def trace_prediction(
             with torch.enable_grad():
                 optimizer = build_optimizer(cfg, model)
         model.eval()
+        if isinstance(model, BoundedPrediction):  # not of stock mmseg
+            trace_repeats_once(model, tracker)
         if (model.test_cfg or {}).get('mode') != 'slide':
             model.row_bands = unlike_bands
-        elif isinstance(model, BoundedPrediction):  # not of stock mmseg
-            trace_few_windows(model, tracker)
         kinds = variants or ((1.0, False),)
         batches = [_samples(batch, size, scale, flip, tracker) for scale, flip in kinds]
         held = tracker.live

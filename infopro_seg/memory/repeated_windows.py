@@ -1,4 +1,4 @@
-"""Traces few of the sliding windows of an image: the others take the same."""
+"""Traces few of the windows and bands of a prediction: the others take the same."""
 
 from __future__ import annotations
 
@@ -10,43 +10,49 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from infopro_seg.logit_maps.row_maps import Box, RowMap, SlidingMap
-from infopro_seg.memory.sized_scores import Layout, Repeats, SizedScores
+from infopro_seg.memory.sized_scores import Repeats, SizedScores
 from infopro_seg.memory.storages import StorageTracker
 from infopro_seg.models.bounded_prediction import BoundedPrediction
 
 WindowLogits = Callable[[Tensor, list[dict[str, Any]], Sequence[Box]], Sequence[Any]]
 
 
-def trace_few_windows(model: BoundedPrediction, tracker: StorageTracker) -> None:
-    """Makes a model trace few windows of each shape; of the others, it only counts what they take.
+def trace_repeats_once(model: BoundedPrediction, tracker: StorageTracker) -> None:
+    """Makes a model trace few windows of each shape, and each operation on scores once for each layout.
 
-    An image has hundreds of windows, thousands with scales and flips. To trace the network takes about a
-    second, and to add the logits of one window to a band of rows some hundredths.
+    Of the others it only counts what they take. An image has hundreds of windows, thousands with scales and
+    flips. To trace the network takes about a second, and to add the logits of one window to a band of rows
+    some hundredths.
 
     Args:
-        model: predicts in sliding windows.
+        model: predicts whole images or in sliding windows.
         tracker: follows the trace.
     """
-    segment = model.segment
+    segment, compute, repeats = model.segment, model.small_logits, Repeats(tracker)
+
+    def small_logits(inputs: Tensor, metas: list[dict[str, Any]]) -> Any:
+        return repeats.stand_for(compute(inputs, metas))
 
     def segment_sized(sample: SegDataSample, logits: RowMap, are_probabilities: bool = False) -> None:
         segment(sample, _Tensors(logits), are_probabilities)
 
-    model.window_logits = repeated(model.window_logits, tracker)  # type: ignore[method-assign, assignment]
-    model.sliding_map = OneWindowOfEachRow
+    if model.test_cfg.get('mode', 'whole') == 'slide':
+        model.window_logits = repeated(model.window_logits, repeats)  # type: ignore[method-assign, assignment]
+        model.sliding_map = OneWindowOfEachRow
+    else:
+        model.small_logits = small_logits  # type: ignore[method-assign]
     model.segment = segment_sized  # type: ignore[method-assign]
 
 
-def repeated(compute: WindowLogits, tracker: StorageTracker) -> WindowLogits:
+def repeated(compute: WindowLogits, repeats: Repeats) -> WindowLogits:
     """A network that runs twice on windows of each shape; from then on it only counts what they take.
 
     The first run is no measure: autocast keeps the weights that it converts.
 
     Args:
         compute: the network's `window_logits`.
-        tracker: follows the trace.
+        repeats: the computations that were traced.
     """
-    repeats = Repeats(tracker)
     first: set[Hashable] = set()
 
     def window_logits(image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]) -> list[SizedScores]:
@@ -58,7 +64,7 @@ def repeated(compute: WindowLogits, tracker: StorageTracker) -> WindowLogits:
         if key in first:
             repeats.known[key] = taken
         first.add(key)
-        return [SizedScores(Layout.of(one), one, repeats) for one in logits]
+        return repeats.stand_for(logits)
 
     return window_logits
 

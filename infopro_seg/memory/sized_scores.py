@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,10 @@ class Repeats:
         result = compute()
         one = result if isinstance(result, Tensor) else result[0]
         return Taken(phase.peak - phase.start, self.tracker.live - phase.start, Layout.of(one)), result
+
+    def stand_for(self, tensors: Iterable[Tensor]) -> list[SizedScores]:
+        """What stands for each of some tensors, and owns it."""
+        return [SizedScores(Layout.of(tensor), tensor, self) for tensor in tensors]
 
     def again(self, taken: Taken, owner: Any = None) -> SizedScores:
         """The result of a computation that is known.

@@ -66,9 +66,21 @@ def test_few_windows_have_the_peak_of_all(cfg, size, amp, variants, monkeypatch)
     found = trace_prediction(cfg, size, amp, variants).peak
     few = runs.total()
     assert max(runs.values()) <= 2
-    monkeypatch.setattr(prediction, 'trace_few_windows', lambda model, tracker: None)
+    monkeypatch.setattr(prediction, 'trace_repeats_once', lambda model, tracker: None)
     assert found == trace_prediction(cfg, size, amp, variants).peak
     assert runs.total() - few > few
+
+
+@pytest.mark.parametrize(('classes', 'amp', 'variants'), [(40, None, SCALES), (40, 'fp16', ())], ids=str)
+def test_operations_traced_once_have_the_peak_of_all(classes, amp, variants, monkeypatch):
+    monkeypatch.setattr(row_maps, 'BAND_BYTES', 4 * 171 * 21 * classes)
+    cfg, size = config(classes, mode='whole'), (101, 171)
+    operations = counted(monkeypatch, StorageTracker, '__torch_dispatch__', lambda args: 'all')
+    found = trace_prediction(cfg, size, amp, variants).peak
+    few = operations.total()
+    monkeypatch.setattr(prediction, 'trace_repeats_once', lambda model, tracker: None)
+    assert found == trace_prediction(cfg, size, amp, variants).peak
+    assert operations.total() - few > few
 
 
 def test_four_times_as_many_windows_hardly_need_more_operations(monkeypatch):
