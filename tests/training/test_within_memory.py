@@ -169,7 +169,7 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
     ('given', 'expected'),
     [
         ([], None),
-        (['--fit', 'auto'], FitRequest('auto', 1.2)),
+        (['--fit', 'auto'], FitRequest('auto')),
         (['--fit', '11GiB', '--fit-exact-flops', '1.05'], FitRequest('11GiB', 1.05)),
     ],
 )
