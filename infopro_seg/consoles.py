@@ -27,6 +27,11 @@ def table_console(stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, width=WIDTH)
 
 
+def message_console() -> Console:
+    """A console for progress and messages, on stderr."""
+    return Console(stderr=True)
+
+
 def counting(console: Console | None = None, transient: bool = False) -> Progress:
     """A progress bar on stderr that counts, e.g. files.
 
@@ -35,12 +40,12 @@ def counting(console: Console | None = None, transient: bool = False) -> Progres
         transient: whether it disappears at the end.
     """
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console or Console(stderr=True), transient=transient)
+    return Progress(*columns, console=console or message_console(), transient=transient)
 
 
 def logged_counting() -> Progress:
     """A progress bar on stderr, with the program's log above it."""
-    console = Console(stderr=True)
+    console = message_console()
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[handler])
     return counting(console)
@@ -50,7 +55,7 @@ def logged_counting() -> Progress:
 def spinner() -> Iterator[Callable[[str], None]]:
     """A spinner on stderr that says what is being done."""
     columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=message_console(), transient=True) as progress:
         task = progress.add_task('reading the config', total=None)
 
         def report(text: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from infopro_seg.consoles import counting
+from infopro_seg.consoles import counting, message_console
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
 from infopro_seg.evaluation.label_files import write_image, write_label_image
@@ -89,7 +89,7 @@ def predict(
     Raises:
         UserError: config or checkpoint is wrong, there is no image, or `out` cannot be written to.
     """
-    console = Console(stderr=True)
+    console = message_console()
     ways = ways or Ways()
     inputs, found = find_inputs(images, ways.video)
     require_apart(inputs, Path(out))

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from infopro_seg.datasets.camvid_folder import COUNTS, check_camvid
+from infopro_seg.datasets import camvid_folder
 
 SHOWN = 20
 HOME = Path('data/camvid')  # where the configs look
@@ -26,14 +26,14 @@ def main() -> int:
     )
     parser.add_argument('root', type=Path, help='folder that holds train, trainannot and so on')
     root = parser.parse_args().root
-    problems = check_camvid(root)
+    problems = camvid_folder.check_camvid(root)
     for problem in problems[:SHOWN]:
         print(f'problem: {problem}', file=sys.stderr)
     if len(problems) > SHOWN:
         print(f'... and {len(problems) - SHOWN} more', file=sys.stderr)
     if problems:
         return 1
-    counts = ', '.join(f'{count} {split}' for split, count in COUNTS.items())
+    counts = ', '.join(f'{count} {split}' for split, count in camvid_folder.COUNTS.items())
     print(f'{root} is complete: {counts} images')
     if not (HOME.is_dir() and HOME.samefile(root)):
         print(f'the configs look for it in {HOME}: ln -s {root.resolve()} {HOME}')

@@ -82,7 +82,6 @@ def main() -> int:
     from infopro_seg.training.fitting import FitRequest
     from infopro_seg.training.launch import train
 
-    share = {} if args.fit_exact_flops is None else {'exact_flops': args.fit_exact_flops}
     runner = train(
         args.config,
         work_dir=args.work_dir,
@@ -93,7 +92,7 @@ def main() -> int:
         options=args.cfg_options,
         launcher=args.launcher,
         stage=args.stage,
-        fit=None if args.fit is None else FitRequest(args.fit, **share),
+        fit=None if args.fit is None else FitRequest(args.fit, args.fit_exact_flops),
         command=sys.argv,
         module_parallel=args.module_parallel,
     )

@@ -9,10 +9,9 @@ from cityscapesscripts.helpers.labels import name2label
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from rich.progress import Progress
 
+from infopro_seg.datasets.problems import Problem
 from infopro_seg.parallel import map_processes
 from infopro_seg.streets.writing import save_image
-
-from .problems import Problem
 
 IMAGES = 'leftImg8bit'
 LABELS = 'gtFine'

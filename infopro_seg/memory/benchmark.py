@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 
 import infopro_seg
 from infopro_seg.config_files import load_config
+from infopro_seg.consoles import message_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.errors import UserError
@@ -64,7 +64,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     Raises:
         UserError: an argument or the config is invalid.
     """
-    console = Console(stderr=True)
+    console = message_console()
     budget = _checked_budget(request)
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')

@@ -1,4 +1,4 @@
-"""Bytes as people write them."""
+"""Amounts of memory and ranges of numbers, as people write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The variants of a config that a plan compares: trained end to end, with mmseg's losses, a head per cut."""
+"""The variants of a config that a plan compares: trained end to end, with mmseg's losses, a head per cut.
+
+They look up classes that the config names, which `config_edits` never does.
+"""
 
 from __future__ import annotations
 

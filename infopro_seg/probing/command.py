@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from infopro_seg.config_files import load_config
+from infopro_seg.consoles import message_console
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
@@ -65,7 +66,7 @@ def probe(request: ProbeRequest) -> ProbeReport:
     Raises:
         UserError: an argument, the config, the data or a checkpoint is wrong.
     """
-    console = Console(stderr=True)
+    console = message_console()
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .canvas import Canvas
-from .planes import Side, masonry
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.planes import Side, masonry
 
 BRICK = ((0.55, 0.32, 0.25), (0.6, 0.42, 0.33), (0.47, 0.36, 0.31), (0.63, 0.57, 0.5))
 CONCRETE = ((0.6, 0.59, 0.57), (0.52, 0.52, 0.52), (0.68, 0.65, 0.6), (0.58, 0.54, 0.48))

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .camera import Camera, Floats
-from .mood import Mood
-from .noise import patch
+from infopro_seg.streets.camera import Camera, Floats
+from infopro_seg.streets.mood import Mood
+from infopro_seg.streets.noise import patch
 
 SHIFT = 4
 """Fractional bits of the coordinates given to OpenCV."""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .canvas import Canvas
-from .coachwork import PAINT, RED_LAMP, WHITE_LAMP, draw_tyres, pane
-from .solids import Decal, Model, Place, mirrored
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.coachwork import PAINT, RED_LAMP, WHITE_LAMP, draw_tyres, pane
+from infopro_seg.streets.solids import Decal, Model, Place, mirrored
 
 
 def draw_car(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .solids import Decal, Model
+from infopro_seg.streets.solids import Decal, Model
 
 PAINT = (
     (0.75, 0.76, 0.78), (0.9, 0.9, 0.89), (0.08, 0.08, 0.09), (0.3, 0.31, 0.33),

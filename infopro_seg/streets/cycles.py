@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .camera import Floats
-from .canvas import Canvas
-from .figures import Board, Point, oval
-from .people import CLOTHES, HAIR, SKIN, pick
-from .solids import Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.figures import Board, Point, oval
+from infopro_seg.streets.people import CLOTHES, HAIR, SKIN, pick
+from infopro_seg.streets.solids import Place
 
 
 def draw_bicycle(canvas: Canvas, rng: np.random.Generator, place: Place, stretch: float) -> None:

@@ -10,9 +10,8 @@ from rich.progress import Progress
 
 from infopro_seg.errors import DataError
 from infopro_seg.parallel import map_processes
-
-from . import VERSION
-from .writing import CITIES, Shot, replace, write_shot
+from infopro_seg.streets import VERSION
+from infopro_seg.streets.writing import CITIES, Shot, replace, write_shot
 
 MANIFEST = 'synthetic_streets.json'
 PARTIAL = 'synthetic_streets.partial.json'

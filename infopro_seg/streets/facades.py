@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Floats
-from .canvas import Canvas
-from .planes import Side, masonry
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.planes import Side, masonry
 
 DETAILED = 45.0
 """Depth in metres up to which bricks and stains can be seen."""

@@ -6,9 +6,9 @@ from math import hypot
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .camera import Floats
-from .canvas import Canvas
-from .solids import Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.solids import Place
 
 Point = tuple[float, float]
 

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .camera import Floats
-from .canvas import Canvas
-from .figures import Board, oval
-from .solids import Model, Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.figures import Board, oval
+from infopro_seg.streets.solids import Model, Place
 
 STEEL = np.array([0.42, 0.43, 0.44])
 

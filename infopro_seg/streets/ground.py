@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Floats
-from .canvas import SHIFT, Canvas
-from .layout import Range, Street
-from .noise import look_up
-from .sky import END
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import SHIFT, Canvas
+from infopro_seg.streets.layout import Range, Street
+from infopro_seg.streets.noise import look_up
+from infopro_seg.streets.sky import END
 
 KINDS = ('asphalt', 'cobbles', 'slabs', 'grass', 'gravel')
 

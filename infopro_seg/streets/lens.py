@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Canvas
-from .noise import patch
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.noise import patch
 
 
 def draw_hood(canvas: Canvas, rng: np.random.Generator) -> None:

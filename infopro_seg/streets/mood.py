@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera import Floats
+from infopro_seg.streets.camera import Floats
 
 Color = tuple[float, float, float]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .camera import Floats
-from .canvas import Canvas
-from .figures import Board
-from .solids import Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.figures import Board
+from infopro_seg.streets.solids import Place
 
 CLOTHES = (
     (0.13, 0.14, 0.18), (0.2, 0.26, 0.38), (0.42, 0.12, 0.13), (0.62, 0.6, 0.55),

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .camera import Floats
-from .canvas import Canvas
-from .noise import patch
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.noise import patch
 
 
 @dataclass(frozen=True)

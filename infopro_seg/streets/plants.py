@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .camera import Floats
-from .canvas import Canvas
-from .solids import Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.solids import Place
 
 GREENS = (
     (0.24, 0.36, 0.13), (0.31, 0.42, 0.16), (0.19, 0.31, 0.15), (0.37, 0.43, 0.18),

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .barriers import draw_fence, draw_wall
-from .canvas import Canvas
-from .facades import draw_house
-from .ground import Shadow
-from .layout import Plot, Street, Verge
-from .plants import draw_bush, draw_hedge, draw_tree
-from .solids import Place
+from infopro_seg.streets.barriers import draw_fence, draw_wall
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.facades import draw_house
+from infopro_seg.streets.ground import Shadow
+from infopro_seg.streets.layout import Plot, Street, Verge
+from infopro_seg.streets.plants import draw_bush, draw_hedge, draw_tree
+from infopro_seg.streets.solids import Place
 
 FAR = 65.0
 """Depth in metres beyond which every plot is drawn as a house."""

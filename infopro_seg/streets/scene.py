@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
-from .canvas import Canvas
-from .furniture import draw_wires
-from .ground import Ground
-from .layout import sample_street
-from .lens import draw_hood, expose
-from .mood import sample_mood
-from .roadside import cast_shadows, draw_roadside
-from .sky import draw_sky, draw_skyline
-from .traffic import populate
+from infopro_seg.streets.camera import Camera
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.furniture import draw_wires
+from infopro_seg.streets.ground import Ground
+from infopro_seg.streets.layout import sample_street
+from infopro_seg.streets.lens import draw_hood, expose
+from infopro_seg.streets.mood import sample_mood
+from infopro_seg.streets.roadside import cast_shadows, draw_roadside
+from infopro_seg.streets.sky import draw_sky, draw_skyline
+from infopro_seg.streets.traffic import populate
 
 VERSION = 2
 """Number of the generator; another number means other pictures for the same seed."""

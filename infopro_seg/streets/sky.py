@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from .canvas import Canvas
-from .noise import look_up, patch
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.noise import look_up, patch
 
 END = 150.0
 """Depth in metres of the skyline."""

@@ -7,8 +7,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .camera import Floats
-from .canvas import Canvas
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
 
 FACES = {
     'back': (0, 1, 5, 4),

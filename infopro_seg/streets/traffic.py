@@ -5,16 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import Canvas
-from .cars import draw_car, draw_truck
-from .cycles import draw_bicycle, draw_motorcycle, draw_rider
-from .furniture import draw_bollard, draw_clutter, draw_gantry, draw_lamp, draw_sign, draw_traffic_light
-from .ground import Shadow
-from .layout import Lane, Street, Verge
-from .people import draw_person
-from .plants import draw_tree
-from .solids import Place
-from .transit import draw_bus, draw_tram
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.cars import draw_car, draw_truck
+from infopro_seg.streets.cycles import draw_bicycle, draw_motorcycle, draw_rider
+from infopro_seg.streets.furniture import (
+    draw_bollard,
+    draw_clutter,
+    draw_gantry,
+    draw_lamp,
+    draw_sign,
+    draw_traffic_light,
+)
+from infopro_seg.streets.ground import Shadow
+from infopro_seg.streets.layout import Lane, Street, Verge
+from infopro_seg.streets.people import draw_person
+from infopro_seg.streets.plants import draw_tree
+from infopro_seg.streets.solids import Place
+from infopro_seg.streets.transit import draw_bus, draw_tram
 
 Draw = Callable[[Canvas, np.random.Generator, Place], object]
 

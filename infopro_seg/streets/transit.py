@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from .camera import Floats
-from .canvas import Canvas
-from .coachwork import AMBER, PAINT, RED_LAMP, WHITE_LAMP, draw_tyres, pane
-from .solids import Decal, Model, Place
+from infopro_seg.streets.camera import Floats
+from infopro_seg.streets.canvas import Canvas
+from infopro_seg.streets.coachwork import AMBER, PAINT, RED_LAMP, WHITE_LAMP, draw_tyres, pane
+from infopro_seg.streets.solids import Decal, Model, Place
 
 
 def draw_bus(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:

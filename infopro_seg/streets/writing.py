@@ -12,7 +12,7 @@ from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image
 
-from .scene import draw_frame
+from infopro_seg.streets.scene import draw_frame
 
 CITIES = {
     'train': ('ahornau', 'birkenfeld', 'eichtal', 'lindenbach'),

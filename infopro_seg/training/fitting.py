@@ -22,9 +22,11 @@ from mmengine.logging import MMLogger
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import MachineError, UserError
 from infopro_seg.memory.fit import plan_to_fit
+from infopro_seg.memory.plan import EXACT_FLOPS
 from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.validation import Validation, plan_validation
 from infopro_seg.memory.variants import lists_heads
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.memory_beside import memory_beside
@@ -40,11 +42,11 @@ class FitRequest:
     Args:
         budget: memory that may be used, e.g. `11GiB`, or `auto` for the free memory of the GPU less a tenth.
         exact_flops: up to how many FLOPs, as a share of plain end-to-end training, a recipe with exact
-            gradients is chosen before one with local losses.
+            gradients is chosen before one with local losses; None for 1.2, or as the run to resume has it.
     """
 
     budget: str
-    exact_flops: float = 1.2
+    exact_flops: float | None = None
 
     def in_bytes(self) -> int:
         """The budget in bytes; with `auto` the smallest of all ranks.
@@ -69,7 +71,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
 
     A run that is resumed keeps its recipe, also without a request. With one, it keeps it as long as that
     fits the budget; else it takes the first of its own smaller recipes that does, and plans anew where none
-    does, or where batch, crop or precision are others.
+    does, where batch, crop or precision are others, or where the request names other FLOPs for exact recipes.
 
     Args:
         cfg: the config, which says what it resumes.
@@ -87,7 +89,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
             cfg = copy.deepcopy(cfg)
             cfg.pop('fit')  # of a dumped config, whose model has been edited since
         return cfg
-    if not request.exact_flops >= 1:  # nan, too
+    if request.exact_flops is not None and not request.exact_flops >= 1:  # nan, too
         raise UserError(
             f'--fit-exact-flops {request.exact_flops} is below the FLOPs of plain end-to-end training, which '
             'are 1; give a number from 1 on, e.g. 1.2'
@@ -129,7 +131,9 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
         )
     planning = f'planning a training within {show_bytes(budget, budget)}{shares} ({setup})'
     budget -= sum(beside.values())
-    if kept is not None and kept['setup'] == str(setup):
+    exact_flops = request.exact_flops or EXACT_FLOPS
+    same_share = kept is not None and request.exact_flops in (None, kept['exact_flops'])
+    if kept is not None and same_share and kept['setup'] == str(setup):
         peaks = [recipe['peak'] for recipe in kept['recipes']]
         fitting = [index for index in range(kept['chosen'], len(peaks)) if peaks[index] <= budget]
         if fitting:
@@ -138,8 +142,11 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
             _tell(f'{cfg.load_from} was trained to fit {kept["budget"]}; {same}', _named(fit))
             return fit
     _tell(planning)
-    plan = plan_to_fit(cfg, budget, exact_flops=request.exact_flops, setup=setup)
+    plan = plan_to_fit(cfg, budget, exact_flops=exact_flops, setup=setup)
     _tell(*plan.lines())
+    validation = plan_validation(cfg, plan.plan)
+    if isinstance(validation, Validation) and validation.peak > budget:
+        _tell(validation.text(plan.plan))
     backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
     own = cfg.to_dict()['model']['backbone']
     keys = {key for backbone in backbones for key in {*own, *backbone} if own.get(key) != backbone.get(key)}
@@ -156,7 +163,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
     ]
     return {
         'budget': request.budget,
-        'exact_flops': request.exact_flops,
+        'exact_flops': exact_flops,
         'setup': str(setup),
         'chosen': 0,
         'recipes': recipes,

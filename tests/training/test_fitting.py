@@ -8,15 +8,13 @@ import torch
 from mmengine.config import Config
 from torch import distributed as dist
 
-from infopro_seg.commands.train import main
-from infopro_seg.errors import ConfigError, MachineError, RankError, UserError
+from infopro_seg.errors import RankError, UserError
 from infopro_seg.memory.recipes import Recipe
+from infopro_seg.memory.validation import Validation
 from infopro_seg.training import fitting
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
-from infopro_seg.training.launch import train
 from tests.forks import run_ranks
-from tests.runs import DEMO
 from tests.stand_ins import local_head_config, model_config
 
 GIB = 2**30
@@ -37,6 +35,9 @@ LADDER = (
 )
 
 
+VALIDATION = Validation((1024, 2048), False, 1, 'whole', 3 * GIB)
+
+
 @pytest.fixture
 def plans(monkeypatch):
     """The requests to the planner, which knows four recipes."""
@@ -48,9 +49,12 @@ def plans(monkeypatch):
         if not found:
             raise UserError('nothing fits')
         lines = ('the verdict', found[0].name)
-        return SimpleNamespace(recipes=found, reference=SimpleNamespace(flops=100), lines=lambda: lines)
+        reference = SimpleNamespace(flops=100, peak=16 * GIB)
+        plan = SimpleNamespace(budget=budget, reference=reference, recommended=found[0])
+        return SimpleNamespace(recipes=found, reference=reference, plan=plan, lines=lambda: lines)
 
     monkeypatch.setattr(fitting, 'plan_to_fit', plan_to_fit)
+    monkeypatch.setattr(fitting, 'plan_validation', lambda cfg, plan: VALIDATION)
     return asked
 
 
@@ -99,6 +103,15 @@ def test_the_chosen_recipe_is_planned_told_and_written_into_the_config(plans, to
     assert named(read) == 'InfoPro K=2 (local gradients), predicted peak 3.00 GiB'
 
 
+def test_a_validation_that_does_not_fit_is_told(plans, told):
+    fit_config(config(), FitRequest('3.5GiB'))
+    assert told[-1] == 'InfoPro K=2'
+    fit_config(config(), FitRequest('2.5GiB'))
+    assert told[-2] == 'InfoPro K=3'
+    assert told[-1].startswith('Validation at 1024x2048, mode whole, takes 3.00 GiB')
+    assert 'That does not fit 2.50 GiB: take smaller windows' in told[-1]
+
+
 def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
     """Also an option of the config's own, which only some of the recipes change."""
     cfg = fit_config(config(backbone={'checkpoint_heads': True}), FitRequest('9GiB'))
@@ -135,6 +148,19 @@ def test_a_resumed_run_keeps_its_recipe_while_it_fits(plans, told, tmp_path, req
     assert after.fit['budget'] == (request_ or FitRequest('3.5GiB')).budget
 
 
+@pytest.mark.parametrize(
+    ('share', 'planned', 'expected'), [(None, [], 1.1), (1.1, [], 1.1), (1.3, [1.3], 1.3)]
+)
+def test_a_resumed_run_is_planned_anew_for_another_share_of_flops(
+    plans, told, tmp_path, share, planned, expected
+):
+    before = fit_config(config(), FitRequest('3.5GiB', 1.1))
+    plans.clear()
+    after = fit_config(resumed(before, tmp_path), FitRequest('3.5GiB', share))
+    assert [flops for _, flops, _ in plans] == planned
+    assert after.fit['exact_flops'] == expected
+
+
 def test_a_resumed_run_that_nothing_of_its_own_fits_is_planned_anew(plans, told, tmp_path):
     before = fit_config(config(), FitRequest('3.5GiB'))
     before = smaller(smaller(before))
@@ -164,27 +190,9 @@ def test_a_dumped_config_keeps_its_recipes_unless_its_model_was_edited(plans, to
     assert edited.model.backbone.cuts == ('layer3.0',)
 
 
-def test_auto_is_the_free_memory_less_a_tenth(monkeypatch):
-    with pytest.raises(MachineError, match=r'name a budget, e\.g\. --fit 11GiB'):
-        FitRequest('auto').in_bytes()
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (20 * GIB, 24 * GIB))
-    assert FitRequest('auto').in_bytes() == 18 * GIB
-
-
 def test_a_share_of_flops_below_one_is_refused(plans):
     with pytest.raises(UserError, match=r'--fit-exact-flops 0.9 is below'):
         fit_config(config(), FitRequest('3GiB', 0.9))
-
-
-def test_stages_are_not_fitted(tmp_path):
-    with pytest.raises(ConfigError, match='--fit chooses how to train all local modules at once'):
-        train(
-            DEMO,
-            work_dir=str(tmp_path),
-            fit=FitRequest('3GiB'),
-            options={'stages': [{}, {}, {}], 'train_cfg.max_iters': 1},
-        )
 
 
 def decide(fault):
@@ -221,9 +229,3 @@ def test_a_recipe_changes_only_a_copy(plans, told):
     assert fitted.fit['chosen'] == 0
     smaller(fitted)
     assert fitted.fit['chosen'] == 0
-
-
-def test_the_share_of_exact_recipes_needs_a_budget(monkeypatch):
-    monkeypatch.setattr('sys.argv', ['train.py', str(DEMO), '--fit-exact-flops', '1.1'])
-    with pytest.raises(UserError, match=r'add e\.g\. --fit 11GiB'):
-        main()

@@ -94,10 +94,12 @@ def test_with_the_same_cuts_it_trains_as_if_nothing_had_happened(streets, tmp_pa
     plain = recipe('E2E', 'exact', 5, ())
     monkeypatch.setattr('tests.training.test_fitting.LADDER', (plain, *LADDER))
     fitted(streets, tmp_path / 'whole')
-    fitted(streets, tmp_path / 'parts', *run_out('backward', 3, chosen=0))
-    assert [cfg.fit.chosen for cfg in built] == [0, 0, 1]
-    assert config_of(load(tmp_path / 'parts' / f'iter_{ITERS}.pth'), 'it').model.backbone.checkpoint is True
-    assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
+    for where in ('backward', 'step'):
+        built.clear()
+        fitted(streets, tmp_path / where, *run_out(where, 3, chosen=0))
+        assert [cfg.fit.chosen for cfg in built] == [0, 1]
+        assert config_of(load(tmp_path / where / f'iter_{ITERS}.pth'), 'it').model.backbone.checkpoint is True
+        assert_same_run(tmp_path / where, tmp_path / 'whole')
 
 
 def test_a_run_goes_on_three_times_at_most(streets, tmp_path, built):
@@ -167,7 +169,7 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
     ('given', 'expected'),
     [
         ([], None),
-        (['--fit', 'auto'], FitRequest('auto', 1.2)),
+        (['--fit', 'auto'], FitRequest('auto')),
         (['--fit', '11GiB', '--fit-exact-flops', '1.05'], FitRequest('11GiB', 1.05)),
     ],
 )

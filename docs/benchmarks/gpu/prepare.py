@@ -1,4 +1,4 @@
-"""Writes what `measure.py` measures on a GPU: the recipes of the plans in fp32 and bf16, each a config with its prediction.
+"""Writes what `measure.py` measures: the recipes of the plans in fp32 and bf16, each with its prediction.
 
 Planning takes a CPU some minutes, so it runs before a GPU is taken.
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from infopro_seg.config_files import load_config, work_dir_of
-from infopro_seg.consoles import counting, table_console
+from infopro_seg.consoles import counting, message_console, table_console
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.tables import print_report, report_json
@@ -70,7 +68,7 @@ def _write(report: SplitReport, folder: Path, json_file: str | Path | None) -> l
         written.append(problems)
     classes, samples = folder / f'{split}_classes.png', folder / f'{split}_samples.png'
     samples.unlink(missing_ok=True)
-    console = Console(stderr=True)
+    console = message_console()
     if report.labels:
         with drawing(classes, console.print):
             plot_classes(report, classes)
