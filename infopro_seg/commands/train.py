@@ -51,7 +51,7 @@ def main() -> int:
         type=float,
         metavar='SHARE',
         help='with --fit, take a recipe with exact gradients if it needs at most this many FLOPs of plain '
-        'end-to-end training, else one with local losses; default: 1.2',
+        'end-to-end training, else one with local losses; default: 1.2, or that of the run to resume',
     )
     parser.add_argument(
         '--module-parallel',

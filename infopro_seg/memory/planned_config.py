@@ -67,6 +67,8 @@ def _ask_for(backbone: Any, recipe: Recipe) -> None:
     options = recipe.backbone_options()
     backbone['encoder'].update(options.pop('encoder', {}))
     backbone.update(options, num_modules=None)
+    if not recipe.cuts and isinstance(backbone.get('local_head'), list | tuple):
+        backbone['local_head'] = None  # a list has one for each cut
     without_balance(backbone)
 
 

@@ -18,11 +18,11 @@ WindowLogits = Callable[[Tensor, list[dict[str, Any]], Sequence[Box]], Sequence[
 
 
 def trace_repeats_once(model: BoundedPrediction, tracker: StorageTracker) -> None:
-    """Makes a model trace few windows of each shape, and each operation on scores once for each layout.
+    """Makes a model trace each shape of window twice, and each operation on scores once for each layout.
 
     Of the others it only counts what they take. An image has hundreds of windows, thousands with scales and
-    flips. To trace the network takes about a second, and to add the logits of one window to a band of rows
-    some hundredths.
+    flips. Tracing the network takes about a second; adding one window's logits to a band of rows takes some
+    hundredths.
 
     Args:
         model: predicts whole images or in sliding windows.
@@ -57,7 +57,7 @@ def repeated(compute: WindowLogits, repeats: Repeats) -> WindowLogits:
 
     def window_logits(image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]) -> list[SizedScores]:
         size = [part.stop - part.start for part in boxes[0]]
-        key = (len(boxes), *size, image.shape[:2])
+        key = (len(boxes), *size, image.shape[:2], image.dtype)
         if key in repeats.known:
             return [repeats.again(repeats.known[key])] * len(boxes)
         taken, logits = repeats.measure(lambda: compute(image, metas, boxes))

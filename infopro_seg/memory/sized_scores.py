@@ -1,4 +1,4 @@
-"""Scores that have a size and an owner of their memory, but are no tensors: a trace of thousands is quick."""
+"""Scores with a size and an owner of their memory that are no tensors: thousands are traced quickly."""
 
 from __future__ import annotations
 
@@ -114,6 +114,7 @@ class SizedScores:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> SizedScores:
+        """A part, by slices without a step; views keep the owner."""
         index = index if isinstance(index, tuple) else (index,)
         if index[0] is Ellipsis:
             index = (slice(None),) * (len(self.shape) - len(index) + 1) + index[1:]

@@ -41,7 +41,7 @@ class _Keeping(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.keeps = keeps
         self.kept = kept
-        self.storages: set[int] = set()  # of what is kept
+        self.storages: set[int] = set()  # of what is kept, but of copies, which nobody else holds
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

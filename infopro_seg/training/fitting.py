@@ -27,7 +27,6 @@ from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.training_setup import training_setup
 from infopro_seg.memory.validation import Validation, plan_validation
-from infopro_seg.memory.variants import lists_heads
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.memory_beside import memory_beside
 
@@ -131,7 +130,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
         )
     planning = f'planning a training within {show_bytes(budget, budget)}{shares} ({setup})'
     budget -= sum(beside.values())
-    exact_flops = request.exact_flops or EXACT_FLOPS
+    exact_flops = request.exact_flops or (EXACT_FLOPS if kept is None else kept['exact_flops'])
     same_share = kept is not None and request.exact_flops in (None, kept['exact_flops'])
     if kept is not None and same_share and kept['setup'] == str(setup):
         peaks = [recipe['peak'] for recipe in kept['recipes']]
@@ -144,7 +143,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
     _tell(planning)
     plan = plan_to_fit(cfg, budget, exact_flops=exact_flops, setup=setup)
     _tell(*plan.lines())
-    validation = plan_validation(cfg, plan.plan)
+    validation = plan_validation(cfg, plan.plan, _tell)
     if isinstance(validation, Validation) and validation.peak > budget:
         _tell(validation.text(plan.plan))
     backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
@@ -171,10 +170,8 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
 
 
 def _backbone(cfg: Config, recipe: Any) -> dict[str, Any]:
-    """The backbone of a config that trains by a recipe; a list of local heads goes with the cuts."""
+    """The backbone of a config that trains by a recipe."""
     backbone: dict[str, Any] = with_recipe(cfg, recipe).to_dict()['model']['backbone']
-    if not recipe.cuts and lists_heads(cfg):
-        backbone['local_head'] = None
     return backbone
 
 

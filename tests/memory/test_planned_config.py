@@ -114,3 +114,13 @@ def test_verdicts_say_what_each_recipe_takes_and_what_another_would_change():
     text = 'No exact recipe fits 11.00 GiB; K=2 takes 9.00 GiB and no more FLOPs.'
     assert verdict(None, larger) == (text, larger)
     assert verdict(None, None) == ('Nothing fits 11.00 GiB.', None)
+
+
+def test_listed_local_heads_go_with_the_cuts():
+    config = load_config(DEMO)
+    head = config.model.backbone.local_head
+    config.model.backbone.local_head = [head, head]
+    whole = Recipe('E2E', (), False, False, peak=2**20, flops=1, bound='')
+    assert with_recipe(config, whole).model.backbone.local_head is None
+    two = Recipe('K=3', ('layer1.0', 'layer2.0'), False, False, peak=2**20, flops=1, bound='')
+    assert len(with_recipe(config, two).model.backbone.local_head) == 2

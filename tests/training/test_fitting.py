@@ -54,7 +54,7 @@ def plans(monkeypatch):
         return SimpleNamespace(recipes=found, reference=reference, plan=plan, lines=lambda: lines)
 
     monkeypatch.setattr(fitting, 'plan_to_fit', plan_to_fit)
-    monkeypatch.setattr(fitting, 'plan_validation', lambda cfg, plan: VALIDATION)
+    monkeypatch.setattr(fitting, 'plan_validation', lambda cfg, plan, report: VALIDATION)
     return asked
 
 
@@ -174,6 +174,12 @@ def test_other_batches_are_planned_anew(plans, told, tmp_path):
     other = resumed(before, tmp_path, train_dataloader={'batch_size': 4})
     assert trains_by(fit_config(other, FitRequest('2.5GiB'))) == (*SECOND[:2], 0)
     assert plans[-1][2] == 'batch 4, crop 32x64, fp32'
+
+
+def test_a_run_that_is_planned_anew_keeps_its_share_of_flops(plans, told, tmp_path):
+    before = fit_config(config(), FitRequest('3.5GiB', 1.1))
+    fit_config(resumed(before, tmp_path, train_dataloader={'batch_size': 1}), FitRequest('3.5GiB'))
+    assert [flops for _, flops, _ in plans] == [1.1, 1.1]
 
 
 def test_a_run_that_was_not_fitted_is_planned_when_it_is_resumed(plans, told, tmp_path):
