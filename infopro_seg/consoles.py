@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -53,9 +54,13 @@ def logged_counting() -> Progress:
 
 @contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr that says what is being done."""
+    """A spinner on stderr that says what is being done; a line for each step where that is no terminal."""
+    console = message_console()
+    if not console.is_terminal:
+        yield partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        return
     columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
-    with Progress(*columns, console=message_console(), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task('reading the config', total=None)
 
         def report(text: str) -> None:

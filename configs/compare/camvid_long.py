@@ -11,6 +11,7 @@ comparison = dict(
         _delete_=True,
         e2e=(1,),
         infopro=(4, 2, 8),
+        infopro_overlap=(4,),
         frozen_prefix_long=(1,),
         greedy=(4,),
         infopro_no_decoder=(4,),

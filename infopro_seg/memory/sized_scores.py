@@ -162,7 +162,7 @@ class SizedScores:
     def tensor(self) -> Tensor:
         """A fake tensor in this memory."""
         tensor = self.layout.uncounted(self.repeats.tracker)
-        tensor.owner = self.owner  # type: ignore[attr-defined]
+        tensor.owner = self.owner  # type: ignore[attr-defined]  # its bytes count as long as the tensor lives
         return tensor
 
 

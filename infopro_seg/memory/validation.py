@@ -67,9 +67,7 @@ class Validation:
         return f'{found} {"Both fit" if plan.recommended is not None else "It fits"} {budget}.'
 
 
-def plan_validation(
-    cfg: Any, plan: Plan, report: Callable[[str], None] = lambda text: None
-) -> Validation | str | None:
+def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Validation | str | None:
     """Traces a validation of the training that a plan recommends, or else that the config asks for.
 
     Args:

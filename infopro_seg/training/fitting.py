@@ -22,11 +22,11 @@ from mmengine.logging import MMLogger
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import MachineError, UserError
 from infopro_seg.memory.fit import plan_to_fit
-from infopro_seg.memory.plan import EXACT_FLOPS
+from infopro_seg.memory.plan import EXACT_FLOPS, Plan
 from infopro_seg.memory.planned_config import with_recipe
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.training_setup import training_setup
-from infopro_seg.memory.validation import Validation, plan_validation
+from infopro_seg.memory.validation import plan_validation
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.memory_beside import memory_beside
 
@@ -131,8 +131,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
     planning = f'planning a training within {show_bytes(budget, budget)}{shares} ({setup})'
     budget -= sum(beside.values())
     exact_flops = request.exact_flops or (EXACT_FLOPS if kept is None else kept['exact_flops'])
-    same_share = kept is not None and request.exact_flops in (None, kept['exact_flops'])
-    if kept is not None and same_share and kept['setup'] == str(setup):
+    if kept is not None and (kept['setup'], kept['exact_flops']) == (str(setup), exact_flops):
         peaks = [recipe['peak'] for recipe in kept['recipes']]
         fitting = [index for index in range(kept['chosen'], len(peaks)) if peaks[index] <= budget]
         if fitting:
@@ -143,9 +142,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
     _tell(planning)
     plan = plan_to_fit(cfg, budget, exact_flops=exact_flops, setup=setup)
     _tell(*plan.lines())
-    validation = plan_validation(cfg, plan.plan, _tell)
-    if isinstance(validation, Validation) and validation.peak > budget:
-        _tell(validation.text(plan.plan))
+    _tell_of_validation(cfg, plan.plan, budget)
     backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
     own = cfg.to_dict()['model']['backbone']
     keys = {key for backbone in backbones for key in {*own, *backbone} if own.get(key) != backbone.get(key)}
@@ -167,6 +164,15 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
         'chosen': 0,
         'recipes': recipes,
     }
+
+
+def _tell_of_validation(cfg: Config, plan: Plan, budget: int) -> None:
+    """Says if a validation does not fit, or that it is unknown what one takes."""
+    found = plan_validation(cfg, plan, _tell)
+    if isinstance(found, str):
+        _tell(found)
+    elif found is not None and found.peak > budget:
+        _tell(found.text(plan))
 
 
 def _backbone(cfg: Config, recipe: Any) -> dict[str, Any]:

@@ -112,6 +112,12 @@ def test_a_validation_that_does_not_fit_is_told(plans, told):
     assert 'That does not fit 2.50 GiB: take smaller windows' in told[-1]
 
 
+def test_what_a_validation_takes_may_be_unknown(plans, told, monkeypatch):
+    monkeypatch.setattr(fitting, 'plan_validation', lambda cfg, plan, report: 'It is unknown.')
+    fit_config(config(), FitRequest('3.5GiB'))
+    assert told[-2:] == ['InfoPro K=2', 'It is unknown.']
+
+
 def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
     """Also an option of the config's own, which only some of the recipes change."""
     cfg = fit_config(config(backbone={'checkpoint_heads': True}), FitRequest('9GiB'))

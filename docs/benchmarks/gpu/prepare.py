@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ def main() -> None:
         plan = planner.plan(range(1, 9))
         folder = args.out / (amp or 'fp32')
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / 'plan.pickle').write_bytes(pickle.dumps(plan))
         for number, recipe in enumerate(plan.rows):
             predicted = recipe.as_json(plan.reference, None)
             request(folder, f'{number:02}', planner.configure(recipe), setup, predicted)
