@@ -84,7 +84,10 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
         return None
     found = validation_size(loader)
     if isinstance(found, str):
-        return f'What validation takes is unknown: {found}. For a size ask --inference --size HEIGHT WIDTH.'
+        return (
+            f'What validation takes is unknown: {found}. For a size ask tools/plan.py --inference --size '
+            'HEIGHT WIDTH.'
+        )
     size, largest = found
     test_cfg = cfg.model.get('test_cfg') or {}
     batch = int(loader.get('batch_size') or 1)
