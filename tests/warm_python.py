@@ -46,7 +46,7 @@ class _Program(socketserver.StreamRequestHandler):
 
 @contextmanager
 def warm_python() -> Iterator[tuple[Path, list[list[str]]]]:
-    """Yields an executable that takes `FILE ...` or `-m MODULE ...`, and the arguments of each of its runs."""
+    """Yields an executable that takes `FILE ...` or `-m MODULE ...`, and the arguments of each run."""
     with TemporaryDirectory() as folder:
         address, path = f'{folder}/socket', Path(folder) / 'python'
         words = shlex.join([sys.executable, '-IS', '-c', ASK, address])
