@@ -22,6 +22,7 @@ from tests.leftovers import (  # noqa: E402, F401
     pytest_sessionstart,
     pytest_terminal_summary,
 )
+from tests.memory.traces import all_once  # noqa: E402
 
 pytest_plugins = ['pytester']
 
@@ -75,6 +76,13 @@ def _configs_as_they_come():
     import_yapf()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **kwargs: (text, True))
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _traced_once():
+    """Plans, balanced cuts and reports of lacking memory ask for the same traces again and again."""
+    with all_once():
         yield
 
 
