@@ -43,7 +43,7 @@ STREETS = [path for path in CONFIGS if read(path.stem).dataset_type == 'Cityscap
 
 
 def balanced_cuts(backbone):
-    """Of such a config, balanced once for all: what options of its heads change is in memory/test_next_module."""
+    """Of such a config, balanced once for all; what options of heads change: memory/test_next_module.py."""
     encoder, modules = backbone.encoder.to_dict(), backbone.pop('num_modules')
     config = Config.fromfile(str(ROOT / 'configs' / 'deeplabv3_infopro_lean_cityscapes.py'))
     config.model = thin(config.model)
