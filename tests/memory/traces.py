@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -17,25 +17,25 @@ from infopro_seg.memory.profile import profile_chain
 _known: dict[str, Any] = {}
 
 
-def trace_once(config: Any, batch: int, crop: tuple[int, int], *args: Any, **kwargs: Any) -> StepTrace:
+def trace_once(config: Any, *args: Any, **kwargs: Any) -> StepTrace:
     """`trace_step` of a config, or what it gave before for an equal one."""
-    key = repr((traced_part(config), batch, tuple(crop), args, sorted(kwargs.items())))
+    key = _key(trace_step, _traced_part(config), args, kwargs)
     if key not in _known:
-        _known[key] = trace_step(config, batch, crop, *args, **kwargs)
+        _known[key] = trace_step(config, *args, **kwargs)
     return _known[key]
 
 
-def profile_once(
-    config: Any, batch: int, crop: tuple[int, int], *args: Any, blocks_of: Chain | None = None, **kwargs: Any
-) -> Chain:
-    """`profile_chain` of a config, or what it gave before for one that differs in its number of modules."""
-    part = deepcopy(traced_part(config))
+def profile_once(config: Any, *args: Any, blocks_of: Chain | None = None, **kwargs: Any) -> Chain:
+    """`profile_chain` of a config, or what it gave before for one with other cuts, or other recomputation."""
+    part = _traced_part(config)
     backbone = part.get('model', part)['backbone']
+    cuts = set(backbone.pop('cuts', None) or ())
     if backbone.pop('num_modules', None) is not None:
-        backbone['cuts'] = ()
-    key = repr(('profile', part, batch, tuple(crop), args, sorted(kwargs.items())))
-    if key not in _known:
-        _known[key] = profile_chain(config, batch, crop, *args, blocks_of=blocks_of, **kwargs)
+        cuts = set()
+    backbone.pop('checkpoint', None)
+    key = _key(profile_chain, part, args, kwargs)
+    if key not in _known or not cuts <= {block.name for block in _known[key].blocks}:
+        _known[key] = profile_chain(config, *args, blocks_of=blocks_of, **kwargs)
     return _known[key]
 
 
@@ -53,7 +53,25 @@ def all_once() -> Iterator[None]:
         yield
 
 
-def traced_part(config: Any) -> Any:
-    """What of a config decides about memory: neither its data nor its hooks."""
-    plain = config.to_dict() if hasattr(config, 'to_dict') else config
-    return {key: plain.get(key) for key in ('model', 'optim_wrapper')} if 'model' in plain else plain
+def _traced_part(config: Any) -> Any:
+    """What of a config decides about memory: neither its data nor its hooks, nor what is left out as well."""
+    part = _plain(config.to_dict() if hasattr(config, 'to_dict') else config)
+    part = {key: part.get(key) for key in ('model', 'optim_wrapper')} if 'model' in part else part
+    backbone = part.get('model', part).get('backbone') or {}
+    for option in ('checkpoint', 'checkpoint_heads'):
+        if backbone.get(option) is False:
+            del backbone[option]
+    return part
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _key(function: Callable[..., Any], part: Any, args: Any, kwargs: Any) -> str:
+    """The same for equal arguments, however they are given."""
+    given = signature(function).bind(part, *args, **kwargs)
+    given.apply_defaults()
+    return repr((function.__name__, _plain(given.arguments)))
