@@ -91,7 +91,10 @@ def test_prediction_writes_class_and_score(run, tmp_path):
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
-        (lambda run: export(checkpoint_of(run), run / 'plain.pth'), 'tools/export.py is for segmentors, and'),
+        (
+            lambda run: export(checkpoint_of(run), run / 'plain.onnx', format='onnx'),
+            '--format onnx: a checkpoint of InfoProImageClassifier is exported as mmpretrain',
+        ),
         (
             lambda run: load(run / 'config.py', checkpoint_of(run)),
             'infopro_seg.load is for segmentors, and InfoProImageClassifier gives one class for',
