@@ -80,7 +80,7 @@ def main() -> int:
         return _plan_prediction(args)
     if args.size or args.tta:
         raise UserError('--size and --tta are of prediction; add --inference')
-    from infopro_seg.memory.command import PlanRequest, plan
+    from infopro_seg.memory.planning.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
     request = PlanRequest(
@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def _plan_processes(args: argparse.Namespace) -> int:
-    from infopro_seg.memory.command import ProcessRequest, plan_module_parallel
+    from infopro_seg.memory.planning.command import ProcessRequest, plan_module_parallel
 
     for option in ('inference', 'size', 'tta', 'budget', 'max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(args, option):
@@ -112,7 +112,7 @@ def _plan_processes(args: argparse.Namespace) -> int:
 
 
 def _plan_prediction(args: argparse.Namespace) -> int:
-    from infopro_seg.memory.inference_plan import InferenceRequest, plan_inference
+    from infopro_seg.memory.inference.inference_plan import InferenceRequest, plan_inference
 
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch'):
         if getattr(args, option):

@@ -17,7 +17,7 @@ from infopro_seg.errors import DataError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.stage_configs import stage_config
 
 TRACES = 'traces.json'

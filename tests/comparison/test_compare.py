@@ -22,7 +22,7 @@ from infopro_seg.comparison import trainings
 from infopro_seg.comparison.command import CompareRequest, compare
 from infopro_seg.comparison.results import read_scalars
 from infopro_seg.errors import UserError
-from infopro_seg.memory.stages import plan_stages
+from infopro_seg.memory.planning.turn_plans import plan_stages
 from tests.forks import run_forked
 from tests.runs import ROOT, read_png
 

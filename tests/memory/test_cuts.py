@@ -7,12 +7,13 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import recipe_search, resolve_cuts
-from infopro_seg.memory.module_costs import ModuleCosts
-from infopro_seg.memory.partition import module_peaks, partition_at
-from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.profile import profile_chain
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.costs.profile import profile_chain
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search import recipe_search
+from infopro_seg.memory.search.partition import module_peaks, partition_at
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.recompute import POLICIES
 from tests.memory.traces import trace_once

@@ -7,9 +7,14 @@ from mmengine.config import Config
 
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory import inference_plan
-from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference, tta_variants
-from infopro_seg.memory.prediction import trace_prediction
+from infopro_seg.memory.inference import inference_plan
+from infopro_seg.memory.inference.inference_plan import (
+    InferenceRequest,
+    inference_rows,
+    plan_inference,
+    tta_variants,
+)
+from infopro_seg.memory.inference.prediction import trace_prediction
 from tests.stand_ins import CLASSES, CUTS, model_config
 
 WINDOW = (48, 64)

@@ -5,10 +5,15 @@ from mmengine.config import Config
 
 from infopro_seg.errors import UserError
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory import inference_plan, prediction
-from infopro_seg.memory.inference_plan import InferenceRequest, InferenceRow, inference_table, plan_inference
-from infopro_seg.memory.prediction import trace_prediction
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.inference import inference_plan, prediction
+from infopro_seg.memory.inference.inference_plan import (
+    InferenceRequest,
+    InferenceRow,
+    inference_table,
+    plan_inference,
+)
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.test_prediction import VARIANTS
 from tests.stand_ins import model_config
 

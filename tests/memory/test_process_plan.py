@@ -2,7 +2,7 @@
 
 import json
 
-from infopro_seg.memory.command import ProcessRequest, plan_module_parallel
+from infopro_seg.memory.planning.command import ProcessRequest, plan_module_parallel
 from tests.runs import DEMO
 
 

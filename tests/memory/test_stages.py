@@ -8,8 +8,8 @@ from mmengine.config import Config
 from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.command import PlanRequest, plan
-from infopro_seg.memory.stages import plan_stages
+from infopro_seg.memory.planning.command import PlanRequest, plan
+from infopro_seg.memory.planning.turn_plans import plan_stages
 from tests.stand_ins import CUTS, SIZE, model_config
 
 BATCH = 2
@@ -33,7 +33,7 @@ def plans(config):
 @pytest.fixture
 def planned(config, plans, monkeypatch):
     """What the command writes; it does not trace again."""
-    monkeypatch.setattr('infopro_seg.memory.command.plan_stages', lambda *given: plans)
+    monkeypatch.setattr('infopro_seg.memory.planning.command.plan_stages', lambda *given: plans)
     out = config.with_suffix('.json')
     assert plan(PlanRequest(config, json=out)) == 0
     return json.loads(out.read_text())

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from infopro_seg.config_edits import with_stage
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.autocast import autocast
-from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.tracing.autocast import autocast
+from infopro_seg.memory.tracing.fake_model import fake_tensors
 from tests.memory.traces import trace_once
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 

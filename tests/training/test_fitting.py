@@ -9,8 +9,8 @@ from mmengine.config import Config
 from torch import distributed as dist
 
 from infopro_seg.errors import RankError, UserError
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.validation import Validation
+from infopro_seg.memory.planning.validation import Validation
+from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.training import fitting
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
