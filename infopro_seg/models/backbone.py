@@ -13,7 +13,7 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.blocks import Block, probe_size, split_blocks
+from infopro_seg.models.blocks import Block, smallest_image, split_blocks
 from infopro_seg.models.checkpoint_option import Option, module_segments
 from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
@@ -113,7 +113,7 @@ class InfoProBackbone(BaseModule):
         self.momentum_blocks: Any = build_momentum_blocks(
             momentum_block, self.encoder, [blocks[0] for blocks in modules[1:]]
         )
-        features, outputs = self._probe()
+        features, outputs = self._run_tiny_image()
         self.out_shapes = tuple(tuple(output.shape[1:]) for output in outputs)  # of a tiny image
         self.out_channels = tuple(shape[0] for shape in self.out_shapes)
         self.local_heads: Any = build_local_heads(
@@ -214,11 +214,11 @@ class InfoProBackbone(BaseModule):
             momentum_block.update(self.encoder)
 
     @torch.no_grad()
-    def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
+    def _run_tiny_image(self) -> tuple[list[Tensor], list[Tensor]]:
         """What the local heads read and the encoder's outputs for a tiny image, for their channels."""
         training = self.encoder.training
         self.encoder.eval()
-        forward_pass = ForwardPass(torch.zeros(1, 3, *probe_size(self.encoder)))
+        forward_pass = ForwardPass(torch.zeros(1, 3, *smallest_image(self.encoder)))
         features: list[Tensor] = []
         *early, last = self.local_modules()
         for blocks, reader in zip(early, self.readers(), strict=True):

@@ -119,7 +119,7 @@ def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
 
 
 @dataclass(frozen=True)
-class InferenceRequest:
+class PlanInferenceRequest:
     """The arguments of `tools/plan.py --inference`, as the user wrote them."""
 
     config: Path
@@ -130,7 +130,7 @@ class InferenceRequest:
     json: Path | None = None
 
 
-def plan_inference(request: InferenceRequest) -> int:
+def plan_inference(request: PlanInferenceRequest) -> int:
     """Shows what prediction and validation take; returns 1 if neither mode fits the budget.
 
     Raises:

@@ -55,7 +55,7 @@ class PlanRequest:
 
 
 @dataclass(frozen=True)
-class ProcessRequest:
+class PlanModuleParallelRequest:
     """The arguments of the command with `--module-parallel`, as the user wrote them."""
 
     config: Path
@@ -67,7 +67,7 @@ class ProcessRequest:
     json: Path | None = None
 
 
-def plan_module_parallel(request: ProcessRequest) -> int:
+def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     """Plans one process per local module, and reports; returns the exit status.
 
     Raises:
