@@ -80,7 +80,7 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
             data_preprocessor={'type': 'mmpretrain.ClsDataPreprocessor', **(data_preprocessor or {})},
             **kwargs,
         )
-        if built.checkpoint_heads:
+        if built.heads_recomputed:
             recompute_norms(self.neck, self.head)
         self.ready(channels_last)
 

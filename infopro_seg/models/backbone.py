@@ -14,7 +14,6 @@ from torch import Tensor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block, smallest_image, split_blocks
-from infopro_seg.models.checkpoint_option import Option, module_segments
 from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
@@ -24,6 +23,7 @@ from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.readers import Reader, make_reader
 from infopro_seg.models.recompute import recompute_norms
+from infopro_seg.models.recompute_option import Option, module_segments
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -59,7 +59,7 @@ class InfoProBackbone(BaseModule):
         checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
             blocks, a policy for all, such as 'norms' or 'expansions*3', policies by block, or a list of one
-            of these per module, see :mod:`infopro_seg.models.checkpoint_option`.
+            of these per module, see :mod:`infopro_seg.models.recompute_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
         compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
@@ -119,7 +119,7 @@ class InfoProBackbone(BaseModule):
         self.local_heads: Any = build_local_heads(
             local_head, [feature.shape[1] for feature in features], self.cuts
         )
-        self.checkpoint_heads = checkpoint_heads
+        self.heads_recomputed = checkpoint_heads
         if checkpoint_heads:
             recompute_norms(self.local_heads)
         self.register_state_dict_post_hook(hide_encoder_prefix)

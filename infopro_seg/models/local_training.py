@@ -58,7 +58,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
         del self._neck_config
-        if self.backbone.checkpoint_heads:
+        if self.backbone.heads_recomputed:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         check_test_cfg(self.test_cfg or {})
         mend_class_weights(self)  # type: ignore[arg-type]

@@ -125,7 +125,7 @@ def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
     while cfg is not None:
         found.append((*trains_by(cfg)[:2], cfg.model.backbone.checkpoint_heads))
         cfg = smaller(cfg)
-    assert found == [(r.cuts, r.checkpoint, False) for r in LADDER]
+    assert found == [(r.cuts, r.recompute, False) for r in LADDER]
 
 
 def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from infopro_seg.memory.costs.chain import Chain, PieceCost
 from infopro_seg.memory.costs.together import segment_cost
-from infopro_seg.models.checkpoint_option import Segment
+from infopro_seg.models.recompute_option import Segment
 
 Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
 

@@ -19,8 +19,8 @@ from infopro_seg.memory.search.partition import partition_at
 from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.checkpoint_option import module_texts
 from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recompute_option import module_texts
 
 
 @dataclass(frozen=True)

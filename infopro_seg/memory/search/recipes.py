@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.quantities import GIB
 from infopro_seg.memory.search.partition import Partition
-from infopro_seg.models.checkpoint_option import Option, show_option
+from infopro_seg.models.recompute_option import Option, show_option
 
 Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
 
@@ -21,7 +21,7 @@ class Recipe:
     Args:
         name: what tables call it.
         cuts: names of the blocks after which gradients stop.
-        checkpoint: what is recomputed, see :mod:`infopro_seg.models.checkpoint_option`.
+        recompute: what blocks recompute, see :mod:`infopro_seg.models.recompute_option`.
         heads_recomputed: whether heads recompute norms and activations.
         peak: bytes at the peak of a step.
         flops: floating-point operations of a step.
@@ -36,7 +36,7 @@ class Recipe:
 
     name: str
     cuts: tuple[str, ...]
-    checkpoint: Option
+    recompute: Option
     heads_recomputed: bool
     peak: int
     flops: int
@@ -68,9 +68,9 @@ class Recipe:
     @property
     def recomputing(self) -> bool:
         """Whether blocks recompute anything."""
-        if isinstance(self.checkpoint, (bool, str)):
-            return self.checkpoint not in (False, PLAIN)
-        return any(item != PLAIN for item in self.checkpoint)
+        if isinstance(self.recompute, (bool, str)):
+            return self.recompute not in (False, PLAIN)
+        return any(item != PLAIN for item in self.recompute)
 
     def fits(self, budget: int | None) -> bool | None:
         """Whether the peak is within a budget; None without one."""
@@ -83,7 +83,7 @@ class Recipe:
             'gradients': self.gradients,
             'modules': self.modules,
             'cuts': list(self.cuts),
-            'checkpoint': self.checkpoint,
+            'checkpoint': self.recompute,
             'checkpoint_heads': self.heads_recomputed,
             'frozen_stages': self.frozen_stages,
             'peak_gib': round(self.peak / GIB, 4),
@@ -104,7 +104,7 @@ class Recipe:
         """What the config's backbone has to say for this recipe."""
         options: dict[str, Any] = {
             'cuts': self.cuts,
-            'checkpoint': self.checkpoint,
+            'checkpoint': self.recompute,
             'checkpoint_heads': self.heads_recomputed,
         }
         if self.frozen_stages is not None:
@@ -120,7 +120,7 @@ def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name
     return Recipe(
         name=name,
         cuts=tuple(part[-1] for part in blocks[:-1]),
-        checkpoint=show_option(partition.segments, blocks),
+        recompute=show_option(partition.segments, blocks),
         heads_recomputed=heads_recomputed,
         peak=partition.peak,
         flops=partition.flops,
@@ -138,7 +138,7 @@ def distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
     found: dict[Any, Recipe] = {}
     for recipe in recipes:
         key = repr(
-            (recipe.cuts, recipe.checkpoint, recipe.heads_recomputed, recipe.frozen_stages, recipe.stock)
+            (recipe.cuts, recipe.recompute, recipe.heads_recomputed, recipe.frozen_stages, recipe.stock)
         )
         found.setdefault(key, recipe)
     return list(found.values())
