@@ -14,7 +14,7 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'errors graph_sizes markdown options stock_datasets warm_up yapf_import',
     'devices faults files precision',
     'checkpoints cli config_edits consoles image_inputs outputs parallel strict_json',
-    'named_types stage_configs tasks',
+    'named_types turn_configs tasks',
     'config_files',
     'drawing streets',
     'logit_maps datasets',

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.config_edits import edited, without_balance, without_stage
+from infopro_seg.config_edits import edited, without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.local_head import head_configs
@@ -42,7 +42,7 @@ def without_cuts(cfg: Any) -> Any:
         backbone['local_head'] = None  # a list has one head per cut
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
-    without_stage(backbone)
+    without_turn(backbone)
     without_balance(backbone)
     return cfg
 

@@ -8,7 +8,7 @@ from infopro_seg.models.decoder import ReconstructionDecoder, ReconstructionLoss
 from infopro_seg.models.lean_loss import LeanCrossEntropyLoss, head_losses
 from infopro_seg.models.local_head import InfoProHead
 from infopro_seg.models.segmentor import InfoProCascadeEncoderDecoder, InfoProEncoderDecoder
-from infopro_seg.models.stage_backbone import InfoProStageBackbone
+from infopro_seg.models.turn_backbone import InfoProStageBackbone
 
 __all__ = [
     'Block',

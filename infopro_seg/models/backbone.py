@@ -78,7 +78,7 @@ class InfoProBackbone(BaseModule):
             `compile_blocks` is wrong.
     """
 
-    stage: int | None = None  # all local modules train; `InfoProStageBackbone` has the one that does
+    turn: int | None = None  # all local modules train; `InfoProStageBackbone` has the one whose turn it is
 
     def __init__(
         self,

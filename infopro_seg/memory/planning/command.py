@@ -25,7 +25,7 @@ from infopro_seg.memory.planning.process_plan import (
     setup_of,
 )
 from infopro_seg.memory.planning.report import plan_json, plan_table, plot_plan, verdict
-from infopro_seg.memory.planning.turn_plans import plan_stages, stages_table
+from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.tracing.training_setup import training_setup
@@ -107,7 +107,7 @@ def plan(request: PlanRequest) -> int:
     _check_outputs(request)
     cfg = load_config(request.config)
     if cfg.get('stages') is not None:
-        return _plan_stages(request, cfg, budget)
+        return _plan_turns(request, cfg, budget)
     without_cuts(cfg)  # says early that there is nothing to plan
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     with spinner() as report:
@@ -123,17 +123,17 @@ def plan(request: PlanRequest) -> int:
     return int(plan.recommended is None or too_large)
 
 
-def _plan_stages(request: PlanRequest, cfg: Config, budget: int | None) -> int:
-    """Shows what each stage of an asynchronous training takes; returns 1 if one does not fit."""
+def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
+    """Shows what each turn of an asynchronous training takes; returns 1 if one does not fit."""
     for option in ('max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(request, option):
             raise UserError(
                 f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '
                 'config without them'
             )
-    plans = plan_stages(cfg, request.batch, request.crop, request.amp)
+    plans = plan_turns(cfg, request.batch, request.crop, request.amp)
     console = table_console(stderr=request.json == STDOUT)
-    console.print(stages_table(plans, budget))
+    console.print(turns_table(plans, budget))
     if request.json is not None:
         _write_json(request.json, to_json([plan.as_json() for plan in plans]))
     return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))

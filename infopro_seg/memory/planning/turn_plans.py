@@ -1,4 +1,4 @@
-"""The predicted memory of a config whose local modules train in stages."""
+"""The predicted memory of a config whose local modules train in turn."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from infopro_seg.memory.quantities import DIGITS, unit_for
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.stage_configs import require_stages, stage_config
+from infopro_seg.turn_configs import require_turns, turn_config
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """What training takes, all modules at once (`stage` None) or in one stage.
+class TurnPlan:
+    """What training takes, all modules at once (`turn` None) or in one turn.
 
     Args:
-        stage: number of the stage.
+        turn: number of the turn.
         setup: batch, crop and precision.
         trace: the bytes and FLOPs of a step.
     """
 
-    stage: int | None
+    turn: int | None
     setup: TrainingSetup
     trace: StepTrace
 
@@ -39,7 +39,7 @@ class StagePlan:
     def as_json(self) -> dict[str, Any]:
         """The plan for `--json`."""
         return {
-            'stage': self.stage,
+            'stage': self.turn,
             'setup': str(self.setup),
             'peak_bytes': self.trace.peak,
             'state_bytes': self.state,
@@ -47,26 +47,26 @@ class StagePlan:
         }
 
 
-def plan_stages(
+def plan_turns(
     cfg: Config, batch: int | None = None, crop: tuple[int, int] | None = None, amp: str | None = None
-) -> list[StagePlan]:
-    """Traces a step with all modules at once, and one of each stage; arguments that are given win.
+) -> list[TurnPlan]:
+    """Traces a step with all modules at once, and one of each turn; arguments that are given win.
 
     Raises:
-        UserError: the stages do not fit the config, or it cannot be traced.
+        UserError: the turns do not fit the config, or it cannot be traced.
     """
-    count = require_stages(cfg)
+    count = require_turns(cfg)
     cfg = resolve_cuts(cfg)
     plans = []
-    for stage in (None, *range(count)):
-        part = cfg if stage is None else stage_config(cfg, stage)
+    for turn in (None, *range(count)):
+        part = cfg if turn is None else turn_config(cfg, turn)
         setup = training_setup(part, batch, crop, amp)
         trace = trace_step(part, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
-        plans.append(StagePlan(stage, setup, trace))
+        plans.append(TurnPlan(turn, setup, trace))
     return plans
 
 
-def stages_table(plans: Sequence[StagePlan], budget: int | None = None) -> Table:
+def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
     """The plans as a table; all modules at once come first."""
     together = plans[0].trace
     unit, factor = unit_for(together.peak)
@@ -86,7 +86,7 @@ def stages_table(plans: Sequence[StagePlan], budget: int | None = None) -> Table
         names = [name for module in trace.modules for name in module.blocks]
         different = '' if plan.setup == plans[0].setup else f' ({plan.setup})'
         table.add_row(
-            'all at once' if plan.stage is None else f'stage {plan.stage}{different}',
+            'all at once' if plan.turn is None else f'stage {plan.turn}{different}',
             f'{trace.peak / factor:.{DIGITS[unit]}f}',
             f'{trace.peak / together.peak:.3f}',
             f'{plan.state / factor:.{DIGITS[unit]}f}',

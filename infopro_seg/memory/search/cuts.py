@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from infopro_seg.config_edits import without_balance, without_stage
+from infopro_seg.config_edits import without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs.chain import Chain
 from infopro_seg.memory.costs.module_costs import ModuleCosts, Position
@@ -126,7 +126,7 @@ def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: Trainin
     cfg = copy.deepcopy(cfg)
     backbone = cfg.get('model', cfg)['backbone']
     backbone['cuts'] = cut_names(chain, partition)
-    without_stage(backbone)  # modules that train one after the other are balanced together too
+    without_turn(backbone)  # modules that train one after the other are balanced together too
     return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
 
 

@@ -29,7 +29,7 @@ from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import cuda_rules
 from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
 from infopro_seg.models.encoder import without_weights
-from infopro_seg.models.stages import modules_elsewhere, slots
+from infopro_seg.models.turns import modules_elsewhere, slots
 from infopro_seg.tasks import is_classifier
 
 VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)

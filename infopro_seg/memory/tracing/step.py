@@ -177,8 +177,8 @@ def _block_names(model: Any) -> list[tuple[str, ...]]:
     if local_modules is None:
         return [()]
     names = [tuple(block.name for block in blocks) for blocks in local_modules()]
-    stage = model.backbone.stage
-    return names if stage is None else [names[stage]]
+    turn = model.backbone.turn
+    return names if turn is None else [names[turn]]
 
 
 def _modules(phases: Sequence[Phase], names: Sequence[tuple[str, ...]]) -> Iterator[ModuleTrace]:

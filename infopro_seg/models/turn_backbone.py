@@ -13,7 +13,7 @@ from torch import Tensor
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.blocks import Block, iter_blocks
 from infopro_seg.models.forward_pass import ForwardPass
-from infopro_seg.models.stages import lent, require_stage
+from infopro_seg.models.turns import lent, require_turn
 
 
 @MODELS.register_module()
@@ -21,10 +21,10 @@ class InfoProStageBackbone(InfoProBackbone):
     """An :class:`InfoProBackbone` that trains only one local module, on the frozen outputs of those before.
 
     Finished modules may lie on another device; their blocks are lent to the device of the inputs one
-    at a time. See :mod:`infopro_seg.models.stages`.
+    at a time. See :mod:`infopro_seg.models.turns`.
 
     Args:
-        stage: the local module that trains, from 0.
+        stage: the local module whose turn it is to train, from 0.
         kwargs: the arguments of :class:`InfoProBackbone`.
 
     Raises:
@@ -34,13 +34,13 @@ class InfoProStageBackbone(InfoProBackbone):
     def __init__(self, stage: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         reading = {name: kwargs.get(name) for name in ('overlap', 'momentum_block')}
-        require_stage(stage, len(self.cuts) + 1, **reading)
-        self.stage: int = stage
+        require_turn(stage, len(self.cuts) + 1, **reading)
+        self.turn: int = stage
 
     def train(self, mode: bool = True) -> InfoProStageBackbone:
         """Sets the mode of what trains; finished modules stay in evaluation, or their norms would move."""
         super().train(mode)
-        for blocks in self.local_modules()[: self.stage]:
+        for blocks in self.local_modules()[: self.turn]:
             for block in blocks:
                 for module in block.modules:
                     module.train(False)
@@ -64,27 +64,27 @@ class InfoProStageBackbone(InfoProBackbone):
         See :meth:`InfoProBackbone.local_losses`; returns None, not outputs, unless the last module trains.
         """
         modules = self.local_modules()
-        last = self.stage == len(modules) - 1
+        last = self.turn == len(modules) - 1
         forward_pass = ForwardPass(inputs, read if last else ())
         device = inputs.device
         del inputs
-        for blocks in modules[: self.stage]:
+        for blocks in modules[: self.turn]:
             _run_frozen(forward_pass, blocks, device)
         if last:
             del image
-        forward_pass.run(modules[self.stage], self.segments[self.stage])
+        forward_pass.run(modules[self.turn], self.segments[self.turn])
         if last:
             return forward_pass.outputs()
-        feature = self.readers()[self.stage].read(forward_pass.state)
-        losses = self.local_heads[self.stage].loss(feature, image, data_samples)
+        feature = self.readers()[self.turn].read(forward_pass.state)
+        losses = self.local_heads[self.turn].loss(feature, image, data_samples)
         del feature
-        yield add_prefix(losses, f'local_{self.stage}')
+        yield add_prefix(losses, f'local_{self.turn}')
         return None
 
     @torch.no_grad()
     def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
-        """The images that the decoders of this stage and those before it reconstruct."""
-        modules = self.local_modules()[: self.stage + 1]
+        """The images that the decoders of this turn and those before it reconstruct."""
+        modules = self.local_modules()[: self.turn + 1]
         forward_pass = ForwardPass(inputs, read=())
         images: list[Tensor | None] = []
         for blocks, head, reader in zip(modules, self.local_heads, self.readers(), strict=False):

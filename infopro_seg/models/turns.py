@@ -1,8 +1,11 @@
-"""Asynchronous training: a stage trains one local module on the frozen outputs of those before it.
+"""Asynchronous training: local modules train in turn, each on the frozen outputs of those before it.
+
+In its *turn*, which configs call a stage, a module is the only one that trains. In the code, stages are those
+of the encoder.
 
 Only what the module consists of moves to the device that trains. Finished modules stay where they are and
 are lent to the device block by block, for their forward pass; later ones never go there. The backbone is
-an :class:`infopro_seg.models.stage_backbone.InfoProStageBackbone`.
+an :class:`infopro_seg.models.turn_backbone.InfoProStageBackbone`.
 """
 
 from __future__ import annotations
@@ -17,26 +20,26 @@ from torch import Tensor, nn
 from infopro_seg.errors import ConfigError
 
 
-def require_stage(stage: int | None, count: int, **options: Any) -> None:
-    """Checks that a stage is one of `count` local modules, whose local heads read nothing of later ones.
+def require_turn(turn: int | None, count: int, **options: Any) -> None:
+    """Checks that a turn is one of `count` local modules, whose local heads read nothing of later ones.
 
     Args:
-        stage: the only module that trains, None for all.
+        turn: the only module that trains, None for all.
         count: number of local modules.
         options: those of the backbone by which local heads read blocks of the next module.
 
     Raises:
         ConfigError: no local module has that number, or one of the options is set.
     """
-    if stage is not None and (isinstance(stage, bool) or stage not in range(count)):
+    if turn is not None and (isinstance(turn, bool) or turn not in range(count)):
         raise ConfigError(
-            f'no stage {stage!r}: {count} local modules train in the stages 0 to {count - 1}; choose one of '
+            f'no stage {turn!r}: {count} local modules train in the stages 0 to {count - 1}; choose one of '
             'these, or None to train all at once'
         )
     for name, value in options.items():
-        if stage is not None and value:
+        if turn is not None and value:
             raise ConfigError(
-                f'{name}={value!r} reads blocks of the next module, which are not there in stage {stage}; '
+                f'{name}={value!r} reads blocks of the next module, which are not there in stage {turn}; '
                 f'leave out {name}, or train all modules at once'
             )
 
@@ -76,7 +79,7 @@ def pin(modules: Iterable[nn.Module]) -> None:
 
 
 def pin_elsewhere(model: Any) -> None:
-    """Pins what stays in CPU memory while a stage trains on a GPU."""
+    """Pins what stays in CPU memory while a turn trains on a GPU."""
     if any(p.is_cuda for p in model.parameters() if p.requires_grad):
         pin(modules_elsewhere(model).values())
 
@@ -93,11 +96,11 @@ def slots(module: nn.Module) -> list[tuple[dict[str, Any], str, Tensor]]:
 
 
 def freeze_others(model: Any) -> None:
-    """Leaves only the parameters of the stage's module trainable; all of them where there is no stage."""
-    stage = model.backbone.stage
-    if stage is None:
+    """Leaves only the parameters of the turn's module trainable; all of them where there is no turn."""
+    turn = model.backbone.turn
+    if turn is None:
         return
-    own = parameters_by_module(model)[stage]
+    own = parameters_by_module(model)[turn]
     for parameter in model.parameters():
         if id(parameter) not in own:
             parameter.requires_grad_(False)
@@ -134,26 +137,26 @@ def layers_by_module(model: Any) -> list[set[nn.Module]]:
 
 
 def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
-    """The modules whose own tensors do not move to the device of a stage, by name.
+    """The modules whose own tensors do not move to the device of a turn, by name.
 
     What the model, its preprocessor and the encoder hold themselves (position embeddings) always moves.
 
     Args:
-        model: an `InfoProEncoderDecoder`; without a stage there are none.
+        model: an `InfoProEncoderDecoder`; without a turn there are none.
     """
-    stage = getattr(getattr(model, 'backbone', None), 'stage', None)
-    if stage is None:
+    turn = getattr(getattr(model, 'backbone', None), 'turn', None)
+    if turn is None:
         return {}
     parts = layers_by_module(model)
-    away = set().union(*(part for index, part in enumerate(parts) if index != stage))
+    away = set().union(*(part for index, part in enumerate(parts) if index != turn))
     return {name: module for name, module in model.named_modules() if module in away}
 
 
 def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Wraps what `Module._apply` applies to tensors: the tensors of other stages stay where they are.
+    """Wraps what `Module._apply` applies to tensors: the tensors of other turns stay where they are.
 
     Args:
-        model: an `InfoProEncoderDecoder`; without a stage everything moves.
+        model: an `InfoProEncoderDecoder`; without a turn everything moves.
         apply: moves or converts a tensor, as `model.to`, `model.cuda` and the like give it.
     """
     away = {id(tensor) for module in modules_elsewhere(model).values() for _, _, tensor in slots(module)}
@@ -168,7 +171,7 @@ def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
 
 
 def tensors_elsewhere(model: Any) -> list[str]:
-    """The names of the parameters and buffers that do not move to the device of a stage."""
+    """The names of the parameters and buffers that do not move to the device of a turn."""
     return [
         f'{path}.{name}' for path, module in modules_elsewhere(model).items() for _, name, _ in slots(module)
     ]

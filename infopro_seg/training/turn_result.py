@@ -1,4 +1,4 @@
-"""What a stage of an asynchronous training has reached, as its latest checkpoint says."""
+"""What a turn of an asynchronous training has reached, as its latest checkpoint says."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from infopro_seg.training.resuming import latest_checkpoint
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """The latest checkpoint of a stage.
+class TurnResult:
+    """The latest checkpoint of a turn.
 
     Args:
         checkpoint: its file.
-        finished: whether it is of the stage's last iteration, or of an early stop.
+        finished: whether it is of the turn's last iteration, or of an early stop.
         cuts: names of the blocks after which gradients stopped.
         weights: digest of all weights of the network.
-        weights_before: the same of the stage before, from which this one started; None for the first.
+        weights_before: the same of the turn before, from which this one started; None for the first.
     """
 
     checkpoint: Path
@@ -36,16 +36,16 @@ class StageResult:
     weights_before: str | None
 
 
-def stage_result(cfg: Config, by_its_own_length: bool = False) -> StageResult | None:
-    """What a stage has reached; None for one that has not begun.
+def turn_result(cfg: Config, by_its_own_length: bool = False) -> TurnResult | None:
+    """What a turn has reached; None for one that has not begun.
 
     Args:
-        cfg: the config of the stage, with its own `work_dir`.
+        cfg: the config of the turn, with its own `work_dir`.
         by_its_own_length: whether it is finished if it has reached the iterations that it was trained with,
             where `cfg` has others that are not meant for it.
 
     Raises:
-        ConfigError: the config does not say how many iterations the stage has.
+        ConfigError: the config does not say how many iterations the turn has.
         CheckpointError: its latest checkpoint is gone or cannot be read.
     """
     last = (cfg.get('train_cfg') or {}).get('max_iters')
@@ -58,7 +58,7 @@ def stage_result(cfg: Config, by_its_own_length: bool = False) -> StageResult | 
     trained = config_of(content, checkpoint)
     if by_its_own_length:
         last = min(last, (trained.get('train_cfg') or {}).get('max_iters') or last)
-    return StageResult(
+    return TurnResult(
         checkpoint=checkpoint,
         finished=content['meta'].get('iter', 0) >= last or stopped_early(content),
         cuts=tuple(trained.model.backbone.get('cuts') or ()),
