@@ -137,10 +137,10 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
     plan = planned(config, [3])
     plain, recipe = (one for one in plan.recipes if one.name.endswith('cuts of the config'))
-    assert (plain.cuts, plain.checkpoint) == (recipe.cuts, False)
+    assert (plain.cuts, plain.recompute) == (recipe.cuts, False)
     assert recipe.cuts == config.model.backbone.cuts
-    assert recipe.checkpoint == 'layer2.1-layer3: blocks, layer4: norms'
-    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.checkpoint).peak, rel=0.002)
+    assert recipe.recompute == 'layer2.1-layer3: blocks, layer4: norms'
+    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.recompute).peak, rel=0.002)
 
 
 def test_plan_refuses_unknown_cuts():
