@@ -11,8 +11,8 @@ from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.stages import tensors_elsewhere
 from infopro_seg.models.train_step import local_train_step
+from infopro_seg.models.turns import tensors_elsewhere
 
 
 @MODEL_WRAPPERS.register_module()
@@ -20,7 +20,7 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
     """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
 
     DDP's forward pass returns the generator of local losses before it has started. That prepares DDP's
-    reducer; then each parameter becomes ready once, in the backward pass of its own module. In a stage of
+    reducer; then each parameter becomes ready once, in the backward pass of its own module. In a turn of
     asynchronous training DDP takes only what trains; the rest is on another device and equal on all ranks.
 
     Args:

@@ -1,6 +1,7 @@
-"""Activation checkpointing: what a part of the network recomputes in its backward pass instead of keeping.
+"""Recomputation: what a part of the network computes again in its backward pass instead of keeping.
 
-The policies, from the one that keeps most to the one that keeps least:
+It is also called activation checkpointing. The policies, from the one that keeps most to the one that keeps
+least:
 
 - `none`: everything is kept, as usual.
 - `norms`: norms, activations and what else is cheap are recomputed; the outputs of convolutions, matrix

@@ -19,7 +19,7 @@ from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.config_edits import encoder_of, without_pretraining
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
-from infopro_seg.models.blocks import iter_blocks, probe_size
+from infopro_seg.models.blocks import iter_blocks, smallest_image
 from infopro_seg.models.encoder import build_encoder, without_weights
 from infopro_seg.tasks import is_classifier
 
@@ -93,7 +93,7 @@ class FrozenEncoder:
 
     def channels(self, chosen: Collection[str]) -> dict[str, int]:
         """The channels of each chosen block's feature map."""
-        inputs = torch.zeros(1, 3, *probe_size(self.encoder), device=self.device)
+        inputs = torch.zeros(1, 3, *smallest_image(self.encoder), device=self.device)
         return {name: feature.shape[1] for name, feature in self.features(inputs, chosen)}
 
 

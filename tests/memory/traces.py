@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from infopro_seg.memory import StepTrace, cuts, recipe_search, stages, trace_step
-from infopro_seg.memory.costs import Chain
-from infopro_seg.memory.profile import profile_chain
+from infopro_seg.memory import StepTrace, trace_step
+from infopro_seg.memory.costs.chain import Chain
+from infopro_seg.memory.costs.profile import profile_chain
+from infopro_seg.memory.planning import turn_plans
+from infopro_seg.memory.search import cuts, recipe_search
 
 _known: dict[str, Any] = {}
 
@@ -44,7 +46,7 @@ def all_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (cuts, recipe_search):
             patch.setattr(module, 'profile_chain', profile_once)
-        for module in (cuts, recipe_search, stages):
+        for module in (cuts, recipe_search, turn_plans):
             patch.setattr(module, 'trace_step', trace_once)
         yield
 

@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, init_default_scope
 from torch import nn
 
-from infopro_seg.config_edits import with_stage
+from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from tests.forks import START
@@ -33,7 +33,7 @@ class Case:
         config = model_config(self.cuts)
         config['backbone'] |= self.backbone
         if self.stage is not None:
-            with_stage(config['backbone'], self.stage)
+            with_turn(config['backbone'], self.stage)
         return config
 
 
