@@ -68,7 +68,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         """Yields the losses of neck and heads, with which the last module ends.
 
         Args:
-            features: the encoder's outputs; None in a turn that ends with its local head, for no losses.
+            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
             data_samples: N samples with `gt_sem_seg`.
         """
         if features is None:

@@ -21,7 +21,7 @@ from infopro_seg.errors import ConfigError
 
 
 def require_turn(turn: int | None, count: int, **options: Any) -> None:
-    """Checks that a turn is one of `count` local modules, whose local heads read nothing of later ones.
+    """Checks the number of the module whose turn it is, and that local heads read nothing of later ones.
 
     Args:
         turn: the only module that trains, None for all.
@@ -79,7 +79,7 @@ def pin(modules: Iterable[nn.Module]) -> None:
 
 
 def pin_elsewhere(model: Any) -> None:
-    """Pins what stays in CPU memory while a turn trains on a GPU."""
+    """Pins what stays in CPU memory while one module trains on a GPU."""
     if any(p.is_cuda for p in model.parameters() if p.requires_grad):
         pin(modules_elsewhere(model).values())
 
@@ -96,7 +96,7 @@ def slots(module: nn.Module) -> list[tuple[dict[str, Any], str, Tensor]]:
 
 
 def freeze_others(model: Any) -> None:
-    """Leaves only the parameters of the turn's module trainable; all of them where there is no turn."""
+    """Leaves only the module whose turn it is trainable; all of them where they train at once."""
     turn = model.backbone.turn
     if turn is None:
         return
@@ -137,12 +137,12 @@ def layers_by_module(model: Any) -> list[set[nn.Module]]:
 
 
 def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
-    """The modules whose own tensors do not move to the device of a turn, by name.
+    """The modules whose own tensors stay where they are while one module trains, by name.
 
     What the model, its preprocessor and the encoder hold themselves (position embeddings) always moves.
 
     Args:
-        model: an `InfoProEncoderDecoder`; without a turn there are none.
+        model: an `InfoProEncoderDecoder`; there are none where all its modules train at once.
     """
     turn = getattr(getattr(model, 'backbone', None), 'turn', None)
     if turn is None:
@@ -156,7 +156,7 @@ def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
     """Wraps what `Module._apply` applies to tensors: the tensors of other turns stay where they are.
 
     Args:
-        model: an `InfoProEncoderDecoder`; without a turn everything moves.
+        model: an `InfoProEncoderDecoder`; everything moves where all its modules train at once.
         apply: moves or converts a tensor, as `model.to`, `model.cuda` and the like give it.
     """
     away = {id(tensor) for module in modules_elsewhere(model).values() for _, _, tensor in slots(module)}
@@ -171,7 +171,7 @@ def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
 
 
 def tensors_elsewhere(model: Any) -> list[str]:
-    """The names of the parameters and buffers that do not move to the device of a turn."""
+    """The names of the parameters and buffers that stay where they are while one module trains."""
     return [
         f'{path}.{name}' for path, module in modules_elsewhere(model).items() for _, name, _ in slots(module)
     ]
