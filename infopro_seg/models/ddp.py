@@ -20,8 +20,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
     """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
 
     DDP's forward pass returns the generator of local losses before it has started. That prepares DDP's
-    reducer; then each parameter becomes ready once, in the backward pass of its own module. In a turn of
-    asynchronous training DDP takes only what trains; the rest is on another device and equal on all ranks.
+    reducer; then each parameter becomes ready once, in the backward pass of its own module. Where modules
+    train in turn, DDP takes only the one that trains; the rest is on another device and equal on all ranks.
 
     Args:
         module: an `InfoProEncoderDecoder`.
