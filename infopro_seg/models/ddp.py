@@ -55,8 +55,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         overlap: Any = getattr(getattr(module, 'backbone', None), 'overlap', False)
         if broadcast_buffers and overlap:
             raise ConfigError(
-                f'broadcast_buffers=True does not work with overlap={overlap} of the backbone, whose gradients '
-                'are exchanged outside DDP; leave out broadcast_buffers, or set overlap=0'
+                f'broadcast_buffers=True does not work with overlap={overlap} of the backbone, whose '
+                'gradients are exchanged outside DDP; leave out broadcast_buffers, or set overlap=0'
             )
         self._set_params_and_buffers_to_ignore_for_model(module, tensors_elsewhere(module))
         on_cpu = all(p.device.type == 'cpu' for p in module.parameters() if p.requires_grad)
