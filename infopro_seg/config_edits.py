@@ -46,7 +46,7 @@ def without_local_modules(model: Any) -> Any:
     model = copy.deepcopy(model)
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
         model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
-        without_stage(model['backbone'])
+        without_turn(model['backbone'])
         without_balance(model['backbone'])
     return model
 
@@ -62,12 +62,12 @@ def with_crop(part: Any, crop: tuple[int, int]) -> Any:
     return edited(part, edit)
 
 
-def with_stage(backbone: Any, stage: int) -> None:
+def with_turn(backbone: Any, turn: int) -> None:
     """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
-    backbone.update(type='InfoProStageBackbone', stage=stage)
+    backbone.update(type='InfoProStageBackbone', stage=turn)
 
 
-def without_stage(backbone: Any) -> None:
+def without_turn(backbone: Any) -> None:
     """Turns the config of a backbone, in place, into that of one whose local modules all train."""
     if backbone.pop('stage', None) is not None:
         backbone['type'] = 'InfoProBackbone'

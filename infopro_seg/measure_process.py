@@ -9,8 +9,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401  a process of its own, as a command is
-from infopro_seg.memory.measure import largest_crop, measure, out_of_memory
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.measure import largest_crop, measure, out_of_memory
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 
 def main(request: Path) -> None:

@@ -5,8 +5,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from infopro_seg.config_edits import without_local_modules
-from infopro_seg.memory.cuts import resolve_cuts
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.search.cuts import resolve_cuts
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.training import memory_beside
 from tests.stand_ins import CUTS, model_config

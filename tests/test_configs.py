@@ -11,7 +11,7 @@ from mmengine.registry import TRANSFORMS
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 from infopro_seg.memory import resolve_cuts
-from infopro_seg.stage_configs import stage_config
+from infopro_seg.turn_configs import turn_config
 from tests.models.encoder_list import is_missing
 from tests.runs import LOADERS, ROOT
 from tests.shrunk import thin
@@ -174,7 +174,7 @@ STAGED = [
 @pytest.mark.parametrize(('path', 'stage'), STAGED, ids=lambda value: getattr(value, 'stem', value))
 def test_every_stage_of_a_config_takes_a_train_step(path, stage):
     """With its own schedule; the parameters of its module move, and no others."""
-    config = stage_config(Config.fromfile(str(path)), stage)
+    config = turn_config(Config.fromfile(str(path)), stage)
     last = stage == len(config.model.backbone.cuts)
     assert (config.val_dataloader is not None) == last
     assert config.param_scheduler[-1].end == config.train_cfg.max_iters

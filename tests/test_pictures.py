@@ -17,11 +17,11 @@ from infopro_seg.comparison.results import summarise
 from infopro_seg.datasets.checks.class_plot import plot_classes
 from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import draw_samples
-from infopro_seg.memory.benchmark import plot
-from infopro_seg.memory.plan import Plan
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.report import plot_plan
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.benchmark import plot
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.report import plot_plan
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.visualization.panel import draw_panel

@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.measure import Trial
-from infopro_seg.memory.training_setup import TrainingSetup, own_precision
+from infopro_seg.memory.measuring.measure import Trial
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, own_precision
 from infopro_seg.precision import describe_tf32, use_tf32
 from infopro_seg.training.runner import QuietRunner
 from tests.stand_ins import model_config

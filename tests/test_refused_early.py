@@ -7,7 +7,8 @@ import pytest
 from infopro_seg.comparison import command as comparison
 from infopro_seg.datasets.checks import command as checking
 from infopro_seg.errors import UserError
-from infopro_seg.memory import benchmark, command
+from infopro_seg.memory.measuring import benchmark
+from infopro_seg.memory.planning import command
 from infopro_seg.probing import command as probing
 from tests.runs import DEMO, ROOT, tiny_options, write_config
 

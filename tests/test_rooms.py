@@ -14,7 +14,7 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'errors graph_sizes markdown options stock_datasets warm_up yapf_import',
     'devices faults files precision',
     'checkpoints cli config_edits consoles image_inputs outputs parallel strict_json',
-    'named_types stage_configs tasks',
+    'named_types turn_configs tasks',
     'config_files',
     'drawing streets',
     'logit_maps datasets',
@@ -23,23 +23,34 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'memory',
     'visualization',
     'hooks',
-    'training probing comparison export_graph predict_images',
+    'training comparison export_graph predict_images',
     'classification',
-    'evaluate export inference',
+    'evaluate export inference probing',
     'prediction',
     'predict',
     'register',
     'commands measure_process',
     '__main__',
 )
+MEMORY_LEVELS = (  # the same inside `memory`
+    'quantities variants',
+    'tracing',
+    'costs inference',
+    'search',
+    'planning',
+    'measuring',
+    'memory',  # what the folder offers itself
+)
 REGISTERING = {'infopro_seg', 'commands', 'measure_process'}  # what a user calls, and a process of its own
 LINES = 250
 
-LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms.split()}
+
+def numbered(levels):
+    return {room: number for number, rooms in enumerate(levels) for room in rooms.split()}
 
 
-def room_of(module):
-    return module.split('.')[1] if '.' in module else module
+def room_of(module, depth=1):
+    return module.split('.')[: depth + 1][-1]
 
 
 @cache
@@ -93,13 +104,17 @@ def reached(start):
     return seen
 
 
-def test_every_room_has_its_level():
-    assert {room_of(module) for module in files()} == set(LEVEL)
-
-
-def test_no_room_imports_a_higher_one():
-    rooms = [(room_of(module), room_of(target), module, target) for module, target in edges()]
-    wrong = {f'{one} imports {other}' for a, b, one, other in rooms if a != b and LEVEL[a] <= LEVEL[b]}
+@pytest.mark.parametrize(('inside', 'levels'), [('', LEVELS), ('infopro_seg.memory', MEMORY_LEVELS)])
+def test_every_room_has_its_level_and_imports_no_higher_one(inside, levels):
+    level, depth = numbered(levels), len(inside.split('.')) if inside else 1
+    within = [module for module in files() if f'{module}.'.startswith(f'{inside}.' if inside else '')]
+    assert {room_of(module, depth) for module in within} == set(level)
+    wrong = {
+        f'{one} imports {other}'
+        for one, other in edges()
+        if one in within and other in within
+        if (a := room_of(one, depth)) != (b := room_of(other, depth)) and level[a] <= level[b]
+    }
     assert wrong == set()
 
 

@@ -80,7 +80,7 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
             data_preprocessor={'type': 'mmpretrain.ClsDataPreprocessor', **(data_preprocessor or {})},
             **kwargs,
         )
-        if built.checkpoint_heads:
+        if built.heads_recomputed:
             recompute_norms(self.neck, self.head)
         self.ready(channels_last)
 
@@ -88,7 +88,7 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
         """Yields the losses of the head, with which the last module ends.
 
         Args:
-            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
+            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
             data_samples: N samples with `gt_label`.
         """
         if features is None:

@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark
+    from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark
 
     benchmark(
         BenchmarkRequest(

@@ -26,7 +26,7 @@ def main() -> None:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.memory.list_blocks import list_blocks
+    from infopro_seg.memory.tracing.list_blocks import list_blocks
 
     crop = tuple(args.crop) if args.crop else None
     list_blocks(Path(args.config), args.batch, crop, args.cfg_options)

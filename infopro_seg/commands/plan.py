@@ -73,14 +73,14 @@ def main() -> int:
     import infopro_seg.register  # noqa: F401  what configs name
 
     if args.module_parallel:
-        return _plan_processes(args)
+        return _plan_module_parallel(args)
     if args.budgets:
         raise UserError('--budgets is one per process; add --module-parallel, or give --budget')
     if args.inference:
-        return _plan_prediction(args)
+        return _plan_inference(args)
     if args.size or args.tta:
         raise UserError('--size and --tta are of prediction; add --inference')
-    from infopro_seg.memory.command import PlanRequest, plan
+    from infopro_seg.memory.planning.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
     request = PlanRequest(
@@ -97,8 +97,8 @@ def main() -> int:
     return plan(request)
 
 
-def _plan_processes(args: argparse.Namespace) -> int:
-    from infopro_seg.memory.command import ProcessRequest, plan_module_parallel
+def _plan_module_parallel(args: argparse.Namespace) -> int:
+    from infopro_seg.memory.planning.command import PlanModuleParallelRequest, plan_module_parallel
 
     for option in ('inference', 'size', 'tta', 'budget', 'max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(args, option):
@@ -107,12 +107,12 @@ def _plan_processes(args: argparse.Namespace) -> int:
     modules = None if args.modules == DEFAULT_MODULES else args.modules
     json = Path(args.json) if args.json else None
     return plan_module_parallel(
-        ProcessRequest(Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json)
+        PlanModuleParallelRequest(Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json)
     )
 
 
-def _plan_prediction(args: argparse.Namespace) -> int:
-    from infopro_seg.memory.inference_plan import InferenceRequest, plan_inference
+def _plan_inference(args: argparse.Namespace) -> int:
+    from infopro_seg.memory.inference.inference_plan import PlanInferenceRequest, plan_inference
 
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch'):
         if getattr(args, option):
@@ -121,4 +121,6 @@ def _plan_prediction(args: argparse.Namespace) -> int:
             )
     size = tuple(args.size) if args.size else None
     json = Path(args.json) if args.json else None
-    return plan_inference(InferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json))
+    return plan_inference(
+        PlanInferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json)
+    )

@@ -17,8 +17,8 @@ from infopro_seg.errors import DataError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
-from infopro_seg.memory.training_setup import training_setup
-from infopro_seg.stage_configs import stage_config
+from infopro_seg.memory.tracing.training_setup import training_setup
+from infopro_seg.turn_configs import turn_config
 
 TRACES = 'traces.json'
 MIOU = 'mIoU'  # what segmentors are judged by
@@ -28,9 +28,9 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
     """Traces a training step of every method and number of modules, unless that was done before.
 
     They are written to `traces.json`: peak bytes and FLOPs of a step, and the cuts, which differ between
-    methods where they are balanced by memory. Of stages, the largest peak and the FLOPs of a step of each.
-    Where the suite's `comparison.real_use` names the batch and the crop that its methods are meant for, peak
-    and FLOPs at that size stand under `real_use`.
+    methods where they are balanced by memory. Of modules trained in turn, the largest peak and the FLOPs of a
+    step of each. Where the suite's `comparison.real_use` names the batch and the crop that its methods are
+    meant for, peak and FLOPs at that size stand under `real_use`.
     """
     real_use = suite.comparison.get('real_use')
     path = out / TRACES
@@ -41,7 +41,7 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
         report(f'tracing {run.setting}')
         cfg = resolve_cuts(run_config(suite, run))
         cuts = list(cfg.model.backbone.get('cuts') or ())
-        parts = [stage_config(cfg, index) for index in range(len(cfg.get('stages') or ()))] or [cfg]
+        parts = [turn_config(cfg, index) for index in range(len(cfg.get('stages') or ()))] or [cfg]
         traces[run.setting] = {**_peak_and_flops(parts), 'cuts': cuts}
         if real_use is not None:
             size = (real_use.batch, tuple(real_use.crop))
@@ -62,8 +62,8 @@ def _peak_and_flops(
 def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[str, Any]]:
     """The results of finished runs, as they go into `results.json`.
 
-    Those of stages are the last one's; their peak is the largest, and an iteration takes the seconds of one
-    of each.
+    Those of modules trained in turn are the last one's; their peak is the largest, and an iteration takes the
+    seconds of one of each.
 
     Args:
         runs: the runs.

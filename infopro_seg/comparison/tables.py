@@ -9,7 +9,7 @@ from infopro_seg.comparison.results import MIOU
 from infopro_seg.markdown import markdown_table
 
 MIB = 2**20
-OF_STAGES = (
+OF_TURNS = (
     'Trained in stages: the peak is that of the largest stage; FLOPs and seconds are those of one iteration '
     'of each stage.'
 )
@@ -40,7 +40,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]], metric: str = MIOU) -> s
         seconds = row['seconds_per_iteration']
         lines.append([*line, '' if seconds is None else f'{seconds:.3f}'])
     table = markdown_table(header, lines)
-    return f'{table}\n{OF_STAGES}\n' if any(row['stages'] > 1 for row in rows) else table
+    return f'{table}\n{OF_TURNS}\n' if any(row['stages'] > 1 for row in rows) else table
 
 
 def traced(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -33,10 +33,10 @@ def folder_of(out: Path, run: Run) -> Path:
 
 
 def parts_of(out: Path, run: Run) -> list[Path]:
-    """The work dirs of the trainings that a run consists of: its own, or those of its stages in turn."""
+    """The work dirs of the trainings that a run consists of: its own, or one for each turn."""
     folder = folder_of(out, run)
-    stages = [folder / f'stage_{index}' for index in range(run.modules)]
-    return stages if stages[0].is_dir() else [folder]
+    turns = [folder / f'stage_{index}' for index in range(run.modules)]
+    return turns if turns[0].is_dir() else [folder]
 
 
 def initial_of(out: Path, run: Run) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from inspect import isclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
 
 from infopro_seg.checkpoints import LAST_CHECKPOINT
 from infopro_seg.files import write_text
@@ -23,12 +25,15 @@ class OrderedCheckpointHook(CheckpointHook):
     them when it is resumed. Files are those in the hook's own folder, also where the folder was moved or
     copied. In distributed training all ranks average the gradients that wait for their step before each save.
 
-    It is not named in configs: :func:`in_order` makes it of the hook that a config has.
+    It is not named in configs: :func:`in_order` has it built in place of the hook that a config names.
     """
 
-    outdated: list[str]  # names of files that go when a newer one is complete and noted
     keep_ckpt_ids: deque[int]
     file_backend: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.outdated: list[str] = []  # names of files that go when a newer one is complete and noted
 
     def before_train(self, runner: Any) -> None:
         """Prepares the folder; after a resume also what the checkpoint says of its files."""
@@ -148,17 +153,22 @@ class _Postponing:
     rmtree = remove
 
 
-def in_order(hook: CheckpointHook) -> None:
-    """Makes an :class:`OrderedCheckpointHook` of a checkpoint hook, also of one of a user's own class.
+def in_order(hook: Any) -> Any:
+    """The config of a hook; where it names a checkpoint hook, an ordered one is built in its place.
 
-    What the user's class overrides stays, and its calls of `super()` lead to the ordered hook.
+    What a user's own class overrides stays, and its calls of `super()` lead to the ordered hook. A hook that
+    is built already stays as it is.
     """
-    own = type(hook)
-    if issubclass(own, OrderedCheckpointHook):
-        return
+    if not isinstance(hook, dict):
+        return hook
+    own = hook.get('type')
+    if isinstance(own, str):
+        with HOOKS.switch_scope_and_registry(None) as registry:
+            own = registry.get(own)
+    if not isclass(own) or not issubclass(own, CheckpointHook) or issubclass(own, OrderedCheckpointHook):
+        return hook
     bases = (OrderedCheckpointHook,) if own is CheckpointHook else (own, OrderedCheckpointHook)
-    hook.outdated = []
-    hook.__class__ = type(own.__name__, bases, {})  # messages name what the config names
+    return {**hook, 'type': type(own.__name__, bases, {})}  # messages name what the config names
 
 
 def save_unfinished(runner: Any) -> str | None:
@@ -172,8 +182,7 @@ def save_unfinished(runner: Any) -> str | None:
     own: Any = next((hook for hook in runner.hooks if isinstance(hook, OrderedCheckpointHook)), None)
     hook = own
     if own is None or own.by_epoch:
-        hook = CheckpointHook(by_epoch=False)
-        in_order(hook)
+        hook = OrderedCheckpointHook(by_epoch=False)
         hook.before_train(runner)
     if hook is not own and hasattr(own, 'file_backend'):  # where --resume looks for it
         hook.out_dir, hook.file_backend = own.out_dir, own.file_backend

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from infopro_seg.checkpoints import config_of
 from infopro_seg.hooks.pending_gradients import GRADIENTS
-from infopro_seg.memory.fake_model import build_model, fake_tensors
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.tracing.fake_model import build_model, fake_tensors
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.models.state_dict import TRAINING_ONLY
 
 _AT_CUT = re.compile(rf'(?P<path>backbone\.(?:{"|".join(TRAINING_ONLY)}))(?P<index>\d+)(?P<rest>\..*)')

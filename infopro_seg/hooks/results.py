@@ -126,7 +126,7 @@ class ResultsHook(Hook):
 
 
 def _is_whole(cfg: Any) -> bool:
-    """Whether the network is complete, so that it can be tested: in a stage before the last it is not."""
+    """Whether the network is complete, so that it can be tested: in a turn before the last it is not."""
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     return backbone.get('stage') in (None, len(backbone.get('cuts') or ()))
 

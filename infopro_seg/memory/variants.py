@@ -1,4 +1,4 @@
-"""The variants of a config that a plan compares: trained end to end, with mmseg's losses, a head per cut.
+"""The variants of a config that a plan compares: end to end, with mmseg's losses, with frozen stages.
 
 They look up classes that the config names, which `config_edits` never does.
 """
@@ -6,15 +6,19 @@ They look up classes that the config names, which `config_edits` never does.
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.config_edits import edited, without_balance, without_stage
+from infopro_seg.config_edits import edited, without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.local_head import head_configs
+
+FREEZABLE = range(1, 4)  # of the encoder's stages
 
 
 def without_cuts(cfg: Any) -> Any:
@@ -38,7 +42,7 @@ def without_cuts(cfg: Any) -> Any:
         backbone['local_head'] = None  # a list has one head per cut
     backbone.pop('num_modules', None)
     backbone.pop('checkpoint', None)
-    without_stage(backbone)
+    without_turn(backbone)
     without_balance(backbone)
     return cfg
 
@@ -80,3 +84,20 @@ def has_stock_losses(cfg: Any) -> bool:
     cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
     own = cfg.to_dict() if isinstance(cfg, Config) else cfg
     return bool(stock_losses(own) == own)
+
+
+def frozen_stages(encoder: dict[str, Any]) -> list[int]:
+    """How many stages an encoder can freeze beyond what its config freezes; none where it has no such option.
+
+    Args:
+        encoder: its config.
+    """
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        kind = MODELS.get(encoder['type']) if isinstance(encoder.get('type'), str) else encoder.get('type')
+    if not inspect.isclass(kind):
+        return []
+    options = [inspect.signature(cls).parameters for cls in kind.__mro__ if cls is not object]
+    if not any('frozen_stages' in parameters for parameters in options):
+        return []
+    own = encoder.get('frozen_stages')
+    return [count for count in FREEZABLE if own is None or count > own]

@@ -13,8 +13,7 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.blocks import Block, probe_size, split_blocks
-from infopro_seg.models.checkpoint_option import Option, module_segments
+from infopro_seg.models.blocks import Block, smallest_image, split_blocks
 from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
@@ -24,6 +23,7 @@ from infopro_seg.models.momentum_block import build_momentum_blocks
 from infopro_seg.models.pretrained import pretrained_errors
 from infopro_seg.models.readers import Reader, make_reader
 from infopro_seg.models.recompute import recompute_norms
+from infopro_seg.models.recompute_option import Option, module_segments
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -59,7 +59,7 @@ class InfoProBackbone(BaseModule):
         checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
             blocks, a policy for all, such as 'norms' or 'expansions*3', policies by block, or a list of one
-            of these per module, see :mod:`infopro_seg.models.checkpoint_option`.
+            of these per module, see :mod:`infopro_seg.models.recompute_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
         compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
@@ -78,7 +78,7 @@ class InfoProBackbone(BaseModule):
             `compile_blocks` is wrong.
     """
 
-    stage: int | None = None  # all local modules train; `InfoProStageBackbone` has the one that does
+    turn: int | None = None  # all local modules train; `InfoProStageBackbone` has the one whose turn it is
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class InfoProBackbone(BaseModule):
         self.momentum_blocks: Any = build_momentum_blocks(
             momentum_block, self.encoder, [blocks[0] for blocks in modules[1:]]
         )
-        features, outputs = self._probe()
+        features, outputs = self._run_tiny_image()
         self.out_shapes = tuple(tuple(output.shape[1:]) for output in outputs)  # of a tiny image
         self.out_channels = tuple(shape[0] for shape in self.out_shapes)
         self.local_heads: Any = build_local_heads(
             local_head, [feature.shape[1] for feature in features], self.cuts
         )
-        self.checkpoint_heads = checkpoint_heads
+        self.heads_recomputed = checkpoint_heads
         if checkpoint_heads:
             recompute_norms(self.local_heads)
         self.register_state_dict_post_hook(hide_encoder_prefix)
@@ -214,11 +214,11 @@ class InfoProBackbone(BaseModule):
             momentum_block.update(self.encoder)
 
     @torch.no_grad()
-    def _probe(self) -> tuple[list[Tensor], list[Tensor]]:
+    def _run_tiny_image(self) -> tuple[list[Tensor], list[Tensor]]:
         """What the local heads read and the encoder's outputs for a tiny image, for their channels."""
         training = self.encoder.training
         self.encoder.eval()
-        forward_pass = ForwardPass(torch.zeros(1, 3, *probe_size(self.encoder)))
+        forward_pass = ForwardPass(torch.zeros(1, 3, *smallest_image(self.encoder)))
         features: list[Tensor] = []
         *early, last = self.local_modules()
         for blocks, reader in zip(early, self.readers(), strict=True):

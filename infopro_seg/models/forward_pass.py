@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.blocks.block import Output
-from infopro_seg.models.checkpoint_option import KEPT, Segment
 from infopro_seg.models.recompute import recompute
+from infopro_seg.models.recompute_option import KEPT, Segment
 
 
 class ForwardPass:
@@ -35,7 +35,7 @@ class ForwardPass:
 
         Args:
             blocks: the next blocks of the encoder.
-            segments: which of them are recomputed, see :mod:`infopro_seg.models.checkpoint_option`; none by
+            segments: which of them are recomputed, see :mod:`infopro_seg.models.recompute_option`; none by
                 default.
         """
         start = 0

@@ -12,8 +12,8 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.models.backbone import Losses
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.stages import freeze_others, pin_elsewhere, placed
 from infopro_seg.models.train_step import local_train_step
+from infopro_seg.models.turns import freeze_others, pin_elsewhere, placed
 
 
 class LocalSteps:
@@ -26,7 +26,7 @@ class LocalSteps:
         """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
 
         Call backward on each before asking for the next: then only one module's graph is alive at a time
-        (paper, figure 1). A stage of an asynchronous training yields those of its own module only.
+        (paper, figure 1). In asynchronous training only the module whose turn it is yields any.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
@@ -41,7 +41,7 @@ class LocalSteps:
         """Yields the losses of neck and heads, with which the last module ends; each network has its own.
 
         Args:
-            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
+            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
             data_samples: N samples with labels.
         """
         raise NotImplementedError
@@ -73,14 +73,14 @@ class LocalSteps:
         self.backbone.update_momentum_blocks()
 
     def ready(self, channels_last: bool) -> None:
-        """Freezes what a stage does not train, and lays out the weights; the last thing in `__init__`."""
+        """Freezes all but the module whose turn it is, and lays out the weights; comes last in `__init__`."""
         self.data_preprocessor._non_blocking = True  # mmengine's option, which stock preprocessors hide
         freeze_others(self)
         if channels_last:
             convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Moves or converts the model. In a stage, only the part that trains is moved."""
+        """Moves or converts the model; where one module trains alone, only that one."""
         super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
         pin_elsewhere(self)
         return self

@@ -58,7 +58,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
         del self._neck_config
-        if self.backbone.checkpoint_heads:
+        if self.backbone.heads_recomputed:
             recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
         check_test_cfg(self.test_cfg or {})
         mend_class_weights(self)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         """Yields the losses of neck and heads, with which the last module ends.
 
         Args:
-            features: the encoder's outputs; None in a stage that ends with its local head, for no losses.
+            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
             data_samples: N samples with `gt_sem_seg`.
         """
         if features is None:

@@ -1,6 +1,7 @@
-"""Activation checkpointing: what a part of the network recomputes in its backward pass instead of keeping.
+"""Recomputation: what a part of the network computes again in its backward pass instead of keeping.
 
-The policies, from the one that keeps most to the one that keeps least:
+It is also called activation checkpointing. The policies, from the one that keeps most to the one that keeps
+least:
 
 - `none`: everything is kept, as usual.
 - `norms`: norms, activations and what else is cheap are recomputed; the outputs of convolutions, matrix
@@ -66,23 +67,40 @@ class RecomputedConvModule(ConvModule):
     That pays where what follows does not keep the activation itself: a concatenation or an upsampling.
     """
 
+    @classmethod
+    def of(cls, module: ConvModule) -> RecomputedConvModule:
+        """One that has the layers, weights and hooks of another, whose place it takes."""
+        made = cls.__new__(cls)
+        made.__dict__.update(module.__dict__)
+        return made
+
     def forward(self, x: Any, activate: bool = True, norm: bool = True) -> Any:
         """mmcv's contract."""
         return recompute('norms', partial(super().forward, activate=activate, norm=norm), (self,), x)
 
 
 def recompute_norms(*roots: nn.Module | None) -> None:
-    """Turns the convolution modules with norm and activation into recomputed ones, in place.
+    """Puts recomputed ones in the place of the convolution modules with norm and activation.
 
-    mmseg's heads name mmcv's class in their constructors, so no other can be built in its place; one that is
-    built afterwards would draw other initial weights. So the modules change their class, as in torch's
-    `fully_shard`: weights, names and references stay.
+    They take over weights and names: mmseg's heads call mmcv's class in their constructors, and one that is
+    built afresh would draw other initial weights.
+
+    Args:
+        roots: modules that hold convolution modules, such as heads; None for one that is not there.
     """
-    for root in roots:
-        for module in root.modules() if root is not None else ():
-            plain = type(module) is ConvModule and module.order == ('conv', 'norm', 'act')
-            if plain and module.with_norm and module.with_activation:
-                module.__class__ = RecomputedConvModule
+    made: dict[nn.Module, nn.Module] = {}  # a module that has several names keeps being one
+    for parent in [module for root in roots if root is not None for module in root.modules()]:
+        for name, child in parent._modules.items():
+            if child is not None and _is_recomputable(child):
+                if child not in made:
+                    made[child] = RecomputedConvModule.of(child)
+                parent._modules[name] = made[child]
+
+
+def _is_recomputable(module: nn.Module) -> bool:
+    """Whether it is mmcv's own convolution module, with norm and activation after the convolution."""
+    plain = type(module) is ConvModule and module.order == ('conv', 'norm', 'act')
+    return bool(plain and module.with_norm and module.with_activation)
 
 
 def _contexts(

@@ -1,4 +1,4 @@
-"""Selective checkpointing: the outputs of chosen operations are kept, all others are computed again.
+"""Selective recomputation: the outputs of chosen operations are kept, all others are computed again.
 
 torch's `create_selective_checkpoint_contexts` does the same, but rejects networks that change a kept output
 in place. Squeeze-and-excitation does so: an in-place activation follows a convolution without a norm. Here

@@ -35,7 +35,8 @@ from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_jso
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
-from infopro_seg.tasks import refuse_classifier
+from infopro_seg.probing.tasks import PixelTask, ProbeTask
+from infopro_seg.tasks import is_classifier
 
 IMAGES = 2  # on the contact sheet
 DPI = 130
@@ -71,7 +72,6 @@ def probe(request: ProbeRequest) -> ProbeReport:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     labels = choose_labels(request.checkpoints, request.labels)
     config = load_config(request.config, request.options)
-    refuse_classifier(config, 'tools/probe.py')
     require_splits(config)
     settings = {
         'iterations': request.iterations,
@@ -103,7 +103,7 @@ def probe(request: ProbeRequest) -> ProbeReport:
         scores = {name: kept.blocks[name] for name in chosen}
         pictures = {name: kept.pictures(name) for name in chosen}
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
-    report = ProbeReport(names, subjects, kept.ignorance, kept.pictures(INPUT), settings)
+    report = ProbeReport(names, subjects, kept.ignorance, kept.pictures(INPUT), settings, task_of(config))
     write_json(report, request.out / 'results.json')
     write_text(request.out / 'table.md', markdown(report))
     for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):
@@ -133,10 +133,25 @@ def look_into(
     validation = val_loader(config)
     classes = len(validation.dataset.metainfo['classes'])
     channels = network.channels(blocks)
-    probes = {name: build_probe(name, channels[name], classes, seed).to(network.device) for name in blocks}
+    task = task_of(config)
+    probes = {
+        name: build_probe(task.probe, name, channels[name], classes, seed).to(network.device)
+        for name in blocks
+    }
     training = train_loader(config, settings['batch'], seed)
-    fit_probes(network, probes, training, settings['iterations'], LEARNING_RATE, show('training probes'))
-    return evaluate_probes(network, probes, validation, classes, settings['images'], show('evaluating'))
+    fit_probes(
+        network, task, probes, training, settings['iterations'], LEARNING_RATE, show('training probes')
+    )
+    return evaluate_probes(network, task, probes, validation, classes, settings['images'], show('evaluating'))
+
+
+def task_of(config: Config) -> ProbeTask:
+    """What the probes of a config's network are asked."""
+    if is_classifier(config):
+        from infopro_seg.probing.whole_images import ImageTask
+
+        return ImageTask()
+    return PixelTask()
 
 
 def choose_labels(checkpoints: Sequence[Path], labels: Sequence[str] | None) -> list[str]:

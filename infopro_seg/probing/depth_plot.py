@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,11 +16,6 @@ from infopro_seg.probing.report import ProbeReport
 SIZE = (10.5, 3.7)  # inches
 PANEL_WIDTH = 2.8  # of the axes of one panel, in inches
 LETTER = 0.062  # inches
-PANELS: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
-    ('Image: reconstruction error', 'mean squared error', lambda row: row['mse']),
-    ('Classes: linear classifier', 'mIoU', lambda row: row['linear']['mIoU']),
-    ('Classes: one hidden layer', 'mIoU', lambda row: row['mlp']['mIoU']),
-)
 
 
 def depth_figure(report: ProbeReport) -> Figure:
@@ -34,9 +29,9 @@ def depth_figure(report: ProbeReport) -> Figure:
     """
     figure = Figure(figsize=SIZE, layout='constrained')
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(PANELS))
-    known = {**report.ignorance, 'linear': report.ignorance, 'mlp': report.ignorance}
-    for axes, (title, unit, read) in zip(panels, PANELS, strict=True):
+    panels = figure.subplots(1, len(report.task.panels))
+    known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
+    for axes, (title, unit, read) in zip(panels, report.task.panels, strict=True):
         for index, subject in enumerate(report.subjects):
             depths = [report.names.index(name) for name in subject.blocks]
             values = [read(row) for row in subject.blocks.values()]

@@ -19,11 +19,18 @@ from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.config_edits import encoder_of, without_pretraining
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
-from infopro_seg.models.blocks import iter_blocks, probe_size
+from infopro_seg.models.blocks import iter_blocks, smallest_image
 from infopro_seg.models.encoder import build_encoder, without_weights
+from infopro_seg.tasks import is_classifier
 
 BACKBONE = 'backbone.'
-NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')  # belong to the weights; sizes belong to the data
+NORMALISATION = (
+    'mean',
+    'std',
+    'bgr_to_rgb',
+    'rgb_to_bgr',
+    'to_rgb',
+)  # belong to the weights; sizes belong to the data
 EVERY = 'every:'
 
 
@@ -86,7 +93,7 @@ class FrozenEncoder:
 
     def channels(self, chosen: Collection[str]) -> dict[str, int]:
         """The channels of each chosen block's feature map."""
-        inputs = torch.zeros(1, 3, *probe_size(self.encoder), device=self.device)
+        inputs = torch.zeros(1, 3, *smallest_image(self.encoder), device=self.device)
         return {name: feature.shape[1] for name, feature in self.features(inputs, chosen)}
 
 
@@ -144,7 +151,8 @@ def _preprocessor(config: Config, own: Config) -> dict[str, Any]:
             'configs/_base_/models'
         )
     kept = {key: value for key, value in given.items() if key not in NORMALISATION}
-    return {**kept, **{key: trained[key] for key in NORMALISATION if key in trained}}
+    kind = {'type': 'mmpretrain.ClsDataPreprocessor'} if is_classifier(config) else {}
+    return {**kind, **kept, **{key: trained[key] for key in NORMALISATION if key in trained}}
 
 
 def _fingerprint(weights: dict[str, Tensor]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from infopro_seg.models.decoder import ReconstructionDecoder
 HIDDEN = 128
 STRIDE = 4  # classifiers train on every fourth label of each row and column, a sixteenth of the cost
 CLASSIFIERS = ('linear', 'mlp')
+
+P = TypeVar('P', bound=nn.Module)
 
 
 class Probe(nn.Module):
@@ -84,10 +87,18 @@ class Probe(nn.Module):
         }
 
 
-def build_probe(name: str, in_channels: int, num_classes: int, seed: int) -> Probe:
-    """A probe whose initial weights depend on nothing but the arguments, e.g. not on the other blocks."""
+def build_probe(kind: Callable[[int, int], P], name: str, in_channels: int, num_classes: int, seed: int) -> P:
+    """A probe whose initial weights depend on nothing but the arguments, e.g. not on the other blocks.
+
+    Args:
+        kind: builds it from the channels and the number of classes.
+        name: name of the block.
+        in_channels: channels of its feature map.
+        num_classes: classes of the data.
+        seed: seed of the weights.
+    """
     with fork_random((seed, zlib.crc32(name.encode()))):
-        return Probe(in_channels, num_classes)
+        return kind(in_channels, num_classes)
 
 
 class ProbeOptimizer:
@@ -99,7 +110,7 @@ class ProbeOptimizer:
         iterations: number of iterations.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], lr: float, iterations: int) -> None:
+    def __init__(self, probes: Mapping[str, nn.Module], lr: float, iterations: int) -> None:
         self.lr, self.iterations, self.done = lr, iterations, 0
         self.adam = torch.optim.Adam([p for probe in probes.values() for p in probe.parameters()], lr=lr)
 

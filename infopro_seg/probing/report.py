@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infopro_seg.markdown import markdown_table
+from infopro_seg.probing.tasks import PixelTask, ProbeTask
 from infopro_seg.strict_json import write_json as to_file
-
-MEASURES: tuple[tuple[str, Callable[[dict[str, Any]], float], str], ...] = (
-    ('Reconstruction error: mean squared error of pixels in [0, 1]', lambda row: row['mse'], '.4f'),
-    ('Reconstruction: PSNR, dB', lambda row: row['psnr'], '.2f'),
-    ('Reconstruction: binary cross-entropy, nats', lambda row: row['bce'], '.4f'),
-    ('mIoU of the linear classifier', lambda row: row['linear']['mIoU'], '.3f'),
-    ('mIoU of the classifier with one hidden layer', lambda row: row['mlp']['mIoU'], '.3f'),
-    ('Pixel accuracy of the linear classifier', lambda row: row['linear']['accuracy'], '.3f'),
-    ('Pixel accuracy of the classifier with one hidden layer', lambda row: row['mlp']['accuracy'], '.3f'),
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,7 @@ class ProbeReport:
         ignorance: the scores of a guess that knows nothing of the image.
         images: the images shown, (H, W, 3) RGB uint8.
         settings: what all results have in common.
+        task: what the classifiers were asked.
     """
 
     names: list[str]
@@ -59,6 +51,7 @@ class ProbeReport:
     ignorance: dict[str, float | None]
     images: list[np.ndarray]
     settings: dict[str, Any]
+    task: ProbeTask = field(default_factory=PixelTask)
 
     @property
     def chosen(self) -> list[str]:
@@ -91,14 +84,14 @@ def markdown(report: ProbeReport) -> str:
     """One table per measure: a row for each block, a column for each checkpoint; bold ends a local module."""
     shared = ', '.join(f'{key}: {value}' for key, value in report.settings.items())
     lines = [shared, '', 'Bold: the last block of a local module, after which gradients stopped.']
-    for title, read, digits in MEASURES:
+    for title, read, digits in report.task.measures:
         lines += ['', f'### {title}', '']
         header = ['block', *(subject.label for subject in report.subjects)]
         rows = [
             [f'`{name}`', *(_cell(subject, name, read, digits) for subject in report.subjects)]
             for name in report.chosen
         ]
-        known = {**report.ignorance, 'linear': report.ignorance, 'mlp': report.ignorance}
+        known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
         rows.append(['knowing nothing', *[_number(read(known), digits)] * len(report.subjects)])
         lines.append(markdown_table(header, rows).rstrip('\n'))
     return '\n'.join(lines) + '\n'

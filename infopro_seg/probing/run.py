@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmseg.models.utils import resize
-from torch import Tensor
 
 from infopro_seg.models.image import to_rgb, to_uint8
 from infopro_seg.probing.network import FrozenEncoder
-from infopro_seg.probing.probes import CLASSIFIERS, Probe, ProbeOptimizer
-from infopro_seg.probing.scores import ClassScore, Ignorance, ReconstructionScore, result_of
+from infopro_seg.probing.probes import ProbeOptimizer
+from infopro_seg.probing.scores import Ignorance, ReconstructionScore, result_of
+from infopro_seg.probing.tasks import ProbeTask, batch_labels
 
 LEARNING_RATE = 3e-3
 
@@ -41,7 +40,8 @@ class Findings:
 
 def fit_probes(
     network: FrozenEncoder,
-    probes: Mapping[str, Probe],
+    task: ProbeTask,
+    probes: Mapping[str, Any],
     loader: Iterable[Any],
     iterations: int,
     lr: float = LEARNING_RATE,
@@ -54,6 +54,7 @@ def fit_probes(
 
     Args:
         network: the network, which is not changed.
+        task: what their classifiers are asked.
         probes: a probe for each block, by its name.
         loader: gives batches, at least `iterations` of them.
         iterations: number of iterations.
@@ -66,7 +67,7 @@ def fit_probes(
     for data in track(islice(loader, iterations), iterations):
         inputs, samples = network.prepare(data, True)
         image = to_rgb(inputs, network.data_preprocessor)
-        labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in samples]).long()
+        labels = batch_labels(task, samples)
         features = network.features(inputs, probes)
         optimizer.step(probes[name].loss(feature, image, labels) for name, feature in features)
 
@@ -74,7 +75,8 @@ def fit_probes(
 @torch.no_grad()
 def evaluate_probes(
     network: FrozenEncoder,
-    probes: Mapping[str, Probe],
+    task: ProbeTask,
+    probes: Mapping[str, Any],
     loader: Any,
     num_classes: int,
     shown: Sequence[int] = (),
@@ -84,6 +86,7 @@ def evaluate_probes(
 
     Args:
         network: the network.
+        task: what their classifiers are asked.
         probes: a trained probe for each block, by its name.
         loader: gives every image once.
         num_classes: classes of the data.
@@ -93,7 +96,7 @@ def evaluate_probes(
     for probe in probes.values():
         probe.eval()
     errors = {name: ReconstructionScore() for name in probes}
-    classes = {name: {kind: ClassScore(num_classes) for kind in CLASSIFIERS} for name in probes}
+    classes = {name: {kind: task.score(num_classes) for kind in task.classifiers} for name in probes}
     ignorance = Ignorance(num_classes)
     images: list[np.ndarray] = []
     decoded: dict[str, list[np.ndarray]] = {name: [] for name in probes}
@@ -101,7 +104,7 @@ def evaluate_probes(
     for data in track(loader, len(loader)):
         inputs, samples = network.prepare(data, False)
         image = to_rgb(inputs, network.data_preprocessor)
-        targets = [sample.gt_sem_seg.data.squeeze(0).to(inputs.device) for sample in samples]
+        targets = [task.label(sample).to(inputs.device) for sample in samples]
         parts = [_without_padding(sample, image.shape[2:]) for sample in samples]
         kept = [index for index in range(len(samples)) if position + index in shown]
         position += len(samples)
@@ -113,7 +116,7 @@ def evaluate_probes(
             for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
                 errors[name].add(logits['image'][index][part], image[index][part])
                 for kind, score in classes[name].items():
-                    score.add(_labels(logits[kind][index][part], target), target)
+                    score.add(task.predicted(logits[kind][index], part, target), target)
             reconstructed = logits['image'].sigmoid()
             decoded[name] += [to_uint8(reconstructed[index][parts[index]]) for index in kept]
     results = {name: result_of(errors[name], classes[name]) for name in probes}
@@ -124,13 +127,6 @@ def spread(count: int, length: int) -> list[int]:
     """`count` positions spread evenly over a data set, or all where it has fewer."""
     positions = np.linspace(0, length - 1, min(count, length)).round().astype(int)
     return sorted(set(positions.tolist()))
-
-
-def _labels(logits: Tensor, target: Tensor) -> Tensor:
-    """The classes that logits (classes, H, W) predict, at the size of the labels, as mmseg evaluates."""
-    if logits.shape[1:] != target.shape:
-        logits = resize(logits[None], target.shape, mode='bilinear', align_corners=False, warning=False)[0]
-    return logits.argmax(0)
 
 
 def _without_padding(sample: Any, size: Sequence[int]) -> tuple[slice, slice, slice]:

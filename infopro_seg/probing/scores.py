@@ -110,7 +110,7 @@ def errors(cross_entropy: float, squared: float) -> dict[str, float | None]:
     return {'bce': cross_entropy, 'mse': squared, 'psnr': -10 * math.log10(squared) if squared else None}
 
 
-def result_of(reconstruction: ReconstructionScore, classes: dict[str, ClassScore]) -> dict[str, Any]:
+def result_of(reconstruction: ReconstructionScore, classes: dict[str, Any]) -> dict[str, Any]:
     """All that is known of one block."""
     return {**reconstruction.result(), **{name: score.result() for name, score in classes.items()}}
 

@@ -29,7 +29,7 @@ from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_modul
 from infopro_seg.training.module_parallel.setup import use_module_parallel
 from infopro_seg.training.resuming import latest_checkpoint, require_resumable
 from infopro_seg.training.runner import connect_ranks
-from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.turns import turns_of
 from infopro_seg.training.within_memory import clean_up, train_within_memory
 from infopro_seg.training.work_dir import only_run_in
 
@@ -67,7 +67,7 @@ def train(
         module_parallel: whether each local module trains in a process of its own; else as the config says.
 
     Returns:
-        The runner, after training; of several stages that of the last one that ran.
+        The runner, after training; of several turns that of the last one that ran.
 
     Raises:
         UserError: the config, the data or the checkpoint to resume is wrong.
@@ -106,9 +106,9 @@ def _train_in_turn(
     fit: FitRequest | None,
     command: Sequence[str],
 ) -> Runner:
-    """Trains once, or each stage; `locks` gets that of each folder."""
+    """Trains once, or once in each turn; `locks` gets that of each folder."""
     runner: Any = None
-    for part, resumed in stages_in_turn(cfg, stage, resume, options):
+    for part, resumed in turns_of(cfg, stage, resume, options):
         if runner is not None:
             runner = None
             clean_up()

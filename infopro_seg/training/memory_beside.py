@@ -8,9 +8,9 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS
 
-from infopro_seg.memory.fake_model import build_model, fake_tensors
-from infopro_seg.memory.storages import ELSEWHERE, storage_bytes
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.tracing.fake_model import build_model, fake_tensors
+from infopro_seg.memory.tracing.storages import ELSEWHERE, storage_bytes
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import without_cuts
 
 

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from infopro_seg.errors import UserError
 from infopro_seg.hooks.results import peak_memory
 from infopro_seg.memory.quantities import show_bytes, unit_for
-from infopro_seg.memory.trace import trace_step
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.tracing.step import trace_step
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.training.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel

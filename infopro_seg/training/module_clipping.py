@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from inspect import isclass
 from typing import Any
 
 from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.stages import parameters_by_module
+from infopro_seg.models.turns import parameters_by_module
 
 OPTION = 'per_module'
 
@@ -17,50 +19,56 @@ OPTION = 'per_module'
 class ModuleClipping(OptimWrapper):
     """An `OptimWrapper` that clips the gradients of each local module by themselves.
 
-    A module then trains as it would in a process of its own. :func:`clip_per_module` makes it of the wrapper
-    that a config has.
+    A module then trains as it would in a process of its own. :func:`clipping_config` has it built in place of
+    the wrapper that a config names.
     """
 
-    parts: Sequence[Collection[int]]  # the ids of the parameters of each local module
+    _parts: Sequence[Collection[int]] = ()  # the ids of the parameters of each local module
+
+    def know_modules(self, model: Any) -> None:
+        """Takes in which parameters belong to which module; to be called before the first step.
+
+        Args:
+            model: an `InfoProEncoderDecoder`, whose parameters it trains.
+
+        Raises:
+            ConfigError: the model has no local modules.
+        """
+        if not isinstance(getattr(model, 'backbone', None), InfoProBackbone):
+            raise ConfigError(
+                f'clip_grad of optim_wrapper has {OPTION}=True, but {type(model).__name__} has no local '
+                f'modules; leave out {OPTION}, or take an InfoProEncoderDecoder'
+            )
+        self._parts = parameters_by_module(model)
 
     def _clip_grad(self) -> None:
         groups = self.optimizer.param_groups
         parameters = [
             p for group in groups for p in group['params'] if p.requires_grad and p.grad is not None
         ]
-        for index, part in enumerate(self.parts):
+        for index, part in enumerate(self._parts):
             own = [parameter for parameter in parameters if id(parameter) in part]
             norm = self.clip_func(own, **self.clip_grad_kwargs) if own else None
             if norm is not None:  # clipping by value has none
                 self.message_hub.update_scalar(f'train/{self.grad_name}_{index}', float(norm))
 
 
-def split_option(config: Any) -> tuple[Any, bool]:
-    """The config of an optimizer wrapper without the option, and whether the option is set."""
-    clip = config.get('clip_grad') if isinstance(config, dict) else None
-    if not isinstance(clip, dict) or OPTION not in clip:
-        return config, False
-    rest = {name: value for name, value in clip.items() if name != OPTION}
-    return {**config, 'clip_grad': rest}, bool(clip[OPTION])
-
-
-def clip_per_module(optim_wrapper: Any, model: Any) -> None:
-    """Makes an optimizer wrapper clip by local modules, in place.
+def clipping_config(config: Any) -> Any:
+    """The config of an optimizer wrapper; with the option, one that clips by local modules is built.
 
     Args:
-        optim_wrapper: one that clips the gradients of the whole network.
-        model: an `InfoProEncoderDecoder`.
-
-    Raises:
-        ConfigError: the model has no local modules.
+        config: the `optim_wrapper` of a config, whose `clip_grad` may have the option.
     """
-    if not isinstance(getattr(model, 'backbone', None), InfoProBackbone):
-        raise ConfigError(
-            f'clip_grad of optim_wrapper has {OPTION}=True, but {type(model).__name__} has no local modules; '
-            f'leave out {OPTION}, or take an InfoProEncoderDecoder'
-        )
-    own = type(optim_wrapper)
-    optim_wrapper.parts = parameters_by_module(model)
-    optim_wrapper.__class__ = type(
-        own.__name__, (ModuleClipping, own), {}
-    )  # messages name what the config names
+    clip = config.get('clip_grad') if isinstance(config, dict) else None
+    if not isinstance(clip, dict) or OPTION not in clip:
+        return config
+    config = {**config, 'clip_grad': {name: value for name, value in clip.items() if name != OPTION}}
+    if not clip[OPTION]:
+        return config
+    own = config.get('type', 'OptimWrapper')
+    if isinstance(own, str):
+        with OPTIM_WRAPPERS.switch_scope_and_registry(None) as registry:
+            own = registry.get(own)
+    if not isclass(own):
+        return config  # mmengine says what is wrong with it
+    return {**config, 'type': type(own.__name__, (ModuleClipping, own), {})}  # named in messages as before

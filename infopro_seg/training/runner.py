@@ -24,7 +24,7 @@ from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
 from infopro_seg.training.late_faults import require_sound
-from infopro_seg.training.module_clipping import clip_per_module, split_option
+from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
@@ -49,17 +49,17 @@ PARTS = {
 }
 
 
-def _naming(method: Callable[..., Any], part: str) -> Callable[..., Any]:
+def _naming(name: str, part: str) -> Callable[..., Any]:
     split = part.partition('_')[0]
     loader, evaluator = f'{split}_dataloader', f'{split}_evaluator'
     of_a_loop = dict.fromkeys(('build_dataloader', 'dataset', 'transform', 'data_sampler'), loader)
     of_a_loop |= dict.fromkeys(('build_evaluator', 'metric', 'evaluator'), evaluator)
-    inner = of_a_loop if method.__name__.endswith('_loop') else {}
+    inner = of_a_loop if name.endswith('_loop') else {}
 
-    @functools.wraps(method)
-    def named(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(getattr(Runner, name))
+    def named(self: NamingRunner, *args: Any, **kwargs: Any) -> Any:
         with building(part, **inner):
-            return method(*args, **kwargs)
+            return getattr(super(NamingRunner, self), name)(*args, **kwargs)
 
     return named
 
@@ -91,7 +91,7 @@ class NamingRunner(Runner):
 
 
 for _name, _part in PARTS.items():
-    setattr(NamingRunner, _name, _naming(getattr(Runner, _name), _part))
+    setattr(NamingRunner, _name, _naming(_name, _part))
 
 
 class QuietRunner(NamingRunner, SavingRunner):
@@ -114,10 +114,9 @@ class QuietRunner(NamingRunner, SavingRunner):
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Builds the optimizer wrapper, which may clip the gradients by local modules."""
-        config, per_module = split_option(optim_wrapper)
-        built = super().build_optim_wrapper(config)
-        if per_module:
-            clip_per_module(built, getattr(self.model, 'module', self.model))
+        built = super().build_optim_wrapper(clipping_config(optim_wrapper))
+        if isinstance(built, ModuleClipping):
+            built.know_modules(getattr(self.model, 'module', self.model))
         return built
 
     _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it

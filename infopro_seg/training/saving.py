@@ -8,7 +8,6 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from infopro_seg.files import write_bytes, write_text
@@ -40,11 +39,12 @@ class SavingRunner(Runner):
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Registers the hooks of the config, and what makes a resumed run equal an undisturbed one."""
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in self.hooks:
-            if isinstance(hook, CheckpointHook):
-                in_order(hook)
         self.register_hook(DueValidationHook())
         self.register_hook(RecipeChangeHook())
+
+    def register_hook(self, hook: Any, priority: Any = None) -> None:
+        """Registers a hook; a checkpoint hook of the config is built as one in a safe order."""
+        super().register_hook(in_order(hook), priority)
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Saves a checkpoint of the weights as they are trained, also in the middle of a validation."""

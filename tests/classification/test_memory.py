@@ -4,8 +4,8 @@ import pytest
 from mmengine import Config
 
 from infopro_seg.memory import resolve_cuts, trace_step
-from infopro_seg.memory.measure import measure
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.measure import measure
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.classification.tiny import CUTS, model_config
 
 BATCH, CROP = 16, (24, 24)

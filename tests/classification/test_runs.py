@@ -18,7 +18,6 @@ from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.inference import load
 from infopro_seg.predict import predict
-from infopro_seg.probing.command import ProbeRequest, probe
 from infopro_seg.training.launch import train
 from tests.classification.made import NAMES, picture, write_config, write_npz
 
@@ -92,17 +91,9 @@ def test_prediction_writes_class_and_score(run, tmp_path):
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
-        (lambda run: export(checkpoint_of(run), run / 'plain.pth'), 'tools/export.py is for segmentors, and'),
         (
-            lambda run: probe(
-                ProbeRequest(
-                    config=run / 'config.py',
-                    checkpoints=[checkpoint_of(run)],
-                    out=run / 'probes',
-                    labels=None,
-                )
-            ),
-            'tools/probe.py is for segmentors',
+            lambda run: export(checkpoint_of(run), run / 'plain.onnx', format='onnx'),
+            '--format onnx: a checkpoint of InfoProImageClassifier is exported as mmpretrain',
         ),
         (
             lambda run: load(run / 'config.py', checkpoint_of(run)),
@@ -114,7 +105,7 @@ def test_prediction_writes_class_and_score(run, tmp_path):
             '--out is for segmentors',
         ),
     ],
-    ids=['export', 'probe', 'load', 'tta', 'out'],
+    ids=['export', 'load', 'tta', 'out'],
 )
 def test_what_makes_no_sense_is_refused(run, call, message):
     with pytest.raises(ConfigError, match=message):

@@ -24,7 +24,7 @@ from infopro_seg.comparison.results import read_scalars, trace_settings
 from infopro_seg.comparison.suite import Run
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import UserError
-from infopro_seg.memory.stages import plan_stages
+from infopro_seg.memory.planning.turn_plans import plan_turns
 from tests.forks import run_forked
 from tests.runs import ROOT, read_png
 
@@ -140,7 +140,7 @@ def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     seconds = [statistics.median(e['time'] for e in read_scalars(part) if 'loss' in e) for part in parts]
     assert found['seconds_per_iteration'] == pytest.approx(sum(seconds))
     config = Config.fromfile(out / 'configs' / f'{run.name}.py')
-    plans = [plan.trace for plan in plan_stages(config)[1:]]
+    plans = [plan.trace for plan in plan_turns(config)[1:]]
     assert found['traced']['peak_bytes'] == max(plan.peak for plan in plans)
     assert found['traced']['flops'] == sum(plan.flops for plan in plans)
     assert found['traced']['cuts'] == list(config.model.backbone.cuts)

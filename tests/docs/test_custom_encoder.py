@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infopro_seg.config_files import load_config
-from infopro_seg.memory.list_blocks import list_blocks
+from infopro_seg.memory.tracing.list_blocks import list_blocks
 from infopro_seg.models import iter_blocks
 from tests.stand_ins import build, make_batch, preprocessed, summed
 

@@ -10,7 +10,7 @@ import pytest
 from infopro_seg.config_files import load_config
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.local_head import head_losses
-from infopro_seg.stage_configs import stage_config
+from infopro_seg.turn_configs import turn_config
 from tests.docs.shell import PAGES, blocks, name
 from tests.runs import ROOT
 from tests.stand_ins import assert_same, build, gradients, make_batch, model_config, preprocessed, summed
@@ -70,7 +70,7 @@ def config_of(code, folder):
 def test_the_stages_of_the_page_of_methods(tmp_path):
     [code] = [code for code in blocks(ROOT / 'docs/methods.md', 'python') if 'stages' in code]
     config = config_of(code, tmp_path)
-    first, second = (stage_config(config, stage) for stage in range(2))
+    first, second = (turn_config(config, stage) for stage in range(2))
     assert (first.train_cfg.max_iters, first.param_scheduler[0].end) == (20000, 20000)
     assert (second.train_cfg.max_iters, second.param_scheduler[0].end) == (40000, 40000)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from infopro_seg.memory import recipe_search
+from infopro_seg.memory.search import recipe_search
 from tests.docs.shell import PAGES, blocks, calls
 from tests.runs import ROOT, SIZE, STOPPED, images, read_png, tiny_options, write_config
 from tests.test_tools import call

@@ -48,8 +48,9 @@ class Run:
         self.work_dir, self.tick, self.logger = str(folder), tick, MMLogger.get_current_instance()
         self.iter, self.seen, self.validations, self.message_hub = 0, [], [], Hub()
         self.model = SimpleNamespace(named_parameters=lambda: iter(()))
-        self.hook = cls(INTERVAL, by_epoch=False, max_keep_ckpts=keep, save_best='mIoU', **more)
-        in_order(self.hook)
+        config = in_order({'type': cls, **more})
+        kind = config.pop('type')
+        self.hook = kind(INTERVAL, by_epoch=False, max_keep_ckpts=keep, save_best='mIoU', **config)
         self.hooks = [self.hook]
         self.due = DueValidationHook()
         self.val_loop = SimpleNamespace(run=self.validate)

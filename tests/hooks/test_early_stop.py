@@ -4,7 +4,7 @@ import pytest
 from mmengine.hooks import EarlyStoppingHook
 
 from infopro_seg.hooks.early_stop import STOPPED_EARLY, EarlyStopHook, is_finished
-from infopro_seg.training.stage_result import stage_result
+from infopro_seg.training.turn_result import turn_result
 from tests.runs import load, train_tiny
 
 GUARD, RESULTS = {'type': 'CheckpointGuardHook'}, {'type': 'ResultsHook'}
@@ -33,7 +33,7 @@ def test_an_early_stop_is_the_end_of_the_run_also_when_it_is_resumed(streets, tm
     assert checkpoint['meta']['iter'] == checkpoint['message_hub']['runtime_info'][STOPPED_EARLY] == 2
     first = load(tmp_path / 'best_mIoU_iter_1.pth')['message_hub']['runtime_info']['best_score']
     assert checkpoint['message_hub']['runtime_info']['early_stopping'] == [(1, pytest.approx(first))]
-    assert stage_result(runner.cfg).finished
+    assert turn_result(runner.cfg).finished
 
     (tmp_path / 'metrics.json').unlink()
     again = stopping(streets, tmp_path, resume=True)

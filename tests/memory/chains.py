@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from infopro_seg.memory.costs import BlockCost, Chain, HeadCost, PieceCost
+from infopro_seg.memory.costs.chain import BlockCost, Chain, HeadCost, PieceCost
 
 POLICIES = ('none', 'norms', 'blocks')
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from infopro_seg.memory.autocast import cuda_rules
+from infopro_seg.memory.tracing.autocast import cuda_rules
 
 OPERATIONS = {  # of x in low precision, y and weights in float32, labels, and the index i
     'conv2d': lambda t: F.conv2d(t.y, t.w),

@@ -10,9 +10,9 @@ from mmengine import Config
 
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.measure_process import main
-from infopro_seg.memory.benchmark import BenchmarkRequest, benchmark, markdown
-from infopro_seg.memory.measure import CROP_STEP, Trial, largest, largest_crop, live_peak
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark, markdown
+from infopro_seg.memory.measuring.measure import CROP_STEP, Trial, largest, largest_crop, live_peak
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.traces import trace_once
 from tests.runs import DEMO
 from tests.stand_ins import model_config
@@ -36,7 +36,7 @@ def started(monkeypatch):
         commands.append(command)
         return start(command, **kwargs) if len(commands) == 1 else main(Path(command[-1]))
 
-    monkeypatch.setattr('infopro_seg.memory.benchmark.subprocess.run', run)
+    monkeypatch.setattr('infopro_seg.memory.measuring.benchmark.subprocess.run', run)
     return commands
 
 
@@ -116,7 +116,7 @@ def test_crops_that_do_not_fit_are_told_from_other_failures(monkeypatch, full):
             raise full
         return SimpleNamespace(warm_up=lambda: None, seconds=lambda count: [])
 
-    monkeypatch.setattr('infopro_seg.memory.measure.Trial', trial)
+    monkeypatch.setattr('infopro_seg.memory.measuring.measure.Trial', trial)
     setup = TrainingSetup(2, CROP, 'bf16', accumulation=3)
     assert largest_crop(None, setup, 50) == (3 * CROP_STEP, 6 * CROP_STEP)
     assert limits == [0.5]

@@ -7,11 +7,12 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import recipe_search, resolve_cuts
-from infopro_seg.memory.module_costs import ModuleCosts
-from infopro_seg.memory.partition import module_peaks, partition_at
-from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search import recipe_search
+from infopro_seg.memory.search.partition import module_peaks, partition_at
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.recompute import POLICIES
 from tests.memory.traces import profile_once, trace_once
@@ -136,10 +137,10 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
     config.model.backbone.checkpoint = ['none', 'blocks', 'norms']
     plan = planned(config, [3])
     plain, recipe = (one for one in plan.recipes if one.name.endswith('cuts of the config'))
-    assert (plain.cuts, plain.checkpoint) == (recipe.cuts, False)
+    assert (plain.cuts, plain.recompute) == (recipe.cuts, False)
     assert recipe.cuts == config.model.backbone.cuts
-    assert recipe.checkpoint == 'layer2.1-layer3: blocks, layer4: norms'
-    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.checkpoint).peak, rel=0.002)
+    assert recipe.recompute == 'layer2.1-layer3: blocks, layer4: norms'
+    assert recipe.peak == pytest.approx(traced_with(recipe.cuts, recipe.recompute).peak, rel=0.002)
 
 
 def test_plan_refuses_unknown_cuts():

@@ -5,7 +5,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.utils import SELayer
 from torch import nn
 
-from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.tracing.fake_model import fake_tensors
 from infopro_seg.models.recompute import recompute
 
 NORM = {'type': 'BN'}

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.memory.tracing.storages import StorageTracker
 
 BATCH, CHANNELS, SIDE, KERNEL = 2, 12, 8, 3
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from infopro_seg.memory import recipe_search
-from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search import recipe_search
+from infopro_seg.memory.tracing.training_setup import training_setup
 from tests.memory.test_cuts import config_with
 
 

@@ -7,9 +7,14 @@ from mmengine.config import Config
 
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory import inference_plan
-from infopro_seg.memory.inference_plan import InferenceRequest, inference_rows, plan_inference, tta_variants
-from infopro_seg.memory.prediction import trace_prediction
+from infopro_seg.memory.inference import inference_plan
+from infopro_seg.memory.inference.inference_plan import (
+    PlanInferenceRequest,
+    inference_rows,
+    plan_inference,
+    tta_variants,
+)
+from infopro_seg.memory.inference.prediction import trace_prediction
 from tests.stand_ins import CLASSES, CUTS, model_config
 
 WINDOW = (48, 64)
@@ -60,7 +65,7 @@ def test_the_command_writes_json_and_says_whether_it_fits(tmp_path, monkeypatch)
     cfg.crop_size = WINDOW
     cfg.model.data_preprocessor.size = WINDOW
     cfg.dump(tmp_path / 'config.py')
-    request = InferenceRequest(tmp_path / 'config.py', budget='400kB', json=tmp_path / 'plan.json')
+    request = PlanInferenceRequest(tmp_path / 'config.py', budget='400kB', json=tmp_path / 'plan.json')
     assert plan_inference(request) == 1
     rows = json.loads((tmp_path / 'plan.json').read_text())
     assert rows[0]['peak'] == trace_prediction(cfg, WINDOW).peak

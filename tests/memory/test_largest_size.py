@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from infopro_seg.memory.largest_size import largest_batch, largest_crop
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.planning.largest_size import largest_batch, largest_crop
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 
 class Traces:

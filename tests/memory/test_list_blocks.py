@@ -4,8 +4,8 @@ import pytest
 
 from infopro_seg.config_edits import encoder_of
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.memory.list_blocks import block_rows, list_blocks
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.tracing.list_blocks import block_rows, list_blocks
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from tests.models.encoder_list import hrnet, swin

@@ -18,9 +18,9 @@ import pytest
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.measure import Trial
-from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.measure import Trial
+from infopro_seg.memory.tracing.storages import StorageTracker
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.test_benchmark import CROP, config_with
 from tests.stand_ins import CUTS
 
@@ -50,7 +50,7 @@ def real_peak(config):
 )
 def test_a_trace_finds_the_peak_that_torch_finds(monkeypatch, cuts, checkpoint):
     monkeypatch.setattr(
-        'infopro_seg.memory.fake_model.StorageTracker', partial(StorageTracker, granularity=1)
+        'infopro_seg.memory.tracing.fake_model.StorageTracker', partial(StorageTracker, granularity=1)
     )
     heads = config_with().model.backbone.local_head if cuts else None
     config = config_with(cuts=cuts, checkpoint=checkpoint, local_head=heads)

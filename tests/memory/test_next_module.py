@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory import recipe_search, resolve_cuts
-from infopro_seg.memory.module_costs import ModuleCosts
-from infopro_seg.memory.partition import module_peaks, partition_at
-from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.training_setup import training_setup
+from infopro_seg.memory import resolve_cuts
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search import recipe_search
+from infopro_seg.memory.search.partition import module_peaks, partition_at
+from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import with_listed_heads
 from tests.memory.test_cuts import CROP, config_with
 from tests.memory.traces import profile_once, trace_once

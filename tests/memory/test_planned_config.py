@@ -6,12 +6,12 @@ import pytest
 from mmengine import Config
 
 from infopro_seg.config_files import load_config
-from infopro_seg.memory.costs import PLAIN
-from infopro_seg.memory.plan import Plan
-from infopro_seg.memory.planned_config import with_recipe, write_config
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.report import config_lines
-from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.costs.chain import PLAIN
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.planned_config import with_recipe, write_config
+from infopro_seg.memory.planning.report import config_lines
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 
 DEMO = Path(__file__).parents[2] / 'configs/infopro_demo.py'
 

@@ -9,8 +9,8 @@ from mmseg.structures import SegDataSample
 
 from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory.prediction import trace_prediction
-from infopro_seg.memory.storages import StorageTracker, storage_bytes
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
 from tests.stand_ins import CUTS, build, model_config
 
 SIZE = (96, 160)

@@ -5,10 +5,15 @@ from mmengine.config import Config
 
 from infopro_seg.errors import UserError
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory import inference_plan, prediction
-from infopro_seg.memory.inference_plan import InferenceRequest, InferenceRow, inference_table, plan_inference
-from infopro_seg.memory.prediction import trace_prediction
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.inference import inference_plan, prediction
+from infopro_seg.memory.inference.inference_plan import (
+    InferenceRow,
+    PlanInferenceRequest,
+    inference_table,
+    plan_inference,
+)
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.test_prediction import VARIANTS
 from tests.stand_ins import model_config
 
@@ -35,7 +40,7 @@ def test_the_bands_traced_are_some_of_all_with_the_first_and_the_last(height, mo
 
 def test_an_image_that_is_none_is_named():
     with pytest.raises(UserError, match='--size 0 300 is no image; give height and width in pixels'):
-        plan_inference(InferenceRequest('configs/infopro_demo.py', (0, 300)))
+        plan_inference(PlanInferenceRequest('configs/infopro_demo.py', (0, 300)))
 
 
 def test_a_size_at_the_end_of_the_search_is_no_largest_one(monkeypatch):

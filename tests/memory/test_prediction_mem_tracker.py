@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from infopro_seg.evaluation.tta import TTAModel
-from infopro_seg.memory.prediction import trace_prediction
+from infopro_seg.memory.inference.prediction import trace_prediction
 from tests.memory.test_prediction import SIZE, SLIDE, VARIANTS, image
 from tests.stand_ins import build, model_config
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.module_costs import ModuleCosts
-from infopro_seg.memory.partition import partition_at
-from infopro_seg.memory.process_split import balanced_by_flops, process_cost, process_costs
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.search.partition import partition_at
+from infopro_seg.memory.search.process_split import balanced_by_flops, process_cost, process_costs
 from infopro_seg.training.module_parallel.link import OUTSTANDING
 from tests.memory.chains import make_chain
 

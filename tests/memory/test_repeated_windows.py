@@ -6,9 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from infopro_seg.logit_maps import row_maps
-from infopro_seg.memory import prediction
-from infopro_seg.memory.prediction import trace_prediction
-from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.memory.inference import prediction
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.models.segmentor import InfoProEncoderDecoder
 from tests.memory.test_prediction import SIZE, SLIDE, VARIANTS
 from tests.stand_ins import model_config

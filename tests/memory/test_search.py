@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from infopro_seg.memory.module_costs import ModuleCosts
-from infopro_seg.memory.module_search import ModuleSearch
-from infopro_seg.memory.partition import assembled
-from infopro_seg.memory.partition_search import PartitionSearch
-from infopro_seg.models.checkpoint_option import KEPT, Segment
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.search.module_search import ModuleSearch
+from infopro_seg.memory.search.partition import assembled
+from infopro_seg.memory.search.partition_search import PartitionSearch
+from infopro_seg.models.recompute_option import KEPT, Segment
 from tests.memory.chains import POLICIES, make_chain
 
 

@@ -5,8 +5,8 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.list_blocks import block_rows
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.tracing.list_blocks import block_rows
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.models import Block, iter_blocks
 from tests.stand_ins import head_config, local_head_config, model_config
 

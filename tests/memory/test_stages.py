@@ -5,11 +5,11 @@ import json
 import pytest
 from mmengine.config import Config
 
-from infopro_seg.config_edits import with_stage
+from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.command import PlanRequest, plan
-from infopro_seg.memory.stages import plan_stages
+from infopro_seg.memory.planning.command import PlanRequest, plan
+from infopro_seg.memory.planning.turn_plans import plan_turns
 from tests.stand_ins import CUTS, SIZE, model_config
 
 BATCH = 2
@@ -27,13 +27,13 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def plans(config):
-    return plan_stages(Config.fromfile(str(config)))
+    return plan_turns(Config.fromfile(str(config)))
 
 
 @pytest.fixture
 def planned(config, plans, monkeypatch):
     """What the command writes; it does not trace again."""
-    monkeypatch.setattr('infopro_seg.memory.command.plan_stages', lambda *given: plans)
+    monkeypatch.setattr('infopro_seg.memory.planning.command.plan_turns', lambda *given: plans)
     out = config.with_suffix('.json')
     assert plan(PlanRequest(config, json=out)) == 0
     return json.loads(out.read_text())
@@ -44,7 +44,7 @@ def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
     for row in planned:
         cfg = Config.fromfile(str(config))
         if row['stage'] is not None:
-            with_stage(cfg.model.backbone, row['stage'])
+            with_turn(cfg.model.backbone, row['stage'])
         trace = trace_step(cfg, BATCH // 2 if row['stage'] == 1 else BATCH, SIZE)
         state = trace.parameters + trace.buffers + trace.gradients + trace.optimizer_state
         assert (row['peak_bytes'], row['state_bytes'], row['flops']) == (trace.peak, state, trace.flops)

@@ -12,11 +12,11 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
-from infopro_seg.config_edits import with_stage
+from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
-from infopro_seg.memory.autocast import autocast
-from infopro_seg.memory.fake_model import fake_tensors
+from infopro_seg.memory.tracing.autocast import autocast
+from infopro_seg.memory.tracing.fake_model import fake_tensors
 from tests.memory.traces import trace_once
 from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
 
@@ -169,7 +169,7 @@ def rounded(tensors):
 def staged(stage):
     config = model_config()
     if stage is not None:
-        with_stage(config['backbone'], stage)
+        with_turn(config['backbone'], stage)
     return ConfigDict(config)
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from infopro_seg.memory import command
-from infopro_seg.memory.command import PlanRequest, plan
-from infopro_seg.memory.plan import Plan
-from infopro_seg.memory.prediction import trace_prediction
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.storages import StorageTracker
-from infopro_seg.memory.training_setup import TrainingSetup
-from infopro_seg.memory.validation import plan_validation, validation_size
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.planning import command
+from infopro_seg.memory.planning.command import PlanRequest, plan
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.validation import plan_validation, validation_size
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.storages import StorageTracker
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.test_prediction import image
 from tests.stand_ins import CUTS, build, model_config
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from infopro_seg.memory import StepTrace, trace_step
-from infopro_seg.memory.costs import Chain
-from infopro_seg.memory.profile import profile_chain
+from infopro_seg.memory.costs.chain import Chain
+from infopro_seg.memory.costs.profile import profile_chain
 
 _known: dict[str, Any] = {}
 

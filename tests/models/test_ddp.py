@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, init_default_scope
 from torch import nn
 
-from infopro_seg.config_edits import with_stage
+from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from tests.forks import START
@@ -33,7 +33,7 @@ class Case:
         config = model_config(self.cuts)
         config['backbone'] |= self.backbone
         if self.stage is not None:
-            with_stage(config['backbone'], self.stage)
+            with_turn(config['backbone'], self.stage)
         return config
 
 
@@ -44,6 +44,9 @@ CASES = {
     'accumulated': Case(accumulative_counts=3, iterations=4, updates=[2, 3]),
     'momentum block': Case(backbone={'momentum_block': {'momentum': 0.7, 'learnable': True}}),
     'stage': Case(stage=1),
+    'overlap': Case(
+        backbone={'overlap': 1}, accumulative_counts=2, iterations=4, updates=[1, 3], max_norm=0.1
+    ),
 }
 
 
@@ -109,7 +112,12 @@ def count_exchanges(ddp):
         future = dist.all_reduce(bucket.buffer().div_(RANKS), async_op=True).get_future()
         return future.then(lambda done: done.value()[0])
 
+    def average_gradients():
+        exchanged.append(1)
+        average()
+
     ddp.register_comm_hook(None, hook)
+    average, ddp.average_gradients = ddp.average_gradients, average_gradients
     return exchanged
 
 

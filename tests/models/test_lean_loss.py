@@ -13,7 +13,7 @@ from mmseg.models.utils import resize
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.storages import StorageTracker
+from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy
 
 CLASSES, IGNORED = 7, 255

@@ -5,7 +5,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch.nn import functional as F
 
-from infopro_seg.config_edits import with_stage
+from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.image import to_rgb
 from infopro_seg.models.lean_loss import head_losses
@@ -31,7 +31,7 @@ PLUS = {'decode_head': deeplabv3plus_config(), 'auxiliary_head': None}
 
 def staged(stage, cuts=CUTS, **kwargs):
     config = model_config(cuts, **kwargs)
-    with_stage(config['backbone'], stage)
+    with_turn(config['backbone'], stage)
     return config
 
 

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 
-from infopro_seg.probing.probes import build_probe
+from infopro_seg.probing.probes import Probe, build_probe
 from infopro_seg.probing.run import evaluate_probes, fit_probes, spread
+from infopro_seg.probing.tasks import PixelTask
 from tests.probing.networks import frozen, patches
 from tests.stand_ins import CLASSES, MEAN, SIZE, STD, assert_same, build, jitter, make_batch, model_config
 
@@ -16,7 +17,8 @@ BLOCKS = ('layer1.1', 'layer3.0', 'layer4.1')
 
 def make_probes(network, blocks=BLOCKS, classes=CLASSES):
     return {
-        name: build_probe(name, channels, classes, 0) for name, channels in network.channels(blocks).items()
+        name: build_probe(Probe, name, channels, classes, 0)
+        for name, channels in network.channels(blocks).items()
     }
 
 
@@ -50,15 +52,15 @@ def test_a_block_s_probe_learns_from_its_features_the_image_and_the_labels(netwo
         optimizer.zero_grad()
         theirs.loss(feature, image, labels).backward()
         optimizer.step()
-    fit_probes(network, ours, batches(steps), steps, lr=0.02)
+    fit_probes(network, PixelTask(), ours, batches(steps), steps, lr=0.02)
     assert_same(ours[name].state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-5)
 
 
 def test_the_network_is_left_as_it_was(network, tmp_path):
     twin = frozen(tmp_path)
     probes = make_probes(network)
-    fit_probes(network, probes, batches(2), 2)
-    evaluate_probes(network, probes, batches(2), CLASSES)
+    fit_probes(network, PixelTask(), probes, batches(2), 2)
+    evaluate_probes(network, PixelTask(), probes, batches(2), CLASSES)
     assert_same(network.encoder.state_dict(), twin.encoder.state_dict())
     assert all(parameter.grad is None for parameter in network.encoder.parameters())
     assert not any(module.training for module in network.encoder.modules())
@@ -69,8 +71,8 @@ def test_results_do_not_depend_on_which_blocks_are_chosen_together(network):
     findings = []
     for probes in (together, alone):
         torch.rand(len(probes))
-        fit_probes(network, probes, batches(3), 3)
-        findings.append(evaluate_probes(network, probes, batches(2), CLASSES, [1]))
+        fit_probes(network, PixelTask(), probes, batches(3), 3)
+        findings.append(evaluate_probes(network, PixelTask(), probes, batches(2), CLASSES, [1]))
     assert_same(together['layer3.0'].state_dict(), alone['layer3.0'].state_dict())
     assert findings[0].blocks['layer3.0'] == findings[1].blocks['layer3.0']
     assert np.array_equal(*(found.reconstructions['layer3.0'][0] for found in findings))
@@ -78,7 +80,7 @@ def test_results_do_not_depend_on_which_blocks_are_chosen_together(network):
 
 def test_no_more_batches_are_drawn_than_iterations(network):
     drawn = iter(batches(3))
-    fit_probes(network, make_probes(network, ['stem']), drawn, 2)
+    fit_probes(network, PixelTask(), make_probes(network, ['stem']), drawn, 2)
     assert len(list(drawn)) == 1
 
 
@@ -92,7 +94,7 @@ def test_scores_are_those_of_images_without_their_padding(tmp_path):
     for sample in loader[0]['data_samples']:
         finer = sample.gt_sem_seg.data.repeat_interleave(2, 1).repeat_interleave(2, 2)
         sample.gt_sem_seg = PixelData(data=finer)
-    found = evaluate_probes(network, probes, deepcopy(loader), CLASSES, [0, 2])
+    found = evaluate_probes(network, PixelTask(), probes, deepcopy(loader), CLASSES, [0, 2])
     assert [picture.shape for picture in found.images] == [(24, 40, 3), (30, 64, 3)]
     first = loader[0]['inputs'][0].numpy().transpose(1, 2, 0)[..., ::-1]
     assert np.abs(found.images[0].astype(int) - first).max() <= 1
@@ -124,7 +126,7 @@ def test_scores_are_those_of_images_without_their_padding(tmp_path):
 def test_pictures_are_the_decoders_view_of_the_images_asked_for(network):
     probes = {name: jitter(probe) for name, probe in make_probes(network).items()}
     loader = batches(2)
-    found = evaluate_probes(network, probes, deepcopy(loader), CLASSES, [1, 2])
+    found = evaluate_probes(network, PixelTask(), probes, deepcopy(loader), CLASSES, [1, 2])
     inputs = torch.cat([network.prepare(batch, False)[0] for batch in loader])[1:3]
     for name, feature in network.features(inputs, BLOCKS):
         with torch.no_grad():
@@ -142,9 +144,9 @@ def test_what_a_network_forgets_cannot_be_read_after_it(tmp_path):
     network = frozen(tmp_path, model)
     assert network.names == ['keep', 'lose', 'after']
     probes = make_probes(network, network.names, classes=2)
-    fit_probes(network, probes, [patches(4, seed) for seed in range(50)], 50, lr=0.03)
+    fit_probes(network, PixelTask(), probes, [patches(4, seed) for seed in range(50)], 50, lr=0.03)
     validation = [patches(4, seed) for seed in range(1000, 1006)]
-    found = evaluate_probes(network, probes, deepcopy(validation), 2)
+    found = evaluate_probes(network, PixelTask(), probes, deepcopy(validation), 2)
     images = torch.cat([torch.stack(batch['inputs']) for batch in validation]).double() / 255
     variance = images.var((0, 2, 3), unbiased=False).mean().item()
     labels = torch.cat([sample.gt_sem_seg.data for batch in validation for sample in batch['data_samples']])

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from torch import distributed as dist
 
 from infopro_seg.errors import RankError, UserError
-from infopro_seg.memory.recipes import Recipe
-from infopro_seg.memory.validation import Validation
+from infopro_seg.memory.planning.validation import Validation
+from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.training import fitting
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
@@ -125,7 +125,7 @@ def test_the_next_recipe_takes_back_what_the_one_before_has_set(plans, told):
     while cfg is not None:
         found.append((*trains_by(cfg)[:2], cfg.model.backbone.checkpoint_heads))
         cfg = smaller(cfg)
-    assert found == [(r.cuts, r.checkpoint, False) for r in LADDER]
+    assert found == [(r.cuts, r.recompute, False) for r in LADDER]
 
 
 def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):

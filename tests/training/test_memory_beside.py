@@ -9,7 +9,7 @@ from torch import distributed as dist
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.quantities import parse_bytes
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.models.ddp import LocalDistributedDataParallel
 from infopro_seg.training import fitting, memory_beside
 from infopro_seg.training.fitting import FitRequest, fit_config

@@ -12,7 +12,7 @@ from infopro_seg.config_files import load_config
 from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.training.launch import train
-from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.turns import turns_of
 from tests.runs import DEMO, SIGINT, hooks, images, load, tiny_options, write_config
 from tests.stand_ins import assert_same
 from tests.test_tools import call
@@ -136,7 +136,7 @@ def test_balanced_cuts_are_found_once_and_kept(streets, tmp_path):
     [cut] = runner.model.backbone.cuts
     cfg = load_config(DEMO, {**options, 'train_cfg.max_iters': 1})
     cfg.work_dir = str(tmp_path)
-    [(part, _)] = stages_in_turn(cfg, 1)
+    [(part, _)] = turns_of(cfg, 1)
     assert (list(part.model.backbone.cuts), part.model.backbone.num_modules) == ([cut], None)
 
 
@@ -144,7 +144,7 @@ def test_the_command_line_wins_over_a_stage(streets, tmp_path):
     cfg = load_config(DEMO, {**tiny_options(streets), 'stages': [{'train_cfg': {'max_iters': 9}}, {}, {}]})
     cfg.work_dir = str(tmp_path)
     lengths = [
-        next(stages_in_turn(cfg, options=options))[0].train_cfg.max_iters
+        next(turns_of(cfg, options=options))[0].train_cfg.max_iters
         for options in (None, {'train_cfg.max_iters': 5})
     ]
     assert lengths == [9, 5]

@@ -7,8 +7,8 @@ import torch
 
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import CheckpointError, ConfigError
-from infopro_seg.training.stage_result import digest
-from infopro_seg.training.stages import stages_in_turn
+from infopro_seg.training.turn_result import digest
+from infopro_seg.training.turns import turns_of
 from tests.runs import DEMO, hooks, tiny_options
 
 
@@ -39,7 +39,7 @@ def plan(streets, folder, stage=None, resume=False, **options):
     """Which stages would train, and whether they resume."""
     cfg = load_config(DEMO, {**tiny_options(streets, results=True), 'stages': [{}, {}, {}], **options})
     cfg.work_dir = str(folder)
-    return [(p.model.backbone.stage, r) for p, r in stages_in_turn(cfg, stage, resume)]
+    return [(p.model.backbone.stage, r) for p, r in turns_of(cfg, stage, resume)]
 
 
 def test_a_stage_on_other_weights_than_the_stage_before_has_now_starts_anew(streets, tmp_path):

@@ -50,7 +50,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import infopro_seg.register  # noqa: F401
 from infopro_seg.config_files import load_config
 from infopro_seg.memory.quantities import GIB
-from infopro_seg.memory.trace import trace_step
+from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.variants import stock_losses, without_cuts
 from infopro_seg.strict_json import write_json
 

@@ -22,8 +22,8 @@ import torch
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.memory.measure import Trial
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.measure import Trial
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.strict_json import write_json
 
 BASE = 2  # channels of the stem and of the first stage's bottlenecks, instead of 64

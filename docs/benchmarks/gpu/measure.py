@@ -25,8 +25,8 @@ import torch
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.memory.measure import Trial
-from infopro_seg.memory.training_setup import TrainingSetup
+from infopro_seg.memory.measuring.measure import Trial
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 ITERATIONS = 8
 

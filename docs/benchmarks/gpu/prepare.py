@@ -20,8 +20,8 @@ from rich.console import Console
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.config_files import load_config
-from infopro_seg.memory.planner import Planner
-from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 
 CONFIG = 'configs/deeplabv3_infopro_lean_cityscapes.py'
 BATCH, CROP = 4, (512, 1024)

@@ -90,7 +90,7 @@ def trace(who: str, classes: int, size: tuple[int, int], mode: str) -> None:
     """Traces and prints the peak in MiB."""
     from mmengine.config import Config
 
-    from infopro_seg.memory.prediction import trace_prediction
+    from infopro_seg.memory.inference.prediction import trace_prediction
 
     peak = trace_prediction(Config({'model': config(who, classes, mode)}), size).peak
     print(round(peak / 2**20, 1))

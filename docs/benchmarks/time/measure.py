@@ -26,11 +26,11 @@ from rich.console import Console
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.config_files import load_config
-from infopro_seg.memory.measure import Trial
-from infopro_seg.memory.partition import balanced
-from infopro_seg.memory.recipe_search import RecipeSearch
-from infopro_seg.memory.recipes import make_recipe
-from infopro_seg.memory.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.measuring.measure import Trial
+from infopro_seg.memory.search.partition import balanced
+from infopro_seg.memory.search.recipe_search import RecipeSearch
+from infopro_seg.memory.search.recipes import make_recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import stock_losses, without_cuts
 from infopro_seg.strict_json import write_json
 

@@ -92,7 +92,7 @@ def iter_blocks(encoder: nn.Module) -> Iterator[Block]:
 
 
 @singledispatch
-def probe_size(encoder: nn.Module) -> tuple[int, int]:
+def smallest_image(encoder: nn.Module) -> tuple[int, int]:
     """Height and width, in pixels, of the smallest image worth running through an encoder.
 
     An encoder whose images have to have one size registers that size.

@@ -11,7 +11,7 @@ from mmseg.models.backbones import MAE, BEiT, VisionTransformer
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.blocks.block import Block, Output, iter_blocks, probe_size
+from infopro_seg.models.blocks.block import Block, Output, iter_blocks, smallest_image
 from infopro_seg.models.blocks.tokens import Tokens, feature_map, run_layer
 
 Transformer: TypeAlias = VisionTransformer | BEiT
@@ -51,7 +51,7 @@ def _(encoder: MAE) -> Iterator[Block]:
     yield from _layers(encoder)
 
 
-@probe_size.register
+@smallest_image.register
 def _(encoder: BEiT) -> tuple[int, int]:
     """Its relative positions, and those of MAE, are those of one image size."""
     height, width = encoder.img_size

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from infopro_seg.errors import RankError
-from infopro_seg.memory.process_split import OUTSTANDING
+from infopro_seg.memory.search.process_split import OUTSTANDING
 from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
 from infopro_seg.training.module_parallel.placement import Placement
 from infopro_seg.training.ranks import Ranks

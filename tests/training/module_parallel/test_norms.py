@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
+from mmengine.registry import OPTIM_WRAPPERS, init_default_scope
 from torch import nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.module_clipping import clip_per_module
+from infopro_seg.training.module_clipping import clipping_config
 from infopro_seg.training.module_parallel.norms import synchronise_norms
 from tests.stand_ins import CUTS, build, model_config
 
@@ -32,8 +31,11 @@ def test_clipping_by_module_clips_each_by_its_own_norm():
     parameters = list(model.parameters())
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
-    optim_wrapper = OptimWrapper(torch.optim.SGD(parameters, lr=0.1), clip_grad={'max_norm': 1.0})
-    clip_per_module(optim_wrapper, model)
+    config = {'type': 'OptimWrapper', 'clip_grad': {'max_norm': 1.0, 'per_module': True}}
+    optim_wrapper = OPTIM_WRAPPERS.build(
+        clipping_config(config), default_args={'optimizer': torch.optim.SGD(parameters, lr=0.1)}
+    )
+    optim_wrapper.know_modules(model)
     optim_wrapper._clip_grad()
     encoder = model.backbone.encoder
     early = nn.ModuleList([encoder.stem, encoder.layer1, encoder.layer2[0], model.backbone.local_heads])

@@ -14,7 +14,7 @@ from torch import nn
 from infopro_seg.datasets.seeding import seed_random, seeded_modules
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.training.module_clipping import clip_per_module, split_option
+from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
 from infopro_seg.training.module_parallel.local_module import HandedBatch
 from infopro_seg.training.module_parallel.runner import ModuleParallelRunner
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
@@ -71,10 +71,10 @@ CASES = {
 
 
 def optim_wrapper_of(case, model):
-    config, per_module = split_option({'type': 'OptimWrapper', **case.optim_wrapper})
+    config = clipping_config({'type': 'OptimWrapper', **case.optim_wrapper})
     optim_wrapper = build_optim_wrapper(model, config)
-    if per_module:
-        clip_per_module(optim_wrapper, getattr(model, 'module', model))
+    if isinstance(optim_wrapper, ModuleClipping):
+        optim_wrapper.know_modules(getattr(model, 'module', model))
     return optim_wrapper
 
 

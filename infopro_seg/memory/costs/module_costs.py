@@ -1,0 +1,186 @@
+"""The additive model: the peak of a module from the costs of its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import accumulate
+from typing import Literal, TypeAlias
+
+from infopro_seg.memory.costs.chain import Chain, PieceCost
+from infopro_seg.memory.costs.together import segment_cost
+from infopro_seg.models.recompute_option import Segment
+
+Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
+
+
+@dataclass(frozen=True)
+class ModuleCost:
+    """A module that runs blocks `start` to `end - 1`.
+
+    Args:
+        segments: which blocks it recomputes.
+        peak: the most bytes alive while it trains, without what the model owns and without the gradients
+            of earlier local heads; those of earlier blocks are in.
+        where: what runs at the peak.
+        flops: floating-point operations of its forward and backward.
+    """
+
+    start: int
+    end: int
+    segments: tuple[Segment, ...]
+    peak: int
+    where: str
+    flops: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a module's blocks find around them, whichever they recompute.
+
+    Args:
+        held: bytes alive before the module: image, labels, the state at the cut, outputs, gradients.
+        closing: the cost of the local head, or of neck and heads.
+        unread: bytes of the outputs that the heads do not keep, gone before their backward.
+        gradients: bytes of the gradients of the closing, there while the blocks run backward.
+        gone: bytes of outputs of earlier modules that nobody holds once the backward of the heads is through.
+        attached: the blocks of the module whose outputs are read by the heads, not by a later module.
+        handed_on: whether a later module takes the state after the last block.
+    """
+
+    held: int
+    closing: PieceCost
+    unread: int
+    gradients: int
+    gone: int
+    attached: tuple[int, ...]
+    handed_on: bool
+
+
+@dataclass
+class _Live:
+    """Live bytes as a module proceeds, the most so far, and where that was."""
+
+    now: int
+    peak: int = 0
+    where: str = field(default='its start')
+
+    def reach(self, extra: int, where: str) -> None:
+        if self.now + extra > self.peak:
+            self.peak, self.where = self.now + extra, where
+
+
+class ModuleCosts:
+    """Every module that a chain can be cut into.
+
+    Args:
+        chain: the costs of the pieces.
+        offsets: bytes by which complete traces differ from the model, by a module's position.
+    """
+
+    def __init__(self, chain: Chain, offsets: Mapping[Position, int] | None = None) -> None:
+        self.chain = chain
+        self.offsets = dict(offsets or {})
+        self._cost = cache(self._evaluate)
+        self._segment = cache(partial(segment_cost, chain))
+
+    def cost(self, module: int, start: int, end: int, segments: tuple[Segment, ...]) -> ModuleCost:
+        """The module number `module`, by the segments of its blocks."""
+        return self._cost(self.row(module), start, end, segments)
+
+    def row(self, module: int) -> int:
+        """Which row of local heads a module has; all modules share one where they share a config."""
+        return min(module, max(len(self.chain.heads) - 1, 0))
+
+    def segment(self, start: int, segment: Segment, first: bool) -> PieceCost:
+        """The cost of a segment that begins with block `start`; of the first of a module if `first`."""
+        return self._segment(start, segment.length, segment.policy, first)
+
+    def position(self, start: int, end: int) -> Position:
+        """Where in the chain a module stands."""
+        last = end == len(self.chain.blocks)
+        return ('only' if last else 'first') if start == 0 else 'last' if last else 'middle'
+
+    def place(self, module: int, start: int, end: int) -> Place:
+        """What the blocks of a module find around them."""
+        chain = self.chain
+        last = end == len(chain.blocks)
+        closing = chain.tail(start) if last else chain.head(module, end - 1).cost
+        gradients = closing.gradients + (0 if last else chain.shared_gradients(end))
+        earlier = [chain.blocks[output].state for output in chain.outputs if output < start - 1]
+        return Place(
+            held=self._held(start, last),
+            closing=closing,
+            unread=closing.unread if last else 0,
+            gradients=0 if chain.accumulated else gradients,
+            gone=sum(earlier) if last else 0,
+            attached=tuple(output for output in chain.outputs if start <= output) if last else (),
+            handed_on=not last,
+        )
+
+    def dropped(self, start: int, piece: PieceCost, before: PieceCost | None) -> int:
+        """Bytes of a segment's input that nobody keeps once it ran; `before` is the segment before it."""
+        if start - 1 in self.chain.outputs:
+            return 0
+        return piece.unread if before is None else min(piece.unread, before.released)
+
+    def waiting(self, place: Place, start: int, end: int, module_end: int, piece: PieceCost) -> int:
+        """Bytes beside a segment's backward: the state for the next module, gradients of earlier outputs."""
+        blocks = self.chain.blocks
+        if place.handed_on:
+            return piece.released if end == module_end else blocks[module_end - 1].state
+        return sum(blocks[output].state for output in place.attached if output < start)
+
+    def _evaluate(self, row: int, start: int, end: int, segments: tuple[Segment, ...]) -> ModuleCost:
+        chain, place = self.chain, self.place(row, start, end)
+        starts = list(accumulate((segment.length for segment in segments), initial=start))[:-1]
+        pieces = [self.segment(at, one, at == start) for at, one in zip(starts, segments, strict=True)]
+        names = [_name(chain, at, one) for at, one in zip(starts, segments, strict=True)]
+        live = _Live(place.held)
+        bases: list[int] = []  # live bytes below each segment: those before it, less what it is first to drop
+        cached = freed = 0
+        before: PieceCost | None = None
+        for at, one, piece, name in zip(starts, segments, pieces, names, strict=True):
+            live.reach(piece.forward_rise + cached, f'the forward of {name}')
+            live.now -= self.dropped(at, piece, before)
+            bases.append(live.now - freed)
+            inside = (output for output in place.attached if at <= output < at + one.length - 1)
+            freed += sum(chain.blocks[output].state for output in inside)  # once the heads are through
+            live.now += piece.kept
+            cached += piece.cached
+            before = piece
+        what = f'the local head after {chain.blocks[end - 1].name}' if place.handed_on else 'neck and heads'
+        live.reach(place.closing.forward_rise + cached, f'the forward of {what}')
+        live.reach(place.closing.backward_rise - place.unread, f'the backward of {what}')
+        gradients = place.gradients
+        for at, one, piece, base, name in reversed(
+            list(zip(starts, segments, pieces, bases, names, strict=True))
+        ):
+            live.now = base - place.gone
+            extra = self.waiting(place, at, at + one.length, end, piece) + gradients
+            live.reach(piece.backward_rise + extra, f'the backward of {name}')
+            gradients += sum(self.new_gradients(start, index) for index in range(at, at + one.length))
+        peak = live.peak + self.offsets.get(self.position(start, end), 0)
+        flops = sum(piece.flops for piece in [*pieces, place.closing])
+        return ModuleCost(start, end, segments, peak, live.where, flops)
+
+    def new_gradients(self, start: int, index: int) -> int:
+        """Bytes of the gradients of a block that are not there before its backward."""
+        chain = self.chain
+        there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
+        return 0 if there else chain.blocks[index].gradients
+
+    def _held(self, start: int, last: bool) -> int:
+        chain = self.chain
+        states = {output for output in chain.outputs if output < start} | ({start - 1} if start else set())
+        gradients = sum(block.gradients for block in chain.blocks[:start])
+        gradients += chain.shared_gradients(start) if start else 0
+        gradients = 0 if chain.accumulated else gradients
+        images = (0 if last else chain.image) + (0 if start else chain.inputs)
+        return chain.labels + images + sum(chain.blocks[index].state for index in states) + gradients
+
+
+def _name(chain: Chain, start: int, segment: Segment) -> str:
+    first, last = chain.blocks[start].name, chain.blocks[start + segment.length - 1].name
+    return first if first == last else f'{first} to {last}'

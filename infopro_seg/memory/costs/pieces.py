@@ -1,0 +1,246 @@
+"""Runs one piece of the chain forward and backward, alone, and measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from infopro_seg.memory.costs.chain import PLAIN, BlockCost, PieceCost
+from infopro_seg.memory.costs.seams import fresh, sink, trains
+from infopro_seg.memory.tracing.autocast import autocast
+from infopro_seg.memory.tracing.flops import RecomputedFlops
+from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
+from infopro_seg.models.blocks import Block
+from infopro_seg.models.image import to_rgb
+from infopro_seg.models.readers import Reader
+
+Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
+
+
+class PieceMeter:
+    """Measures pieces of a model that is built on fake tensors and not cut.
+
+    Args:
+        model: an `InfoProEncoderDecoder`.
+        blocks: the blocks of its encoder.
+        tracker: follows the storages.
+        amp: precision of the forward passes.
+    """
+
+    def __init__(
+        self, model: Any, blocks: Sequence[Block], tracker: StorageTracker, amp: str | None = None
+    ) -> None:
+        self.model = model
+        self.blocks = blocks
+        self.tracker = tracker
+        self.amp = amp
+        read = model.outputs_read()
+        returned = [(index, output) for index, block in enumerate(blocks) for output in block.outputs]
+        self._returned = [
+            (index, output if read is None or number in read else None)
+            for number, (index, output) in enumerate(returned)
+        ]
+        self.outputs = list(dict.fromkeys(index for index, output in self._returned if output is not None))
+        self._known: dict[Any, PieceCost] = {}
+        self._again: dict[Any, dict[str, int]] = {}
+
+    def start(self, batch: dict[str, Any]) -> None:
+        """Preprocesses a batch, which then stays alive."""
+        before = self.tracker.live
+        data = self.model.data_preprocessor(batch, True)
+        self.inputs, self.samples = data['inputs'], data['data_samples']
+        self.inputs_bytes = self.tracker.rounded(self.inputs)
+        self.labels_bytes = self.tracker.live - before - self.inputs_bytes
+        self.image = to_rgb(self.inputs, self.model.data_preprocessor)
+        self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
+
+    def states(self) -> list[Any]:
+        """The state before each block, and the last; they do not count, they only tell sizes."""
+        state: Any = self.inputs
+        states = [state]
+        known: dict[Any, Any] = {}
+        with torch.no_grad(), autocast(self.amp), self.tracker.paused():
+            for block in self.blocks:
+                key = block_key(block, state)
+                if key is None or key not in known:
+                    known[key] = block.forward(state)
+                state = known[key]
+                states.append(state)
+        return states
+
+    def block(self, index: int, states: Sequence[Any], policies: Policies, owned: int) -> BlockCost:
+        """Measures a block by every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
+        block = self.blocks[index]
+        costs: list[dict[str, PieceCost]] = [{}, {}]
+        for name, policy in policies.items():
+            for variant, attached in zip(costs, (False, self.trains_before(index)), strict=True):
+                if variant is costs[1] and not attached:
+                    variant[name] = costs[0][name]
+                else:
+                    key = block_key(block, states[index])
+                    key = key and (name, attached, key)
+                    variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
+        recomputed = self._recomputed(block, states[index], policies)
+        buffers = [buffer for module in block.modules for buffer in module.buffers()]
+        lent = storage_bytes(buffer for buffer in buffers if buffer.is_floating_point())
+        first, inner = costs
+        return BlockCost(
+            block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
+        )
+
+    def trains_before(self, index: int) -> bool:
+        """Whether a block before this one trains, so that gradients go back to it; frozen stages do not."""
+        return any(p.requires_grad for b in self.blocks[:index] for m in b.modules for p in m.parameters())
+
+    def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
+        """The FLOPs that each policy computes again of a block."""
+        key = block_key(block, state)
+        if key is None or key not in self._again:
+            names = [name for name in policies if name != PLAIN]
+            with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
+                block.forward(state)
+            self._again[key] = counted.flops
+        found: dict[str, int] = self._again[key]
+        return found
+
+    def width(self, reader: Reader, state: Any) -> int:
+        """The channels that a local head reads of the state at its cut; this does not count."""
+        with torch.no_grad(), autocast(self.amp), self.tracker.paused():
+            return int(reader.read(state).shape[1])
+
+    def head(self, state: Any, head: Any, reader: Reader, attached: bool) -> PieceCost:
+        """Measures a local head, and what it runs of the next module, none of which is recomputed.
+
+        Args:
+            state: the state at the cut.
+            head: the local head.
+            reader: what it reads with.
+            attached: whether the blocks before train.
+        """
+
+        def run(state: Any) -> Tensor:
+            losses = head.loss(reader.read(state), self.image, self.samples)
+            total: Tensor = self.model.parse_losses(losses)[0]
+            return total
+
+        owned = [p for module in (head, *reader.owned) for p in module.parameters()]
+        sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
+        key = (id(head), reader.block.feature, attached, *sizes) if type(reader) is Reader else None
+        cost = self._measure(run, state, attached, owned, key)
+        for parameter in (p for block in reader.shared for p in block.owned):
+            parameter.grad = None  # the model of a module counts these where the blocks are its own
+        return cost
+
+    def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
+        """Measures neck and heads, with the last n of the outputs they read attached, for n = 0, 1, 2, ...
+
+        Each is measured twice: the last detached output is freed as soon as the heads have read it, or stays
+        alive because it is the state with which the module began.
+        """
+        of_blocks = {id(p) for block in self.blocks for p in block.owned}
+        owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
+        read = {output: states[output + 1] for output in self.outputs}
+        for first in range(len(self.outputs), -1, -1):
+            attached = set(self.outputs[first:])
+            begun = attached | set(self.outputs[:first][-1:])
+            cost = self._run(self._finish, read, attached, owned, attached)
+            yield cost, self._run(self._finish, read, attached, owned, begun) if first else cost
+
+    def _finish(self, states: dict[int, Any]) -> Tensor:
+        """What the segmentor does after the encoder."""
+        outputs = [None if output is None else output(states[index]) for index, output in self._returned]
+
+        def given(*args: Any) -> Generator[None, None, list[Any]]:
+            yield  # here the segmentor has made its image, which is not measured again
+            return outputs
+
+        self.model.backbone.local_losses = given
+        try:
+            with self.tracker.paused():
+                steps = self.model.local_losses(self.inputs, self.samples)
+                next(steps)
+            losses = next(steps)
+        finally:
+            del self.model.backbone.local_losses
+        total: Tensor = self.model.parse_losses(losses)[0]
+        return total
+
+    def _measure(
+        self,
+        run: Callable[[Any], Any],
+        state: Any,
+        attached: Any,
+        owned: Sequence[nn.Parameter],
+        key: Any = None,
+    ) -> PieceCost:
+        """Measures a piece, or remembers it where an equal one has the same key."""
+        if key is None:
+            return self._run(run, state, attached, owned)
+        if key not in self._known:
+            self._known[key] = self._run(run, state, attached, owned)
+        return self._known[key]
+
+    def _run(
+        self,
+        run: Callable[[Any], Any],
+        state: Any,
+        attached: Any,
+        owned: Sequence[nn.Parameter],
+        held: Collection[int] = (),
+    ) -> PieceCost:
+        """Measures a piece; `held` are the parts of its state that other pieces keep for their backward."""
+        tracker = self.tracker
+        state = fresh(state, attached)
+        before = tracker.live
+        forward = tracker.begin('forward')
+        with autocast(self.amp):
+            out = run(state)
+            inside = tracker.live
+        kept = tracker.live - before
+        cached = inside - tracker.live
+        training = [leaf for leaf in tree_leaves(out) if trains(leaf)]
+        root: Any = sink(training) if training else None  # of a frozen block
+        del out, training
+        released = before + kept - tracker.live
+        others = [state[key] for key in held]
+        del state
+        unread = before + kept - released - tracker.live
+        backward = tracker.begin('backward')
+        if root is not None:
+            root.backward()
+        del others
+        parameters = [p for p in owned if p.grad is not None]
+        gradients = storage_bytes(p.grad for p in parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        return PieceCost(
+            forward_rise=forward.peak - before,
+            kept=kept,
+            backward_rise=backward.peak - before + unread,
+            released=released,
+            unread=unread,
+            cached=cached,
+            gradients=gradients,
+            forward_flops=forward.flops,
+            backward_flops=backward.flops,
+        )
+
+
+def block_key(block: Block, state: Any) -> Any:
+    """What two blocks share that cost the same; None for blocks that may differ in ways unseen.
+
+    Encoders repeat their blocks: ResNet-101 has ten kinds among its 34.
+    """
+    if not isinstance(state, Tensor) or not isinstance(block.forward, nn.Module):
+        return None
+    flags = tuple(p.requires_grad for p in block.forward.parameters())
+    modes = tuple(module.training for module in block.forward.modules())
+    return str(block.forward), flags, modes, tuple(state.shape), state.dtype
+
+
+def _bytes(state: Any) -> int:
+    return storage_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))

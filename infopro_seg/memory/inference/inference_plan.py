@@ -1,0 +1,250 @@
+"""What prediction takes: of an image of some size, and the largest image that fits a budget."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from rich.table import Table
+
+from infopro_seg.config_files import load_config
+from infopro_seg.consoles import spinner, table_console
+from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.files import write_text
+from infopro_seg.logit_maps.row_maps import BAND_BYTES
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
+from infopro_seg.outputs import require_file
+from infopro_seg.strict_json import to_json
+from infopro_seg.tasks import refuse_classifier
+
+STEP = 256  # pixels of height, in which the largest image is searched
+STDOUT = Path('-')
+LARGEST = 16384  # pixels of height
+
+
+@dataclass(frozen=True)
+class InferenceRow:
+    """One way to predict.
+
+    Args:
+        name: what is predicted, and how.
+        mode: `whole` or `slide`.
+        in_training: whether it is a validation of a training.
+        peak: bytes that it takes for the size of the plan.
+        largest: height and width of the largest image, twice as wide as high, that fits; to `LARGEST` rows.
+    """
+
+    name: str
+    mode: str
+    in_training: bool
+    peak: int
+    largest: tuple[int, int] | None = None
+
+
+def inference_rows(
+    cfg: Config,
+    size: tuple[int, int],
+    window: tuple[int, int],
+    amp: str | None = None,
+    tta: bool = False,
+    budget: int | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> list[InferenceRow]:
+    """Traces prediction in whole and in sliding mode, alone and as a validation of a training.
+
+    Args:
+        cfg: a config with `model`; its windows are taken where it slides.
+        size: height and width of the image, in pixels.
+        window: height and width of sliding windows where the config has none; they overlap by a third.
+        amp: 'fp16' or 'bf16' for autocast to it, None for float32.
+        tta: whether scales and flips are averaged.
+        budget: bytes; finds the largest image that fits.
+        report: is told what is being done.
+    """
+    variants = tta_variants(cfg) if tta else ()
+    rows = []
+    for mode in ('whole', 'slide'):
+        for in_training in (False, True):
+            name = f'{"validation in training" if in_training else "prediction"}, {mode}'
+
+            with_mode = in_mode(cfg, mode, window)
+            peak = _Peaks(with_mode, amp, variants, in_training, report)
+            row = InferenceRow(name, mode, in_training, peak(*size))
+            if budget is not None:
+                row = replace(row, largest=_largest(peak if mode == 'whole' else peak.extrapolated(), budget))
+            rows.append(row)
+    return rows
+
+
+def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
+    """Scale and flip of each variant of an image that the config's `tta_pipeline` lists.
+
+    Raises:
+        ConfigError: the config has none, or it resizes otherwise than by `scale_factor`.
+    """
+    steps = [step for step in cfg.get('tta_pipeline') or () if step['type'] == 'TestTimeAug']
+    if not steps:
+        raise ConfigError(
+            '--tta needs a tta_pipeline in the config; see configs/_base_/datasets/cityscapes.py'
+        )
+    lists = steps[0]['transforms']
+    resizes = [step for one in lists for step in one if step['type'] == 'Resize']
+    flips = [step for one in lists for step in one if step['type'] == 'RandomFlip']
+    scales = [step.get('scale_factor') for step in resizes] or [1.0]
+    if not all(isinstance(scale, (int, float)) for scale in scales):
+        raise ConfigError('--tta is planned for scales that the tta_pipeline gives as one scale_factor each')
+    flipped = [step.get('prob', 0) > 0 for step in flips] or [False]
+    return tuple((float(scale), flip) for scale in scales for flip in flipped)
+
+
+def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
+    """A copy of a config that predicts whole images, or slides a window over them."""
+    cfg = copy.deepcopy(cfg)
+    own = dict(cfg.model.get('test_cfg') or {})
+    if mode == 'whole':
+        cfg.model.test_cfg = {**own, 'mode': 'whole'}
+    elif own.get('mode') != 'slide':
+        stride = tuple(max(1, 2 * length // 3) for length in window)
+        cfg.model.test_cfg = {**own, 'mode': 'slide', 'crop_size': tuple(window), 'stride': stride}
+    return cfg
+
+
+@dataclass(frozen=True)
+class PlanInferenceRequest:
+    """The arguments of `tools/plan.py --inference`, as the user wrote them."""
+
+    config: Path
+    size: tuple[int, int] | None = None
+    amp: str | None = None
+    tta: bool = False
+    budget: str | None = None
+    json: Path | None = None
+
+
+def plan_inference(request: PlanInferenceRequest) -> int:
+    """Shows what prediction and validation take; returns 1 if neither mode fits the budget.
+
+    Raises:
+        UserError: an argument or the config is invalid.
+    """
+    budget = None if request.budget is None else parse_bytes(request.budget)
+    if request.json is not None and request.json != STDOUT:
+        require_file(request.json, '--json')
+    if request.size is not None and min(request.size) < 1:
+        given = ' '.join(map(str, request.size))
+        raise UserError(f'--size {given} is no image; give height and width in pixels, from 1 on')
+    cfg = load_config(request.config)
+    refuse_classifier(cfg, '--inference', 'leave it out to plan training')
+    setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
+    window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
+    with spinner() as report:
+        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, report)
+    console = table_console(stderr=request.json == STDOUT)
+    console.print(inference_table(rows, setup, len(tta_variants(cfg)) if request.tta else 0, budget))
+    if request.json is not None:
+        text = to_json([asdict(row) for row in rows])
+        sys.stdout.write(text) if request.json == STDOUT else write_text(request.json, text)
+    return int(budget is not None and all(row.peak > budget for row in rows if not row.in_training))
+
+
+def inference_table(
+    rows: list[InferenceRow], setup: TrainingSetup, variants: int, budget: int | None
+) -> Table:
+    """The rows of a plan of prediction, which averages some variants of the image."""
+    height, width = setup.crop
+    averaged = f', {variants} scales and flips averaged' if variants else ''
+    unit, factor = unit_for(max(row.peak for row in rows))
+    limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
+    table = Table(
+        title=f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
+    )
+    table.add_column('prediction')
+    for name in [f'peak {unit}', *['fits', 'largest image'] * (budget is not None)]:
+        table.add_column(name, justify='right')
+    for row in rows:
+        cells = [row.name, f'{row.peak / factor:.{DIGITS[unit]}f}']
+        if budget is not None:
+            size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
+            size += ' or more' * (row.largest is not None and row.largest[0] == LARGEST)
+            cells += ['yes' if row.peak <= budget else 'no', size]
+        table.add_row(*cells)
+    return table
+
+
+class _Peaks:
+    """The peak of a prediction by the size of the image, traced once for each."""
+
+    def __init__(
+        self,
+        cfg: Any,
+        amp: str | None,
+        variants: tuple[tuple[float, bool], ...],
+        in_training: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        self.cfg, self.amp, self.variants, self.in_training, self.report = (
+            cfg,
+            amp,
+            variants,
+            in_training,
+            report,
+        )
+        self.found: dict[tuple[int, int], int] = {}
+
+    def __call__(self, height: int, width: int) -> int:
+        """The peak in bytes."""
+        if (height, width) not in self.found:
+            self.report(f'tracing a prediction of {height}x{width}')
+            trace = trace_prediction(self.cfg, (height, width), self.amp, self.variants, self.in_training)
+            self.found[height, width] = trace.peak
+        return self.found[height, width]
+
+    def extrapolated(self) -> Callable[[int, int], float]:
+        """The peak with sliding windows at any size, from traces at four.
+
+        The windows at work grow with the width, image and labels with both. The band at work grows up to
+        `BAND_BYTES`; the sizes to trace lie beyond that.
+        """
+        model = self.cfg.model
+        window = model.test_cfg['crop_size']
+        head = model.decode_head[-1] if isinstance(model.decode_head, list) else model.decode_head
+        pixels = BAND_BYTES / (4 * (head.get('out_channels') or head['num_classes']))  # of a full band
+        grown = max(1, math.ceil(math.sqrt(pixels / (4 * window[0] * window[1]))))
+        heights, widths = ((2 * grown * length, 4 * grown * length) for length in window)
+        corners = np.array([[self(height, width) for width in widths] for height in heights], dtype=float)
+
+        def peak(height: int, width: int) -> float:
+            if height <= heights[1] and width <= widths[1]:
+                return self(height, width)
+            down = (height - heights[0]) / (heights[1] - heights[0])
+            right = (width - widths[0]) / (widths[1] - widths[0])
+            return float(np.array([1 - down, down]) @ corners @ np.array([1 - right, right]))
+
+        return peak
+
+
+def _largest(peak: Callable[[int, int], float], budget: int) -> tuple[int, int] | None:
+    """The largest image that fits: the next step does not, or it is the largest that is looked at."""
+
+    def fits(steps: int) -> bool:
+        return peak(steps * STEP, 2 * steps * STEP) <= budget
+
+    if not fits(1):
+        return None
+    low, high = 1, LARGEST // STEP + 1
+    while high - low > 1:
+        middle = min(2 * low, (low + high) // 2)
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return low * STEP, 2 * low * STEP

@@ -1,0 +1,98 @@
+"""The outcome of planning: recipes, and which to choose for a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infopro_seg.memory.quantities import show_bytes
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
+
+EXACT_FLOPS = 1.2  # of end-to-end FLOPs, up to which an exact recipe is preferred to a local one
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The outcome of planning.
+
+    Args:
+        setup: batch, crop and precision.
+        reference: plain end-to-end training with mmseg's own losses, of which shares are taken.
+        recipes: what was compared.
+        budget: bytes that may be used; None for no limit.
+        exact: the exact recipe with the fewest FLOPs that fits the budget.
+        local: the cheapest local one.
+        stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
+        exact_flops: of the reference's FLOPs, up to which the exact recipe is recommended.
+    """
+
+    setup: TrainingSetup
+    reference: Recipe
+    recipes: tuple[Recipe, ...]
+    budget: int | None = None
+    exact: Recipe | None = None
+    local: Recipe | None = None
+    stock: bool = False
+    exact_flops: float = EXACT_FLOPS
+
+    @property
+    def recommended(self) -> Recipe | None:
+        """The recipe to choose; None without a budget or where none fits."""
+        if self.exact is not None and self.exact.flops <= self.exact_flops * self.reference.flops:
+            return self.exact
+        return self.local or self.exact
+
+    @property
+    def rows(self) -> tuple[Recipe, ...]:
+        """The recipes, after the reference where that is not one of them."""
+        same = any(
+            recipe.gradients == 'exact' and not recipe.recomputing and not recipe.heads_recomputed
+            for recipe in self.recipes
+        )
+        return self.recipes if self.stock and same else (self.reference, *self.recipes)
+
+    @property
+    def smallest(self) -> Recipe:
+        """The recipe with the smallest peak, of those that train all of the encoder."""
+        trained = [recipe for recipe in self.recipes if recipe.gradients != 'frozen']
+        return min(trained, key=lambda recipe: (recipe.peak, recipe.flops))
+
+    @property
+    def verdict(self) -> str:
+        """Which exact recipe fits the budget, and what the cheapest local one would change."""
+        if self.budget is None:
+            return ''
+        size = show_bytes(self.budget, self.reference.peak)
+        if self.exact is None and self.local is None:
+            return f'Nothing fits {size}.'
+        if self.exact is None:
+            return f'No exact recipe fits {size}; {self._described(self.local)}.'
+        text = f'Exact gradients fit {size}: {self._described(self.exact)}.'
+        if self.local is None:
+            return text
+        return f'{text} {self.local.name} would {self._change(self.exact, self.local)}.'
+
+    def _described(self, recipe: Recipe | None) -> str:
+        if recipe is None:
+            return ''
+        size = show_bytes(recipe.peak, self.reference.peak)
+        return f'{recipe.name} takes {size} and {self._more(recipe.flops / self.reference.flops - 1)}'
+
+    def _more(self, share: float) -> str:
+        percent = f'{abs(share):.1%}'.replace('%', ' %')
+        if percent == '0.0 %':
+            return 'no more FLOPs'
+        return f'{percent} {"more" if share > 0 else "fewer"} FLOPs'
+
+    def _change(self, exact: Recipe, local: Recipe) -> str:
+        """What another recipe saves and costs, beside the exact one."""
+        saved, flops = exact.peak - local.peak, (exact.flops - local.flops) / self.reference.flops
+        size = show_bytes(abs(saved), self.reference.peak)
+        percent = f'{abs(flops):.1%}'.replace('%', ' %')
+        if percent == '0.0 %':
+            return f'{"save" if saved >= 0 else "take"} another {size} at the same FLOPs'
+        if saved >= 0:
+            return f'save another {size} ' + (
+                f'and {percent} FLOPs' if flops > 0 else f'for {percent} more FLOPs'
+            )
+        return f'take {size} more and ' + (f'save {percent} FLOPs' if flops > 0 else f'{percent} more FLOPs')

@@ -1,0 +1,186 @@
+"""`tools/plan.py --module-parallel`: what each process takes, and how fast they are together."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from rich.table import Table
+
+from infopro_seg.errors import UserError
+from infopro_seg.memory.costs.module_costs import ModuleCosts
+from infopro_seg.memory.costs.profile import profile_chain
+from infopro_seg.memory.quantities import DIGITS, unit_for
+from infopro_seg.memory.search.cuts import check_modules, cut_names
+from infopro_seg.memory.search.partition import partition_at
+from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.variants import lists_heads, with_listed_heads
+from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recompute_option import module_texts
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """A way to divide a network among processes.
+
+    Args:
+        name: what it is.
+        cuts: of the encoder.
+        blocks: of each process, the first and the last.
+        processes: what each takes.
+    """
+
+    name: str
+    cuts: tuple[str, ...]
+    blocks: tuple[tuple[str, str], ...]
+    processes: tuple[ProcessCost, ...]
+
+    @property
+    def speedup(self) -> float:
+        """Predicted throughput, as a multiple of that of one process: the process with most FLOPs sets it."""
+        flops = [process.flops for process in self.processes]
+        return sum(flops) / max(flops)
+
+    def rank_of(self, module: int) -> int:
+        """The rank that trains a module; the first rank has the last one, where all losses come together."""
+        return len(self.processes) - 1 - module
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan for `--json`."""
+        rows = [
+            {
+                'blocks': list(ends),
+                'rank': self.rank_of(index),
+                'peak_bytes': cost.peak,
+                'flops': cost.flops,
+                'sent_bytes': cost.sent,
+                'main_memory_bytes': cost.waiting,
+            }
+            for index, (ends, cost) in enumerate(zip(self.blocks, self.processes, strict=True))
+        ]
+        return {'name': self.name, 'cuts': list(self.cuts), 'speedup': self.speedup, 'processes': rows}
+
+
+def plan_processes(
+    cfg: Config, setup: TrainingSetup, modules: int | None = None, budgets: Sequence[int] | None = None
+) -> list[ProcessPlan]:
+    """Plans the config's own cuts, if it has any, and those that balance FLOPs.
+
+    Args:
+        cfg: a config with an `InfoProBackbone`.
+        setup: batch, crop and precision.
+        modules: how many processes; by default as many as there are budgets, or local modules in the config.
+        budgets: bytes that each process may take.
+
+    Raises:
+        ConfigError: the encoder cannot be divided so, or the modules do not fit the budgets.
+        UserError: neither the arguments nor the config say how many modules there are.
+    """
+    backbone = cfg.model.backbone
+    own = tuple(backbone.get('cuts') or ())
+    count = modules or (len(budgets) if budgets else backbone.get('num_modules') or len(own) + 1)
+    if count < 2:
+        raise UserError('--module-parallel divides the encoder among processes; add e.g. --modules 2')
+    option = backbone.get('checkpoint', False)
+    texts = module_texts(option, count)
+    cfg = with_listed_heads(_free(cfg), count)
+    used = [policy for policy in POLICIES[1:] if any(policy in text for text in texts)]
+    chain = profile_chain(
+        cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation, policies=used
+    )
+    check_modules(chain, count, lists_heads(cfg))
+    costs = ModuleCosts(chain)
+    names = [block.name for block in chain.blocks]
+    found = []
+    if len(own) == count - 1 and own and set(own) <= set(names):
+        found.append(
+            ('cuts of the config', partition_at(costs, [names.index(cut) + 1 for cut in own], option))
+        )
+    found.append(('balanced by FLOPs', balanced_by_flops(costs, count, texts, budgets)))
+    return [
+        ProcessPlan(
+            name,
+            cut_names(chain, partition),
+            tuple((names[module.start], names[module.end - 1]) for module in partition.modules),
+            tuple(process_costs(chain, partition)),
+        )
+        for name, partition in found
+    ]
+
+
+def processes_table(
+    plans: Sequence[ProcessPlan], setup: TrainingSetup, budgets: Sequence[int] | None = None
+) -> Table:
+    """The plans as a table, a row per process."""
+    unit, factor = unit_for(max(process.peak for plan in plans for process in plan.processes))
+    table = Table(title=f'One local module per process: {setup}')
+    columns = (
+        'cuts',
+        'module',
+        'rank',
+        'blocks',
+        f'peak {unit}',
+        'fits',
+        'GFLOPs',
+        'share',
+        'sends MiB',
+        'messages MiB',
+    )
+    for name in columns:
+        table.add_column(name, justify='left' if name in ('cuts', 'blocks') else 'right')
+    for plan in plans:
+        whole = sum(process.flops for process in plan.processes)
+        for index, (process, ends) in enumerate(zip(plan.processes, plan.blocks, strict=True)):
+            table.add_row(
+                plan.name if index == 0 else '',
+                str(index),
+                str(plan.rank_of(index)),
+                ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
+                f'{process.peak / factor:.{DIGITS[unit]}f}',
+                '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',
+                f'{process.flops / 1e9:.1f}',
+                f'{process.flops / whole:.3f}',
+                f'{process.sent / 2**20:.1f}',
+                f'{process.waiting / 2**20:.1f}',
+            )
+    return table
+
+
+def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
+    """The predicted throughput of each plan, against one process and DDP."""
+    count = len(plans[0].processes)
+    lines = [
+        f'{plan.name}: {plan.speedup:.2f} times the images per second of one process, by FLOPs, without the '
+        'time to send'
+        for plan in plans
+    ]
+    lines.append(
+        f'DDP on {count} equal cards: up to {float(count):.2f} times, with a batch of this size on each, and '
+        'the memory of one process on each'
+    )
+    lines.append(
+        'messages: main memory for what waits to be received, and for what is received; the peak, which is '
+        "the GPU's, does not count it"
+    )
+    lines.append(
+        'rank 0, on the first GPU, trains the last module: CUDA_VISIBLE_DEVICES sets the order of the GPUs'
+    )
+    lines.append(f'cuts by FLOPs: {plans[-1].cuts}')
+    return '\n'.join(lines)
+
+
+def _free(cfg: Config) -> Config:
+    """The config without what says how its cuts are found."""
+    cfg = copy.deepcopy(cfg)
+    for name in ('num_modules', 'balance', 'budgets'):
+        cfg.model.backbone.pop(name, None)
+    return cfg
+
+
+def setup_of(cfg: Config, batch: int | None, crop: tuple[int, int] | None, amp: str | None) -> TrainingSetup:
+    """Batch, crop and precision of a config whose cuts may not be found yet."""
+    return training_setup(_free(cfg), batch, crop, amp)

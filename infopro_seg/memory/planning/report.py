@@ -1,0 +1,141 @@
+"""A plan as a table, a picture, JSON and config lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from rich.table import Table
+
+from infopro_seg.drawing.point_names import MARKERS, annotate
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.planned_config import planned_changes
+from infopro_seg.memory.planning.validation import Validation
+from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.strict_json import to_json
+
+TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
+
+
+def plan_table(plan: Plan) -> Table:
+    """The recipes of a plan; those to choose from for a budget are bold."""
+    unit, factor = unit_for(plan.reference.peak)
+    budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
+    table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
+    with_crops = any(recipe.max_crop for recipe in plan.rows)
+    with_batches = any(recipe.max_batch for recipe in plan.rows)
+    columns = ['recipe', 'gradients', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
+    columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
+    for name in columns:
+        table.add_column(name, justify='left' if name in TEXTS else 'right')
+    for recipe in plan.rows:
+        fits = recipe.fits(plan.budget)
+        row = [
+            recipe.name,
+            recipe.gradients,
+            f'{recipe.peak / factor:.{DIGITS[unit]}f}',
+            f'{recipe.peak / plan.reference.peak:.3f}',
+            f'{recipe.flops / plan.reference.flops:.3f}',
+            recipe.accuracy or '-',
+            '' if fits is None else 'yes' if fits else 'no',
+        ]
+        if with_crops:
+            row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
+        if with_batches:
+            row.append('-' if recipe.max_batch is None else str(recipe.max_batch))
+        chosen = recipe in (plan.exact, plan.local)
+        table.add_row(*row, ' '.join(recipe.cuts), style='bold' if chosen else None)
+    return table
+
+
+def verdict(plan: Plan, cfg: Config) -> str:
+    """What to choose and to change in the config, or why nothing fits."""
+    if plan.budget is None:
+        return ''
+    best, reference = plan.recommended, plan.reference.peak
+    if best is None:
+        small = plan.smallest
+        return (
+            f'{plan.verdict} The smallest peak found is {show_bytes(small.peak, reference)}, '
+            f'{small.name}; it is bound by {small.bound}. '
+            'Take a smaller --batch or --crop, --amp, or cheaper heads.'
+        )
+    found = [plan.verdict]
+    for recipe in (plan.exact, plan.local):
+        if recipe is not None:
+            what = 'Recommended' if recipe is best else 'Or'
+            found.append(f'{what}: {recipe.name}\n{config_lines(cfg, recipe, plan.setup)}')
+    return '\n\n'.join(found)
+
+
+def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
+    """The lines of a config that ask for a recipe, and for batch, crop and precision other than its own."""
+    changes = planned_changes(cfg, recipe, setup)
+    model, loader = changes.get('model', {}), changes.get('train_dataloader', {})
+    own = cfg.model.backbone  # what it says must be taken back, where the recipe does without it
+    options = {'cuts': recipe.cuts, **model.get('backbone', {})}
+    shown = {key: value for key, value in options.items() if key == 'cuts' or value or key in own}
+    lines = ''.join(f'    {key}={value!r},\n' for key, value in shown.items())
+    text = f'model = dict(backbone=dict(\n{lines}))'
+    if 'data_preprocessor' in model or 'dataset' in loader:
+        text += f'\nmodel.data_preprocessor.size and crop_size of RandomCrop: {setup.crop}'
+    if 'batch_size' in loader:
+        text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'
+    if 'optim_wrapper' in changes:
+        settings = ', '.join(f'{key}={value!r}' for key, value in changes['optim_wrapper'].items())
+        text += f'\noptim_wrapper = dict({settings})'
+    return text
+
+
+def plan_json(plan: Plan, validation: Validation | None = None) -> str:
+    """The recipes of a plan as a JSON list; what a validation takes is the same in each."""
+    added = {} if validation is None else validation.as_json(plan.budget)
+    rows: list[dict[str, Any]] = []
+    for recipe in plan.rows:
+        row = recipe.as_json(plan.reference, plan.budget)
+        chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
+        rows.append({**row, **chosen, **added})
+    return to_json(rows)
+
+
+def plot_plan(plan: Plan, path: Path) -> None:
+    """Draws memory against FLOPs, with the recipes that no other beats in both joined by a line."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    unit, factor = unit_for(plan.reference.peak)
+    points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
+    for gradients, marker, label in MARKERS:
+        chosen = [(x, y) for x, y, recipe in points if recipe.gradients == gradients]
+        if chosen:
+            axes.scatter(*zip(*chosen, strict=True), marker=marker, label=label)
+    for gradients, style in (('exact', ':'), ('local', '-')):
+        front = pareto([(x, y) for x, y, recipe in points if recipe.gradients == gradients])
+        if len(front) > 1:
+            line: dict[str, Any] = {'color': 'grey', 'linewidth': 1, 'linestyle': style, 'zorder': 0}
+            axes.plot(*zip(*front, strict=True), label=f'best {gradients}', **line)
+    if plan.budget is not None:
+        axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
+    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup))
+    axes.margins(x=0.1, y=0.1)
+    axes.set_ylim(0)
+    axes.legend()
+    named = sorted(points, key=lambda point: (point[2].modules, point[0]))
+    bold = [recipe in (plan.exact, plan.local) for _, _, recipe in named]
+    annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold, lines=True)
+    figure.savefig(path, dpi=150, bbox_inches='tight')
+
+
+def pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats in both coordinates, from left to right."""
+    front: list[tuple[float, float]] = []
+    for point in sorted(points):
+        if not front or point[1] < front[-1][1]:
+            front.append(point)
+    return front

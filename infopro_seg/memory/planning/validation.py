@@ -1,0 +1,114 @@
+"""What the validations of a training take, beside the training itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mmcv.transforms import Resize
+
+from infopro_seg.datasets.building import leaves
+from infopro_seg.errors import UserError
+from infopro_seg.evaluation.pipelines import is_step
+from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.planned_config import with_recipe
+from infopro_seg.memory.quantities import GIB, show_bytes
+from infopro_seg.tasks import is_classifier
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation takes, with the weights and the optimizer's state of the training in memory.
+
+    Args:
+        size: height and width of its images, in pixels.
+        largest: whether images may be smaller, as their ratio is kept.
+        batch: number of images at once.
+        mode: `whole` or `slide`.
+        peak: bytes.
+    """
+
+    size: tuple[int, int]
+    largest: bool
+    batch: int
+    mode: str
+    peak: int
+
+    def as_json(self, budget: int | None) -> dict[str, Any]:
+        """The keys that it adds to the rows of `--json`."""
+        return {
+            'validation_size': list(self.size),
+            'validation_gib': round(self.peak / GIB, 4),
+            'validation_fits': None if budget is None else self.peak <= budget,
+        }
+
+    def text(self, plan: Plan) -> str:
+        """What it takes, and whether training and validation fit the plan's budget."""
+        reference = plan.reference.peak
+        height, width = self.size
+        images = f' {self.batch} images at once' if self.batch > 1 else ''
+        where = f'{"at most " if self.largest else ""}{height}x{width}'
+        found = (
+            f'Validation{images} at {where}, mode {self.mode}, takes {show_bytes(self.peak, reference)} '
+            'with the weights and the optimizer of the training in memory.'
+        )
+        if plan.budget is None:
+            return found
+        budget = show_bytes(plan.budget, reference)
+        if self.peak > plan.budget:
+            fewer = 'val_dataloader.batch_size=1, or ' if self.batch > 1 else ''
+            return (
+                f'{found} That does not fit {budget}: take {fewer}smaller windows, e.g. '
+                "model.test_cfg = dict(mode='slide', crop_size=(512, 512), stride=(341, 341)), or smaller "
+                'images (Resize in the pipeline of val_dataloader).'
+            )
+        return f'{found} {"Both fit" if plan.recommended is not None else "It fits"} {budget}.'
+
+
+def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Validation | str | None:
+    """Traces a validation of the training that a plan recommends, or else that the config asks for.
+
+    Args:
+        cfg: the config.
+        plan: the plan of its training.
+        report: is told what is being done.
+
+    Returns:
+        What it takes; why that is unknown, as a sentence; or None if the training validates nothing, and for
+        classifiers.
+    """
+    loader = cfg.get('val_dataloader')
+    if not loader or not cfg.get('val_cfg') or is_classifier(cfg):
+        return None
+    found = validation_size(loader)
+    if isinstance(found, str):
+        return (
+            f'What validation takes is unknown: {found}. For a size ask tools/plan.py --inference --size '
+            'HEIGHT WIDTH.'
+        )
+    size, largest = found
+    test_cfg = cfg.model.get('test_cfg') or {}
+    batch = int(loader.get('batch_size') or 1)
+    trained = cfg if plan.recommended is None else with_recipe(cfg, plan.recommended)
+    amp = 'fp16' if cfg.val_cfg.get('fp16') else None
+    report(f'tracing a validation at {size[0]}x{size[1]}')
+    try:
+        peak = trace_prediction(trained, size, amp, in_training=True, batch=batch).peak
+    except UserError as error:
+        return f'What validation takes is unknown: {error}.'
+    return Validation(size, largest, batch, test_cfg.get('mode', 'whole'), peak)
+
+
+def validation_size(loader: Any) -> tuple[tuple[int, int], bool] | str:
+    """Height and width of a loader's images and whether they may be smaller; or why they are unknown."""
+    pipeline = next(leaves(loader['dataset'])).get('pipeline') or []
+    resizing = [step for step in pipeline if is_step(step, Resize)]
+    scale = resizing[-1].get('scale') if resizing else None
+    if not resizing:
+        return 'the pipeline of val_dataloader does not resize, so that images have their own sizes'
+    if scale is None:
+        return 'the Resize of val_dataloader has no scale, so that sizes depend on the images'
+    width, height = (scale, scale) if isinstance(scale, int) else scale
+    return (int(height), int(width)), bool(resizing[-1].get('keep_ratio'))

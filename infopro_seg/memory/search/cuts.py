@@ -1,0 +1,178 @@
+"""Balanced cuts: `num_modules=K` in a config becomes the cuts with the smallest peak (InfoPro*)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from infopro_seg.config_edits import without_balance, without_turn
+from infopro_seg.errors import ConfigError
+from infopro_seg.memory.costs.chain import Chain
+from infopro_seg.memory.costs.module_costs import ModuleCosts, Position
+from infopro_seg.memory.costs.profile import profile_chain
+from infopro_seg.memory.quantities import DIGITS, parse_bytes, unit_for
+from infopro_seg.memory.search.partition import Partition, balanced, module_peaks
+from infopro_seg.memory.search.process_split import balanced_by_flops
+from infopro_seg.memory.tracing.step import StepTrace, trace_step
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.variants import lists_heads, with_listed_heads
+from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recompute_option import module_texts
+
+ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
+EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
+
+
+def resolve_cuts(cfg: Config) -> Config:
+    """Replaces `num_modules=K` of a config's backbone by the cuts that balance its memory.
+
+    The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
+    batch, precision, heads and `checkpoint`; with `balance='flops'` that by FLOPs, for a process per module,
+    each within its own of `budgets=('8GiB', '24GiB')` if there are any. The same config always gives the
+    same cuts. A config without `num_modules` is returned as it is; so is one that was resolved, whose `cuts`
+    then stand in dumped configs and in checkpoints.
+
+    Raises:
+        ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split,
+            or `checkpoint` does not fit so many modules.
+    """
+    backbone = cfg.get('model', {}).get('backbone') or {}
+    modules = backbone.get('num_modules')
+    if modules is None and backbone.get('balance', backbone.get('budgets')) is None:
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    if modules is None and backbone.get('cuts') is not None:  # found before, and inherited beside them
+        without_balance(cfg.model.backbone)
+        return cfg
+    balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
+    _check_balance(balance, budgets, modules)
+    del cfg.model.backbone['num_modules']
+    if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
+        raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number from 1 on')
+    setup = training_setup(cfg)
+    if modules == 1:
+        cfg.model.backbone.cuts = ()
+        return cfg
+    option = backbone.get('checkpoint', False)
+    texts = module_texts(option, modules)
+    chain = profile_chain(
+        with_listed_heads(cfg, modules),
+        setup.batch,
+        setup.crop,
+        setup.amp,
+        accumulation=setup.accumulation,
+        policies=[policy for policy in POLICIES[1:] if any(policy in text for text in texts)],
+    )
+    check_modules(chain, modules, lists_heads(cfg))
+    if balance == 'flops':
+        limits = None if budgets is None else [parse_bytes(budget) for budget in budgets]
+        partition = balanced_by_flops(ModuleCosts(chain), modules, texts, limits)
+        cfg.model.backbone.cuts = cut_names(chain, partition)
+        return cfg
+    partition, trace = best_partition(cfg, chain, texts, setup)
+    cfg.model.backbone.cuts = cut_names(chain, partition)
+    MMLogger.get_current_instance().info(_table(trace, setup))
+    return cfg
+
+
+def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
+    """Checks what a config says of how its cuts are found."""
+    if balance not in ('memory', 'flops'):
+        raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
+    if modules is None:
+        raise ConfigError(
+            'balance and budgets of the backbone find the cuts of num_modules, which is not there'
+        )
+    if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
+        raise ConfigError(
+            f"budgets={budgets!r} of the backbone goes with balance='flops', one per local module, e.g. "
+            "budgets=('8GiB', '24GiB')"
+        )
+
+
+def best_partition(
+    cfg: Any, chain: Chain, option: Sequence[str], setup: TrainingSetup
+) -> tuple[Partition, StepTrace]:
+    """The balanced partition, verified by a complete trace, and that trace.
+
+    Where the trace contradicts the additive model, the model is corrected by the difference and asked again,
+    until it names a partition that was traced; the best of those is taken.
+    """
+    offsets: dict[Position, int] = {}
+    found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
+    for _ in range(ATTEMPTS):
+        costs = ModuleCosts(chain, offsets)
+        best = balanced(costs, len(option), option)
+        if best.ends in found:
+            break
+        traced = trace_partition(cfg, chain, best, setup)
+        found[best.ends] = best, traced
+        if abs(traced.peak - best.peak) <= EXACT * traced.peak:
+            break
+        for cost, predicted, module in zip(
+            best.modules, module_peaks(chain, best), traced.modules, strict=True
+        ):
+            position = costs.position(cost.start, cost.end)
+            offsets[position] = offsets.get(position, 0) + module.peak - predicted
+    return min(found.values(), key=lambda pair: (pair[1].peak, pair[1].flops, pair[0].ends))
+
+
+def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: TrainingSetup) -> StepTrace:
+    """Traces a complete step of a config with the cuts of a partition."""
+    cfg = copy.deepcopy(cfg)
+    backbone = cfg.get('model', cfg)['backbone']
+    backbone['cuts'] = cut_names(chain, partition)
+    without_turn(backbone)  # modules that train one after the other are balanced together too
+    return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
+
+
+def cut_names(chain: Chain, partition: Partition) -> tuple[str, ...]:
+    """The cuts of a partition, as a config names them."""
+    return tuple(chain.blocks[end - 1].name for end in partition.ends)
+
+
+def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
+    """Checks that a chain has enough blocks, and local heads, for a number of modules.
+
+    Args:
+        chain: the costs of the pieces.
+        modules: number of modules.
+        listed: whether the config lists a local head for each cut.
+
+    Raises:
+        ConfigError: the chain has too few blocks, or the config too few local heads.
+    """
+    if modules > chain.most_modules:
+        shared = f', each to share {chain.overlap} with the module before' if chain.overlap > 1 else ''
+        raise ConfigError(
+            f'{modules} local modules{shared}, but the encoder has {len(chain.blocks)} blocks: '
+            f'{", ".join(_names(chain))}; choose num_modules from 1 to {chain.most_modules}'
+        )
+    if modules > 1 and not chain.heads:
+        raise ConfigError(f'{modules} local modules need local heads; give the backbone a local_head')
+    if modules > 1 and (listed or len(chain.heads) > 1) and len(chain.heads) != modules - 1:
+        raise ConfigError(
+            f'local_head lists {len(chain.heads)} heads, but {modules} local modules need {modules - 1}; '
+            'give one per cut, or a single one for all'
+        )
+
+
+def _names(chain: Chain) -> list[str]:
+    return [block.name for block in chain.blocks]
+
+
+def _table(trace: StepTrace, setup: TrainingSetup) -> str:
+    unit, factor = unit_for(trace.peak)
+    rows = [('module', 'blocks', f'peak {unit}')]
+    for index, module in enumerate(trace.modules):
+        first, last = module.blocks[0], module.blocks[-1]
+        blocks = first if first == last else f'{first} to {last} ({len(module.blocks)})'
+        rows.append((str(index), blocks, f'{module.peak / factor:.{DIGITS[unit]}f}'))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f'{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
+    title = f'{len(trace.modules)} local modules, balanced for {setup}:'
+    return '\n'.join([title, *lines])

@@ -1,0 +1,228 @@
+"""The exact frontier of peak against FLOPs within one module: every way to recompute its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infopro_seg.memory.costs.module_costs import ModuleCost, ModuleCosts, Place
+from infopro_seg.models.recompute import POLICIES, Policy
+from infopro_seg.models.recompute_option import KEPT, Segment, divided
+
+Numbers: TypeAlias = NDArray[np.int64]
+LONGEST = 12  # blocks of a segment at most; longer ones hold too much at once to pay
+RUNS = 4  # runs of equal segments in a module that count as simple
+
+
+class Way(NamedTuple):
+    """Some segments in turn, and what they cost above what is alive before them.
+
+    Args:
+        segments: the segments.
+        enter: the most bytes in the forward of the first.
+        low: the most bytes later, if nothing of the input is dropped.
+        kept: bytes that they leave, if nothing of the input is dropped.
+        unread: bytes of the input that they do not keep.
+        released: bytes of the output that only its reader keeps.
+        flops: floating-point operations of forward and backward.
+    """
+
+    segments: tuple[Segment, ...]
+    enter: int
+    low: int
+    kept: int
+    unread: int
+    released: int
+    flops: int
+
+    @property
+    def length(self) -> int:
+        """Number of blocks."""
+        return sum(segment.length for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The ways from a block to the end of a module that no other beats in both peak and FLOPs.
+
+    Args:
+        peaks: the most bytes, above those alive before the block; descending.
+        flops: those of the rest of the module; ascending.
+        choices: the ways that may come first, each with the frontier after it.
+        first: of each point, the index of its choice.
+        rest: of each point, the index of the point after that way.
+    """
+
+    peaks: Numbers
+    flops: Numbers
+    choices: tuple[tuple[Way, Frontier], ...]
+    first: Numbers
+    rest: Numbers
+
+    def segments(self, index: int) -> tuple[Segment, ...]:
+        """The segments of a point."""
+        if not self.choices:
+            return ()
+        way, after = self.choices[self.first[index]]
+        return (*way.segments, *after.segments(int(self.rest[index])))
+
+    def fitting(self, peak: float) -> int:
+        """The index of the first point whose peak is at most so many bytes; beyond all if none is."""
+        return int(np.searchsorted(-self.peaks, -peak))
+
+
+class ModuleSearch:
+    """Searches the segments of modules.
+
+    Dynamic programming from the end of a module to its start. What comes after a block takes the same bytes
+    above those alive before it, whatever comes before. So of two ways to the end with as many FLOPs, the one
+    with the lower peak is never worse, and only such ways are kept. What a segment drops of its input depends
+    on what the segment before keeps of it: there is a frontier for each amount.
+
+    The search leaves out weights that autocast caches in half precision, and counts the gradients of
+    blocks that two modules share twice; the modules it finds are evaluated with both.
+
+    Args:
+        costs: the costs of modules.
+        policies: what segments may recompute.
+        longest: blocks of a segment at most.
+    """
+
+    def __init__(
+        self, costs: ModuleCosts, policies: Sequence[Policy] = POLICIES, longest: int = LONGEST
+    ) -> None:
+        self.costs = costs
+        self.policies = [policy for policy in policies if policy != KEPT.policy]
+        self._first = (KEPT.policy, *self.policies)
+        self.longest = longest
+        gradients = (0 if costs.chain.accumulated else block.gradients for block in costs.chain.blocks)
+        self._gradients = list(accumulate(gradients, initial=0))  # of the blocks before each
+        self._known = cache(self._whole)
+        self._after = cache(self._suffix)
+        self._runs = cache(self._run)
+
+    def frontier(self, module: int, start: int, end: int, runs: int | None = None) -> Frontier:
+        """All that a module may recompute, its peaks those of :class:`ModuleCost`.
+
+        Args:
+            module: number of the module.
+            start: its first block.
+            end: the block after its last.
+            runs: how many runs of equal segments there may be, None for any number.
+        """
+        return self._known(self.costs.row(module), start, end, runs)
+
+    def simplest(self, module: int, start: int, end: int, peak: int, flops: float) -> ModuleCost | None:
+        """The module with the fewest runs of equal segments within a peak and a number of FLOPs."""
+        for runs in range(1, RUNS + 1):
+            found = self._first_within(module, start, end, peak, runs)
+            if found is not None and found.flops <= flops:
+                return found
+        found = self._first_within(module, start, end, peak, None)
+        return found if found is not None and found.flops <= flops else None
+
+    def _first_within(
+        self, module: int, start: int, end: int, peak: int, runs: int | None
+    ) -> ModuleCost | None:
+        frontier = self.frontier(module, start, end, runs)
+        for index in range(frontier.fitting(peak), len(frontier.peaks)):
+            found = self.costs.cost(module, start, end, frontier.segments(index))
+            if found.peak <= peak:  # under autocast it may take more than was searched for
+                return found
+        return None
+
+    def _whole(self, row: int, start: int, end: int, runs: int | None) -> Frontier:
+        place = self.costs.place(row, start, end)
+        rest = replace(place, held=0)
+        found = self._merged(rest, start, end, None, runs)
+        offset = place.held + self.costs.offsets.get(self.costs.position(start, end), 0)
+        return replace(found, peaks=found.peaks + offset)
+
+    def _suffix(self, place: Place, start: int, end: int, released: int, runs: int | None) -> Frontier:
+        """The frontier from a block after the first, where the segment before releases so many bytes."""
+        if start == end:
+            closing = place.closing
+            peak = max(closing.forward_rise, closing.backward_rise - place.unread)
+            nothing = np.zeros(1, np.int64)
+            return Frontier(np.array([peak]), np.array([closing.flops]), (), nothing, nothing)
+        return self._merged(place, start, end, released, runs)
+
+    def _merged(self, place: Place, start: int, end: int, released: int | None, runs: int | None) -> Frontier:
+        """Joins the frontiers after each way to begin; `released` is None at the start of a module."""
+        chain, choices, peaks, flops = self.costs.chain, [], [], []
+        for way in self._ways(place, start, end, released is None, runs):
+            drop = way.unread if released is None else min(way.unread, released)
+            drop = 0 if start - 1 in chain.outputs else drop
+            after = self._rest(place, start + way.length, end, way.released, runs)
+            if after is not None:
+                choices.append((way, after))
+                below = max(way.enter, way.low - drop)
+                peaks.append(np.maximum(below, way.kept - drop + after.peaks))
+                flops.append(way.flops + after.flops)
+        if not choices:
+            nothing = np.zeros(0, np.int64)
+            return Frontier(nothing, nothing, (), nothing, nothing)
+        sizes = [len(part) for part in peaks]
+        first = np.repeat(np.arange(len(choices)), sizes)
+        rest = np.concatenate([np.arange(size) for size in sizes])
+        peak, flop = np.concatenate(peaks), np.concatenate(flops)
+        order = np.lexsort((peak, flop))
+        lowest = np.minimum.accumulate(peak[order])
+        better = np.r_[True, lowest[1:] < lowest[:-1]]
+        kept = order[better]
+        return Frontier(peak[kept], flop[kept], tuple(choices), first[kept], rest[kept])
+
+    def _rest(self, place: Place, start: int, end: int, released: int, runs: int | None) -> Frontier | None:
+        if start < end and runs == 1:
+            return None
+        if start == end:
+            return self._after(place, end, end, 0, None)
+        unread = (self.costs.segment(start, Segment(policy, 1), False).unread for policy in self._first)
+        return self._after(place, start, end, released if any(unread) else 0, runs and runs - 1)
+
+    def _options(self, room: int) -> list[Segment]:
+        lengths = range(1, min(self.longest, room) + 1)
+        return [KEPT, *(Segment(policy, length) for policy in self.policies for length in lengths)]
+
+    def _ways(self, place: Place, start: int, end: int, first: bool, runs: int | None) -> list[Way]:
+        """What may come first, up to the next output: a segment, or a run of equal ones."""
+        outputs = self.costs.chain.outputs
+        room = min((output + 1 for output in outputs if start <= output < end), default=end) - start
+        options = self._options(room)
+        if runs is None:
+            return [self._runs(place, start, option.length, option, end, first) for option in options]
+        return [
+            self._runs(place, start, count, option, end, first)
+            for count in range(1, room + 1)
+            for option in options
+            if option.length <= count
+        ]
+
+    def _run(self, place: Place, start: int, count: int, kind: Segment, end: int, first: bool) -> Way:
+        """A run of equal segments over `count` blocks, the last perhaps shorter."""
+        costs = self.costs
+        segments = divided(kind.policy, kind.length, count)
+        enter = low = now = unread = flops = 0
+        at, before = start, None
+        for segment in segments:
+            piece = costs.segment(at, segment, first and at == start)
+            if before is None:
+                enter, unread = piece.forward_rise, piece.unread
+            else:
+                low = max(low, now + piece.forward_rise)
+                now -= costs.dropped(at, piece, before)
+            after = at + segment.length
+            beside = costs.waiting(place, at, after, end, piece) + place.gradients
+            beside += self._gradients[end] - self._gradients[after]
+            low = max(low, now - place.gone + piece.backward_rise + beside)
+            now += piece.kept
+            flops += piece.flops
+            at, before = after, piece
+        released = 0 if before is None else before.released
+        return Way(segments, enter, low, now, unread, released, flops)

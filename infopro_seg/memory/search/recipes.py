@@ -1,0 +1,144 @@
+"""Recipes: ways to train a config's model, with what each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from infopro_seg.memory.costs.chain import PLAIN, Chain
+from infopro_seg.memory.quantities import GIB
+from infopro_seg.memory.search.partition import Partition
+from infopro_seg.models.recompute_option import Option, show_option
+
+Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train, and what it takes.
+
+    Args:
+        name: what tables call it.
+        cuts: names of the blocks after which gradients stop.
+        recompute: what blocks recompute, see :mod:`infopro_seg.models.recompute_option`.
+        heads_recomputed: whether heads recompute norms and activations.
+        peak: bytes at the peak of a step.
+        flops: floating-point operations of a step.
+        bound: what runs at the peak.
+        traced: whether a complete step was traced; else the additive model predicts it.
+        stock: whether it is the reference, trained end to end with mmseg's own losses.
+        frozen_stages: the encoder's option of that name, None for that of the config.
+        accuracy: what is known of it.
+        max_crop: height and width of the largest crop that fits the budget, if that was asked for.
+        max_batch: the largest batch that fits the budget, if that was asked for.
+    """
+
+    name: str
+    cuts: tuple[str, ...]
+    recompute: Option
+    heads_recomputed: bool
+    peak: int
+    flops: int
+    bound: str
+    traced: bool = False
+    stock: bool = False
+    frozen_stages: int | None = None
+    accuracy: str | None = None
+    max_crop: tuple[int, int] | None = None
+    max_batch: int | None = None
+
+    @property
+    def gradients(self) -> Gradients:
+        """Whether gradients are those of end-to-end training, of local losses, or missing for some blocks."""
+        if self.cuts:
+            return 'local'
+        return 'exact' if self.frozen_stages is None else 'frozen'
+
+    @property
+    def modules(self) -> int:
+        """Number of local modules."""
+        return len(self.cuts) + 1
+
+    @property
+    def short_name(self) -> str:
+        """What plots call it."""
+        return self.name.replace('InfoPro* ', '').replace('InfoPro ', '').replace(' + recomputation', '')
+
+    @property
+    def recomputing(self) -> bool:
+        """Whether blocks recompute anything."""
+        if isinstance(self.recompute, (bool, str)):
+            return self.recompute not in (False, PLAIN)
+        return any(item != PLAIN for item in self.recompute)
+
+    def fits(self, budget: int | None) -> bool | None:
+        """Whether the peak is within a budget; None without one."""
+        return None if budget is None else self.peak <= budget
+
+    def as_json(self, reference: Recipe, budget: int | None) -> dict[str, Any]:
+        """The recipe beside the reference, for `--json`."""
+        found: dict[str, Any] = {
+            'recipe': self.name,
+            'gradients': self.gradients,
+            'modules': self.modules,
+            'cuts': list(self.cuts),
+            'checkpoint': self.recompute,
+            'checkpoint_heads': self.heads_recomputed,
+            'frozen_stages': self.frozen_stages,
+            'peak_gib': round(self.peak / GIB, 4),
+            'share_of_e2e': round(self.peak / reference.peak, 4),
+            'flops_of_e2e': round(self.flops / reference.flops, 4),
+            'accuracy': self.accuracy,
+            'fits': self.fits(budget),
+            'bound_by': self.bound,
+            'traced': self.traced,
+        }
+        if self.max_crop is not None:
+            found['max_crop'] = list(self.max_crop)
+        if self.max_batch is not None:
+            found['max_batch'] = self.max_batch
+        return found
+
+    def backbone_options(self) -> dict[str, Any]:
+        """What the config's backbone has to say for this recipe."""
+        options: dict[str, Any] = {
+            'cuts': self.cuts,
+            'checkpoint': self.recompute,
+            'checkpoint_heads': self.heads_recomputed,
+        }
+        if self.frozen_stages is not None:
+            options['encoder'] = {'frozen_stages': self.frozen_stages}
+        return options
+
+
+def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name: str) -> Recipe:
+    """The recipe of a partition, its peak predicted by the additive model."""
+    worst = max(partition.modules, key=lambda module: module.peak)
+    names = [block.name for block in chain.blocks]
+    blocks = [names[module.start : module.end] for module in partition.modules]
+    return Recipe(
+        name=name,
+        cuts=tuple(part[-1] for part in blocks[:-1]),
+        recompute=show_option(partition.segments, blocks),
+        heads_recomputed=heads_recomputed,
+        peak=partition.peak,
+        flops=partition.flops,
+        bound=f'module {partition.modules.index(worst)}, {worst.where}',
+    )
+
+
+def method_name(modules: int, balanced: bool = False) -> str:
+    """What tables call a number of modules; a star says that their cuts are balanced by memory."""
+    return 'E2E' if modules == 1 else f'InfoPro{"*" if balanced else ""} K={modules}'
+
+
+def distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes, but of those that train the same way only the first."""
+    found: dict[Any, Recipe] = {}
+    for recipe in recipes:
+        key = repr(
+            (recipe.cuts, recipe.recompute, recipe.heads_recomputed, recipe.frozen_stages, recipe.stock)
+        )
+        found.setdefault(key, recipe)
+    return list(found.values())

@@ -1,0 +1,151 @@
+"""The fake counterparts of a model, its optimizer and a batch."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import OPTIMIZERS, DefaultScope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import _disable_current_modes
+
+import infopro_seg.models  # noqa: F401  registers the models
+from infopro_seg.errors import UserError
+from infopro_seg.memory.tracing.autocast import cuda_rules
+from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
+from infopro_seg.models.encoder import without_weights
+from infopro_seg.models.turns import modules_elsewhere, slots
+from infopro_seg.tasks import is_classifier
+
+VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)
+SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
+
+
+@contextmanager
+def fake_tensors() -> Iterator[StorageTracker]:
+    """A context in which tensors have sizes but no values, and their storages are followed.
+
+    Raises:
+        UserError: something in the context needs the values.
+    """
+    with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
+        warnings.simplefilter('ignore')
+        try:
+            with FakeTensorMode(), StorageTracker() as tracker:
+                yield tracker
+        except VALUES_NEEDED as error:
+            raise UserError(
+                f'cannot trace this model: it computes {error.func}, whose result depends on values that a '
+                'trace does not have; measure it on the GPU instead'
+            ) from error
+
+
+def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
+    """Builds the model of a config for a crop, ready to train on a single process; see `ELSEWHERE`."""
+    model_cfg = copy.deepcopy(cfg.get('model', cfg))
+    preprocessor = model_cfg.get('data_preprocessor')
+    if preprocessor is not None and not is_classifier(cfg):  # which takes images of any size
+        preprocessor['size'] = crop
+        preprocessor.pop('size_divisor', None)
+    backbone = model_cfg['backbone']
+    if 'encoder' in backbone:
+        backbone['encoder'] = without_weights(backbone['encoder'])
+    model: Any = revert_sync_batchnorm(without_values(lambda: MODELS.build(copy.deepcopy(model_cfg))))
+    model.train()
+    for module in modules_elsewhere(model).values():
+        for store, name, tensor in slots(module):
+            store[name] = nn.Parameter(tensor.detach().to(ELSEWHERE), requires_grad=False)
+    return model
+
+
+def without_values(build: Callable[[], nn.Module]) -> nn.Module:
+    """Builds a module of fake tensors.
+
+    A module that computes its sizes from values, as timm's RegNets do, is built with real tensors first; then
+    each is replaced by a fake one.
+    """
+    try:
+        return build()
+    except VALUES_NEEDED:
+        with _disable_current_modes():
+            model = build()
+    gc.collect()  # what was begun on fake tensors
+    fakes: dict[Tensor, Tensor] = {}  # some models hold a tensor twice
+    for module in model.modules():
+        own = vars(module)
+        plain = [(own, name, value) for name, value in own.items() if isinstance(value, Tensor)]
+        for store, name, tensor in [*slots(module), *plain]:
+            if tensor not in fakes:
+                fake = torch.empty(tensor.shape, dtype=tensor.dtype)
+                is_parameter = isinstance(tensor, nn.Parameter)
+                fakes[tensor] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+            store[name] = fakes[tensor]
+    return model
+
+
+def build_optimizer(cfg: Any, model: nn.Module, optimizer: dict[str, Any] | None = None) -> Any:
+    """Builds an optimizer whose state is there, as after its first step.
+
+    Args:
+        cfg: a config whose `optim_wrapper.optimizer` is taken where none is given.
+        model: what it optimizes.
+        optimizer: its config.
+    """
+    optimizer = dict(optimizer or cfg.get('optim_wrapper', {}).get('optimizer') or SGD)
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        kind = OPTIMIZERS.get(optimizer['type'])
+        if kind is not None and 'foreach' in inspect.signature(kind).parameters:
+            optimizer.setdefault('foreach', True)  # what torch chooses on a GPU
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        built: Any = OPTIMIZERS.build({**optimizer, 'params': parameters})
+    for parameter in parameters:
+        parameter.grad = torch.empty_like(parameter)
+    built.step()
+    built.zero_grad()
+    return built
+
+
+def fake_batch(
+    batch: int, crop: tuple[int, int], tracker: StorageTracker, classifies: bool = False
+) -> dict[str, Any]:
+    """A collated batch as the data loader gives it; being on the CPU, it takes no GPU memory.
+
+    Args:
+        batch: number of images.
+        crop: height and width of the images, in pixels.
+        tracker: what must not count it.
+        classifies: whether a label is one of the whole image.
+    """
+    with tracker.paused():
+        return {
+            'inputs': [torch.empty((3, *crop), dtype=torch.uint8) for _ in range(batch)],
+            'data_samples': [_sample(crop, classifies) for _ in range(batch)],
+        }
+
+
+def label_of_image(label: Tensor) -> Any:
+    """mmpretrain's sample of a class index (1,)."""
+    from mmpretrain.structures import DataSample  # slow to import, and not needed for segmentors
+
+    return DataSample(gt_label=label)
+
+
+def _sample(crop: tuple[int, int], classifies: bool) -> Any:
+    if classifies:
+        return label_of_image(torch.empty(1, dtype=torch.int64))
+    return SegDataSample(gt_sem_seg=PixelData(data=torch.empty((1, *crop), dtype=torch.int64)))
