@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_impls import fast_detach
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -18,7 +17,6 @@ from torch.utils._pytree import tree_leaves
 from infopro_seg.memory.tracing.flops import count_flops
 from infopro_seg.memory.tracing.unknown_values import answer_without_values
 
-DETACH = torch.ops.aten.detach.default
 DEVICE = torch.ops.prim.device.default
 ELSEWHERE = torch.device('meta')
 ALLOCATION = 512  # bytes; CUDA's caching allocator rounds every request up to a multiple of it
@@ -92,8 +90,6 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return args[0].fake_device  # what its own, slower answer is; autograd asks at every step
         kwargs = kwargs or {}
         known = accumulate_in_place(func, args)
-        if func is DETACH and isinstance(args[0], FakeTensor) and args[0].constant is None:
-            known = (fast_detach(args[0].fake_mode, args[0]),)  # torch's own, which its mode comes to late
         if known is None and not self.values:
             known = answer_without_values(func, args, kwargs)
         out = func(*args, **kwargs) if known is None else known[0]
