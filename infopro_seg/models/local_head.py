@@ -193,6 +193,6 @@ def _at_depth(key: str, pair: Sequence[float], depth: float) -> float:
     if not all(isinstance(count, int) and count >= 0 for count in pair):
         raise ConfigError(
             f'num_convs={pair} of a local head is not a number of convolutions; give a whole number from 0 '
-            'up, or a pair (first, last) of such numbers'
+            'on, or a pair (first, last) of such numbers'
         )
     return round(value)

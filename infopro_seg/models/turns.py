@@ -33,8 +33,8 @@ def require_turn(turn: int | None, count: int, **options: Any) -> None:
     """
     if turn is not None and (isinstance(turn, bool) or turn not in range(count)):
         raise ConfigError(
-            f'there is no stage {turn!r}: the {count} local modules train in stages 0 to {count - 1}; choose '
-            'one of these, or None to train all at once'
+            f'there is no stage {turn!r}: the {count} local modules train in the stages 0 to {count - 1}; '
+            'choose one of these, or None to train all at once'
         )
     for name, value in options.items():
         if turn is not None and value:
