@@ -81,7 +81,7 @@ def _lock(folder: Path) -> IO[str] | None:
     except OSError as error:
         raise OutputError(
             f'cannot write into the work dir {folder}: {error.strerror}; choose another --work-dir, '
-            'free some space, or get write permission'
+            'make room, or get write permission'
         ) from error
     return file
 
