@@ -1,4 +1,4 @@
-"""The class of each image, as `tools/predict.py` writes it."""
+"""Predicts the class of each image, for `tools/predict.py`."""
 
 from __future__ import annotations
 
@@ -83,17 +83,17 @@ def classify(
 
     Args:
         config: the config of the training.
-        checkpoint: its checkpoint.
-        inputs: what is predicted, see :func:`infopro_seg.prediction.inputs.find_inputs`.
+        checkpoint: the checkpoint.
+        inputs: the inputs, see :func:`infopro_seg.prediction.inputs.find_inputs`.
         out: the folder to write into.
         device: `cpu`, `cuda`, ...
-        say: gets a line about what could not be read, and one at the end.
+        say: called with a line for each unreadable image, and with one at the end.
 
     Returns:
         The images that could not be read.
 
     Raises:
-        UserError: config or checkpoint is wrong, or a video is asked for.
+        UserError: config or checkpoint is wrong, or an input is a video.
     """
     if any(one.kind == 'video' for one in inputs):
         refuse_classifier(config, 'prediction of videos', 'give images')
