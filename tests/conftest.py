@@ -22,17 +22,28 @@ from tests.leftovers import (  # noqa: E402, F401
     pytest_sessionstart,
     pytest_terminal_summary,
 )
+from tests.memory.traces import all_once  # noqa: E402
 
 pytest_plugins = ['pytester']
 
 SLOW = (  # files that take long begin first, so that all workers end at the same time
-    'comparison/test_compare.py',
     'memory/test_cuts.py',
-    'training/test_launch.py',
+    'comparison/test_compare.py',
+    'memory/test_repeated_windows.py',
+    'models/test_encoders.py',
     'memory/test_next_module.py',
     'test_configs.py',
-    'models/test_encoders.py',
+    'models/test_encoder_use.py',
     'memory/test_benchmark.py',
+    'training/test_ending.py',
+    'training/module_parallel/test_training.py',
+    'memory/test_plan.py',
+    'docs/test_run_commands.py',
+    'memory/test_trace.py',
+    'test_export_graph.py',
+    'training/test_loop.py',
+    'training/test_launch.py',
+    'training/test_out_of_memory.py',
 )
 
 config_cache.install()
@@ -75,6 +86,13 @@ def _configs_as_they_come():
     import_yapf()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **kwargs: (text, True))
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _traced_once():
+    """Plans, balanced cuts and reports of lacking memory ask for the same traces again and again."""
+    with all_once():
         yield
 
 

@@ -42,6 +42,16 @@ def read(name):
 STREETS = [path for path in CONFIGS if read(path.stem).dataset_type == 'CityscapesDataset']
 
 
+def balanced_cuts(backbone):
+    """Of such a config, balanced once for all; what options of heads change: memory/test_next_module.py."""
+    encoder, modules = backbone.encoder.to_dict(), backbone.pop('num_modules')
+    config = Config.fromfile(str(ROOT / 'configs' / 'deeplabv3_infopro_lean_cityscapes.py'))
+    config.model = thin(config.model)
+    config.model.backbone.encoder.depth = 18
+    assert (config.model.backbone.encoder.to_dict(), config.model.backbone.num_modules) == (encoder, modules)
+    return resolve_cuts(config).model.backbone.cuts
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_every_config_takes_a_train_step(path):
     """With its own cuts, losses and optimizer; every parameter moves, and every loss is finite."""
@@ -51,7 +61,7 @@ def test_every_config_takes_a_train_step(path):
     config.model = thin(config.model)
     if config.model.backbone.get('num_modules'):  # no cut is named, and a few blocks are balanced as well
         config.model.backbone.encoder.depth = 18
-    config = resolve_cuts(config)
+        config.model.backbone.cuts = balanced_cuts(config.model.backbone)
     model = revert_sync_batchnorm(MODELS.build(config.model))
     settings = deepcopy(config.optim_wrapper)
     settings.pop('accumulative_counts', None)

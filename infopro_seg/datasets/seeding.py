@@ -133,11 +133,17 @@ class SeededSampler(Sampler[Key]):
 
 
 def seed_random(entropy: Sequence[int]) -> None:
-    """Seeds Python's, NumPy's and torch's global generators from a few integers."""
+    """Seeds Python's, NumPy's and torch's global generators, those of GPUs too, from a few integers."""
+    torch.manual_seed(_seed_on_cpu(entropy))
+
+
+def _seed_on_cpu(entropy: Sequence[int]) -> int:
+    """Seeds Python's, NumPy's and torch's CPU generators; returns the seed of the last."""
     state = [int(word) for word in np.random.SeedSequence(entropy).generate_state(3)]
     random.seed(state[0])
     np.random.seed(state[1])
-    torch.manual_seed(state[2])
+    torch.default_generator.manual_seed(state[2])
+    return state[2]
 
 
 @contextmanager
@@ -162,9 +168,9 @@ def seed_module(index: int) -> None:
 
 @contextmanager
 def fork_random(entropy: Sequence[int]) -> Iterator[None]:
-    """Seeds the global generators inside the block and restores them after it."""
+    """Seeds the CPU's global generators inside the block and restores them after it; GPUs' are left alone."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed_random(entropy)
+    _seed_on_cpu(entropy)
     try:
         yield
     finally:

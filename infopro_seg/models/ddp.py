@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mmengine.dist import all_reduce_params
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.train_step import local_train_step
+from infopro_seg.models.train_step import local_train_step, start, train_modules, update
 from infopro_seg.models.turns import tensors_elsewhere
+
+BUCKET_MB = 25  # as DDP's own
 
 
 @MODEL_WRAPPERS.register_module()
@@ -31,7 +34,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
 
     Raises:
         ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is set. These read
-            the graph, which does not exist yet when DDP's forward pass returns.
+            the graph, which does not exist yet when DDP's forward pass returns. Or `broadcast_buffers` is
+            set and local modules overlap.
     """
 
     def __init__(
@@ -48,6 +52,12 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
                     f'forward pass returns; remove {option} from the config (every trainable parameter '
                     'gets a gradient in each iteration, so it is not needed)'
                 )
+        overlap: Any = getattr(getattr(module, 'backbone', None), 'overlap', False)
+        if broadcast_buffers and overlap:
+            raise ConfigError(
+                f'broadcast_buffers=True does not work with overlap={overlap} of the backbone, whose '
+                'gradients are exchanged outside DDP; leave out broadcast_buffers, or set overlap=0'
+            )
         self._set_params_and_buffers_to_ignore_for_model(module, tensors_elsewhere(module))
         on_cpu = all(p.device.type == 'cpu' for p in module.parameters() if p.requires_grad)
         super().__init__(
@@ -60,14 +70,20 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration: a backward pass per module, gradients averaged over ranks, one optimizer step.
 
-        Raises:
-            ConfigError: local modules overlap; the parameters that they share would become ready twice.
+        DDP exchanges each gradient once, during the backward pass. Blocks that two local modules share get
+        theirs in two, so with `overlap` all gradients are averaged after the last one instead.
         """
         backbone: Any = self.module.backbone
-        if backbone.overlap and backbone.cuts:
-            raise ConfigError(
-                f'overlap={backbone.overlap} of the backbone does not work with DDP, which exchanges each '
-                'gradient once: blocks that two local modules share get theirs in two backward passes; set '
-                'overlap=0, choose momentum_block instead, or train in one process'
-            )
-        return local_train_step(self, data, optim_wrapper)
+        if not (backbone.overlap and backbone.cuts):
+            return local_train_step(self, data, optim_wrapper)
+        with self.no_sync():
+            log_vars = train_modules(self, start(self, data, optim_wrapper), optim_wrapper)
+        if optim_wrapper.should_update():
+            self.average_gradients()
+        update(self, optim_wrapper)
+        return log_vars
+
+    def average_gradients(self) -> None:
+        """Replaces the gradients by their means over all ranks."""
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        all_reduce_params(gradients, bucket_size_mb=BUCKET_MB, op='mean')

@@ -31,18 +31,24 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
     Raises:
         ConfigError: a trainable parameter has no gradient after the first backward passes.
     """
+    log_vars = train_modules(model, start(model, data, optim_wrapper), optim_wrapper)
+    update(model, optim_wrapper)
+    return log_vars
+
+
+def start(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapper) -> Iterator[dict[str, Tensor]]:
+    """Starts an iteration: returns the losses of each module, computed when they are asked for."""
     module: Any = model.module if is_model_wrapper(model) else model
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(data, True)
-        local_losses = model._run_forward(data, mode='local_losses')  # readies DDP, computes nothing yet
-    del data  # the images are freed after the last module that reads them
-    return train_modules(model, local_losses, optim_wrapper)
+        losses: Iterator[dict[str, Tensor]] = model._run_forward(data, mode='local_losses')  # readies DDP
+    return losses  # which holds the images until the last module that reads them
 
 
 def train_modules(
     model: Any, local_losses: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper, first: int = 0
 ) -> dict[str, Tensor]:
-    """Runs the backward pass of each local module, then the optimizer's step if one is due.
+    """Runs the backward pass of each local module.
 
     Args:
         model: the model, or its distributed wrapper.
@@ -52,9 +58,6 @@ def train_modules(
 
     Returns:
         The detached losses by name, and their sum as `loss`.
-
-    Raises:
-        ConfigError: a trainable parameter has no gradient after the first backward passes.
     """
     module: Any = model.module if is_model_wrapper(model) else model
     iteration = optim_wrapper.inner_count
@@ -72,13 +75,26 @@ def train_modules(
         first += 1
         del loss, losses, module_log_vars  # frees the module's graph before the next is built
     optim_wrapper._inner_count = iteration + 1
+    return {'loss': torch.tensor(0.0), **log_vars}
+
+
+def update(model: Any, optim_wrapper: OptimWrapper) -> None:
+    """Runs the optimizer's step if one is due, after the backward passes of an iteration.
+
+    Args:
+        model: the model, or its distributed wrapper.
+        optim_wrapper: the model's.
+
+    Raises:
+        ConfigError: a trainable parameter has no gradient after the first backward passes.
+    """
+    module: Any = model.module if is_model_wrapper(model) else model
     if optim_wrapper.should_update():
         if not optim_wrapper.optimizer.state:
             require_gradients(module)
         optim_wrapper.step()
         optim_wrapper.zero_grad()
         module.after_optimizer_step()
-    return {'loss': torch.tensor(0.0), **log_vars}
 
 
 def added(log_vars: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -98,3 +98,15 @@ def test_the_data_set_s_own_length_and_classes_show():
     dataset = SeededDataset(Draws())
     assert (len(dataset), dataset.metainfo) == (SIZE, Draws.metainfo)
     assert len(SeededSampler(dataset, INFINITE, seed=0)) == SIZE
+
+
+def test_drawing_a_sample_leaves_the_generators_of_gpus_alone(monkeypatch):
+    """Without workers, samples are drawn between training steps, which draw their dropout there."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seeded.append)
+    with fork_random((1, 2, 3)):
+        drawn = random.random(), np.random.rand(), torch.rand(1)
+    assert seeded == []
+    seed_random((1, 2, 3))
+    assert len(seeded) == 1
+    assert (random.random(), np.random.rand(), torch.rand(1)) == drawn

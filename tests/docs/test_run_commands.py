@@ -11,7 +11,6 @@ import pytest
 
 from infopro_seg.memory.search import recipe_search
 from tests.docs.shell import PAGES, blocks, calls
-from tests.memory.traces import all_once
 from tests.runs import ROOT, SIZE, STOPPED, images, read_png, tiny_options, write_config
 from tests.test_tools import call
 
@@ -28,7 +27,7 @@ def page(name):
 @pytest.fixture(scope='module', autouse=True)
 def _planned_once():
     """The commands with --fit start from the same measurements of the network's blocks, by two policies."""
-    with all_once(), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe_search, 'POLICIES', ('none', 'blocks'))
         yield
 

@@ -8,14 +8,13 @@ import torch
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.memory.costs.module_costs import ModuleCosts
-from infopro_seg.memory.costs.profile import profile_chain
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search import recipe_search
 from infopro_seg.memory.search.partition import module_peaks, partition_at
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import with_listed_heads
 from tests.memory.test_cuts import CROP, config_with
-from tests.memory.traces import trace_once
+from tests.memory.traces import profile_once, trace_once
 from tests.stand_ins import build
 
 BATCH, FLOAT = 2, 4
@@ -40,7 +39,7 @@ def traced(option, cuts=CUTS, accumulation=1):
 
 @pytest.mark.parametrize('option', OPTIONS.values(), ids=OPTIONS)
 def test_additive_model_equals_complete_traces(option):
-    chain = profile_chain(config(option), BATCH, CROP)
+    chain = profile_once(config(option), BATCH, CROP)
     names = [block.name for block in chain.blocks]
     for cuts in (CUTS, ('stem', 'layer3.0')):
         partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in cuts])
@@ -52,7 +51,7 @@ def test_additive_model_equals_complete_traces(option):
 
 
 def test_accumulated_gradients_of_shared_blocks_count_once():
-    chain = profile_chain(config({'overlap': 2}), BATCH, CROP, accumulation=2)
+    chain = profile_once(config({'overlap': 2}), BATCH, CROP, accumulation=2)
     names = [block.name for block in chain.blocks]
     partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in CUTS])
     assert partition.peak == pytest.approx(traced({'overlap': 2}, accumulation=2).peak, rel=0.05)
@@ -135,7 +134,7 @@ def test_plans_no_more_modules_than_can_share(monkeypatch):
 def test_auxiliary_heads_of_falling_depth_are_balanced_each_by_its_own():
     deep = config({})
     deep.model.backbone.local_head.auxiliary_head.num_convs = (3, 1)
-    chain = profile_chain(with_listed_heads(deep, 3), BATCH, CROP)
+    chain = profile_once(with_listed_heads(deep, 3), BATCH, CROP)
     names = [block.name for block in chain.blocks]
     partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in CUTS])
     deep.model.backbone.cuts = CUTS

@@ -13,6 +13,7 @@ from infopro_seg.memory.planning import command
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.validation import plan_validation, validation_size
+from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
@@ -102,6 +103,18 @@ def test_it_is_that_of_the_training_that_is_recommended():
     cfg.model.backbone.cuts = CUTS[:1]
     assert peaks[1] == trace_prediction(cfg, SIZE, in_training=True).peak
     assert peaks[0] < peaks[1]  # no local head
+
+
+@pytest.mark.parametrize('planned', [True, False], ids=['of a planned recipe', 'balanced anew'])
+def test_without_a_budget_it_is_that_of_the_cuts_that_the_config_asks_for(planned):
+    cfg = config(resize(scale=(160, 96)))
+    cfg.train_dataloader = {'batch_size': 2}
+    cfg.crop_size = (64, 64)
+    cfg.model.backbone.num_modules = 2
+    resolved = resolve_cuts(cfg)
+    row = replace(RECIPE, name='InfoPro* K=2', cuts=tuple(resolved.model.backbone.cuts))
+    found = plan_validation(cfg, Plan(SETUP, RECIPE, (RECIPE, row) if planned else (RECIPE,)), str)
+    assert found.peak == trace_prediction(resolved, SIZE, in_training=True).peak
 
 
 @pytest.mark.parametrize('room', [-1, 0, None], ids=['too little', 'enough', 'no budget'])

@@ -44,6 +44,9 @@ CASES = {
     'accumulated': Case(accumulative_counts=3, iterations=4, updates=[2, 3]),
     'momentum block': Case(backbone={'momentum_block': {'momentum': 0.7, 'learnable': True}}),
     'stage': Case(stage=1),
+    'overlap': Case(
+        backbone={'overlap': 1}, accumulative_counts=2, iterations=4, updates=[1, 3], max_norm=0.1
+    ),
 }
 
 
@@ -109,7 +112,12 @@ def count_exchanges(ddp):
         future = dist.all_reduce(bucket.buffer().div_(RANKS), async_op=True).get_future()
         return future.then(lambda done: done.value()[0])
 
+    def average_gradients():
+        exchanged.append(1)
+        average()
+
     ddp.register_comm_hook(None, hook)
+    average, ddp.average_gradients = ddp.average_gradients, average_gradients
     return exchanged
 
 

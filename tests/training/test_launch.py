@@ -14,11 +14,11 @@ from infopro_seg.training.launch import train
 from tests.forks import run_forked, run_ranks
 from tests.runs import DEMO, ITERS, ROOT, SIGINT, STOPPED, hooks, load, tiny_options, train_tiny, write_config
 from tests.stand_ins import assert_same
+from tests.warm_python import warm_python
 
 ENVIRONMENT = {
     **os.environ,
     'PYTHONPATH': str(ROOT),
-    'PYTHON': sys.executable,
     'OMP_NUM_THREADS': '1',
 }
 
@@ -56,8 +56,11 @@ def test_two_processes_train_one_model(streets, tmp_path):
     options = tiny_options(streets, reads=tmp_path / 'reads', custom_hooks=hooks({'type': 'DigestHook'}))
     config = write_config(tmp_path / 'tiny.py', {**options, 'train_cfg.max_iters': 2})
     command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, capture_output=True, timeout=240)
+    with warm_python() as (python, started):  # torch's launcher, and the ranks that this starts
+        environment = {**ENVIRONMENT, 'PYTHON': str(python), 'PYTHON_EXEC': str(python)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert len(started) == 3
     digests = [(tmp_path / f'digest_{rank}').read_text() for rank in range(2)]
     assert digests[0] == digests[1]
 

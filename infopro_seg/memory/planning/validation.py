@@ -15,6 +15,7 @@ from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.quantities import GIB, show_bytes
+from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.tasks import is_classifier
 
 
@@ -91,14 +92,23 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
     size, largest = found
     test_cfg = cfg.model.get('test_cfg') or {}
     batch = int(loader.get('batch_size') or 1)
-    trained = cfg if plan.recommended is None else with_recipe(cfg, plan.recommended)
     amp = 'fp16' if cfg.val_cfg.get('fp16') else None
     report(f'tracing a validation at {size[0]}x{size[1]}')
     try:
-        peak = trace_prediction(trained, size, amp, in_training=True, batch=batch).peak
+        peak = trace_prediction(_trained(cfg, plan), size, amp, in_training=True, batch=batch).peak
     except UserError as error:
         return f'What validation takes is unknown: {error}.'
     return Validation(size, largest, batch, test_cfg.get('mode', 'whole'), peak)
+
+
+def _trained(cfg: Any, plan: Plan) -> Any:
+    """The config of the training that validates: the recommended one, or the config's own with its cuts."""
+    if plan.recommended is not None:
+        return with_recipe(cfg, plan.recommended)
+    backbone = cfg.model.backbone
+    modules = None if backbone.get('balance') else backbone.get('num_modules')
+    balanced = [one for one in plan.recipes if one.cuts and len(one.cuts) + 1 == modules]
+    return with_recipe(cfg, balanced[0]) if balanced else resolve_cuts(cfg)
 
 
 def validation_size(loader: Any) -> tuple[tuple[int, int], bool] | str:

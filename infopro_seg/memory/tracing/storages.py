@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.tracing.flops import count_flops
 from infopro_seg.memory.tracing.unknown_values import answer_without_values
 
+DEVICE = torch.ops.prim.device.default
 ELSEWHERE = torch.device('meta')
 ALLOCATION = 512  # bytes; CUDA's caching allocator rounds every request up to a multiple of it
 
@@ -84,6 +86,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is DEVICE and isinstance(args[0], FakeTensor):
+            return args[0].fake_device  # what its own, slower answer is; autograd asks at every step
         kwargs = kwargs or {}
         known = accumulate_in_place(func, args)
         if known is None and not self.values:

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.local_training import LocalTraining
-from infopro_seg.models.train_step import added, train_modules
+from infopro_seg.models.train_step import added, train_modules, update
 from infopro_seg.training.module_parallel.link import Link
 from infopro_seg.training.module_parallel.local_module import HandedBatch, LocalModule
 from infopro_seg.training.module_parallel.messages import on_device
@@ -109,6 +109,7 @@ class ModuleParallel(nn.Module):
             losses = self.local(handed, prepared['inputs'], prepared['data_samples'], self.link.send_on)
         del prepared
         log_vars = train_modules(self, losses, optim_wrapper, self.placement.module)
+        update(self, optim_wrapper)
         return added(handed.log_vars, log_vars)
 
     def no_sync(self) -> Any:
