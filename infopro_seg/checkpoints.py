@@ -1,4 +1,4 @@
-"""Reading checkpoints and the config that lies inside them; where weights are looked for."""
+"""Reads checkpoints and the configs inside them; says where weights are looked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMES = {
 }
 URLS = ('http://', 'https://')
 
-# mmengine's checkpoints hold its log history, whose numpy types its own allow-list lacks in part
+# mmengine's checkpoints contain its log history, with numpy types that its own allow-list lacks
 torch.serialization.add_safe_globals(
     [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')]
 )
@@ -31,7 +31,7 @@ def require_start(load_from: str) -> None:
     """Checks that the weights to start from exist, if they are a file.
 
     Args:
-        load_from: of the config: a path, a URL, or a name such as `open-mmlab://...`.
+        load_from: the config's `load_from`: a path, a URL, or a name such as `open-mmlab://...`.
 
     Raises:
         CheckpointError: there is no such file.
@@ -59,14 +59,14 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     """Reads a checkpoint into CPU memory.
 
     Raises:
-        CheckpointError: the file is missing or is no checkpoint.
+        CheckpointError: the file is missing or is not a checkpoint.
     """
     require_file(checkpoint)
     try:
         content: dict[str, Any] = CheckpointLoader.load_checkpoint(
             str(checkpoint), map_location='cpu', logger='silent'
         )
-    except Exception as error:  # torch raises whatever its unpickler does
+    except Exception as error:  # unpickling may raise any error
         raise unreadable_checkpoint(checkpoint, error) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'{checkpoint} holds a {type(content).__name__}, not a checkpoint')
@@ -75,7 +75,7 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def unwrap(checkpoint: dict[str, Any]) -> None:
-    """Takes the prefix out of weights that were saved from a wrapped model (`DataParallel`), in place.
+    """Removes the prefix from the names of weights saved from a wrapped model (`DataParallel`), in place.
 
     Args:
         checkpoint: a checkpoint, or only a state dict.
@@ -96,24 +96,24 @@ def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> Checkpoin
             '(--cfg-options load_from=FILE)'
         )
     return CheckpointError(
-        f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is no checkpoint, or '
-        'was not written or downloaded to its end: take another'
+        f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is not a '
+        'checkpoint, or it is incomplete: take another'
     )
 
 
 def location_of(name: str) -> str:
-    """Which file a name stands for and where it is looked for, as a part of an error message."""
+    """The file behind a name and where it is looked for, as part of an error message."""
     for scheme, known in SCHEMES.items():
         if name.startswith(scheme):
             model = name.removeprefix(scheme)
             return location_of(known()[get_deprecated_model_names().get(model, model)])
     if name.startswith(URLS):
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
-        return f'{folder / name.rpartition("/")[2]}, downloaded from {name} where it is missing'
+        return f'{folder / name.rpartition("/")[2]}, downloaded from {name} if it is missing'
     if name.startswith(('torchvision://', 'modelzoo://')):
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
         return (
-            f'a file in {folder}, downloaded where it is missing; its name comes from the package '
+            f'a file in {folder}, downloaded if it is missing; its name comes from the package '
             'torchvision: pip install torchvision'
         )
     if '://' in name:

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and an error as one line in place of a traceback."""
+"""Runs a command: sets its exit status, and prints an error as one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from infopro_seg.faults import explained, headline
 
-FAULT = 1  # exit status after any other error, as Python's own
-FAILED = 2  # exit status after an error that the user can mend
+FAULT = 1  # exit status after any other error, as in Python
+FAILED = 2  # exit status after an error that the user can fix
 INTERRUPTED = 130  # exit status after Ctrl-C
 TRACEBACK = '--traceback'
 
@@ -18,9 +18,9 @@ TRACEBACK = '--traceback'
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a tool's main function and exits; an error is printed as one line that names its cause.
 
-    Nothing else is printed of what the user or the machine can mend. Any other error is a fault of the
-    program, or of a module that the user has written: its traceback follows. `--traceback`, which every tool
-    takes, shows it for every error.
+    For an error of the user or the machine, nothing else is printed. Any other error is a fault of the
+    program or of the user's own module, and its traceback follows. Every tool takes `--traceback`, which
+    shows the traceback of any error.
     """
     always = TRACEBACK in sys.argv
     sys.argv[:] = [argument for argument in sys.argv if argument != TRACEBACK]
@@ -52,7 +52,7 @@ def _report(line: str, error: BaseException, status: int, with_traceback: bool) 
 
 
 def interrupted(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or what a library made of it."""
+    """Whether an error is Ctrl-C, or a library's error caused by it."""
     return error is not None and (
         isinstance(error, KeyboardInterrupt) or interrupted(error.__cause__) or interrupted(error.__context__)
     )

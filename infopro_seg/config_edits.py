@@ -1,4 +1,4 @@
-"""Configs made from configs: copies with something taken out, put in or replaced; where the encoder is.
+"""Edits of configs: parts are removed, added or replaced; also finds the encoder in a config.
 
 Nothing here builds or imports a model.
 """
@@ -13,12 +13,12 @@ from infopro_seg.errors import ConfigError
 
 
 def edited(node: Any, edit: Callable[[Any], Any]) -> Any:
-    """A copy of a part of a config in which `edit` has replaced everything, from the innermost on.
+    """A copy of a part of a config in which `edit` has replaced every node, innermost first.
 
     Args:
         node: dicts, lists and tuples, at any nesting.
-        edit: gets each dict, list, tuple and value, the containers as copies that it may change, and
-            returns what takes its place.
+        edit: called with each dict, list, tuple and value; returns its replacement. Containers are copies
+            that it may change.
     """
     if isinstance(node, dict):
         return edit(type(node)({key: edited(value, edit) for key, value in node.items()}))
@@ -28,7 +28,7 @@ def edited(node: Any, edit: Callable[[Any], Any]) -> Any:
 
 
 def without_pretraining(model: Any) -> Any:
-    """A copy of a model's config that loads no pretrained weights: a checkpoint replaces them anyway."""
+    """A copy of a model's config that loads no pretrained weights, because a checkpoint replaces them."""
 
     def edit(node: Any) -> Any:
         if isinstance(node, dict):
@@ -42,7 +42,7 @@ def without_pretraining(model: Any) -> Any:
 
 
 def without_local_modules(model: Any) -> Any:
-    """A copy of a model's config for inference: the encoder in one piece, `num_modules` unresolved or not."""
+    """A copy of a model's config for inference: without cuts, whether `num_modules` is resolved or not."""
     model = copy.deepcopy(model)
     if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
         model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
@@ -52,7 +52,7 @@ def without_local_modules(model: Any) -> Any:
 
 
 def with_crop(part: Any, crop: tuple[int, int]) -> Any:
-    """A copy of a part of a config, every RandomCrop in it with another size."""
+    """A copy of a part of a config in which every RandomCrop has another size."""
 
     def edit(node: Any) -> Any:
         if isinstance(node, dict) and node.get('type') == 'RandomCrop':
@@ -63,31 +63,31 @@ def with_crop(part: Any, crop: tuple[int, int]) -> Any:
 
 
 def with_turn(backbone: Any, turn: int) -> None:
-    """Turns the config of a backbone, in place, into that of one of which only a local module trains."""
+    """Changes the config of a backbone, in place, so that only one local module trains."""
     backbone.update(type='InfoProStageBackbone', stage=turn)
 
 
 def without_turn(backbone: Any) -> None:
-    """Turns the config of a backbone, in place, into that of one whose local modules all train."""
+    """Changes the config of a backbone, in place, so that all local modules train."""
     if backbone.pop('stage', None) is not None:
         backbone['type'] = 'InfoProBackbone'
 
 
 def without_balance(backbone: Any) -> None:
-    """Leaves out of the config of a backbone, in place, by what `num_modules` was to find its cuts."""
+    """Removes from the config of a backbone, in place, the options by which `num_modules` finds cuts."""
     for name in ('balance', 'budgets'):
         backbone.pop(name, None)
 
 
 def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The config of the encoder, and its cuts; also of a stock mmseg model.
+    """The config of the encoder, and its cuts; works for stock mmseg models too.
 
     Raises:
         ConfigError: the config has no backbone, or the backbone has no type.
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if backbone is None:
-        raise ConfigError('the config has no model.backbone, whose blocks could be listed')
+        raise ConfigError('the config has no model.backbone')
     encoder = backbone.get('encoder', backbone)
     if not isinstance(encoder, dict) or 'type' not in encoder:
         raise ConfigError(

@@ -62,7 +62,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     path = find_config(path)
     try:
         config = Config.fromfile(str(path))
-    except Exception as error:  # a config is a program
+    except Exception as error:  # a config is a program and may raise anything
         raise _unreadable(path, error) from error
     if config._imported_names:  # a pure-Python config
         from infopro_seg.named_types import with_named_types  # slow to import
@@ -70,17 +70,17 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         config = with_named_types(config)
     try:
         config.merge_from_dict(dict(options or {}))
-    except Exception as error:  # mmengine raises whatever the values do
+    except Exception as error:  # the values may raise anything
         given = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
         raise ConfigError(
             f'--cfg-options {given} do not fit the config {path}: {" ".join(str(error).split())}; write the '
-            'keys as they stand in the config, list items by their number, e.g. param_scheduler.0.end=20000'
+            'keys as in the config, and list items by their number, e.g. param_scheduler.0.end=20000'
         ) from error
     return config
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error for a config that cannot be read; a fault inside an imported module goes on as it is."""
+    """The error for a config that cannot be read; a fault in an imported module is passed on unchanged."""
     if isinstance(error, ImportError) and error.__cause__ is not None:  # mmengine's, about custom_imports
         root: BaseException = error
         while root.__cause__ or root.__context__:
@@ -97,10 +97,10 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
         raise error
     hint = f' ({place})' if place is not None else ''
     if isinstance(error, FileNotFoundError):
-        hint = '; a _base_ is looked for from the folder of the config that names it'
+        hint = '; a _base_ is relative to the folder of the config that names it'
     return ConfigError(f'cannot read the config {path}: {cause_of(error)}{hint}')
 
 
 def work_dir_of(config: Config, given: str | None) -> str:
-    """Where a run writes: as given, else as the config says, else `work_dirs/<name of the config>`."""
+    """The work dir of a run: as given, else from the config, else `work_dirs/<name of the config>`."""
     return str(given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem)

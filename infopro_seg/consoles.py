@@ -19,11 +19,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-WIDTH = 150  # columns of tables where the output is no terminal
+WIDTH = 150  # columns of tables if the output is not a terminal
 
 
 def table_console(stderr: bool = False) -> Console:
-    """A console for tables, wide enough for them also where the output is no terminal."""
+    """A console for tables, wide enough for them even if the output is not a terminal."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=WIDTH)
 
@@ -37,8 +37,8 @@ def counting(console: Console | None = None, transient: bool = False) -> Progres
     """A progress bar on stderr that counts, e.g. files.
 
     Args:
-        console: where else to show it.
-        transient: whether it disappears at the end.
+        console: another console to show it on.
+        transient: whether the bar disappears at the end.
     """
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console or message_console(), transient=transient)
@@ -54,7 +54,7 @@ def logged_counting() -> Progress:
 
 @contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr that says what is being done; a line for each step where that is no terminal."""
+    """A spinner on stderr that names the current step; without a terminal, a line for each step."""
     console = message_console()
     if not console.is_terminal:
         yield partial(console.print, markup=False, highlight=False, soft_wrap=True)
@@ -81,12 +81,12 @@ class WithoutDumps(logging.Filter):
         'The prefix is not set',
         '"FileClient" will be',
         '"HardDiskBackend" is',
-        'resumed key:',  # of what is computed anew
+        'resumed key:',  # log values that are computed again
     )
 
     PARTS = (
-        'is skipped since its requires_grad=False',  # each of the parameters that do not train
-        ' - torch.Size(',  # how each of them was initialised
+        'is skipped since its requires_grad=False',  # one line for each frozen parameter
+        ' - torch.Size(',  # the initialisation of each parameter
     )
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -106,7 +106,7 @@ def quiet_console(logger: logging.Logger) -> None:
 
 
 def leave_out(logger: logging.Logger, start: str) -> None:
-    """Keeps messages that begin so out of the console, as they do not apply."""
+    """Keeps messages with this start out of the console, because they do not apply."""
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(lambda record: not record.getMessage().startswith(start))

@@ -8,7 +8,7 @@ from infopro_seg.errors import UserError
 
 
 def choose_device(given: str | None) -> str:
-    """The device: as given, else the GPU where there is one.
+    """The device: as given, else the GPU if there is one.
 
     Raises:
         UserError: there is no such device.

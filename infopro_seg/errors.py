@@ -8,19 +8,19 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A config asks for what cannot be built."""
+    """A config asks for something that cannot be built."""
 
 
 class DataError(UserError):
-    """A data set is missing, incomplete or holds what the config does not expect."""
+    """A data set is missing, incomplete, or does not match the config."""
 
 
 class IncompleteError(DataError):
-    """An image or video ends early; what was predicted of it is kept."""
+    """An image or video ends early; the predictions so far are kept."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint does not fit the model it is loaded into."""
+    """A checkpoint is missing or damaged, or does not match the model."""
 
 
 class MachineError(UserError):

@@ -52,17 +52,17 @@ def evaluate(
     Args:
         config: path of the config.
         checkpoint: path of the checkpoint, with or without local heads.
-        tta: whether to average over scales and flips, as the config's `tta_pipeline` lists them.
-        out: a folder for label images, in the data set's own ids, one for each test image and under the
-            same path as the image has in the data set.
+        tta: whether to average over the scales and flips in the config's `tta_pipeline`.
+        out: a folder for label images in the data set's own ids, one for each test image, with the same
+            relative path as the image.
         json_file: where to write the results.
         work_dir: where the log goes.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
 
     Returns:
-        `mIoU`, `IoU` by class (fractions), mmseg's metrics in `percent`, and the `validations` noted in the
-        checkpoint, by iteration. Without labels there are no metrics. Of a classifier no IoU, but the
+        `mIoU`, `IoU` by class (fractions), mmseg's metrics in `percent`, and the `validations` in the
+        checkpoint, by iteration. Without labels there are no metrics. For a classifier, there is no IoU, but
         accuracies in `percent`.
 
     Raises:
@@ -88,7 +88,7 @@ def evaluate(
     if not tested.labelled and out is None:
         raise DataError(
             f'the {len(tested.images)} images of the test split have no labels (its data_prefix names no '
-            f'seg_map_path), so there is nothing to measure; to write their label images, add --out: '
+            f'seg_map_path), so no metric can be computed; to write their label images, add --out: '
             f'python tools/test.py {config} {checkpoint} --out DIR'
         )
     require_folder(cfg.work_dir, '--work-dir')
@@ -106,7 +106,7 @@ def evaluate(
     runner = build_runner(cfg)
     if writer is not None:
         runner.test_evaluator.metrics.append(writer)
-    runner.message_hub.pop_info(CLASS_IOU)  # of another evaluation in this process
+    runner.message_hub.pop_info(CLASS_IOU)  # left by another evaluation in this process
     metrics = runner.test()
     results: dict[str, Any] = finite(
         {

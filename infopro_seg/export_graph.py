@@ -24,12 +24,12 @@ from infopro_seg.graph_sizes import ENOUGH, STEP
 from infopro_seg.strict_json import to_json, write_json
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-THRESHOLD = 0.3  # mmseg's own, of a head with one output channel
-TOLERANCE = 1e-3  # relative and absolute, of logits, between two runtimes in float32
+THRESHOLD = 0.3  # mmseg's default for a head with one output channel
+TOLERANCE = 1e-3  # relative and absolute difference of logits between two runtimes in float32
 
 
 class Network(nn.Module):
-    """What is exported: normalised images (N, 3, H, W) to logits (N, classes, H, W)."""
+    """The exported network: normalised images (N, 3, H, W) to logits (N, classes, H, W)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Network(nn.Module):
         )
         if any(isinstance(head, PointHead) for head in heads):
             raise UserError(
-                'PointRend refines its prediction in a loop, which is no graph; use --format mmseg'
+                'PointRend refines its prediction in a loop, which a graph cannot express; use --format mmseg'
             )
         self.model = model.eval()
 
@@ -50,7 +50,7 @@ class Network(nn.Module):
 
 
 def require_onnx() -> None:
-    """Checks that the packages are there that an ONNX export needs.
+    """Checks that the packages for an ONNX export are installed.
 
     Raises:
         UserError: a package is missing.
@@ -73,7 +73,7 @@ def export_program(model: Any, out: Path, size: tuple[int, int], meta: dict[str,
         meta: metadata, see :func:`metadata`.
 
     Returns:
-        Whether the program takes other sizes (multiples of 32) than `size`.
+        Whether the program also takes other sizes (multiples of 32).
     """
     network = Network(model)
     program, dynamic = capture(network, size)
@@ -88,10 +88,10 @@ def export_program(model: Any, out: Path, size: tuple[int, int], meta: dict[str,
 
 
 def export_onnx(model: Any, out: Path, size: tuple[int, int], meta: dict[str, Any]) -> bool:
-    """Writes an ONNX model, checked against the model with onnxruntime; as :func:`export_program`.
+    """Writes an ONNX model, checked against the model with onnxruntime; otherwise as :func:`export_program`.
 
     Raises:
-        UserError: the packages for it are not installed.
+        UserError: a package is not installed.
     """
     require_onnx()
     network = Network(model)
@@ -100,7 +100,7 @@ def export_onnx(model: Any, out: Path, size: tuple[int, int], meta: dict[str, An
         try:
             _write_onnx(program, partial, meta, None if dynamic else size)
             _check_onnx(network, partial, size, dynamic)
-        except Exception:  # whatever exporter and runtime raise for an operator that takes one size only
+        except Exception:  # exporter and runtime raise various errors for operators with a fixed size
             if not dynamic:
                 raise
             dynamic = False
@@ -112,16 +112,16 @@ def export_onnx(model: Any, out: Path, size: tuple[int, int], meta: dict[str, An
 
 
 def capture(network: nn.Module, size: tuple[int, int]) -> tuple[torch.export.ExportedProgram, bool]:
-    """The graph of a network; for any size if its operators allow that, which is returned beside it."""
+    """The graph of a network, and whether it takes any size; that depends on the operators."""
     height, width = (STEP * torch.export.Dim(name, min=2, max=ENOUGH // STEP) for name in ('rows', 'columns'))
     try:
         return _capture(network, size, {2: height, 3: width}), True
-    except Exception:  # torch.export has no error of its own for a graph that is of one size
+    except Exception:  # torch.export has no specific error for graphs with a fixed size
         return _capture(network, size, None), False
 
 
 def metadata(dataset: Mapping[str, Any], config: Any) -> dict[str, Any]:
-    """What a user of a graph has to know: the classes, what is done to an image, and how logits are read.
+    """What users of a graph need: the classes, the preparation of images, and the meaning of logits.
 
     Args:
         dataset: the `metainfo` of the data that the network was trained on.
@@ -160,7 +160,7 @@ def _prediction(config: Any) -> dict[str, Any]:
         found |= {key: list(test_cfg[key]) for key in ('crop_size', 'stride')}
     try:
         steps = test_pipeline(config)
-    except ConfigError:  # of a network alone
+    except ConfigError:  # the config contains only a network
         steps = []
     resizing = [dict(step) for step in steps if is_step(step, Resize)]
     return {**found, 'resize': [{key: step[key] for key in step if key != 'type'} for step in resizing]}
@@ -174,7 +174,7 @@ def _capture(network: nn.Module, size: tuple[int, int], dynamic: Any) -> torch.e
 
 
 def _inputs(size: tuple[int, int], dynamic: bool) -> list[Tensor]:
-    """Images to compare on: of two sizes, or of the only one."""
+    """Images for the comparison: of two sizes, or of the only size."""
     random = torch.Generator().manual_seed(0)
     sizes = [size, (size[0] + 2 * STEP, size[1] + STEP)] if dynamic else [size]
     return [torch.randn(1, 3, *one, generator=random) for one in sizes]
@@ -214,6 +214,6 @@ def _require_close(expected: Tensor, given: Tensor) -> None:
     if expected.shape != given.shape or not torch.allclose(expected, given, TOLERANCE, TOLERANCE):
         difference = (expected - given).abs().max() if expected.shape == given.shape else float('nan')
         raise CheckpointError(
-            f'the exported graph gives other logits than PyTorch (largest difference {difference:.3g}); '
+            f'the logits of the exported graph differ from PyTorch (largest difference {difference:.3g}); '
             'nothing was kept. Please report this with the config'
         )

@@ -1,4 +1,4 @@
-"""What an exception means to whoever runs the program: its cause in one line, and where it comes from."""
+"""Explains exceptions to users: the cause in one line, and where it comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infopro_seg.errors import MachineError, OutputError, RankError, UserError
 
-# of the operating system: what no program can do about; another error of a file may be one of the program
+# errors of the operating system that no program can avoid; other file errors may be faults of the program
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 MACHINE |= {errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.EFBIG}
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -37,7 +37,7 @@ _INSTALLED = {'site-packages', 'dist-packages'}
 
 
 def explained(error: BaseException) -> UserError | None:
-    """The error that says in the user's terms what a fault of the machine is; None for any other fault.
+    """The error that explains a fault of the machine in the user's terms; None for any other fault.
 
     Args:
         error: any exception.
@@ -49,7 +49,7 @@ def explained(error: BaseException) -> UserError | None:
     if killed:
         return MachineError(
             f'a data-loading worker was killed ({killed[1] or "it exited unexpectedly"}), most likely by the '
-            'system, as memory ran out: use fewer workers (num_workers) or smaller images, or give the '
+            'system because memory ran out: use fewer workers (num_workers) or smaller images, or give the '
             'machine more memory' + (' in /dev/shm' if _SHARED_MEMORY.search(text) else '')
         )
     if _GPU_MEMORY.search(text):
@@ -84,7 +84,7 @@ def headline(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """An error's own message, also where a data-loading worker has wrapped it in a traceback."""
+    """An error's own message, also if a data-loading worker has wrapped it in a traceback."""
     text = str(error)
     if 'Original Traceback' in text:
         text = text.rsplit(f'{type(error).__name__}: ', 1)[-1]
@@ -92,13 +92,11 @@ def message_of(error: BaseException) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """An error's type and text on one line; a KeyError names the key that is missing."""
+    """An error's type and text on one line; for a KeyError, the missing key."""
     text = ' '.join(str(error).split())
     if isinstance(error, KeyError) and len(error.args) == 1:
         key = str(error.args[0])
-        text = (
-            ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing, or is none that is known'
-        )
+        text = ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing or unknown'
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 
@@ -121,15 +119,15 @@ def own_frame(error: BaseException, outside: int = 0) -> traceback.FrameSummary 
     """The innermost call in the user's own code: neither of this package nor installed.
 
     Args:
-        error: an error that was raised.
-        outside: how many of the outer calls do not count.
+        error: the raised error.
+        outside: number of outermost calls to ignore.
     """
     frames = traceback.extract_tb(error.__traceback__)[outside:]
     return next((frame for frame in reversed(frames) if _is_own(frame.filename)), None)
 
 
 def _place(error: BaseException) -> str:
-    if 'Original Traceback' in str(error):  # a worker has sent its own as text
+    if 'Original Traceback' in str(error):  # a worker has sent its traceback as text
         frames = re.findall(r'File "(.+?)", line (\d+), in (\S+)', str(error))
         frame = next((f for f in reversed(frames) if _is_own(f[0])), None)
         return f' ({frame[0]}, line {frame[1]}, in {frame[2]})' if frame else ''

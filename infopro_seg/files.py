@@ -1,4 +1,4 @@
-"""Writes files whole: whoever looks, and whenever a process is killed, finds the old file or the new one."""
+"""Writes files atomically: even if the process is killed, readers find the old file or the new one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PARTIAL = '.partial'  # the last suffix of a file that is being written
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yields the path of a file to write, which takes the place of `path` when it is complete.
+    """Yields a path to write to; the complete file then replaces `path`.
 
-    It is written beside `path`, flushed to the disk and renamed; after an error it is removed, and the older
-    file stays. What is no ordinary file (`/dev/stdout`, a pipe) is written directly.
+    The file is written beside `path`, flushed to the disk and renamed. After an error it is removed, and the
+    old file stays. Special files (`/dev/stdout`, a pipe) are written directly.
 
     Args:
         path: the file; its folder exists.
 
     Raises:
-        OutputError: the file cannot be written: the disk is full, or the folder is not there or read-only.
+        OutputError: the file cannot be written: the disk is full, or the folder is missing or read-only.
     """
-    target = Path(os.path.realpath(path))  # a link stays, and what it names is replaced
+    target = Path(os.path.realpath(path))  # a link stays; its target is replaced
     special = target.exists() and not target.is_file()
     partial = target if special else target.with_name(f'.{target.name}.{os.getpid()}{PARTIAL}')
     try:
@@ -33,11 +33,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         if not special:
             _flush(partial)
             partial.replace(target)
-            with contextlib.suppress(OSError):  # some file systems flush no folders
+            with contextlib.suppress(OSError):  # some file systems cannot flush folders
                 _flush(target.parent)
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (partial, target):
-            raise  # of another file, which the caller reads
+            raise  # an error of another file, which the caller reads
         raise OutputError(
             f'cannot write {path}: {error.strerror or error}; make room, or choose another place'
         ) from error
@@ -67,7 +67,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def remove_partial_files(folder: str | Path) -> None:
-    """Removes what killed processes have left half-written in a folder that nobody else writes to."""
+    """Removes half-written files of killed processes from a folder that nobody else writes to."""
     for path in Path(folder).glob(f'.*{PARTIAL}'):
         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What a user may hand over as an image, made into what a pipeline takes."""
+"""Converts the images that users pass in Python to the form that pipelines take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAKEN = (
 
 
 def to_bgr(image: Any) -> np.ndarray:
-    """An image as mmcv loads files: (H, W, 3) of uint8, in the order BGR; an alpha channel is left out.
+    """An image in the form in which mmcv loads files: (H, W, 3) uint8, BGR, without alpha channel.
 
     Args:
         image: a PIL image, an array or a tensor.
@@ -30,7 +30,7 @@ def to_bgr(image: Any) -> np.ndarray:
     if isinstance(image, Image.Image):
         if image.mode not in MODES:
             raise DataError(
-                f'the image is of the PIL mode {image.mode}, whose values are not 0 to 255; scale it and '
+                f'the image has the PIL mode {image.mode}, whose values are not 0 to 255; scale it and '
                 'convert it to RGB'
             )
         array = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))  # upright, as files are read
@@ -55,7 +55,7 @@ def to_picture(image: np.ndarray) -> np.ndarray:
 
 
 def _is_tensor(image: Any) -> bool:
-    """Whether it is one of torch, which is not imported here: exported networks do without it."""
+    """Whether it is a torch tensor; torch is not imported here, because exported networks do not need it."""
     torch = sys.modules.get('torch')
     return torch is not None and isinstance(image, torch.Tensor)
 
@@ -75,7 +75,7 @@ def _checked(array: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _remedy(array: np.ndarray) -> str:
-    """How to make uint8 of an array, where its range tells."""
+    """How to convert an array to uint8, if its range shows it."""
     low, high = array.min(), array.max()
     if not 0 <= low <= high <= 65535:
         return '; scale it'

@@ -13,12 +13,7 @@ import torch
 from mmcv.transforms import Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
-from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.config_files import load_config
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
@@ -26,21 +21,21 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.label_images import class_indices, label_ids
 from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.evaluation.pipelines import is_step, loads_image, test_pipeline, without_labels
-from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.image_inputs import to_bgr, to_picture
 from infopro_seg.tasks import refuse_classifier
+from infopro_seg.trained_network import load_trained
 
 
 class Predictor:
     """A trained network that segments images.
 
     Args:
-        config: the config of its training.
-        checkpoint: its checkpoint, with or without local heads.
+        config: the config of the training.
+        checkpoint: the checkpoint, with or without local heads.
         device: `cpu`, `cuda`, ...; by default the GPU if there is one.
         half: compute in half precision: float16 on a GPU, bfloat16 on a CPU.
-        batch: number of images of one size, or of sliding windows, that are computed at once.
-        resize: whether images are resized as the test pipeline says.
+        batch: number of images of the same size, or of sliding windows, computed at once.
+        resize: whether images are resized as in the test pipeline.
 
     Raises:
         CheckpointError: the checkpoint is missing, or belongs to another model.
@@ -57,14 +52,8 @@ class Predictor:
     ) -> None:
         refuse_classifier(config, 'infopro_seg.load', 'tools/predict.py classifies images')
         self.device, self.half, self.batch = choose_device(device), half, batch
-        init_default_scope(config.get('default_scope', 'mmseg'))
-        content = read_checkpoint(checkpoint)
-        model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
-        drop_local_heads(model, content)
-        state_dict = content.get('state_dict', content)
-        require_fit(state_dict, model.state_dict(), str(checkpoint))
-        model.load_state_dict(state_dict, strict=False)
-        self.model: Any = model.to(self.device).eval()
+        model, content = load_trained(config, checkpoint, self.device)
+        self.model: Any = model
         if batch > 1 and self.model.test_cfg is not None:
             self.model.test_cfg['window_batch'] = batch
         meta = trained_metainfo(content, config)
@@ -80,15 +69,15 @@ class Predictor:
         self.array_pipeline = Compose([step for step in steps if not loads_image(step)])
 
     def predict(self, image: Any) -> Any:
-        """Segments one image, or each of a list.
+        """Segments one image, or each image of a list.
 
         Args:
-            image: path of an image file; or the image itself: a PIL image, an array (H, W, 3) of uint8 in the
-                order RGB or a gray one (H, W), a tensor (3, H, W) of uint8; or a list of these.
+            image: the path of an image file, a PIL image, an array of uint8, (H, W, 3) RGB or (H, W) gray, a
+                tensor (3, H, W) of uint8, or a list of these.
 
         Returns:
-            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); a list
-            of these for a list of images.
+            The index into `classes` of each pixel, (H, W) uint8 (uint16 with more than 256 classes); for a
+            list of images, a list of these.
 
         Raises:
             DataError: the file cannot be read, or the argument is not an image.
@@ -101,12 +90,12 @@ class Predictor:
     __call__ = predict
 
     def read(self, path: str | Path) -> np.ndarray:
-        """An image as the network's own loader reads it, converted to be shown: (H, W, 3) RGB uint8."""
+        """Reads an image with the network's own loader, for display: (H, W, 3) RGB uint8."""
         image: np.ndarray = self.loader({'img_path': str(path)})['img']
         return to_picture(image)
 
     def prepare(self, image: Any) -> Any:
-        """A path, or pixels (H, W, 3) BGR uint8, as the test pipeline prepares images for the network."""
+        """Runs the test pipeline on a path or on pixels, (H, W, 3) BGR uint8."""
         if isinstance(image, (str, os.PathLike)):
             return self.pipeline({'img_path': os.fspath(image)})
         size = image.shape[:2]
@@ -114,14 +103,14 @@ class Predictor:
 
     @contextmanager
     def precision(self) -> Iterator[None]:
-        """Inside the block, the network computes in the precision that was asked for."""
+        """Inside the block, the network computes in the requested precision."""
         kind = torch.device(self.device).type
         dtype = torch.bfloat16 if kind == 'cpu' else torch.float16
         with torch.autocast(kind, dtype, enabled=self.half):
             yield
 
     def _segment_all(self, images: Sequence[Any]) -> list[np.ndarray]:
-        """Segments images, as many of one size at once as `batch` says."""
+        """Segments images, up to `batch` of the same size at once."""
         found: list[np.ndarray] = []
         waiting: list[Any] = []
         for image in images:
@@ -142,7 +131,7 @@ class Predictor:
 
 
 def _size(sample: Any) -> Any:
-    """The size of an image as the network gets it; of one that a pipeline has made several of, None."""
+    """The size of the network's input; None if the pipeline makes several inputs of an image."""
     inputs = sample['inputs']
     return inputs.shape if isinstance(inputs, torch.Tensor) else None
 
@@ -155,7 +144,7 @@ def load(config: str | Path, checkpoint: str | Path, device: str | None = None) 
         if len(found) != 1:
             names = ', '.join(file.name for file in found) or 'none'
             raise ConfigError(
-                f'{path} should hold one config, but the .py files in it are: {names}; name one'
+                f'{path} should contain one config, but it contains the .py files {names}; name one'
             )
         [path] = found
     return Predictor(load_config(path), checkpoint, device)

@@ -1,4 +1,4 @@
-"""The process in which `tools/benchmark.py` measures one recipe, so that none inherits another's memory."""
+"""Measures one recipe in its own process for `tools/benchmark.py`, so that none inherits another's memory."""
 
 from __future__ import annotations
 

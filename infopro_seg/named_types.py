@@ -1,4 +1,4 @@
-"""Gives the types of mmengine's pure-Python configs, which are classes, the names that other configs have."""
+"""Replaces the classes in mmengine's pure-Python configs by the names that other configs use."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mmengine.registry import Registry
 
 from infopro_seg.config_edits import edited
 
-KNOWN = ('infopro_seg', 'mmcv', 'mmengine', 'mmseg', 'torch')  # what is registered without custom_imports
+KNOWN = ('infopro_seg', 'mmcv', 'mmengine', 'mmseg', 'torch')  # registered without custom_imports
 
 
 def with_named_types(config: Config) -> Config:
-    """A config in which each class of the libraries that is a `type` is replaced by its name.
+    """A config in which a `type` that is a class of the libraries is replaced by its name.
 
-    So everything that reads a config, and every config that is written, sees the same names, however the
-    config was given. A class of the user's own stays as it is: mmengine writes it with its module. What the
-    config has imported is no part of it.
+    So all code that reads configs, and every written config, has the same names, in whatever form the config
+    was given. The user's own classes stay: mmengine writes them with their module. Imported names are not
+    part of the result.
 
     Args:
         config: a config with classes.

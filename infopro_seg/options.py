@@ -7,7 +7,7 @@ from typing import Any
 
 
 class CfgOptions(Action):
-    """mmengine's `--cfg-options KEY=VALUE ...`, with an error for what it cannot read."""
+    """mmengine's `--cfg-options KEY=VALUE ...`, with clear errors."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
@@ -26,4 +26,4 @@ class CfgOptions(Action):
             try:
                 action(parser, namespace, [value], option_string)
             except (AssertionError, ValueError, IndexError) as error:
-                parser.error(f'{option_string} {value!r}: {error}; put the whole of it into quotes')
+                parser.error(f'{option_string} {value!r}: {error}; put all of it in quotes')

@@ -1,4 +1,4 @@
-"""Checks that results can be written, before the work that they are of."""
+"""Checks, before the work begins, that its results can be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infopro_seg.errors import OutputError, UserError
 
 
 def require_folder(path: str | Path, option: str = '--out') -> Path:
-    """Makes a folder where there is none, and tries whether it takes files.
+    """Creates a folder if needed, and checks that files can be written to it.
 
     Args:
         path: the folder.
@@ -18,7 +18,7 @@ def require_folder(path: str | Path, option: str = '--out') -> Path:
 
     Raises:
         UserError: the path is a file.
-        OutputError: the folder cannot be made or written to.
+        OutputError: the folder cannot be created or written to.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
@@ -33,12 +33,12 @@ def require_folder(path: str | Path, option: str = '--out') -> Path:
 
 
 def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) -> Path:
-    """Checks a file that is going to be written, and makes its folder.
+    """Checks that a file can be written, and creates its folder.
 
     Args:
         path: the file.
         option: what names it, for the message.
-        suffixes: how it may end, in lower case; none for anything.
+        suffixes: allowed suffixes, in lower case; empty for any.
 
     Raises:
         UserError: the path is a folder, has another suffix, or cannot be written.
@@ -56,7 +56,7 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path is no file on a disk, but a pipe or a terminal."""
+    """Whether a path is not a file on a disk but a pipe or a terminal."""
     return path.exists() and not path.is_file()
 
 

@@ -25,15 +25,15 @@ def map_processes(
     workers: int | None = None,
     chunksize: int = 1,
 ) -> Iterator[Result]:
-    """Yields `function(item)` for each item, in their order.
+    """Yields `function(item)` for each item, in order.
 
-    Processes are spawned: forking would copy the locks of whatever threads torch or OpenCV have started.
+    Processes are spawned, because forking would copy the locks of threads that torch or OpenCV have started.
 
     Args:
-        function: importable by name; what its module imports, each process imports once.
-        items: what to work on.
-        workers: number of processes, one per core by default; 1 works in this process.
-        chunksize: items per message between processes; more than 1 where items take milliseconds.
+        function: a function that is importable by name; each process imports its module once.
+        items: the items.
+        workers: number of processes, one per core by default; with 1, this process does the work.
+        chunksize: items per message between processes; use more than 1 if items take milliseconds.
 
     Raises:
         UserError: a process was killed.
@@ -48,7 +48,7 @@ def map_processes(
             yield from pool.map(function, items, chunksize=chunksize)
         except BrokenProcessPool as error:
             raise UserError(
-                f'one of {workers} worker processes was killed, probably for want of memory; '
+                f'one of {workers} worker processes was killed, probably for lack of memory; '
                 'take fewer --workers'
             ) from error
         except BaseException:
@@ -57,7 +57,7 @@ def map_processes(
 
 
 def start_worker() -> None:
-    """Sets up a worker process: one thread, and an interrupt is for its parent to handle."""
+    """Sets up a worker process: one thread, and interrupts are left to its parent."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

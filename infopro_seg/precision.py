@@ -14,8 +14,8 @@ def use_tf32(env_cfg: Mapping[str, Any]) -> None:
     """Sets TF32 for float32 matrix products and convolutions on GPUs, as a config's `env_cfg.tf32` says.
 
     Args:
-        env_cfg: the config's. `tf32=True`: both use it. False: neither does. Without the key: convolutions
-            do, matrix products do not, as torch has it.
+        env_cfg: the config's `env_cfg`. With `tf32=True` both use TF32, with False neither does. Without the
+            key, convolutions use it and matrix products do not, as in torch.
 
     Raises:
         ConfigError: `tf32` is neither True nor False.
@@ -29,6 +29,6 @@ def use_tf32(env_cfg: Mapping[str, Any]) -> None:
 
 
 def describe_tf32(env_cfg: Mapping[str, Any]) -> str:
-    """What :func:`use_tf32` sets, in words."""
+    """The effect of :func:`use_tf32`, in words."""
     tf32 = env_cfg.get('tf32')
     return 'TF32 in convolutions' if tf32 is None else f'TF32 {"on" if tf32 else "off"}'

@@ -27,7 +27,7 @@ from infopro_seg.prediction.windows import WindowNetwork
 from infopro_seg.tasks import is_classifier
 
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
-"""What a program's own faults raise, and hardly ever an image."""
+"""Errors of a program's own faults, hardly ever of an image."""
 
 FULL = (
     'out of memory',
@@ -36,7 +36,7 @@ FULL = (
     'ALLOC_FAILED',
     'Failed to allocate memory',
 )
-"""What torch, OpenCV, onnxruntime and CUDA's libraries say where the memory does not suffice."""
+"""What torch, OpenCV, onnxruntime and CUDA's libraries say if memory runs out."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Ways:
 
     Args:
         half: compute in half precision: float16 on a GPU, bfloat16 on a CPU.
-        batch: number of windows, or of images or frames of one size, that are computed at once.
-        resize: whether images are resized as the test pipeline says.
-        video: whether folders hold the frames of a video each.
-        fps: frames per second of the overlay videos; by default the video's own, 25 of a folder of frames.
+        batch: number of windows, or of images or frames of the same size, computed at once.
+        resize: whether images are resized as in the test pipeline.
+        video: whether each folder contains the frames of a video.
+        fps: frames per second of overlay videos; by default the video's own, and 25 for a folder of frames.
     """
 
     half: bool = False
@@ -69,22 +69,22 @@ def predict(
 ) -> list[Path]:
     """Writes labels and an overlay of each image, and an overlay of each video.
 
-    Of `NAME.png` that is `NAME_labels.png` and `NAME_overlay.png`; of a TIFF that is georeferenced or large
-    `NAME_labels.tif` and a small `NAME_overlay.png`; of a video `NAME_overlay.mp4`. A classifier gives one
+    For `NAME.png` these are `NAME_labels.png` and `NAME_overlay.png`; for a georeferenced or large TIFF,
+    `NAME_labels.tif` and a small `NAME_overlay.png`; for a video, `NAME_overlay.mp4`. A classifier writes one
     `classes.csv`: image, class and score.
 
     Args:
-        config: path of the config; or of an exported `.onnx`, which needs no checkpoint.
+        config: path of the config, or of an exported `.onnx`, which needs no checkpoint.
         checkpoint: path of the checkpoint.
         images: image and video files, and folders that are searched for images.
-        out: the folder to write into; images found in a folder keep their path below it.
-            Where two would have results of one name, they are named apart, see :func:`output_names`.
-        device: `cpu`, `cuda`, ...; the GPU by default where there is one.
+        out: the folder to write into; images found in a folder keep their relative path. If two results
+            would have the same name, they get different names, see :func:`output_names`.
+        device: `cpu`, `cuda`, ...; by default the GPU if there is one.
         options: overrides of the config, `{'a.b': value}`.
         ways: how to predict.
 
     Returns:
-        The images and videos that could not be predicted to their end; they are named on the console.
+        The images and videos that could not be predicted completely; the console names them.
 
     Raises:
         UserError: config or checkpoint is wrong, there is no image, or `out` cannot be written to.
@@ -113,7 +113,7 @@ def predict(
             run.predict(several)
             run.progress.advance(task, len(several))
     if run.fault is not None and len(run.skipped) == len(inputs):
-        raise run.fault  # no matter of an image: with its traceback
+        raise run.fault  # not caused by an image: with its traceback
     kinds = {'videos' if one.kind == 'video' else 'images' for one in inputs}
     what = ' and '.join(sorted(kinds))
     run.say(f'{len(inputs) - len(run.skipped)} of {len(inputs)} {what} predicted into {out}')
@@ -121,7 +121,7 @@ def predict(
 
 
 class _Run:
-    """A prediction at work."""
+    """A running prediction."""
 
     progress: Progress
     network: Any
@@ -137,7 +137,7 @@ class _Run:
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def load(self, config: Any, checkpoint: Any, device: Any, options: Any, rasters: bool) -> None:
-        """Loads the network; of one for rasters it checks that it can be asked window by window."""
+        """Loads the network; for rasters, checks that it can predict window by window."""
         ways = self.ways
         if checkpoint is None:
             if options or ways.half or ways.batch > 1:
@@ -163,7 +163,7 @@ class _Run:
             self.color_type = color_type(self.network.steps)
 
     def predict(self, inputs: Sequence[Input]) -> None:
-        """Predicts a raster, a video, or some images at once; what fails is named."""
+        """Predicts a raster, a video, or several images at once; names those that fail."""
         try:
             if inputs[0].kind == 'image':
                 found = self._segment([one.path for one in inputs])
@@ -173,7 +173,7 @@ class _Run:
         except OutputError:
             raise
         except Exception as error:  # whatever it is, the others are predicted
-            if len(inputs) > 1:  # which of them it was shows when they go one by one
+            if len(inputs) > 1:  # predict them one by one to find which image failed
                 for one in inputs:
                     self.predict([one])
                 return
@@ -210,7 +210,7 @@ class _Run:
 
     @contextmanager
     def _advance(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar of its own, of rows or frames."""
+        """A separate progress bar, for rows or frames."""
         task = self.progress.add_task(name, total=None)
         try:
             yield lambda done, total: self.progress.update(task, completed=done, total=total)
@@ -219,7 +219,7 @@ class _Run:
 
 
 def batches(inputs: Sequence[Input], count: int) -> Iterator[list[Input]]:
-    """Neighbouring images in lists of `count`; each raster and each video alone."""
+    """Successive images in lists of `count`; each raster and each video alone."""
     for kind, group in groupby(inputs, key=lambda one: one.kind):
         several = list(group)
         size = count if kind == 'image' else 1

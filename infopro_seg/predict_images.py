@@ -1,4 +1,4 @@
-"""The images that a prediction finds in what it is given, and the names of its results."""
+"""Finds the images to predict, and names their results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ENDS = ('_labels.png', '_overlay.png', '_labels.tif', '_labels_incomplete.tif') 
 
 @dataclass
 class Found:
-    """What was found.
+    """The images that were found.
 
     Args:
         images: each image once, with the name of its results: its path below the folder it was found in,
-            without suffix. Where two would share one, see :func:`output_names`.
-        earlier: results of earlier predictions, which are left out.
+            without suffix. If two would share a name, see :func:`output_names`.
+        earlier: results of earlier predictions, which are skipped.
     """
 
     images: list[tuple[Path, Path]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Found:
 
 
 def find_images(paths: Sequence[str | Path]) -> Found:
-    """Looks for images in files and folders; hidden files and results of earlier predictions are left out.
+    """Looks for images in files and folders; skips hidden files and results of earlier predictions.
 
     Raises:
         UserError: a path does not exist, or there is no image.
@@ -67,14 +67,14 @@ def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _images_in(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """The images in a folder and in those below it, links to folders included, each folder once."""
+    """The images in a folder and its subfolders, including linked folders, each folder once."""
     real = os.path.realpath(folder)
     if real in seen:
         return
     seen.add(real)
     for path in folder.iterdir():
         if path.name.startswith('.'):
-            continue  # what other systems leave: ._street.png, .thumbnails
+            continue  # files of other systems: ._street.png, .thumbnails
         if path.is_dir():
             yield from _images_in(path, seen)
         elif path.suffix.lower() in IMAGE_SUFFIXES:

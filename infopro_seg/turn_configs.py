@@ -1,4 +1,4 @@
-"""The configs of a training in turn: `stages` of a config, one for each local module."""
+"""The configs of asynchronous training: `stages` of a config, one for each local module."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def require_turns(cfg: Config, turn: int | None = None) -> int:
 
     Args:
         cfg: the config.
-        turn: one that has to be among them, or None.
+        turn: the index of a turn that must exist, or None.
 
     Raises:
-        ConfigError: `stages` is missing, does not fit the local modules, or lacks the turn asked for.
+        ConfigError: `stages` is missing, its length is wrong, or it lacks the given turn.
     """
     turns = cfg.get('stages')
     backbone = cfg.get('model', {}).get('backbone') or {}
@@ -52,15 +52,15 @@ def require_turns(cfg: Config, turn: int | None = None) -> int:
 
 
 def turn_config(cfg: Config, turn: int, options: Options = None) -> Config:
-    """The config of one turn: that of all with what is different, in a folder of its own.
+    """The config of one turn: the common config with the turn's own settings and its own folder.
 
     Args:
         cfg: a config with `stages`.
-        turn: number of the turn.
+        turn: index of the turn.
         options: overrides of the config, which win over those of the turn.
 
     Raises:
-        ConfigError: the turn does not fit the config.
+        ConfigError: the settings of the turn cannot be merged into the config.
     """
     part = copy.deepcopy(cfg)
     changes = part.pop('stages')[turn]

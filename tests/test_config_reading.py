@@ -26,7 +26,7 @@ def write(tmp_path, monkeypatch):
     [
         ('a = dict(', 'SyntaxError'),
         ('a = 1\nb = a / 0', r'ZeroDivisionError: division by zero \(.*config.py:2\)'),
-        ("_base_ = './gone.py'", r'gone.py.*; a _base_ is looked for from the folder'),
+        ("_base_ = './gone.py'", r'gone.py.*; a _base_ is relative to the folder'),
         ("_base_ = './base.py'\nx = {{_base_.gone}}", "KeyError: the key 'gone' is missing"),
         ("custom_imports = dict(imports=['gone_module'])", "No module named 'gone_module'; .* PYTHONPATH"),
         ("custom_imports = dict(import_=['os'])", "unexpected keyword argument 'import_'"),

@@ -141,7 +141,7 @@ def test_a_pipeline_that_resizes_is_refused_unless_it_is_told_not_to(tmp_path):
 
 def test_windows_of_an_unknown_size_are_asked_for():
     with pytest.raises(
-        ConfigError, match=r'does not say how large: --cfg-options model\.test_cfg\.mode=slide'
+        ConfigError, match=r'gives no size for them: --cfg-options model\.test_cfg\.mode=slide'
     ):
         window_settings(Config({'model': {'test_cfg': WHOLE, 'data_preprocessor': None}}))
     known = Config({'model': {'test_cfg': WHOLE, 'data_preprocessor': {'size': (30, 61)}}})

@@ -165,5 +165,5 @@ def test_a_video_is_never_replaced(network, video, tmp_path):
     copy = tmp_path / 'a_overlay.mp4'
     shutil.copy(video, copy)
     (tmp_path / 'a').mkdir()
-    with pytest.raises(UserError, match=r'would replace .*a_overlay\.mp4, which is to be predicted too'):
+    with pytest.raises(UserError, match=r'would replace .*a_overlay\.mp4, which is also an input'):
         predict('net.py', 'net.pth', [tmp_path / 'a', copy], tmp_path, ways=Ways(video=True))

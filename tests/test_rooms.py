@@ -23,7 +23,7 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'memory',
     'visualization',
     'hooks',
-    'training comparison export_graph predict_images',
+    'training comparison export_graph predict_images trained_network',
     'classification',
     'evaluate export inference probing',
     'prediction',

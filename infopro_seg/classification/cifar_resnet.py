@@ -26,7 +26,7 @@ class CifarResNet(ResNet):
         depth: 20, 32, 44, 56, 110, ...
         base_channels: channels of the stem and of the first stage.
         zero_init_residual: whether each residual branch starts at zero.
-        out_indices: of the stages whose outputs are returned.
+        out_indices: indices of the stages whose outputs are returned.
         kwargs: other arguments of mmseg's `ResNet`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The classifier: an ordinary one of mmpretrain, whose encoder trains in local modules."""
+"""The classifier: mmpretrain's, with an encoder that trains in local modules."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from infopro_seg.models.recompute import recompute_norms
 class InfoProImageClassifier(LocalSteps, ImageClassifier):
     """mmpretrain's `ImageClassifier` trained module by module; its last module ends with neck and head.
 
-    Testing, prediction and the state dict's keys are those of the stock classifier.
+    Testing, prediction and the keys of the state dict are those of the stock classifier.
 
     Args:
         backbone: config of an :class:`infopro_seg.models.InfoProBackbone`.
         neck: config of the neck, e.g. `dict(type='mmpretrain.GlobalAveragePooling')`.
         head: config of the head, e.g. of `mmpretrain.LinearClsHead`; its `in_channels` may be left out.
         data_preprocessor: config of an `mmpretrain.ClsDataPreprocessor`.
-        channels_last: whether convolutions keep weights and feature maps channels last in memory. Losses and
-            gradients are the same up to rounding, often in less time.
+        channels_last: whether convolutions store channels last in memory. Losses and gradients are the same
+            up to rounding, and it is often faster.
         kwargs: the other arguments of `ImageClassifier`.
 
     Raises:
-        ConfigError: the backbone is no `InfoProBackbone`, or the head expects channels that it is not given.
+        ConfigError: the backbone is not an `InfoProBackbone`, or the `in_channels` of the head are wrong.
     """
 
     backbone: Any
@@ -85,22 +85,22 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
         self.ready(channels_last)
 
     def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
-        """Yields the losses of the head, with which the last module ends.
+        """Yields the losses of the head, the end of the last module.
 
         Args:
-            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
+            features: the encoder's outputs; None, for no losses, while an earlier module trains alone.
             data_samples: N samples with `gt_label`.
         """
         if features is None:
             return
         if self.with_neck:
-            features = self.neck(tuple(features))  # its necks take no list
+            features = self.neck(tuple(features))  # mmpretrain's necks take no list
         losses = self.head.loss(features, data_samples)
         del features  # the graph keeps them as long as it needs them
         yield add_prefix(losses, 'head')
 
     def outputs_read(self) -> set[int] | None:
-        """Indices of the encoder's outputs that are read; None where a neck reads them all."""
+        """Indices of the encoder's outputs that are read; None if a neck reads them all."""
         return None if self.with_neck else {len(self.backbone.out_channels) - 1}
 
     @torch.no_grad()

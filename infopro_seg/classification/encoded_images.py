@@ -1,4 +1,4 @@
-"""A data set in one file: encoded images (JPEG, PNG) one after the other in an .npz."""
+"""A data set in one .npz file of encoded images (JPEG, PNG)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class EncodedImages(BaseDataset):
     Args:
         data_file: the file.
         split: the split.
-        per_class: takes only so many images of each class, the first in the file; None for all.
-        metainfo: replaces the names of the classes.
+        per_class: maximum number of images per class, the first in the file; None for all.
+        metainfo: replaces the class names.
         kwargs: other arguments of mmengine's `BaseDataset`.
 
     Raises:

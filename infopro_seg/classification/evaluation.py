@@ -19,9 +19,9 @@ def evaluate_classifier(cfg: Config, tta: bool, out: str | None) -> tuple[Any, d
     """Tests a classifier.
 
     Args:
-        cfg: its config, in one piece, with the checkpoint as `load_from`.
-        tta: refused.
-        out: refused.
+        cfg: its config, without cuts, with the checkpoint as `load_from`.
+        tta: rejected if set.
+        out: rejected if set.
 
     Returns:
         mmengine's runner; and the metrics in percent, the number of images, and the checkpoint's

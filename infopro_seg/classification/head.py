@@ -16,7 +16,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.contrastive_head import supervised_contrastive_loss
 from infopro_seg.models.decoder import BATCH_NORM, RELU
 
-WIDE = 16  # pixels from which on the first convolution has stride 2
+WIDE = 16  # width in pixels from which the first convolution has stride 2
 LOSSES = ('softmax', 'contrast')
 
 
@@ -39,18 +39,18 @@ class ConvClassifierHead(BaseModule):
         in_channels: channels of the feature map.
         channels: channels of the convolutions.
         num_classes: number of classes.
-        double_below: the convolutions have twice as many channels if `channels` is below this.
-        num_convs: 3x3 convolutions before the pooling. The first has stride 2 where the map is at least
-            16 pixels wide.
-        num_linear: linear layers after the pooling, 1 or more.
+        double_below: `channels` is doubled if it is below this value.
+        num_convs: number of 3x3 convolutions before the pooling. The first has stride 2 if the map is at
+            least 16 pixels wide.
+        num_linear: number of linear layers after the pooling, at least 1.
         hidden_channels: channels between linear layers.
         loss: `softmax`, or `contrast` for the supervised contrastive loss over all images of the batch.
-        out_channels: width of the projection that is contrasted.
-        temperature: tau of the contrast.
+        out_channels: width of the projection, for `contrast`.
+        temperature: tau of the contrastive loss.
         loss_weight: lambda_task.
         norm_cfg: norm of the convolutions; None for none.
         act_cfg: activation of all layers but the last.
-        in_index: the only feature map's index.
+        in_index: index of the only feature map.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -79,10 +79,10 @@ class ConvClassifierHead(BaseModule):
         if loss not in LOSSES:
             raise ConfigError(f'loss={loss!r} of a ConvClassifierHead; choose from {", ".join(LOSSES)}')
         if temperature <= 0:
-            raise ConfigError(f'temperature={temperature} of a ConvClassifierHead divides; give e.g. 0.07')
+            raise ConfigError(f'temperature={temperature} of ConvClassifierHead is not above 0; take 0.07')
         if num_linear < 1:
             raise ConfigError(
-                f'num_linear={num_linear} of a ConvClassifierHead leaves nothing that gives scores; give 1 '
+                f'num_linear={num_linear} of a ConvClassifierHead leaves no layer that gives scores; give 1 '
                 'or more'
             )
         self.in_index = in_index
@@ -121,7 +121,7 @@ class ConvClassifierHead(BaseModule):
         Args:
             features: feature maps (N, C, h, w).
             data_samples: N samples with `gt_label`.
-            train_cfg: not read.
+            train_cfg: ignored.
         """
         scores = self(features)
         labels = torch.cat([sample.gt_label for sample in data_samples])

@@ -1,4 +1,4 @@
-"""The class of each image, as `tools/predict.py` writes it."""
+"""Predicts the class of each image, for `tools/predict.py`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ import cv2
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
-from infopro_seg.checkpoints import read_checkpoint
-from infopro_seg.config_edits import without_local_modules, without_pretraining
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.whole_images import build_images
 from infopro_seg.devices import choose_device
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.files import whole_file
-from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
 from infopro_seg.tasks import refuse_classifier
+from infopro_seg.trained_network import load_trained
 
 CSV = 'classes.csv'
 LOADER = 'LoadImageFromFile'
@@ -33,8 +28,8 @@ class ImageNetwork:
     """A trained classifier.
 
     Args:
-        config: the config of its training.
-        checkpoint: its checkpoint, with or without local heads.
+        config: the config of the training.
+        checkpoint: the checkpoint, with or without local heads.
         device: `cpu`, `cuda`, ...; by default the GPU if there is one.
 
     Raises:
@@ -43,19 +38,13 @@ class ImageNetwork:
     """
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str | None = None) -> None:
-        init_default_scope(config.get('default_scope', 'mmseg'))
-        content = read_checkpoint(checkpoint)
-        model = revert_sync_batchnorm(MODELS.build(without_pretraining(without_local_modules(config.model))))
-        drop_local_heads(model, content)
-        state_dict = content.get('state_dict', content)
-        require_fit(state_dict, model.state_dict(), str(checkpoint))
-        model.load_state_dict(state_dict, strict=False)
-        self.model: Any = model.to(choose_device(device)).eval()
+        model, content = load_trained(config, checkpoint, choose_device(device))
+        self.model: Any = model
         loader = config.get('test_dataloader') or config.get('val_dataloader')
         if loader is None:
             raise ConfigError(
-                f'the config {config.filename} has no test_dataloader, whose pipeline says how images are '
-                'prepared; write one'
+                f'the config {config.filename} has no test_dataloader; write one: its pipeline says how '
+                'images are prepared'
             )
         dataset = next(leaves(loader['dataset']))
         kept = dict((content.get('meta') or {}).get('dataset_meta') or {})
@@ -94,17 +83,17 @@ def classify(
 
     Args:
         config: the config of the training.
-        checkpoint: its checkpoint.
-        inputs: what is predicted, see :func:`infopro_seg.prediction.inputs.find_inputs`.
+        checkpoint: the checkpoint.
+        inputs: the inputs, see :func:`infopro_seg.prediction.inputs.find_inputs`.
         out: the folder to write into.
         device: `cpu`, `cuda`, ...
-        say: gets a line about what could not be read, and one at the end.
+        say: called with a line for each unreadable image, and with one at the end.
 
     Returns:
         The images that could not be read.
 
     Raises:
-        UserError: config or checkpoint is wrong, or a video is asked for.
+        UserError: config or checkpoint is wrong, or an input is a video.
     """
     if any(one.kind == 'video' for one in inputs):
         refuse_classifier(config, 'prediction of videos', 'give images')

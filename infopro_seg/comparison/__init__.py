@@ -1,1 +1,1 @@
-"""The training methods side by side: the same data, schedule and initial weights for each."""
+"""Compares training methods: all use the same data, schedule and initial weights."""

@@ -1,4 +1,4 @@
-"""What `tools/compare.py` does: data, trainings, results."""
+"""The command `tools/compare.py`: data, trainings, results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CompareRequest:
 
 
 def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
-    """Trains what is not trained yet and writes the results; returns 1 if a training failed.
+    """Runs the trainings that are not finished and writes the results; returns 1 if a training failed.
 
     Raises:
         UserError: an argument or the suite is invalid.
@@ -52,21 +52,21 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     suite = load_config(request.suite)
     for key in ('methods', 'comparison'):
         if key not in suite:
-            raise ConfigError(f'{request.suite} is no suite: it lacks {key!r}; see configs/compare/cpu.py')
+            raise ConfigError(f'{request.suite} is not a suite: it lacks {key!r}; see configs/compare/cpu.py')
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
     amp = suite.optim_wrapper.get('type') == 'AmpOptimWrapper'
     if amp and not request.report_only and not torch.cuda.is_available():
         raise ConfigError(
-            f'{request.suite} trains in mixed precision on a GPU, and there is none; take the suite cpu'
+            f'{request.suite} trains in mixed precision on a GPU, but there is no GPU; take the suite cpu'
         )
     setting = setting_of(suite, request.suite)
     others = [result for path in request.others for result in read_results(path, setting)]
     require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
-    trace_settings(suite, finished, request.out, report)  # some may be of another call
+    trace_settings(suite, finished, request.out, report)  # some may come from earlier calls
     metric = suite.comparison.get('metric', MIOU)
     results = joined(read_runs(finished, request.out, metric), others, list(suite.methods))
     if results:
@@ -77,7 +77,7 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
                 draw_comparison(suite, shown, request.out, request.out / 'panel.png')
                 report(f'wrote panel.png: {", ".join(shown)}')
     elif request.report_only:
-        raise UserError(f'{request.out} holds no finished run of the suite; train without --report-only')
+        raise UserError(f'{request.out} contains no finished run of the suite; train without --report-only')
     if failed:
         report(f'{len(failed)} of {len(runs)} runs failed; the same command resumes them')
     return 1 if failed else 0
@@ -86,13 +86,12 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
 def _train(
     suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> list[Run]:
-    """Trains what is not trained yet and returns the runs that failed."""
+    """Runs the trainings that are not finished and returns those that failed."""
     paths = write_configs(suite, runs, request.out)
     data = suite.comparison.get('data')
     if data is not None:
         report(
-            f'data: {data.train + data.val} synthetic streets in {suite.data_root}, drawn unless they are '
-            'there'
+            f'data: {data.train + data.val} synthetic streets in {suite.data_root}; missing ones are drawn'
         )
         make_synthetic_streets(Path(suite.data_root), data.train, data.val, tuple(data['size']), data.seed)
     require_data(suite, splits_read(suite))
@@ -101,7 +100,7 @@ def _train(
 
 
 def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> list[Run]:
-    """All finished runs in the folder, or those asked for with --report-only and E2E of their seeds."""
+    """All finished runs in the folder; with --report-only, the requested runs and E2E with their seeds."""
     finished = finished_runs(suite, request.out)
     if not request.report_only or (request.methods, request.modules, request.seeds) == (None, None, None):
         return finished
@@ -110,7 +109,7 @@ def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> l
 
 
 def setting_of(suite: Config, path: Path) -> dict[str, Any]:
-    """What all runs of a suite have in common, as it stands in `results.json`."""
+    """The setting that all runs of a suite share, as written to `results.json`."""
     return {
         'suite': path.stem,
         'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else suite.data_root,
@@ -147,5 +146,5 @@ def write_results(
 
 
 def _all(values: Iterable[str]) -> str:
-    """What runs have in common, or everything there is."""
+    """The common value of some runs, or all their values."""
     return ', '.join(sorted(set(values)))

@@ -1,4 +1,4 @@
-"""What the networks of a comparison make of the same images."""
+"""Draws the predictions of all networks of a comparison for the same images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from infopro_seg.visualization.panel import draw_panels
 
 
 def runs_shown(suite: Config, finished: Sequence[Run], out: Path) -> dict[str, Run]:
-    """The runs that the suite's `comparison.panel` lists, by title: of each the first seed that all have.
+    """The runs in the suite's `comparison.panel`, by title, with the first seed that all of them have.
 
-    Nothing where the suite lists none, or one of them has not been trained or has lost its checkpoint.
+    Empty if the suite lists none, or if one of them is not trained or has lost its checkpoint.
     """
     wanted = suite.comparison.get('panel') or {}
     for seed in sorted({run.seed for run in finished}):
@@ -33,7 +33,7 @@ def runs_shown(suite: Config, finished: Sequence[Run], out: Path) -> dict[str, R
 
 
 def draw_comparison(suite: Config, runs: dict[str, Run], out: Path, path: Path, rows: int = 3) -> None:
-    """Draws images of the evaluated split with the prediction of each run, and what local heads decode.
+    """Draws images of the evaluated split, the prediction of each run, and reconstructions of local heads.
 
     Args:
         suite: config of the suite.
@@ -57,7 +57,7 @@ def _trained(suite: Config, run: Run, out: Path) -> Any:
 
 
 def _checkpoint(out: Path, run: Run) -> str | None:
-    """The last checkpoint of a run, None if it is no longer there."""
+    """The last checkpoint of a run, None if it no longer exists."""
     found: str | None = find_latest_checkpoint(str(parts_of(out, run)[-1]))
     return found if found is not None and Path(found).is_file() else None
 

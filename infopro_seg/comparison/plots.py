@@ -13,10 +13,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def plot_curves(rows: Rows, path: Path, metric: str = MIOU) -> None:
-    """Draws the metric against iterations, the mean over seeds: a panel for each K, end-to-end in all."""
+    """Draws the metric against iterations, averaged over seeds: one panel per K, with end-to-end in each."""
     counts = sorted({row['modules'] for row in rows if row['modules'] > 1}) or [1]
     figure, panels = _figure(len(counts))
-    lines: dict[str, Any] = {}  # of all panels, as a method need not be in each
+    lines: dict[str, Any] = {}  # of all panels, because a method may be missing in one
     for axes, count in zip(panels, counts, strict=True):
         for row in rows:
             if row['modules'] in (1, count) and row['curve']:
@@ -34,7 +34,7 @@ def plot_curves(rows: Rows, path: Path, metric: str = MIOU) -> None:
 
 
 def plot_memory(rows: Rows, path: Path, metric: str = MIOU) -> None:
-    """Draws the metric against the peak memory, measured where all runs were on a GPU, else traced."""
+    """Draws the metric against the peak memory: measured if all runs were on a GPU, else traced."""
     measured = all(row['measured_bytes'] for row in rows)
     figure, [axes] = _figure(1)
     for index, method in enumerate(dict.fromkeys(row['method'] for row in rows)):

@@ -1,4 +1,4 @@
-"""What finished trainings show: their metrics, learning curves and memory, and the means over seeds."""
+"""The results of finished trainings: metrics, learning curves and memory, and means over seeds."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.turn_configs import turn_config
 
 TRACES = 'traces.json'
-MIOU = 'mIoU'  # what segmentors are judged by
+MIOU = 'mIoU'  # the metric of segmentors
 
 
 def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callable[[str], None]) -> None:
     """Traces a training step of every method and number of modules, unless that was done before.
 
-    They are written to `traces.json`: peak bytes and FLOPs of a step, and the cuts, which differ between
-    methods where they are balanced by memory. Of modules trained in turn, the largest peak and the FLOPs of a
-    step of each. Where the suite's `comparison.real_use` names the batch and the crop that its methods are
-    meant for, peak and FLOPs at that size stand under `real_use`.
+    `traces.json` gets the peak bytes and FLOPs of a step, and the cuts, which differ between methods if they
+    are balanced by memory. If modules train in turn, it gets the largest peak, and the FLOPs of one step of
+    each module. If the suite's `comparison.real_use` names the batch and crop that its methods are meant for,
+    `real_use` contains peak and FLOPs at that size.
     """
     real_use = suite.comparison.get('real_use')
     path = out / TRACES
@@ -60,15 +60,15 @@ def _peak_and_flops(
 
 
 def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[str, Any]]:
-    """The results of finished runs, as they go into `results.json`.
+    """The results of finished runs, as they are written to `results.json`.
 
-    Those of modules trained in turn are the last one's; their peak is the largest, and an iteration takes the
-    seconds of one of each.
+    If modules train in turn, the results are those of the last turn, the peak is the largest one, and the
+    seconds per iteration are the sum over the turns.
 
     Args:
         runs: the runs.
         out: folder of the comparison.
-        metric: what they are judged by: `mIoU`, or a metric of the validation in percent.
+        metric: `mIoU`, or another metric of the validation in percent.
     """
     path = out / TRACES
     traces = json.loads(path.read_text()) if path.is_file() else {}
@@ -100,16 +100,16 @@ def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[s
 
 
 def read_results(path: Path, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs of a `results.json` that was written elsewhere.
+    """The runs of another `results.json`.
 
     Args:
         path: the file.
         setting: suite, data, crop, batch and iterations that its runs must have had.
 
     Raises:
-        DataError: the file cannot be read, holds no results, or is of another setting.
+        DataError: the file cannot be read, contains no results, or has another setting.
     """
-    setting = json.loads(json.dumps(setting))  # as it stands in a file
+    setting = json.loads(json.dumps(setting))  # as JSON stores it
     try:
         content = json.loads(path.read_text())
         found, runs = content['setting'], content['runs']
@@ -131,9 +131,9 @@ def read_results(path: Path, setting: Mapping[str, Any]) -> list[dict[str, Any]]
 def joined(
     own: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], methods: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Runs of a folder and of elsewhere, in the order of the suite's methods.
+    """The runs of a folder and of other files, in the order of the suite's methods.
 
-    A run that both have counts once, as the folder has it.
+    If both have a run, the folder's is used.
     """
     found = {(run['method'], run['modules'], run['seed']): run for run in [*others, *own]}
     order = {method: place for place, method in enumerate(methods)}
@@ -141,7 +141,7 @@ def joined(
 
 
 def read_scalars(folder: Path) -> list[dict[str, Any]]:
-    """What a run has logged, also where it was resumed; later entries for an iteration come last."""
+    """All log entries of a run, including those after a resume; later entries for an iteration come last."""
     lines = [
         line
         for path in sorted(folder.glob('*/vis_data/scalars.json'))
@@ -151,7 +151,7 @@ def read_scalars(folder: Path) -> list[dict[str, Any]]:
 
 
 def _scores(metrics: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """What a run is judged by, as fractions."""
+    """The metrics of a run, as fractions."""
     if metric == MIOU:
         return {'mIoU': metrics['mIoU'], 'IoU': metrics['IoU']}
     value = metrics['percent'].get(metric)
@@ -161,11 +161,11 @@ def _scores(metrics: Mapping[str, Any], metric: str) -> dict[str, Any]:
 def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dict[str, Any]]:
     """One row for each method and number of modules: means over seeds, and their standard deviation.
 
-    `mIoU_sd` (or as the metric is called) is the standard deviation of a sample, None for a single seed;
-    `against_e2e` is the mean difference from the mIoU of the end-to-end training with the same seed, over the
-    `against_e2e_seeds` seeds that have one; `IoU` holds the means of each class over the seeds that saw it.
+    `mIoU_sd` (with the name of the metric) is the standard deviation of a sample, None for a single seed.
+    `against_e2e` is the mean difference from the mIoU of end-to-end training with the same seed, over the
+    `against_e2e_seeds` seeds that have one. `IoU` contains the mean of each class over the seeds that saw it.
     """
-    known = [result for result in results if result[metric] is not None]  # with no labels there is none
+    known = [result for result in results if result[metric] is not None]  # None without labels
     reference = {result['seed']: result[metric] for result in known if result['method'] == 'e2e'}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
@@ -197,21 +197,21 @@ def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dic
 
 
 def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    """The mean mIoU over runs at the iterations that all of them have validated at."""
+    """The mean mIoU over runs, at the iterations at which all of them validated."""
     curves = [dict(map(tuple, result['curve'])) for result in group]
     shared = set.intersection(*(set(curve) for curve in curves))
     return [(step, statistics.fmean(curve[step] for curve in curves)) for step in sorted(shared)]
 
 
 def _curve(logged: Sequence[dict[str, Any]], metric: str) -> list[tuple[int, float]]:
-    """The metric at the iterations that were validated, as fractions; what is logged is percent."""
+    """The metric at each validation, as a fraction; the log has percent."""
     return sorted({entry['step']: entry[metric] / 100 for entry in logged if metric in entry}.items())
 
 
 def largest_peaks(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The largest of each measured peak, and the device.
+    """The largest value of each measured peak, and the device.
 
-    A training that was resumed at its end has measured none.
+    A training that was resumed at its end has measured nothing.
     """
     found: dict[str, Any] = {'device': measured[-1]['device']}
     for peaks in measured:

@@ -37,7 +37,7 @@ class Run:
 
     @classmethod
     def named(cls, name: str) -> Run | None:
-        """The run of a folder's name; None for another folder."""
+        """The run that a folder is named after; None if the name is not one of a run."""
         parts = re.fullmatch(r'(\w+)_k(\d+)_seed(\d+)', name)
         run = parts and cls(parts[1], int(parts[2]), int(parts[3]))
         return run if run and run.name == name else None
@@ -65,13 +65,13 @@ def select_runs(
     modules: Sequence[int] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> list[Run]:
-    """The runs of a suite, or those asked for, all methods of a seed before the next seed.
+    """The requested runs of a suite, ordered by seed: all methods of a seed before the next seed.
 
     Args:
         suite: config of the suite.
-        methods: their names; None for those of the suite's `comparison.runs`.
-        modules: numbers of local modules; None for the suite's. Methods without local heads have one.
-        seeds: None for the suite's.
+        methods: names of methods; None for those in the suite's `comparison.runs`.
+        modules: numbers of local modules; None for the suite's. Methods without local heads have one module.
+        seeds: seeds; None for the suite's.
 
     Raises:
         ConfigError: a method is unknown, a number of local modules is below 2, or a seed is below 0.
@@ -112,11 +112,11 @@ def run_config(suite: Config, run: Run) -> Config:
 
     Args:
         suite: config of the suite.
-        run: which training.
+        run: the training.
 
     Raises:
-        ConfigError: the suite has no cuts for so many local modules, or the file of the local head cannot be
-            read.
+        ConfigError: the suite has no cuts for this number of local modules, or the file of the local head
+            cannot be read.
     """
     cfg = copy.deepcopy(suite)
     for key in ('methods', 'comparison'):
@@ -144,7 +144,7 @@ def run_config(suite: Config, run: Run) -> Config:
 
 
 def _cuts(suite: Config, modules: int) -> dict[str, Any]:
-    """Where a suite cuts the encoder into some local modules, as options of the backbone."""
+    """The cuts of a suite for a number of local modules, as options of the backbone."""
     cuts = suite.comparison.cuts
     if cuts == 'balanced':
         return {'num_modules': modules}
@@ -161,9 +161,9 @@ def _cuts(suite: Config, modules: int) -> dict[str, Any]:
 
 
 def resized(config: Any, sizes: Any) -> Any:
-    """A config with other values for the keys that it has, at any nesting; keys it lacks are not added.
+    """A copy of a config with new values for existing keys, at any nesting; no keys are added.
 
-    A dict with a `type` replaces a whole one.
+    A dict with a `type` replaces a whole dict.
     """
     if not isinstance(config, dict) or not isinstance(sizes, dict) or 'type' in sizes:
         return sizes
@@ -171,7 +171,7 @@ def resized(config: Any, sizes: Any) -> Any:
 
 
 def even_cuts(encoder: dict[str, Any], modules: int) -> tuple[str, ...]:
-    """The cuts that give each local module as many blocks as the others, give or take one.
+    """The cuts that give all local modules the same number of blocks, give or take one.
 
     Raises:
         ConfigError: the encoder has fewer blocks than modules.

@@ -16,9 +16,9 @@ OF_TURNS = (
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]], metric: str = MIOU) -> str:
-    """Method, K, the metric in percent, memory and time; peaks that were traced and measured apart.
+    """A table of method, K, the metric in percent, memory and time; traced and measured peaks are separate.
 
-    Where the suite names the size of the real use, traced memory and FLOPs are those at that size.
+    If the suite names the size of the real use, traced memory and FLOPs are those at that size.
     """
     reference = next((traced(row)['flops'] for row in rows if row['method'] == 'e2e'), None)
     measured = any(row['measured_bytes'] for row in rows)
@@ -50,13 +50,13 @@ def traced(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def real_use(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The size of the real use, nothing where the suite names none."""
+    """The size of the real use, empty if the suite names none."""
     found = next((row['traced']['real_use'] for row in rows if 'real_use' in row['traced']), None)
     return '' if found is None else f'batch {found["batch"]}, {found["crop"][0]}x{found["crop"][1]}'
 
 
 def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The mean IoU of every class in percent; one column for each method and K."""
+    """A table of the mean IoU of every class in percent; one column for each method and K."""
     classes = list(rows[0]['IoU']) if rows else []
     header = ['class', *(f'{row["method"]} K={row["modules"]}' for row in rows)]
     cells = [[name, *(_share(row['IoU'].get(name)) for row in rows)] for name in classes]
@@ -64,7 +64,7 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def percent(value: float | None, spread: float | None, sign: str = '') -> str:
-    """A share and its standard deviation, if any, in percent; nothing for one that nobody knows."""
+    """A share and its standard deviation, if any, in percent; empty if unknown."""
     if value is None:
         return ''
     return f'{100 * value:{sign}.2f}' + ('' if spread is None else f' ± {100 * spread:.2f}')

@@ -1,4 +1,4 @@
-"""Runs the trainings of a comparison, each in its own process, so that a broken one can be resumed."""
+"""Runs the trainings of a comparison, each in its own process, so that a failed one can be resumed."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def folder_of(out: Path, run: Run) -> Path:
 
 
 def parts_of(out: Path, run: Run) -> list[Path]:
-    """The work dirs of the trainings that a run consists of: its own, or one for each turn."""
+    """The work dirs of the trainings of a run: its own, or one for each turn."""
     folder = folder_of(out, run)
     turns = [folder / f'stage_{index}' for index in range(run.modules)]
     return turns if turns[0].is_dir() else [folder]
 
 
 def initial_of(out: Path, run: Run) -> Path:
-    """The checkpoint that all methods start from with the run's seed."""
+    """The checkpoint from which all methods start with the run's seed."""
     return out / f'initial_seed{run.seed}.pth'
 
 
@@ -50,12 +50,12 @@ def config_of(out: Path, run: Run) -> Path:
 
 
 def is_finished(out: Path, run: Run) -> bool:
-    """Whether a run has been trained to its end."""
+    """Whether a run is finished."""
     return all((part / METRICS).is_file() for part in parts_of(out, run))
 
 
 def finished_runs(suite: Config, out: Path) -> list[Run]:
-    """All runs in the folder that have been trained to their end, in the order of the suite's methods."""
+    """All finished runs in the folder, in the order of the suite's methods."""
     named = (Run.named(path.name) for path in (out / 'runs').glob('*'))
     methods = list(suite.methods)
     found = [run for run in named if run and run.method in methods and is_finished(out, run)]
@@ -63,7 +63,7 @@ def finished_runs(suite: Config, out: Path) -> list[Run]:
 
 
 def checked_config(suite: Config, run: Run, out: Path) -> Config:
-    """The config of a run, unless the folder has it with another setting.
+    """The config of a run, checked against the one in the folder.
 
     Raises:
         ConfigError: the folder contains this run with another setting.
@@ -72,8 +72,8 @@ def checked_config(suite: Config, run: Run, out: Path) -> Config:
     path = config_of(out, run)
     if path.is_file() and Config.fromfile(path).to_dict() != cfg.to_dict():
         raise ConfigError(
-            f'{path} is of another setting than the suite asks for now, and its results would not '
-            'compare; give another --out'
+            f'{path} has another setting than the suite now, so its results would not be '
+            'comparable; give another --out'
         )
     return cfg
 
@@ -82,7 +82,7 @@ def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Pa
     """Writes the config of each run, and the initial weights of each seed.
 
     Raises:
-        ConfigError: the folder holds runs of another setting.
+        ConfigError: the folder contains runs with another setting.
     """
     (out / 'configs').mkdir(parents=True, exist_ok=True)
     paths: dict[Run, Path] = {}
@@ -98,7 +98,7 @@ def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Pa
 
 
 def save_initial(suite: Config, seed: int, path: Path) -> None:
-    """Saves the freshly initialised end-to-end network of a seed, from which every method starts."""
+    """Saves the initial end-to-end network of a seed, from which every method starts."""
     with torch.random.fork_rng(), DefaultScope.overwrite_default_scope('mmseg'):
         set_random_seed(seed)
         quiet_console(MMLogger.get_current_instance())
@@ -114,12 +114,12 @@ def train_all(
     jobs: int,
     report: Callable[[str], None],
 ) -> list[Run]:
-    """Trains the runs that are not finished, some of them at once, and returns those that failed.
+    """Trains the unfinished runs, several at once, and returns those that failed.
 
     Args:
         paths: the config of each run.
         out: folder of the comparison.
-        jobs: trainings at once; they share the cores.
+        jobs: number of trainings at once; they share the cores.
         report: gets a line about each run.
     """
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
@@ -143,7 +143,7 @@ def train_all(
             return None
         report(f'{run.name}: stopped with exit status {status}; see {folder / "train.log"}')
         if status == INTERRUPTED:
-            raise KeyboardInterrupt  # whoever stopped one means all
+            raise KeyboardInterrupt  # stopping one run stops all
         return run
 
     pool = ThreadPoolExecutor(jobs)

@@ -1,4 +1,4 @@
-"""Building the data sets of a config, without their pipelines, with clear errors."""
+"""Builds the data sets of a config without their pipelines, with clear errors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def remedy_for(howto: str | None) -> str:
 
 
 def _suffixes(folder: Path) -> str:
-    """What is in a folder instead of what was looked for."""
+    """For the error message: the suffixes that a folder contains instead."""
     files = (path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.'))
     found = Counter(path.suffix for path in files)
     kinds = ', '.join(f'{count} *{suffix}' for suffix, count in found.most_common(3))

@@ -19,7 +19,7 @@ class CamVidDataset(BaseSegDataset):
     The id 11 of the label images is void: it becomes 255, which losses and metrics ignore.
 
     Args:
-        img_suffix: of the images; None for that of the files in the folder, `.png` or `.jpg`.
+        img_suffix: the suffix of the images; None for that of the files in the folder, `.png` or `.jpg`.
         kwargs: the other arguments of mmseg's `BaseSegDataset`.
     """
 
@@ -34,7 +34,7 @@ class CamVidDataset(BaseSegDataset):
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:
-        """The class that each stored id becomes, where it differs."""
+        """The class index for each stored id, if it differs."""
         return {**(super().get_label_map(new_classes) or {}), VOID: IGNORED}
 
     def load_data_list(self) -> list[dict[str, Any]]:

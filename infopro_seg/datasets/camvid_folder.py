@@ -1,4 +1,4 @@
-"""What must be in a folder of CamVid: SegNet's split, with a label image of eleven classes for each image."""
+"""Checks a folder of CamVid: SegNet's split, with a label image of eleven classes for each image."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def check_camvid(root: Path, counts: dict[str, int] | None = None) -> list[Probl
     """Checks a folder of CamVid; nothing is written.
 
     Args:
-        root: folder that holds `train`, `trainannot`, `val`, `valannot`, `test` and `testannot`.
+        root: folder that contains `train`, `trainannot`, `val`, `valannot`, `test` and `testannot`.
         counts: number of images that each split must have; CamVid's own by default.
 
     Returns:
-        What is wrong with it; nothing if it can be trained on.
+        The problems; empty if the folder can be trained on.
     """
     if not root.is_dir():
         return [Problem(root, 'no such folder', SOURCE)]
@@ -63,7 +63,7 @@ def check_camvid(root: Path, counts: dict[str, int] | None = None) -> list[Probl
 
 
 def image_suffix(folder: Path) -> str:
-    """The suffix of the images in a folder; that of SegNet's own files where there are none."""
+    """The suffix of the images in a folder; that of SegNet's own files if there are none."""
     found = {path.suffix for path in folder.iterdir()} if folder.is_dir() else set()
     return next((suffix for suffix in SUFFIXES if suffix in found), SUFFIXES[0])
 

@@ -1,4 +1,4 @@
-"""Cityscapes: what must be in its folder, and the label images that training reads."""
+"""Checks a Cityscapes folder, and writes the label images that training reads."""
 
 import json
 import logging
@@ -30,16 +30,16 @@ def prepare_cityscapes(
     counts: dict[str, int] | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Check a Cityscapes folder and write the ``_labelTrainIds.png`` files that are missing.
+    """Checks a Cityscapes folder and writes the missing `_labelTrainIds.png` files.
 
     Args:
-        root: Folder that holds ``leftImg8bit`` and ``gtFine``.
-        workers: Number of processes; one per core by default.
-        counts: Number of images that each split must have; Cityscapes' own by default.
-        progress: Where to show how far it is.
+        root: folder that contains `leftImg8bit` and `gtFine`.
+        workers: number of processes; one per core by default.
+        counts: number of images that each split must have; Cityscapes' own by default.
+        progress: the progress bar.
 
     Returns:
-        What is wrong with the folder afterwards; nothing if it can be trained on.
+        The remaining problems; empty if the folder can be trained on.
     """
     root = Path(root)
     expected = COUNTS if counts is None else counts
@@ -62,7 +62,7 @@ def prepare_cityscapes(
 
 
 def download_command(root: Path, kind: str | None = None) -> str:
-    """Return how to get the archives of Cityscapes into ``root``, or only those of one kind."""
+    """The command that gets the archives of Cityscapes into `root`, or only those of one kind."""
     names = [ARCHIVES[kind]] if kind else list(ARCHIVES.values())
     unzip = ' && '.join(f'unzip -n {name}' for name in names)
     return (
@@ -72,12 +72,12 @@ def download_command(root: Path, kind: str | None = None) -> str:
 
 
 def train_ids_path(polygons: Path) -> Path:
-    """Return where the train-id label image of a ``_polygons.json`` file belongs."""
+    """The path of the train-id label image for a `_polygons.json` file."""
     return polygons.with_name(polygons.name.replace('_polygons.json', '_labelTrainIds.png'))
 
 
 def _check_split(root: Path, split: str, count: int) -> tuple[list[Problem], list[Path]]:
-    """Compare the images of a split with its polygons; return problems and usable polygons."""
+    """Compares the images of a split with its polygons; returns problems and usable polygons."""
     images = _stems(root / IMAGES / split, '_leftImg8bit.png')
     polygons = _stems(root / LABELS / split, '_gtFine_polygons.json')
     problems = []
@@ -112,10 +112,10 @@ def _convert(todo: list[Path], workers: int | None, progress: Progress | None) -
 
 
 def convert_polygons(polygons: Path) -> Problem | None:
-    """Write the train-id label image of a ``_polygons.json`` file as cityscapesScripts does.
+    """Writes the train-id label image of a `_polygons.json` file as cityscapesScripts does.
 
     Returns:
-        What is wrong with the file, if it cannot be converted.
+        The problem of the file, if it cannot be converted.
     """
     try:
         annotation = Annotation()

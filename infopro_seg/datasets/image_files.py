@@ -1,4 +1,4 @@
-"""Decoding of image files, the same in training and in checks, with the true reason where it fails."""
+"""Decodes image files, in training and in checks alike, and gives the true reason if that fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLAGS = {
     'color_ignore_orientation': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
     'grayscale_ignore_orientation': cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
 }
-"""OpenCV's flags by mmcv's names. What is to be turned upright is turned here, so that labels can follow."""
+"""OpenCV's flags by mmcv's names. Images are rotated upright here, so that labels can follow."""
 
 MOST_PIXELS = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS', 2**30))
 MOST_PER_SIDE = int(os.environ.get('OPENCV_IO_MAX_IMAGE_WIDTH', 2**20))
@@ -38,14 +38,14 @@ OTHERS = {
     b'\x93NUMPY': ('it is an array of NumPy', 'convert it to PNG'),
     b'\x89HDF': ('it is HDF5', 'convert it to PNG'),
 }
-"""What files that are no images begin with."""
+"""The first bytes of files that are not images."""
 
 
 class UnreadableError(ValueError):
     """A file that cannot be read; the message says why.
 
     Args:
-        reason: why.
+        reason: the reason.
         remedy: what to do about it.
     """
 
@@ -70,10 +70,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def load_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """An image file, (H, W, 3) BGR uint8, turned as its EXIF orientation says.
+    """Loads an image file, (H, W, 3) BGR uint8, rotated as its EXIF orientation says.
 
     Raises:
-        DataError: the file is missing, no image, or broken.
+        DataError: the file is missing, damaged, or not an image.
     """
     try:
         return decode_image(read_bytes(Path(path)))[0]
@@ -90,12 +90,12 @@ def unreadable(path: str, kind: str, error: Exception) -> DataError:
 
 
 def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, Header]:
-    """An image, (H, W, 3) BGR for 'color', and the header of its file.
+    """Decodes an image, (H, W, 3) BGR for 'color'; also returns the header of its file.
 
-    It is turned as its EXIF orientation says, where the color type does not forbid it.
+    The image is rotated as its EXIF orientation says, unless the color type forbids it.
 
     Raises:
-        UnreadableError: the file is no image, broken, or holds what cannot be read as asked for.
+        UnreadableError: the file is damaged, not an image, or cannot be read with this color type.
     """
     header = read_header(data)
     refused = not_readable(header, color_type)
@@ -115,10 +115,10 @@ def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, He
 
 
 def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Header]:
-    """A label image as it is stored, (H, W) or, if it holds colours, (H, W, C), and the header of its file.
+    """Decodes a label image as stored, (H, W), or (H, W, C) if it has colours; also returns its header.
 
     Raises:
-        UnreadableError: the file is no image, or broken.
+        UnreadableError: the file is damaged, or not an image.
     """
     header = read_header(data)
     if backend == 'cv2':
@@ -137,7 +137,7 @@ def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Hea
 
 
 def not_readable(header: Header, color_type: str) -> UnreadableError | None:
-    """Why an image of such a header cannot be read, or None if it can."""
+    """Why an image with this header cannot be read, or None if it can."""
     width, height = header.size or (0, 0)
     if width * height > MOST_PIXELS or max(width, height) > MOST_PER_SIDE:
         limit = f'{MOST_PIXELS} pixels' if width * height > MOST_PIXELS else f'{MOST_PER_SIDE} along a side'

@@ -1,4 +1,4 @@
-"""What an image file says of itself before its pixels: format, size, samples, EXIF orientation."""
+"""Reads the headers of image files: format, size, samples, EXIF orientation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PNG_KINDS = {0: 'gray', 2: 'RGB', 3: 'palette', 4: 'gray+alpha', 6: 'RGBA'}
 KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gray', 'F': 'gray'}
 DEPTHS = {'1': 1, 'I;16': 16, 'I;16B': 16, 'I;16L': 16, 'I': 32, 'F': 32}
 SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'float'}  # TIFF's SampleFormat
-TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands; those that say more are below
+TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands, if the file says nothing else
 LOSSY_TIFF = (6, 7, 34892)  # kinds of JPEG among TIFF's compressions
 
 FAILURES = (
@@ -34,24 +34,24 @@ FAILURES = (
 )
 """What Pillow raises for files that it cannot read."""
 
-Image.MAX_IMAGE_PIXELS = None  # the user's own images, however large, are no attack
+Image.MAX_IMAGE_PIXELS = None  # the user's own images are not an attack, however large
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image file.
+    """What is known about an image file.
 
     Args:
         kind: 'gray', 'RGB', 'palette', ... or 'unknown'.
-        bits: of a sample.
+        bits: bits of a sample.
         sample: 'unsigned', 'signed' or 'float'.
         size: width and height in pixels as viewers show the image, turned upright; None if unknown.
         orientation: EXIF's, 1 to 8; 1 is upright.
         bands: samples per pixel.
-        tiff: whether it is a TIFF, which decoders turn upright whatever they are asked for.
+        tiff: whether it is a TIFF; decoders always rotate these upright.
         lossy: whether its compression changes values.
-        whole: whether it ends as such files do.
+        whole: whether the file has the end that its format requires.
     """
 
     kind: str = 'unknown'
@@ -74,14 +74,14 @@ class Header:
 
     @property
     def stored_size(self) -> tuple[int, int] | None:
-        """Width and height before the image is turned by its orientation."""
+        """Width and height before the image is rotated by its orientation."""
         return self.size[::-1] if self.size and self.orientation >= 5 else self.size
 
 
 def read_header(source: bytes | BinaryIO) -> Header:
-    """Reads the beginning of an image file, and as little else of it as possible.
+    """Reads the beginning of an image file, and as little else as possible.
 
-    A file that is no image, or broken, gives a header of kind 'unknown': only decoding tells why.
+    A damaged file, or one that is not an image, gives a header of kind 'unknown'; decoding will tell why.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     start = file.read(12)
@@ -98,7 +98,7 @@ def read_header(source: bytes | BinaryIO) -> Header:
 
 
 def _png(file: BinaryIO) -> Header:
-    """By its first and last chunks: Pillow would decompress all pixels before it knows the orientation."""
+    """Reads the first and last chunks; Pillow would decompress all pixels to find the orientation."""
     file.seek(16)
     width, height, bits, kind = struct.unpack('>IIBB', file.read(10))
     file.seek(33)
@@ -119,7 +119,7 @@ def _png(file: BinaryIO) -> Header:
 
 
 def _late_exif(end: bytes) -> bytes:
-    """The EXIF data that a PNG may have behind its pixels."""
+    """The EXIF data that a PNG may have after its pixels."""
     start = end.rfind(b'eXIf') + 4
     if start < 8:
         return b''
@@ -129,7 +129,7 @@ def _late_exif(end: bytes) -> bytes:
 
 
 def _tiff(file: BinaryIO) -> Header:
-    """By its tags: Pillow refuses many a TIFF that OpenCV reads, without saying why."""
+    """Reads the tags; Pillow rejects many TIFFs that OpenCV reads, without saying why."""
     file.seek(0)
     start = file.read(8)
     directory = ImageFileDirectory_v2(start + file.read(8) if start[2] == 43 or start[3] == 43 else start)

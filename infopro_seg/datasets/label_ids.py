@@ -1,4 +1,4 @@
-"""The ids that label images hold, at any bit depth, and which of them are no class."""
+"""The ids in label images of any bit depth, and which of them are outside the classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXACT = 2**24  # OpenCV counts in float32
 
 
 def histogram(values: np.ndarray) -> np.ndarray:
-    """How many pixels of a channel (H, W) of uint8 have each value, (256,) int64."""
+    """The number of pixels with each value in a channel (H, W) of uint8, (256,) int64."""
     rows = max(EXACT // values.shape[1], 1)
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(values), rows):
@@ -23,7 +23,7 @@ def histogram(values: np.ndarray) -> np.ndarray:
 
 
 def stored_ids(labels: np.ndarray) -> dict[int, int] | None:
-    """The ids of a label image (H, W) of any depth, and how many pixels have each; None for fractions."""
+    """The ids of a label image (H, W) of any depth, with their numbers of pixels; None for fractions."""
     if labels.dtype in (np.uint8, np.bool_):
         counts = histogram(labels.astype(np.uint8, copy=False))
         return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}
@@ -36,11 +36,11 @@ def stored_ids(labels: np.ndarray) -> dict[int, int] | None:
 
 
 def outside_the_classes(stored: Iterable[int], classes: np.ndarray, num_classes: int) -> dict[int, int]:
-    """Stored ids that are neither a class nor ignored, and what they are read as.
+    """Stored ids that are neither a class nor ignored, and the values that they are read as.
 
     Args:
-        stored: ids.
-        classes: the class that each id from 0 to 255 becomes, (256,); others fit no 8 bits, and become none.
+        stored: the ids.
+        classes: the class index for each id from 0 to 255, (256,); larger ids become no class.
         num_classes: number of classes.
     """
     bad = {}
@@ -53,7 +53,7 @@ def outside_the_classes(stored: Iterable[int], classes: np.ndarray, num_classes:
 
 
 def named(ids: Iterable[int]) -> str:
-    """Ids as a list that stays readable."""
+    """Ids as a list, shortened if it is long."""
     found = list(ids)
     if len(found) <= NAMED:
         return str(found)

@@ -1,4 +1,4 @@
-"""Loading of images and labels that says which file is wrong, and how."""
+"""Loads images and labels; errors say which file is wrong, and how."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from infopro_seg.datasets.orientation import (
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.stock_datasets import LoadAnnotations
 
-ORIENTATION = 'exif_orientation'  # in a sample: by what its image was turned
+ORIENTATION = 'exif_orientation'  # key in a sample: the rotation of its image
 LABEL_BACKENDS = ('pillow', 'cv2')
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """mmcv's `LoadImageFromFile`; a file that cannot be read is named.
+    """mmcv's `LoadImageFromFile`, with errors that name the unreadable file.
 
-    Photographs are turned as their EXIF orientation says, unless the `color_type` forbids it.
+    Photographs are rotated as their EXIF orientation says, unless the `color_type` forbids it.
 
     Raises:
         DataError: the image is missing or unreadable.
@@ -72,17 +72,17 @@ class LoadImage(LoadImageFromFile):
 class LoadLabels(LoadAnnotations):
     """mmseg's `LoadAnnotations`, with the label image checked against its image and the classes.
 
-    Ids are read at any bit depth: none is wrapped into 8 bits.
+    Ids are read at any bit depth and never wrapped to 8 bits.
 
     Args:
-        num_classes: how many classes the labels may name, 255 (ignored) aside; None to accept all to 255.
-        drawn_on: what the labels of photographs with an EXIF orientation were drawn on: `upright`, as
-            viewers show them, or `stored`; then they are turned with them. By default their size tells.
+        num_classes: ids must be below it, or 255 (ignored); None accepts all ids up to 255.
+        drawn_on: the form of photographs with an EXIF orientation on which labels were drawn: `upright`, as
+            viewers show them, or `stored`; then labels are rotated too. By default their size decides.
         kwargs: the arguments of `LoadAnnotations`.
 
     Raises:
-        ConfigError: `drawn_on` is neither of the two nor None.
-        DataError: the label image is missing, unreadable, of another size than the image, or holds ids
+        ConfigError: `drawn_on` is not one of these or None.
+        DataError: the label image is missing or unreadable, differs in size from the image, or contains ids
             outside the classes.
     """
 
@@ -102,7 +102,7 @@ class LoadLabels(LoadAnnotations):
         return results
 
     def _load_seg_map(self, results: dict[str, Any]) -> None:
-        """As in mmseg, whose decoding would cast ids to 8 bits, and squeeze away a row of pixels."""
+        """Loads as mmseg does, but does not cast ids to 8 bits or squeeze away a single row of pixels."""
         path = results['seg_map_path']
         labels = self._fitting(self._stored(path), results)
         given, reduces = results['reduce_zero_label'], self.reduce_zero_label
@@ -139,7 +139,7 @@ class LoadLabels(LoadAnnotations):
         return labels.astype(np.uint8, copy=False)
 
     def _require_bytes(self, labels: np.ndarray, path: str, mode: str) -> None:
-        """Checks the ids of a label image of more than 8 bits, before it becomes one of 8."""
+        """Checks the ids of a label image with more than 8 bits, before it is converted to 8."""
         found = stored_ids(labels)
         if found is None:
             raise DataError(f'{path} holds fractions ({mode}), not class indices; {TO_LABELS}')
@@ -149,7 +149,7 @@ class LoadLabels(LoadAnnotations):
             raise DataError(outside_message(path, outside, count))
 
     def _fitting(self, labels: np.ndarray, results: dict[str, Any]) -> np.ndarray:
-        """The labels, turned with their image if they were drawn on it as it is stored."""
+        """The labels, rotated with their image if they were drawn on the stored form."""
         if 'ori_shape' not in results:
             return labels
         height, width = results['ori_shape'][:2]
@@ -165,7 +165,7 @@ class LoadLabels(LoadAnnotations):
 
 
 def class_table(reduce_zero_label: bool, label_map: dict[int, int] | None) -> np.ndarray | None:
-    """The class that each stored id becomes in mmseg, (256,) uint8; None where all stay as they are."""
+    """The class index for each stored id in mmseg, (256,) uint8; None if all stay the same."""
     if not reduce_zero_label and label_map is None:
         return None
     table = np.arange(256)
@@ -190,7 +190,7 @@ def require_classes(labels: np.ndarray, num_classes: int, path: str) -> None:
 
 
 def outside_message(path: str, outside: list[int], num_classes: int) -> str:
-    """What is wrong with a label image that holds ids outside the classes."""
+    """The message for a label image with ids outside the classes."""
     return (
         f'{path} holds the label ids {named(outside)}, but the {num_classes} classes are 0 to '
         f'{num_classes - 1} and {IGNORED} is ignored; convert the labels (for '

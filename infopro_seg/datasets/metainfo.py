@@ -1,4 +1,4 @@
-"""Names and colours of classes that mmseg takes without a word, and then measures or draws wrongly."""
+"""Checks names and colours of classes that mmseg would accept and then measure or draw wrongly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
 
     Args:
         built: the data set.
-        kind: its type, for messages.
+        kind: type of the data set, for messages.
         split: train, val or test.
 
     Raises:
@@ -66,10 +66,10 @@ def require_two_classes(classes: Sequence[str], where: str) -> None:
 
 
 def require_classes_once(classes: Sequence[str], where: str) -> None:
-    """Checks that no class has the name of another.
+    """Checks that class names are unique.
 
     Raises:
-        ConfigError: a name occurs twice; IoU is kept by name, so that one of them would be lost.
+        ConfigError: a name occurs twice; IoU is stored by name, so one of them would be lost.
     """
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:

@@ -1,4 +1,4 @@
-"""EXIF orientations: photographs are stored as the sensor saw them, and turned when they are shown."""
+"""EXIF orientations: photographs are stored as the sensor saw them, and rotated for display."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda image: np.rot90(image, 2).swapaxes(0, 1),
     8: np.rot90,
 }
-"""What EXIF's orientations ask for; 1 asks for nothing."""
+"""The rotation for each EXIF orientation; 1 needs none."""
 
 IGNORING = ('unchanged', 'color_ignore_orientation', 'grayscale_ignore_orientation')
-"""mmcv's names for decoding without turning."""
+"""mmcv's names for decoding without rotation."""
 
 DRAWN_ON = (None, 'upright', 'stored')
-"""What label images may have been drawn on; None where their size tells."""
+"""The forms of photographs on which labels may be drawn; None if their size decides."""
 
 
 class MisfitError(ValueError):
-    """A label image that does not fit its image.
+    """A label image that does not match its image.
 
     Args:
         what: what is wrong.
@@ -41,12 +41,12 @@ class MisfitError(ValueError):
 
 
 def turn(image: np.ndarray, orientation: int) -> np.ndarray:
-    """An image (H, W, ...) as it was stored, turned as EXIF's orientation asks for."""
+    """Rotates a stored image (H, W, ...) as its EXIF orientation says."""
     return np.ascontiguousarray(TURNS[orientation](image)) if orientation in TURNS else image
 
 
 def turned_by(header: Header, color_type: str) -> int:
-    """The orientation by which loading turns an image: 1 if it does not."""
+    """The EXIF orientation that loading applies to an image; 1 for none."""
     return header.orientation if header.tiff or color_type not in IGNORING else 1
 
 
@@ -57,18 +57,18 @@ def labels_are_turned(
     image_path: object,
     drawn_on: str | None = None,
 ) -> bool:
-    """Whether a label image was drawn on the pixels as they are stored, and must be turned as its image is.
+    """Whether a label image was drawn on the stored pixels, and must be rotated with its image.
 
     Args:
         size: width and height of the label image.
-        image_size: those of the image as it is loaded, upright.
-        orientation: by which it was turned.
-        image_path: for error messages.
-        drawn_on: 'stored' or 'upright' to say it where the sizes do not: after half turns and mirroring,
-            and where images are square.
+        image_size: width and height of the loaded, upright image.
+        orientation: the EXIF orientation that was applied.
+        image_path: the image, for error messages.
+        drawn_on: 'stored' or 'upright', if the sizes do not decide: after half turns and mirroring, and for
+            square images.
 
     Raises:
-        MisfitError: the sizes differ, or do not tell which of the two holds.
+        MisfitError: the sizes differ, or do not decide between the two forms.
     """
     stored_size = image_size[::-1] if orientation >= 5 else image_size
     upright, stored = size == image_size, orientation > 1 and size == stored_size

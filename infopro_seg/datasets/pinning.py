@@ -1,4 +1,4 @@
-"""Labels in pinned memory, as images are, so that copying a batch to the GPU holds nothing up."""
+"""Puts labels in pinned memory, like images, so that copying a batch to the GPU does not block."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def _pin_memory(element: Any) -> Any:
 
 
 def register_pinning() -> None:
-    """Gives mmengine's data elements the method by which torch's data loader pins batches of other types."""
+    """Gives mmengine's data elements the method that torch's data loader calls to pin them."""
     if not hasattr(BaseDataElement, 'pin_memory'):
         BaseDataElement.pin_memory = _pin_memory

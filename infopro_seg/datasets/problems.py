@@ -1,4 +1,4 @@
-"""What is wrong with a file of a data set."""
+"""A problem of a file in a data set."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a data set from being used as it is.
+    """A problem that makes a data set unusable as it is.
 
     Args:
-        path: the file or folder it is about.
-        what: what is wrong with it.
+        path: the file or folder.
+        what: the problem.
         remedy: what to do about it.
     """
 

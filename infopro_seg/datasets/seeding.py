@@ -22,13 +22,13 @@ from torch.utils.data import Dataset, Sampler
 
 from infopro_seg.errors import ConfigError, DataError
 
-Key = tuple[int, tuple[int, ...]]  # index in the data set, what seeds the sample
+Key = tuple[int, tuple[int, ...]]  # index in the data set, entropy that seeds the sample
 
 _of_iteration: ContextVar[tuple[int, ...] | None] = ContextVar('what seeds the modules', default=None)
 
 
 class SeededDataset(Dataset[Any]):
-    """A data set whose sample is drawn under a seed of its own.
+    """A data set in which each sample is drawn with its own seed.
 
     Args:
         dataset: any mmseg data set.
@@ -54,14 +54,14 @@ class SeededDataset(Dataset[Any]):
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(Sampler[Key]):
-    """Adds to each index of a sampler what seeds its sample, and goes on for ever.
+    """Adds the seed of its sample to each index of a sampler, and never ends.
 
-    A finite sampler such as mmengine's `DefaultSampler` starts over at its end, as its next epoch; batches
-    take no notice of where one begins.
+    A finite sampler such as mmengine's `DefaultSampler` starts over at its end with the next epoch; batches
+    may cross the ends of epochs.
 
     Args:
         dataset: the data set.
-        sampler: config of a sampler; an infinite one is expected to be able to `skip`.
+        sampler: config of a sampler; an infinite one should have a method `skip`.
         seed: the run's seed.
     """
 
@@ -74,11 +74,11 @@ class SeededSampler(Sampler[Key]):
         """Divides the data among fewer processes than there are ranks.
 
         Args:
-            rank: of this process among them.
-            count: how many they are.
+            rank: rank of this process among them.
+            count: number of these processes.
 
         Raises:
-            ConfigError: the config's own sampler cannot be told.
+            ConfigError: the config's own sampler has no rank and world size.
         """
         inner, self._rank = self.sampler, rank
         if count == 1 and not hasattr(inner, 'world_size'):
@@ -95,7 +95,7 @@ class SeededSampler(Sampler[Key]):
             inner.total_size = inner.num_samples * count if inner.round_up else size
 
     def reseed(self, seed: int) -> None:
-        """Starts over under another seed: a resumed run learns its seed from the checkpoint."""
+        """Starts over with another seed: a resumed run reads its seed from the checkpoint."""
         self.sampler.seed = seed
         self.skip(0)
 
@@ -157,9 +157,9 @@ def seeded_modules(entropy: Sequence[int]) -> Iterator[None]:
 
 
 def seed_module(index: int) -> None:
-    """Seeds the forward pass of a local module by its number, so that those before it need not have run.
+    """Seeds the forward pass of a local module by its index, so that it does not depend on earlier modules.
 
-    It does nothing outside of :func:`seeded_modules`: all modules of an iteration then draw from one stream.
+    It does nothing outside of :func:`seeded_modules`; then all modules of an iteration share one stream.
     """
     entropy = _of_iteration.get()
     if entropy is not None:

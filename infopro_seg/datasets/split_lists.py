@@ -16,13 +16,13 @@ MARKS = {
     codecs.BOM_UTF16_LE: 'is UTF-16',
     codecs.BOM_UTF16_BE: 'is UTF-16',
 }
-"""How editors of Windows begin a file; to mmseg they are a part of the first name."""
+"""Byte-order marks of Windows editors; mmseg would take them for a part of the first name."""
 
 AS_UTF8 = "save it as plain UTF-8 without a byte-order mark (in Notepad: 'Save as', encoding 'UTF-8')"
 
 
 def list_file(dataset: dict[str, Any]) -> Path | None:
-    """The file that lists a data set's images by name; None if there is none, or it is of another kind."""
+    """The file that lists a data set's images by name; None if there is none, or if it has another format."""
     name = dataset.get('ann_file')
     kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
     reads_names = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
@@ -31,14 +31,14 @@ def list_file(dataset: dict[str, Any]) -> Path | None:
 
 
 def require_names(dataset: dict[str, Any], split: str) -> None:
-    """Checks a list as mmseg will read it: lines of UTF-8, a name without suffix on each.
+    """Checks a list that mmseg will read: UTF-8 lines, each with a name without suffix.
 
     Args:
-        dataset: config of a data set, no wrapper.
+        dataset: config of a data set, without wrappers.
         split: train, val or test.
 
     Raises:
-        DataError: mmseg would read names that the list does not mean.
+        DataError: mmseg would misread the list.
     """
     given = Path(dataset.get('data_root') or '') / (dataset.get('ann_file') or '')
     if dataset.get('ann_file') and given.is_dir():

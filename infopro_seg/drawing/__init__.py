@@ -1,1 +1,1 @@
-"""What every picture is made with: colours of classes, legends, names of points; of no model and no run."""
+"""Parts of pictures: colours of classes, legends, names of points; independent of models and runs."""

@@ -1,4 +1,4 @@
-"""Pictures are drawn last, and none of them may take the numbers with it."""
+"""Draws pictures so that a failure loses no numbers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @contextmanager
 def drawing(picture: Path | str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Goes on after a picture that cannot be drawn.
+    """Turns the failure to draw a picture into a warning.
 
     Args:
         picture: its file, or what it shows.
-        warn: gets a line that says why.
+        warn: called with a line that says why.
     """
     try:
         yield

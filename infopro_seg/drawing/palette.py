@@ -14,8 +14,8 @@ def colours(palette: Sequence[Any] | None, count: int) -> np.ndarray:
     """A colour for each class, (count, 3) RGB uint8.
 
     Args:
-        palette: (red, green, blue) from 0 to 255 of each class, or its name or hexadecimal code. What is
-            missing, or is no colour, is drawn in one of our own, since a picture must not stop a run.
+        palette: (red, green, blue) from 0 to 255 for each class, or its name or hexadecimal code. Missing or
+            invalid colours are replaced by our own, because a picture must not stop a run.
         count: number of classes.
     """
     given = list(palette) if palette is not None else []

@@ -1,4 +1,4 @@
-"""Writing label images and pictures as PNG, and knowing them again."""
+"""Writes label images and pictures as PNG, and recognises them later."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from infopro_seg.errors import UserError
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import reason_of
 
-WRITER = 'infopro_seg'  # what the pictures of a prediction name as their software
-SOFTWARE = 305  # the tag of a TIFF for it
+WRITER = 'infopro_seg'  # the software named in the pictures of a prediction
+SOFTWARE = 305  # TIFF's tag for the software
 
 
 def write_label_image(path: Path, prediction: np.ndarray, ids: np.ndarray) -> None:
-    """Writes a PNG with one id per pixel, of 8 bits or, with ids above 255, of 16.
+    """Writes a PNG with one id per pixel, with 8 bits, or 16 if an id exceeds 255.
 
     Args:
-        path: where to, a `.png`.
+        path: the `.png` to write.
         prediction: class indices, (H, W).
         ids: the id of each class index, see :func:`infopro_seg.evaluation.label_images.label_ids`.
 
@@ -31,10 +31,10 @@ def write_label_image(path: Path, prediction: np.ndarray, ids: np.ndarray) -> No
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Writes a PNG file, and makes its folder.
+    """Writes a PNG file, and creates its folder.
 
     Args:
-        path: where to.
+        path: the file to write.
         image: (H, W) of uint8 or uint16, or (H, W, 3) RGB of uint8.
 
     Raises:
@@ -51,7 +51,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 def is_written_here(path: Path) -> bool:
-    """Whether a file is a picture of an earlier prediction."""
+    """Whether a file is a picture written by an earlier prediction."""
     try:
         with Image.open(path) as picture:
             tags = getattr(picture, 'tag_v2', {})  # of a TIFF

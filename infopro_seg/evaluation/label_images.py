@@ -1,4 +1,4 @@
-"""Predictions as label images, in the ids of the data set they were made for."""
+"""Writes predictions as label images, in the ids of their data set."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CITYSCAPES = tuple(trainId2label[index].name for index in range(19))
 
 
 class LabelImages(BaseMetric):
-    """No metric: writes a label image of each prediction, beside whatever else evaluates it.
+    """A metric that measures nothing: it writes a label image of each prediction.
 
     Args:
-        folder: where to.
+        folder: the folder to write to.
         names: the path below the folder for each `img_path`.
-        ids: the id that is written for each class index.
+        ids: the id to write for each class index.
     """
 
     default_prefix = 'label_images'
@@ -42,7 +42,7 @@ class LabelImages(BaseMetric):
             self.results.append(name)
 
     def compute_metrics(self, results: list[str]) -> dict[str, float]:
-        """Says how many there are; there is nothing to measure."""
+        """Logs the number of label images; there are no metrics."""
         if is_main_process():
             logger = MMLogger.get_current_instance()
             logger.info(f'{len(set(results))} label images written to {self.folder}')
@@ -58,15 +58,14 @@ def class_indices(prediction: Any) -> np.ndarray:
 
 
 def label_ids(meta: Mapping[str, Any]) -> np.ndarray:
-    """The id that the label images of a data set hold for each class index, uint8 or uint16.
+    """The id in the label images of a data set for each class index, uint8 or uint16.
 
-    That is the index itself, unless the data set reads its files otherwise: with `reduce_zero_label` ids
-    begin with 1, with a `label_map` (some of the classes, or another order) each class has that of the whole
-    data set. Cityscapes has ids of its own (road is 7), which its evaluation server and
-    `csEvalPixelLevelSemanticLabeling` read.
+    By default this is the index itself. With `reduce_zero_label` ids begin with 1. With a `label_map` (some
+    of the classes, or another order) each class has the id of the whole data set. Cityscapes has its own ids
+    (road is 7), which its evaluation server and `csEvalPixelLevelSemanticLabeling` read.
 
     Args:
-        meta: the `metainfo` of a data set of mmseg, or what a checkpoint keeps of it.
+        meta: the `metainfo` of a data set of mmseg, or the part of it in a checkpoint.
     """
     classes = list(meta['classes'])
     ids = list(range(len(classes)))

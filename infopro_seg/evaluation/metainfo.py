@@ -1,4 +1,4 @@
-"""What is known of a data set without its files: classes, colours, and how its label images count."""
+"""What is known about a data set without its files: classes, colours, and ids of label images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def metainfo_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """The `metainfo` that a data set of mmseg would have, without looking for its files.
 
     Args:
-        dataset: its config, no wrapper.
+        dataset: the config of the data set, without wrappers.
     """
     kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
     own = dict(dataset.get('metainfo') or {})
@@ -43,8 +43,8 @@ def trained_metainfo(checkpoint: Mapping[str, Any], config: Config) -> dict[str,
     """The `metainfo` of the data that a network was trained on: the checkpoint's own, else the config's.
 
     Args:
-        checkpoint: its content.
-        config: the config it was trained with.
+        checkpoint: the content of the checkpoint.
+        config: the config that it was trained with.
 
     Raises:
         ConfigError: neither config nor checkpoint names the classes.

@@ -1,4 +1,4 @@
-"""One name for what is written of each image, whatever folders the images come from."""
+"""Gives the results of each image a unique name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Naming = Callable[[str, str], str]
 
 
 def output_names(images: Sequence[tuple[str, str]]) -> dict[str, Path]:
-    """The path below the output folder for each image: its own below the folder of its data set.
+    """The path of each image's results in the output folder: its path below the folder of its data set.
 
-    Where two images would share one (of folders that are joined in one data set), all are named below the
-    folder that holds them all; those which that does not tell apart (`1.jpg` and `1.tif`) keep their suffix.
+    If two images would share a path (from folders that are joined in one data set), all paths start below the
+    folder that contains all images. Images that still share one (`1.jpg` and `1.tif`) keep their suffix.
 
     Args:
         images: folder and path of each image, as the data sets list them; an image may be listed twice.

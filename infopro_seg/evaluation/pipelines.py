@@ -1,4 +1,4 @@
-"""The pipeline of a config's test images, without what loads labels."""
+"""The pipeline of a config's test images, without the steps that load labels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NESTED = ('transforms', 'transform')
 
 
 def test_pipeline(config: Config) -> list[Any]:
-    """The steps that a config prepares its test images with; of joined folders those of the first.
+    """The pipeline of a config's test images; for joined data sets, that of the first.
 
     Raises:
-        ConfigError: it has neither a test nor a validation split.
+        ConfigError: the config has neither a test nor a validation split.
     """
     for split in ('test', 'val'):
         loader = config.get(f'{split}_dataloader')
@@ -33,7 +33,7 @@ def test_pipeline(config: Config) -> list[Any]:
 
 
 def without_labels(steps: Any) -> list[Any]:
-    """A copy of a pipeline without the steps that load labels, inside others too (`TestTimeAug`)."""
+    """A copy of a pipeline without the steps that load labels, including nested ones (`TestTimeAug`)."""
     kept: list[Any] = []
     for step in steps:
         if isinstance(step, (list, tuple)):
@@ -48,7 +48,7 @@ def without_labels(steps: Any) -> list[Any]:
 
 
 def is_step(step: Any, base: type) -> bool:
-    """Whether a step of a pipeline is of a type, or of one derived from it."""
+    """Whether a step of a pipeline has a type or a subclass of it."""
     kind = step.get('type')
     kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, base)

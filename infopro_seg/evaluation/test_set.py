@@ -1,4 +1,4 @@
-"""The images that a checkpoint is tested on, with labels or without."""
+"""The test images of a config, with or without labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TestSet:
         meta: the `metainfo` of the (first) data set.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not a test for pytest
 
     images: list[tuple[str, str]]
     labelled: bool
@@ -39,7 +39,7 @@ class TestSet:
         return {image: str(name) for image, name in output_names(self.images).items()}
 
     def ids(self, checkpoint: Mapping[str, Any], config: Config) -> list[int]:
-        """The label id of each class: that of the test labels or, without labels, of the training labels."""
+        """The label id of each class: from the test labels or, without these, from the training labels."""
         meta = self.meta
         if not self.labelled:
             trained = trained_metainfo(checkpoint, config)
@@ -81,7 +81,7 @@ def read_test_set(config: Config) -> TestSet:
 
 
 def _require_labels(dataset: Mapping[str, Any]) -> None:
-    """Says how to test without labels, where the images are there and the folder of the labels is not."""
+    """Says how to test without labels, if the images exist but the folder of the labels does not."""
     root, prefix = Path(dataset.get('data_root') or ''), dict(dataset.get('data_prefix') or {})
     images, labels = prefix.get('img_path'), prefix.get('seg_map_path')
     if images and labels and (root / images).is_dir() and not (root / labels).is_dir():

@@ -17,8 +17,8 @@ from infopro_seg.models.row_maps import MeanProbabilities
 class TTAModel(SegTTAModel):
     """mmseg's `SegTTAModel`: labels from the mean of the probabilities of an image's variants.
 
-    A model of this package averages a band of rows at a time over all variants. It is right for heads with
-    one output channel too: of those mmseg hands on probabilities in place of logits, of which its
+    A model of this package averages over all variants one band of rows at a time. It also handles heads with
+    one output channel correctly: for these, mmseg returns probabilities in place of logits, and its
     `SegTTAModel` takes the sigmoid again, so that every pixel is above a threshold of 0.5 or less.
     """
 

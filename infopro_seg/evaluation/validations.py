@@ -1,4 +1,4 @@
-"""Every validation of a run, kept in its checkpoints."""
+"""Keeps every validation of a run in its checkpoints."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ def add_validation(hub: MessageHub, iteration: int, metrics: Mapping[str, Any]) 
 
     Args:
         hub: the run's message hub.
-        iteration: after how many iterations.
-        metrics: as the evaluator gives them.
+        iteration: number of iterations before the validation.
+        metrics: the metrics from the evaluator.
     """
     known = hub.get_info(VALIDATIONS, {})
     hub.update_info(VALIDATIONS, {**known, iteration: numbers(metrics)})
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics that are a number each: metrics of the user's own may be anything."""
+    """The metrics that are numbers; the user's own metrics may be anything."""
     return {name: plain_number(value) for name, value in metrics.items() if _is_number(value)}
 
 
 def validations(hub: MessageHub) -> dict[str, dict[str, float]]:
-    """The metrics of each validation, by its iteration, in order; as JSON takes them."""
+    """The metrics of each validation, by iteration, in order, in a form for JSON."""
     return _ordered(hub.get_info(VALIDATIONS, {}))
 
 
 def validations_of(checkpoint: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The validations that a checkpoint knows of: those before it was saved."""
+    """The validations in a checkpoint: those before it was saved."""
     hub = checkpoint.get('message_hub') or {}
     found = hub.get('runtime_info', {}) if isinstance(hub, Mapping) else {}
     return _ordered(found.get(VALIDATIONS, {}))
 
 
 def plain_number(value: Any) -> float:
-    """A number as it was rounded: 49.18 of float32 is 49.18, not 49.18000030517578."""
+    """Converts a number without noise: 49.18 in float32 is 49.18, not 49.18000030517578."""
     return float(str(value)) if isinstance(value, np.floating) else float(value)
 
 

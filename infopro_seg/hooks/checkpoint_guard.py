@@ -1,4 +1,4 @@
-"""Refuses checkpoints that do not fit, where mmengine would load what matches and go on."""
+"""Rejects checkpoints that do not match; mmengine alone would load what matches and go on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LOCAL_HEADS = tuple(f'backbone.{name}' for name in TRAINING_ONLY)  # with their 
 class CheckpointGuardHook(Hook):
     """Compares every checkpoint with the model before it is loaded.
 
-    To resume or to test, all weights must be there; for a test without the local heads, which are
+    To resume, all weights must match. To test, all must match except those of local heads, which are
     dropped. To start from another model's weights (`load_from`, e.g. a stock mmseg checkpoint), encoder, neck
-    and heads must be there; layers whose size depends on the number of classes, and local heads of other
-    cuts, start anew, and the log says so.
+    and heads must match. Layers whose size depends on the number of classes, and local heads of other cuts,
+    are re-initialised, and the log says so.
 
     Args:
-        allow_partial: whether `load_from` may name a checkpoint that lacks or adds other weights too; those
-            in common are loaded.
+        allow_partial: whether `load_from` may name a checkpoint in which other weights are missing or
+            additional; only the common ones are loaded.
     """
 
     def __init__(self, allow_partial: bool = False) -> None:
@@ -39,7 +39,7 @@ class CheckpointGuardHook(Hook):
         """Called by the runner between reading a checkpoint and loading it.
 
         Raises:
-            CheckpointError: the checkpoint does not fit the model.
+            CheckpointError: the checkpoint does not match the model.
         """
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
@@ -60,20 +60,20 @@ class CheckpointGuardHook(Hook):
 def fit_start(
     checkpoint: dict[str, Any], expected: Mapping[str, Tensor], name: str, allow_partial: bool = False
 ) -> list[str]:
-    """Checks a checkpoint to start from, and takes out of it what has to start anew, in place.
+    """Checks a checkpoint to start from, and removes from it the weights to re-initialise, in place.
 
     Args:
         checkpoint: a checkpoint, or only a state dict.
         expected: the model's state dict.
-        name: which checkpoint, for the error message.
-        allow_partial: whether other weights than those that start anew may be missing on either side.
+        name: name of the checkpoint, for the error message.
+        allow_partial: whether other weights may also be missing on either side.
 
     Returns:
-        The weights of the checkpoint that are not used: of layers for another number of classes, and of
-        local heads that the model does not have.
+        The names of weights that are not used: of layers for another number of classes, and of local heads
+        that the model does not have.
 
     Raises:
-        CheckpointError: weights other than these are missing or differ in shape.
+        CheckpointError: other weights are missing or differ in shape.
     """
     state_dict = checkpoint.get('state_dict', checkpoint)
     delta = _class_difference(state_dict, expected)
@@ -96,13 +96,13 @@ def fit_start(
 
 
 def _class_difference(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int:
-    """How many classes the model has more than the checkpoint; 0 where their decode heads do not tell."""
+    """How many more classes the model has than the checkpoint; 0 if their decode heads do not show it."""
     keys = [key for key in expected if key.startswith('decode_head.') and key.endswith('conv_seg.bias')]
     return next((len(expected[key]) - len(given[key]) for key in keys if key in given), 0)
 
 
 def _starts_anew(key: str, given: Sequence[int], expected: Sequence[int], classes: int) -> bool:
-    """Whether a weight has another shape for a reason: a local head, or a layer that counts the classes."""
+    """Whether a weight may have another shape: in a local head, or in a layer sized by the classes."""
     if tuple(given) == tuple(expected):
         return False
     if key.startswith(LOCAL_HEADS):
@@ -112,7 +112,7 @@ def _starts_anew(key: str, given: Sequence[int], expected: Sequence[int], classe
 
 
 def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Takes the local heads, which only train, out of a model and a checkpoint, in place."""
+    """Removes the local heads, which only training needs, from a model and a checkpoint, in place."""
     backbone: Any = getattr(model, 'backbone', None)
     if isinstance(backbone, InfoProBackbone):
         backbone.local_heads, backbone.momentum_blocks = nn.ModuleList(), None
@@ -127,16 +127,16 @@ def require_fit(
     name: str,
     strict: bool = True,
 ) -> None:
-    """Checks that a checkpoint's weights fit a model.
+    """Checks that a checkpoint's weights match a model.
 
     Args:
         given: the checkpoint's state dict.
         expected: the model's state dict.
-        name: which checkpoint, for the error message.
-        strict: whether keys may be missing on either side.
+        name: name of the checkpoint, for the error message.
+        strict: whether all keys must be on both sides.
 
     Raises:
-        CheckpointError: the weights do not fit.
+        CheckpointError: the weights do not match.
     """
     common = given.keys() & expected.keys()
     shapes = sorted(key for key in common if given[key].shape != expected[key].shape)
@@ -159,5 +159,5 @@ def require_fit(
     if problems:
         raise CheckpointError(
             f'the checkpoint {name} is of another model: {"; ".join(problems)}. Use the config that it was '
-            'trained with (it lies beside the checkpoint), or another checkpoint'
+            'trained with (it is beside the checkpoint), or another checkpoint'
         )

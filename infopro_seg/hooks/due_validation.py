@@ -1,4 +1,4 @@
-"""Makes up for a validation that a run did not live to finish."""
+"""Catches up on a validation that an interrupted run did not finish."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ VALIDATED = 'last_validated_iter'  # a key that starts with `val` would be logge
 
 
 class DueValidationHook(Hook):
-    """Validates first, after a resume, where the checkpoint is from just before a validation.
+    """After a resume, validates first if the checkpoint was saved just before a validation.
 
     mmengine saves a checkpoint, then validates. A run that was stopped in between would continue without
     this validation, and perhaps without its best checkpoint. Every runner of this package has this hook.
     """
 
-    priority = 'LOW'  # the note is in what CheckpointHook saves after a validation
+    priority = 'LOW'  # before CheckpointHook, so that its checkpoint after a validation contains the note
 
     def __init__(self) -> None:
         self._asked = False
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Validates if that is due; in iterations, the whole training is one epoch."""
+        """Validates if a validation is due; in training by iterations, the whole training is one epoch."""
         if self._asked:
             return
         self._asked = True
@@ -37,7 +37,7 @@ class DueValidationHook(Hook):
 
 
 def validation_is_due(runner: Any) -> bool:
-    """Whether a validation comes where the training stands, and has not been done."""
+    """Whether a validation is due at the current iteration and has not been done."""
     return bool(_validates_here(runner) and runner.message_hub.get_info(VALIDATED) != runner.iter)
 
 

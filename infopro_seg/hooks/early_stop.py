@@ -1,4 +1,4 @@
-"""Keeps over a stop what early stopping has seen, and that a run has ended early because of it."""
+"""Saves the state of early stopping in checkpoints, and the fact that a run has stopped early."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.registry import HOOKS
 
 STOPPED_EARLY = 'stopped_early'  # the key of the last iteration in mmengine's message hub
-STATES = 'early_stopping'  # the key of what each EarlyStoppingHook has seen, likewise
+STATES = 'early_stopping'  # the key of the state of each EarlyStoppingHook, in the same hub
 
 
 @HOOKS.register_module()
 class EarlyStopHook(Hook):
     """Makes a run that a hook has stopped early count as finished, also when it is resumed.
 
-    It trains on where the config has other hooks than the run had. Every runner of this package has it.
+    If the hooks of the config have changed, the run trains on. Every runner of this package has this hook.
     """
 
     priority = 'VERY_HIGH'  # before the hooks that write results and checkpoints, after those that stop
@@ -26,7 +26,7 @@ class EarlyStopHook(Hook):
         self.is_over = False
 
     def before_train(self, runner: Any) -> None:
-        """Ends a run at once that was resumed at its early end."""
+        """Ends a resumed run at once if it had stopped early."""
         if self.is_over:
             runner.logger.warning(
                 f'the run stopped early at iteration {runner.iter} and is finished; to train on, remove the '
@@ -37,7 +37,7 @@ class EarlyStopHook(Hook):
             runner.message_hub.runtime_info.pop(STOPPED_EARLY, None)
 
     def after_train(self, runner: Any) -> None:
-        """Notes an early end, and saves it where the loop does not do so itself."""
+        """Records an early end, and saves a checkpoint if the loop does not do so itself."""
         loop = runner.train_loop
         if not getattr(loop, 'stop_training', False) or runner.iter >= runner.max_iters:
             return
@@ -48,13 +48,13 @@ class EarlyStopHook(Hook):
             savers[0]._save_checkpoint_with_step(runner, step, {'epoch': runner.epoch, 'iter': runner.iter})
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Notes what early stopping has seen so far; it is undone with a validation that fails later."""
+        """Records the state of early stopping; if the validation fails later, this is undone."""
         states = [(hook.wait_count, float(hook.best_score)) for hook in _stoppers(runner)]
         if states:
             runner.message_hub.update_info(STATES, states)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Puts it back, on resuming only."""
+        """Restores the state, on resuming only."""
         if not runner._resume:
             return
         hooks, states = _stoppers(runner), _known(checkpoint).get(STATES, ())
@@ -64,14 +64,14 @@ class EarlyStopHook(Hook):
 
 
 def is_finished(runner: Any) -> bool:
-    """Whether a training has come to its end: to its last iteration and validation, or to an early stop."""
+    """Whether a training has finished: its last iteration and validation, or an early stop."""
     if getattr(runner.train_loop, 'interrupted', False):
         return False  # perhaps in the last validation
     return bool(runner.iter >= runner.max_iters or STOPPED_EARLY in runner.message_hub.runtime_info)
 
 
 def stopped_early(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is of the end of a run that a hook has stopped early."""
+    """Whether a checkpoint was saved at the end of a run that a hook stopped early."""
     return STOPPED_EARLY in _known(checkpoint)
 
 

@@ -17,18 +17,18 @@ from torch import Tensor
 from infopro_seg.errors import DivergedError
 
 SHOWN = 6  # names in a message
-LOWEST_SCALE = 1.0  # down to which an overflow may be that of the scaled loss
+LOWEST_SCALE = 1.0  # above this scale, an overflow may come from the scaled loss
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stops a training after some iterations in a row with a NaN or infinite loss, and saves no such weights.
+    """Stops a training after several iterations in a row with NaN or infinite losses; saves no such weights.
 
-    It reads the values that mmengine has fetched for the log, and so does not wait for the GPU once more. In
-    mixed precision, iterations do not count whose step is skipped while the loss scale comes down.
+    It reads the values that mmengine has fetched for the log, so it does not wait for the GPU again. In mixed
+    precision, iterations whose step is skipped while the loss scale is lowered do not count.
 
     Args:
-        patience: how many iterations in a row may have such a loss.
+        patience: number of such iterations in a row that end the training.
     """
 
     priority = 'HIGH'  # after mmengine's RuntimeInfoHook, which fetches the losses; before what saves
@@ -40,10 +40,10 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Looks at the losses of the iteration.
+        """Checks the losses of the iteration.
 
         Raises:
-            DivergedError: too many iterations in a row had a loss that is not finite.
+            DivergedError: `patience` iterations in a row had losses that are not finite.
         """
         bad = {name: value for name, value in _losses(runner, outputs) if not math.isfinite(value)}
         if not bad:
@@ -63,7 +63,7 @@ class FiniteLossHook(Hook):
             )
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Keeps such weights from taking the place of good ones.
+        """Prevents weights that are not finite from replacing good ones.
 
         Raises:
             DivergedError: weights are not finite, or statistics are NaN.
@@ -78,7 +78,7 @@ class FiniteLossHook(Hook):
 
 
 def _losses(runner: Any, outputs: Any) -> Iterable[tuple[str, float]]:
-    """Names and values of the losses, from the log where it has them already."""
+    """Names and values of the losses, from the log if it has them already."""
     scalars = runner.message_hub.log_scalars
     for name, value in (outputs or {}).items():
         logged = scalars.get(f'train/{name}')
@@ -86,7 +86,7 @@ def _losses(runner: Any, outputs: Any) -> Iterable[tuple[str, float]]:
 
 
 def _loss_scale(optim_wrapper: Any) -> float | None:
-    """The loss scale if there is one that adapts itself."""
+    """The loss scale, if it is adaptive."""
     scaler = getattr(optim_wrapper, 'loss_scaler', None)
     if not isinstance(optim_wrapper, AmpOptimWrapper) or scaler is None or not scaler.is_enabled():
         return None
@@ -96,7 +96,7 @@ def _loss_scale(optim_wrapper: Any) -> float | None:
 def _not_finite(model: torch.nn.Module) -> list[str]:
     """Names of the parameters with a value that is not finite, and of the buffers with a NaN.
 
-    A buffer may well hold an infinity, e.g. an attention mask.
+    A buffer may contain infinities, e.g. an attention mask.
     """
     named: list[tuple[str, Tensor, Any]] = [
         *((name, p, lambda p: ~torch.isfinite(p)) for name, p in model.named_parameters()),
@@ -125,7 +125,7 @@ def _remedy(runner: Any) -> str:
     saved = f'; checkpoints from before: {_listed(map(str, kept))}' if kept else ''
     return (
         f'The learning rate is {rates}: take a lower one, a longer warmup, optim_wrapper.clip_grad, or no '
-        f'mixed precision, and see that images and labels are right (tools/check_dataset.py){saved}'
+        f'mixed precision, and check images and labels (tools/check_dataset.py){saved}'
     )
 
 

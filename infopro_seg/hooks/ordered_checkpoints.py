@@ -1,4 +1,4 @@
-"""mmengine's checkpoint hook, in an order in which a kill at any moment costs nothing."""
+"""mmengine's checkpoint hook with a safe order: a kill at any moment loses no checkpoint."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ OUTDATED = 'outdated_checkpoints'
 class OrderedCheckpointHook(CheckpointHook):
     """`CheckpointHook` that removes an older file only when the newer one is complete and noted.
 
-    Every checkpoint says which files it makes outdated. A run that was killed before it removed them removes
-    them when it is resumed. Files are those in the hook's own folder, also where the folder was moved or
-    copied. In distributed training all ranks average the gradients that wait for their step before each save.
+    Every checkpoint lists the files that it makes outdated. If a run is killed before it removes them, it
+    removes them when it is resumed. It touches only files in the hook's own folder, also if the folder was
+    moved or copied. In distributed training, all ranks average accumulated gradients before each save.
 
-    It is not named in configs: :func:`in_order` has it built in place of the hook that a config names.
+    Configs do not name this hook: :func:`in_order` builds it in place of the hook that a config names.
     """
 
     keep_ckpt_ids: deque[int]
@@ -33,15 +33,15 @@ class OrderedCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.outdated: list[str] = []  # names of files that go when a newer one is complete and noted
+        self.outdated: list[str] = []  # names of files to remove when a newer one is complete and noted
 
     def before_train(self, runner: Any) -> None:
-        """Prepares the folder; after a resume also what the checkpoint says of its files."""
+        """Prepares the folder and, after a resume, the names of files from the checkpoint."""
         super().before_train(runner)
         if not runner._resume:
             return
         hub = runner.message_hub
-        if 'last_ckpt' in hub.runtime_info:  # a validation that is due notes its score in it
+        if 'last_ckpt' in hub.runtime_info:  # a validation that is due records its score there
             self.last_ckpt = self._path(hub.get_info('last_ckpt'))
         for name in [name for name in hub.runtime_info if name.split('_')[:2] == ['best', 'ckpt']]:
             hub.update_info(name, self._own_best(runner, hub.get_info(name)))
@@ -53,11 +53,11 @@ class OrderedCheckpointHook(CheckpointHook):
             }
         resumed = Path(runner._load_from).parent if runner._load_from else Path(runner.work_dir)
         if resumed.absolute() != Path(self.out_dir).absolute():
-            self.outdated.clear()  # of another folder, which is left as it is
+            self.outdated.clear()  # files of another folder, which is left alone
         self._remove_outdated()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Notes in the checkpoint which files it makes outdated."""
+        """Lists in the checkpoint the files that it makes outdated."""
         checkpoint[OUTDATED] = list(self.outdated)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class OrderedCheckpointHook(CheckpointHook):
         self.outdated = list(checkpoint.get(OUTDATED, ())) if runner._resume else []
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
-        """Saves a checkpoint; all ranks get here."""
+        """Saves a checkpoint; called on all ranks."""
         average_gradients(runner)
         self.save(runner, step, meta)
 
@@ -75,7 +75,7 @@ class OrderedCheckpointHook(CheckpointHook):
         Args:
             runner: the runner.
             step: the number in its name.
-            meta: how many epochs and iterations are done.
+            meta: numbers of completed epochs and iterations.
         """
         if self.max_keep_ckpts > 0:
             ids = [*(number for number in self.keep_ckpt_ids if number != step), step]
@@ -101,7 +101,7 @@ class OrderedCheckpointHook(CheckpointHook):
         self._remove_outdated()
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict[str, Any]) -> None:
-        """Saves the best checkpoint; the best one before goes after that, and stays if it fails."""
+        """Saves the best checkpoint, then removes the previous best; if saving fails, that one stays."""
         backend, before = self.file_backend, list(self.outdated)
         self.file_backend = _Postponing(backend, self.outdated)
         try:
@@ -128,13 +128,13 @@ class OrderedCheckpointHook(CheckpointHook):
         own = path and self._path(path)
         if own and not self.file_backend.isfile(own):
             runner.logger.warning(
-                f'the best checkpoint so far, {path}, is not in {self.out_dir}, which gets only a better one'
+                f'the best checkpoint so far, {path}, is not in {self.out_dir}; only a better one is saved'
             )
             return None
         return own
 
     def _path(self, name: str) -> str:
-        """Where a file of this name belongs, whatever folder it was in."""
+        """The path of a file with this name in the hook's own folder."""
         return str(self.file_backend.join_path(self.out_dir, Path(name).name))
 
 
@@ -154,10 +154,10 @@ class _Postponing:
 
 
 def in_order(hook: Any) -> Any:
-    """The config of a hook; where it names a checkpoint hook, an ordered one is built in its place.
+    """The config of a hook; if it names a checkpoint hook, an ordered one is built in its place.
 
-    What a user's own class overrides stays, and its calls of `super()` lead to the ordered hook. A hook that
-    is built already stays as it is.
+    A user's own class keeps what it overrides, and its calls of `super()` reach the ordered hook. A hook that
+    is already built is returned unchanged.
     """
     if not isinstance(hook, dict):
         return hook
@@ -172,9 +172,9 @@ def in_order(hook: Any) -> Any:
 
 
 def save_unfinished(runner: Any) -> str | None:
-    """Saves what a run has reached before its end, where `--resume` finds it.
+    """Saves the state of an unfinished run where `--resume` finds it.
 
-    It is called on the first rank alone or on all, and after `average_gradients`, if any wait.
+    Call it on the first rank alone or on all ranks, after `average_gradients` if gradients wait.
 
     Returns:
         The path of the checkpoint; None if the training has not begun.

@@ -1,4 +1,4 @@
-"""Carries an incomplete step over a stop, where several iterations make one step."""
+"""Saves accumulated gradients in checkpoints, if several iterations make one optimizer step."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ GRADIENTS = 'gradients'
 
 @HOOKS.register_module()
 class PendingGradientsHook(Hook):
-    """Saves the gradients that wait for their optimizer step (`accumulative_counts`), and resumes them.
+    """Saves the gradients that wait for their optimizer step (`accumulative_counts`), and restores them.
 
-    In distributed training the checkpoint holds those of the rank that writes it, for all ranks; the
-    checkpoint hook calls :func:`average_gradients` on all of them before. Files without an optimizer, such as
-    the best checkpoint, hold none.
+    In distributed training, the checkpoint contains the gradients of the rank that writes it, for all ranks;
+    the checkpoint hook first calls :func:`average_gradients` on all of them. Files without an optimizer, such
+    as the best checkpoint, contain no gradients.
     """
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the gradients; right after a step there are none."""
+        """Adds the gradients to the checkpoint; right after a step there are none."""
         pending = {name: p.grad.cpu() for name, p in _parameters(runner) if p.grad is not None}
         if pending and 'optimizer' in checkpoint:
             checkpoint[GRADIENTS] = pending
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Puts them back, on resuming only."""
+        """Restores the gradients, on resuming only."""
         pending = checkpoint.get(GRADIENTS, {}) if runner._resume else {}
         for name, parameter in _parameters(runner):
             if name in pending:
@@ -36,7 +36,7 @@ class PendingGradientsHook(Hook):
 
 
 def average_gradients(runner: Any) -> None:
-    """Gives every rank the mean of what waits on them, which leaves the mean of the step the same."""
+    """Gives every rank the mean of the waiting gradients; the mean of the whole step stays the same."""
     group = getattr(runner.model, 'data_group', None)  # of the ranks that train the same parameters
     all_reduce_params([p.grad for _, p in _parameters(runner) if p.grad is not None], op='mean', group=group)
 

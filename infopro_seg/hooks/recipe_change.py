@@ -1,4 +1,4 @@
-"""Continues a run by another recipe: what it shares with the one before goes on, the rest starts afresh."""
+"""Continues a run with another recipe: parts that both recipes have go on, others start afresh."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ AVERAGED = 'module.'  # before the names of the weights that EMAHook holds
 
 
 class RecipeChangeHook(Hook):
-    """Fits a checkpoint that is resumed to the cuts of a recipe that `--fit` has chosen since.
+    """Adapts a resumed checkpoint to the cuts of a recipe that `--fit` has chosen since.
 
-    Encoder, neck and heads keep weights, optimizer state and averages (EMAHook). So does what belongs to a
-    cut (local head, momentum block) that both recipes have. What belongs to new cuts starts afresh, as in a
-    new run: with initial weights and without optimizer state. Every runner of this package has this hook; it
-    does nothing where the cuts are the same, or no `fit` stands in the config.
+    Encoder, neck and heads keep weights, optimizer state and averages (EMAHook). So do the local head and the
+    momentum block of a cut that both recipes have. Those of new cuts start afresh, with initial weights and
+    without optimizer state. Every runner of this package has this hook. It does nothing if the cuts are the
+    same, or if the config has no `fit`.
     """
 
     priority = 'VERY_HIGH'  # before the hooks that check or take over what is in a checkpoint
@@ -67,7 +67,7 @@ def _cuts(cfg: Config) -> tuple[str, ...]:
 
 
 def _renamed(values: Mapping[str, Any], moved: Mapping[int, int]) -> dict[str, Any]:
-    """Values by name; what belongs to a cut has the number of the cut now, and goes with the cut."""
+    """Values by name, renumbered to the new cuts; values of dropped cuts are left out."""
     found = {}
     for name, value in values.items():
         match = _AT_CUT.fullmatch(name)
@@ -81,7 +81,7 @@ def _renamed(values: Mapping[str, Any], moved: Mapping[int, int]) -> dict[str, A
 def _weights(
     given: Mapping[str, Tensor], fresh: Mapping[str, Tensor], moved: Mapping[int, int]
 ) -> dict[str, Tensor]:
-    """The checkpoint's weights, and fresh ones of what belongs to new cuts, or has another size there."""
+    """The checkpoint's weights, with initial ones for new cuts and for changed sizes."""
     known = _renamed(given, moved)
     found = dict(known)
     for name, value in fresh.items():
@@ -117,10 +117,10 @@ def _optimizer(
 
     Args:
         given: its state dict.
-        names: the parameters of each of its groups.
-        optim_wrapper: the other one, which has not begun.
+        names: names of the parameters in each of its groups.
+        optim_wrapper: the new optimizer, before its first step.
         model: the model that it trains.
-        moved: the number that each cut had before, and has now.
+        moved: the new index of each cut, by its old index.
     """
     numbers = [number for group in given['param_groups'] for number in group['params']]
     flat = [name for group in names for name in group]
@@ -154,7 +154,7 @@ def _same_shape(state: Mapping[str, Any], parameter: Tensor) -> bool:
 
 
 def _described(before: tuple[str, ...], after: tuple[str, ...]) -> str:
-    """What goes on and what starts afresh."""
+    """The message that says which parts go on and which start afresh."""
     kept, new = [cut for cut in after if cut in before], [cut for cut in after if cut not in before]
     gone = [cut for cut in before if cut not in after]
     parts = [

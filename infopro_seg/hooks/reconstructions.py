@@ -1,4 +1,4 @@
-"""Shows in TensorBoard what each local module still knows of the image."""
+"""Shows in TensorBoard what each local module still knows about the image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PICTURE = 'image_and_reconstructions'
 
 @HOOKS.register_module()
 class ReconstructionHook(Hook):
-    """Logs an image of the batch beside what every local module's decoder makes of it.
+    """Logs an image of the batch beside its reconstructions by the decoders of the local modules.
 
     Args:
-        interval: iterations between two pictures.
+        interval: number of iterations between pictures.
     """
 
     def __init__(self, interval: int = 1000) -> None:

@@ -35,12 +35,12 @@ METRICS, CURVES, PANEL = 'metrics.json', 'curves.png', 'panel.png'
 class ResultsHook(Hook):
     """Writes `metrics.json`, `curves.png` and `panel.png` into the work dir when training finishes.
 
-    Without a validation there is no panel, and the metrics contain no mIoU; nor for a classifier. The numbers
+    Without a validation, and for a classifier, there is no panel, and the metrics contain no mIoU. Numbers
     are written first; if a picture cannot be drawn, there is a warning.
 
     Args:
-        rows: how many images the panel shows.
-        split: the split that is evaluated: `val`, in the last validation, or `test`, once at the end.
+        rows: number of images in the panel.
+        split: `val` for the results of the last validation, or `test` to evaluate the test split at the end.
 
     Raises:
         ConfigError: `split` is neither `val` nor `test`.
@@ -60,7 +60,7 @@ class ResultsHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Notes the peak memory of the iterations; as in a benchmark, the first ones do not count."""
+        """Records the peak memory of the iterations; as in a benchmark, the first ones do not count."""
         for name, value in peak_memory().items():
             self.peak_memory[name] = max(value, self.peak_memory.get(name, 0))
         self.measured += 1
@@ -70,13 +70,13 @@ class ResultsHook(Hook):
             reset_peak_memory()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Notes the metrics of a validation, but not its memory."""
+        """Records the metrics of a validation, but not its memory."""
         self.metrics = dict(metrics or {})
         add_validation(runner.message_hub, runner.iter, self.metrics)
         reset_peak_memory()
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Notes the metrics of the test."""
+        """Records the metrics of the test."""
         self.metrics = dict(metrics or {})
 
     def after_train(self, runner: Any) -> None:
@@ -85,7 +85,7 @@ class ResultsHook(Hook):
             return
         loop = runner.val_loop if self.split == 'val' else runner.test_loop if _is_whole(runner.cfg) else None
         if loop is not None and (self.split == 'test' or not self.metrics):
-            loop.run()  # of val: it was at its end already when it was resumed
+            loop.run()  # the validation loop: the run was already finished when it was resumed
         shown = None if loop is None or is_classifier(runner.cfg) else loop.dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         together = getattr(runner.model, 'together', None)  # of processes that hold a local module each
@@ -126,7 +126,7 @@ class ResultsHook(Hook):
 
 
 def _is_whole(cfg: Any) -> bool:
-    """Whether the network is complete, so that it can be tested: in a turn before the last it is not."""
+    """Whether the network is complete and can be tested; before the last turn it is not."""
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     return backbone.get('stage') in (None, len(backbone.get('cuts') or ()))
 
@@ -157,7 +157,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> dict[str, int]:
-    """The measured peak memory in bytes: of the GPU, or without one of the whole process."""
+    """The measured peak memory in bytes: of the GPU, or of the whole process if there is no GPU."""
     if torch.cuda.is_available():
         return {
             'allocated_bytes': torch.cuda.max_memory_allocated(),

@@ -1,8 +1,8 @@
-"""How much memory a training step takes, found without a GPU; cuts and recipes chosen by it.
+"""Predicts the memory of a training step without a GPU, and chooses cuts and recipes by it.
 
-From the bottom up: `tracing` runs a step on fake tensors, `costs` measures its pieces, `search` chooses
-cuts and recomputation by them, `planning` recommends a recipe. `inference` is about prediction, and
-`measuring` really trains.
+From the bottom up: `tracing` runs a step on fake tensors, `costs` measures its pieces, `search` uses these
+costs to choose cuts and recomputation, and `planning` recommends a recipe. `inference` predicts the memory of
+prediction, and `measuring` trains for real.
 """
 
 from infopro_seg.memory.search.cuts import resolve_cuts

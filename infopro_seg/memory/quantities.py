@@ -7,7 +7,7 @@ import re
 from infopro_seg.errors import UserError
 
 GIB = 2**30
-DIGITS = {'GiB': 2, 'MiB': 1}  # after the point, where amounts are shown
+DIGITS = {'GiB': 2, 'MiB': 1}  # decimals in shown amounts
 FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9, 't': 10**12, 'ki': 2**10, 'mi': 2**20, 'gi': GIB, 'ti': 2**40}
 
 
@@ -29,7 +29,7 @@ def unit_for(reference: int) -> tuple[str, int]:
 
 
 def show_bytes(size: int, reference: int) -> str:
-    """An amount of memory with its unit, that of the reference."""
+    """An amount of memory, with the unit of the reference."""
     unit, factor = unit_for(reference)
     return f'{size / factor:.{DIGITS[unit]}f} {unit}'
 

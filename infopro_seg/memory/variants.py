@@ -1,6 +1,6 @@
 """The variants of a config that a plan compares: end to end, with mmseg's losses, with frozen stages.
 
-They look up classes that the config names, which `config_edits` never does.
+Unlike `config_edits`, this module looks up classes that the config names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def without_cuts(cfg: Any) -> Any:
     """A copy of a config whose encoder is trained end to end.
 
     Raises:
-        ConfigError: its backbone is no `InfoProBackbone`.
+        ConfigError: the backbone is not an `InfoProBackbone`.
     """
     cfg = copy.deepcopy(cfg)
     backbone = cfg.get('model', cfg).get('backbone', {})
@@ -53,7 +53,7 @@ def lists_heads(cfg: Any) -> bool:
 
 
 def with_listed_heads(cfg: Any, modules: int) -> Any:
-    """A copy of a config with a local head for each cut where pairs make them differ, else the config."""
+    """A copy of a config with one local head per cut if pairs make them differ, else the config itself."""
     config = cfg.get('model', cfg)['backbone'].get('local_head')
     if modules < 2 or not isinstance(config, dict):
         return cfg
@@ -66,7 +66,7 @@ def with_listed_heads(cfg: Any, modules: int) -> Any:
 
 
 def stock_losses(cfg: Any) -> Any:
-    """A copy of a config with mmseg's cross-entropy where it has the lean one, and nothing recomputed."""
+    """A copy of a config with mmseg's cross-entropy in place of the lean one, and without recomputation."""
 
     def edit(node: Any) -> Any:
         if isinstance(node, dict):
@@ -79,7 +79,7 @@ def stock_losses(cfg: Any) -> Any:
 
 
 def has_stock_losses(cfg: Any) -> bool:
-    """Whether a config has no lean losses; recomputing heads do not count, recipes say that of their own."""
+    """Whether a config has no lean losses; recomputation in heads does not matter, as recipes set it."""
     cfg = without_cuts(cfg)
     cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
     own = cfg.to_dict() if isinstance(cfg, Config) else cfg
@@ -87,10 +87,10 @@ def has_stock_losses(cfg: Any) -> bool:
 
 
 def frozen_stages(encoder: dict[str, Any]) -> list[int]:
-    """How many stages an encoder can freeze beyond what its config freezes; none where it has no such option.
+    """The larger values of `frozen_stages` that an encoder can take; empty if it has no such option.
 
     Args:
-        encoder: its config.
+        encoder: the config of the encoder.
     """
     with DefaultScope.overwrite_default_scope('mmseg'):
         kind = MODELS.get(encoder['type']) if isinstance(encoder.get('type'), str) else encoder.get('type')

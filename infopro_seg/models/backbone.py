@@ -34,14 +34,14 @@ Losses: TypeAlias = dict[str, Tensor]
 class InfoProBackbone(BaseModule):
     """An encoder split into K local modules, the first K - 1 with a local head each.
 
-    The whole method, for the modules' `blocks` and `local_heads` (paper, figure 1 and eq. 9)::
+    The whole method (paper, figure 1 and eq. 9)::
 
         state = inputs
         for blocks, head in zip(modules, local_heads):      # all modules but the last
             state = run(blocks, state)
             yield head.loss(state, image, labels)            # the caller runs backward here ...
             state = state.detach()                           # ... and no gradient crosses the cut
-        outputs = run(modules[-1], state)                    # neck and heads of the segmentor end it
+        outputs = run(modules[-1], state)                    # read by the segmentor's neck and heads
 
     At test time, and for everything outside training, it is the encoder: `forward` returns the encoder's
     outputs, and the state dict has the encoder's own keys, beside `local_heads.*`.
@@ -54,21 +54,21 @@ class InfoProBackbone(BaseModule):
         local_head: config of the local heads, one for all or a list of K - 1. `in_channels` is
             inferred; a `loss_weight` that is a pair runs linearly from the first local module to
             the last (paper, section 5).
-        num_modules: K instead of cuts that are balanced by memory; `infopro_seg.memory.resolve_cuts`
-            finds those before the model is built.
-        checkpoint: what the backward pass recomputes instead of keeping, with the same gradients: True
+        num_modules: K, in place of `cuts`. `infopro_seg.memory.resolve_cuts` finds cuts that balance memory,
+            before the model is built.
+        checkpoint: what the backward pass recomputes instead of keeping it; gradients stay the same. True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
-            blocks, a policy for all, such as 'norms' or 'expansions*3', policies by block, or a list of one
-            of these per module, see :mod:`infopro_seg.models.recompute_option`.
+            blocks, one policy for all, such as 'norms' or 'expansions*3', policies by block, or a list with
+            one policy per module. See :mod:`infopro_seg.models.recompute_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
-        compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments,
-            see :mod:`infopro_seg.models.compiled`.
-        overlap: number of blocks after a cut through which the local head before it reads. They
-            learn from the losses of both modules (after HPFF, ECCV 2024), see
+        compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments.
+            See :mod:`infopro_seg.models.compiled`.
+        overlap: number of blocks of the next module that a local head reads through. These blocks learn
+            from the losses of both modules (based on HPFF, ECCV 2024). See
             :func:`infopro_seg.models.lookahead.look_ahead`.
-        momentum_block: momentum, e.g. 0.995, of an averaged copy of the block after each cut, through which
-            the local head before it reads (after MAN, ECCV 2024), or a dict of options, see
+        momentum_block: the local head reads through an averaged copy of the block after its cut, with this
+            momentum, e.g. 0.995 (based on MAN, ECCV 2024); or a dict of options. See
             :class:`infopro_seg.models.momentum_block.MomentumBlock`.
         init_cfg: mmengine's initialisation config.
 
@@ -78,7 +78,7 @@ class InfoProBackbone(BaseModule):
             `compile_blocks` is wrong.
     """
 
-    turn: int | None = None  # all local modules train; `InfoProStageBackbone` has the one whose turn it is
+    turn: int | None = None  # None: all local modules train; `InfoProStageBackbone` sets a single one
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class InfoProBackbone(BaseModule):
         if num_modules not in (None, len(cuts) + 1):
             raise ConfigError(
                 f'num_modules={num_modules} is resolved by infopro_seg.memory.resolve_cuts(cfg) before the '
-                f'model is built, but it is built with cuts={tuple(cuts)}; call that, or give the '
+                f'model is built, but this one has cuts={tuple(cuts)}; call it first, or give the '
                 f'{num_modules - 1} cuts yourself'
             )
         self.cuts = tuple(cuts)
@@ -140,7 +140,7 @@ class InfoProBackbone(BaseModule):
         return [compiled_blocks(blocks, self.compile_options) for blocks in modules]
 
     def readers(self) -> list[Reader]:
-        """What each local head reads with."""
+        """The reader of each local head."""
         modules = self.local_modules()
         averages = self.momentum_blocks or [None] * len(self.cuts)
         return [
@@ -151,7 +151,7 @@ class InfoProBackbone(BaseModule):
         ]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The encoder's own forward pass: images (N, 3, H, W) to its outputs."""
+        """The encoder's own forward pass, from images (N, 3, H, W) to its outputs."""
         outputs: Tensor | Sequence[Tensor] = self.encoder(inputs)
         return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
@@ -168,16 +168,15 @@ class InfoProBackbone(BaseModule):
             inputs: normalised images, (N, 3, H, W).
             image: the same images as RGB in [0, 1], (N, 3, H, W).
             data_samples: N samples with `gt_sem_seg`.
-            read: which of the encoder's outputs somebody reads, None for all; the others are not
-                kept.
+            read: indices of the encoder's outputs that are read, None for all; the others are not kept.
 
         Returns:
-            The encoder's outputs, None for those not read: attached to the graph where the last
-            module computes them, detached where an earlier one does.
+            The encoder's outputs, None for those not read. Outputs of the last module are attached to the
+            graph; outputs of earlier modules are detached.
         """
         *early, last = zip(self.local_modules(), self.segments, strict=True)
         forward_pass = ForwardPass(inputs, read)
-        del inputs  # the first module's graph keeps it as long as it is needed
+        del inputs  # the first module's graph keeps it while it needs it
         for index, (module, head, reader) in enumerate(
             zip(early, self.local_heads, self.readers(), strict=True)
         ):
@@ -192,7 +191,7 @@ class InfoProBackbone(BaseModule):
 
     @torch.no_grad()
     def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
-        """The images that each local head's decoder reconstructs.
+        """The images as the decoder of each local head reconstructs them.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
@@ -209,13 +208,13 @@ class InfoProBackbone(BaseModule):
         return images
 
     def update_momentum_blocks(self) -> None:
-        """Lets the averaged copies follow their blocks, after a step of the optimizer."""
+        """Moves the averaged copies towards their blocks, after a step of the optimizer."""
         for momentum_block in self.momentum_blocks or ():
             momentum_block.update(self.encoder)
 
     @torch.no_grad()
     def _run_tiny_image(self) -> tuple[list[Tensor], list[Tensor]]:
-        """What the local heads read and the encoder's outputs for a tiny image, for their channels."""
+        """Runs a tiny image to learn channels: what the local heads read, and the encoder's outputs."""
         training = self.encoder.training
         self.encoder.eval()
         forward_pass = ForwardPass(torch.zeros(1, 3, *smallest_image(self.encoder)))

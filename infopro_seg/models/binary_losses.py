@@ -1,4 +1,4 @@
-"""The losses of a decode head with one output channel, the share of the second class after a sigmoid."""
+"""The losses of a decode head with one output channel: after a sigmoid, the score of the second class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from infopro_seg.errors import DataError
 from infopro_seg.models.class_weights import on_device
 
 _under_way: WeakKeyDictionary[nn.Module, tuple[Tensor, Any]] = WeakKeyDictionary()
-"""Of each head the highest label on its way from the GPU, and the event of its arrival."""
+"""For each head, the highest label on its way from the GPU, and the event of its arrival."""
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
 
 
@@ -31,12 +31,12 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
     Args:
         head: a decode head with `out_channels=1` that takes its losses from mmseg's `BaseDecodeHead`, without
             a pixel sampler.
-        features: feature maps (N, C, h, w), of which the head selects its own.
+        features: feature maps (N, C, h, w); the head selects those that it reads.
         data_samples: N samples with `gt_sem_seg`.
 
     Raises:
-        DataError: the labels name more than two classes; on a GPU those of the step before, so that the
-            program need not wait for this one.
+        DataError: the labels contain more than two classes. On a GPU these are the labels of the previous
+            step, so that the program does not wait for this one.
     """
     label = head._stack_batch_gt(data_samples).squeeze(1)
     valid = label != head.ignore_index
@@ -59,7 +59,7 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
 
 
 def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
-    """Refuses a third class, as soon as the program has its number."""
+    """Rejects a third class, as soon as its number has arrived."""
     highest = torch.where(valid, label, 0).amax()
     known: Tensor | None = highest
     if highest.is_cuda:
@@ -71,7 +71,7 @@ def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
         _under_way[head] = copy, event
     if known is not None and int(known) > 1:
         raise DataError(
-            f'the labels hold the id {int(known)}, but a head with one output channel tells 0 from 1 only; '
+            f'the labels hold the id {int(known)}, but a head with one output channel knows only 0 and 1; '
             'convert the labels, or leave out out_channels and give num_classes'
         )
 

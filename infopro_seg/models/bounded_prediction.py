@@ -1,4 +1,4 @@
-"""Prediction that never holds logits at the size of the image: labels are found a band of rows at a time."""
+"""Prediction without logits at the size of the image: labels are computed one band of rows at a time."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from infopro_seg.models.row_maps import (
 
 
 class BoundedPrediction:
-    """Mixin for a segmentor of mmseg: the labels of its `predict`, without logits at the size of the image.
+    """Mixin for a segmentor of mmseg: `predict` gives its labels, without logits at the size of the image.
 
-    A whole image is segmented from the head's small logits. With sliding windows, only the windows are held
-    that lie in the rows at work. `test_cfg` may also have:
+    A whole image is segmented from the head's small logits. With sliding windows, only windows that cover
+    the current rows are held. `test_cfg` may also have:
 
-    - `window_batch`: number of windows that are computed at once, 1 by default;
-    - `return_logits`: keep the logits too, on the CPU in half precision. Without it, results have no
+    - `window_batch`: number of windows computed at once, 1 by default;
+    - `return_logits`: also keep the logits, in half precision in CPU memory. Without it, results have no
       `seg_logits`.
     """
 
@@ -82,13 +82,13 @@ class BoundedPrediction:
     def segment(self, sample: SegDataSample, logits: RowMap, are_probabilities: bool = False) -> None:
         """Sets the labels of an image as its sample's `pred_sem_seg`, (1, H, W) int16.
 
-        With `return_logits` the sample also gets `seg_logits`, (C, H, W) float16 on the CPU; of a head with
-        one channel these are probabilities, as mmseg's.
+        With `return_logits` the sample also gets `seg_logits`, (C, H, W) float16 on the CPU. For a head with
+        one channel they are probabilities, as in mmseg.
 
         Args:
-            sample: of the image.
-            logits: at the size of the image.
-            are_probabilities: whether they are probabilities already.
+            sample: the sample of the image.
+            logits: logits at the size of the image.
+            are_probabilities: whether `logits` are already probabilities.
         """
         keep = self.test_cfg.get('return_logits', False)
         labels: Tensor | None = None
@@ -123,19 +123,19 @@ class BoundedPrediction:
     def window_logits(
         self, image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]
     ) -> Sequence[Tensor]:
-        """The logits of windows of an image (1, 3, H, W), each as small as the head gives them."""
+        """The logits of windows of an image (1, 3, H, W), at the head's own resolution."""
         windows = torch.cat([image[(..., *box)] for box in boxes])
         return list(self.small_logits(windows, metas * len(boxes)))
 
     def small_logits(self, inputs: Tensor, metas: list[dict[str, Any]]) -> Tensor:
-        """The logits as small as the head gives them, (N, C, h, w)."""
+        """The logits at the head's own resolution, (N, C, h, w)."""
         metas = [{**meta, 'img_shape': inputs.shape[2:]} for meta in metas]
         with _not_resized(self._last_head):
             logits: Tensor = self.encode_decode(inputs, metas)  # type: ignore[attr-defined]
         return logits
 
     def _of_original(self, logits: RowMap, meta: dict[str, Any]) -> RowMap:
-        """Logits of the image that the network was given, as those of the image that it was made from."""
+        """Maps logits of the network's input back to the original image."""
         padding = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
         if any(padding):
             logits = CroppedMap(logits, *padding)
@@ -145,12 +145,12 @@ class BoundedPrediction:
 
     @property
     def _last_head(self) -> Any:
-        """The decode head that gives the result, of a cascade the last."""
+        """The decode head that gives the result; the last one of a cascade."""
         return self.decode_head[-1] if isinstance(self.decode_head, nn.ModuleList) else self.decode_head
 
 
 def check_test_cfg(test_cfg: Any) -> None:
-    """Rejects a `test_cfg` that no image can be segmented with.
+    """Rejects an invalid `test_cfg`.
 
     Raises:
         ConfigError: a key has a wrong value, or the windows would leave gaps.
@@ -173,11 +173,11 @@ def check_test_cfg(test_cfg: Any) -> None:
         if stride > window:
             raise ConfigError(
                 f'model.test_cfg: a stride of {stride} {axis} leaves gaps between windows of {window}; '
-                'a stride is at most the window, two thirds of it are usual'
+                'take a stride of at most the window; two thirds of it is usual'
             )
     batch = test_cfg.get('window_batch', 1)
     if not _is_size(batch):
-        raise ConfigError(f'model.test_cfg: window_batch={batch!r} is no whole number above 0')
+        raise ConfigError(f'model.test_cfg: window_batch={batch!r} is not a whole number above 0')
 
 
 def _size_of(meta: dict[str, Any], size: tuple[int, int]) -> tuple[int, int]:
@@ -194,9 +194,9 @@ def _is_size(value: Any) -> bool:
 
 @contextmanager
 def _not_resized(head: Any) -> Iterator[None]:
-    """Inside the block, a head of mmseg hands on its logits as small as they are."""
+    """Within the context, a head of mmseg returns its logits without resizing them."""
     if type(head).predict_by_feat is not BaseDecodeHead.predict_by_feat:
-        yield  # has its own way, which ends at the size of its input
+        yield  # computes its result in its own way, at the size of its input
         return
     head.predict_by_feat = lambda logits, *args, **kwargs: logits
     try:

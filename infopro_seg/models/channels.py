@@ -1,4 +1,4 @@
-"""Fills the `in_channels` of necks and heads from what the encoder gives, so that encoders can be swapped."""
+"""Infers the `in_channels` of necks and heads from the encoder, so that encoders can be swapped."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from infopro_seg.errors import ConfigError
 def infer_in_channels(
     head: dict[str, Any], name: str, out_channels: Sequence[int], source: str = 'encoder'
 ) -> dict[str, Any]:
-    """Returns a head's config with `in_channels` (and `c1_in_channels`), inferred where they are left out.
+    """Returns a head's config with `in_channels` (and `c1_in_channels`); missing ones are inferred.
 
     Args:
         head: config of an mmseg head.
-        name: what the config calls the head, for error messages.
+        name: the head's key in the config, for error messages.
         out_channels: channels of each feature map that heads can read.
-        source: what gives the feature maps, encoder or neck, for error messages.
+        source: `encoder` or `neck`, which returns the feature maps; for error messages.
 
     Raises:
-        ConfigError: `in_index` names no feature map, or `in_channels` is given and differs.
+        ConfigError: `in_index` is out of range, or the given `in_channels` is wrong.
     """
     index = head.get('in_index', -1)
     try:
@@ -54,14 +54,14 @@ def infer_in_channels(
 
 
 def neck_config(neck: dict[str, Any], out_channels: Sequence[int]) -> dict[str, Any]:
-    """Returns a neck's config with `in_channels`, inferred where it must be given and is left out.
+    """Returns a neck's config with `in_channels`, inferred if the neck needs it and the config lacks it.
 
     Args:
         neck: config of an mmseg neck.
         out_channels: channels of each of the encoder's outputs.
 
     Raises:
-        ConfigError: `in_channels` is given and differs.
+        ConfigError: the given `in_channels` is wrong.
     """
     given = neck.get('in_channels')
     if given is not None:

@@ -1,4 +1,4 @@
-"""Class weights in mmseg's cross-entropy, which fails with them where ignored labels do not count."""
+"""Class weights in mmseg's cross-entropy, which fails with them if `avg_non_ignore` is set."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 def on_device(weights: Sequence[float], device: torch.device) -> Tensor:
-    """Class weights as a tensor in float64; `new_tensor`, which does so too, waits for the GPU."""
+    """Class weights as a tensor in float64; unlike `new_tensor`, this does not wait for the GPU."""
     return torch.tensor(weights, dtype=torch.float64).to(device, non_blocking=True)
 
 
 def mend_class_weights(model: nn.Module) -> None:
-    """Lets every softmax cross-entropy of a model take class weights together with `avg_non_ignore`.
+    """Makes class weights and `avg_non_ignore` work together in every softmax cross-entropy of a model.
 
     With class weights mmseg divides by the sum of the labels' weights, and ignored labels weigh nothing.
     `avg_non_ignore=True` means the same but raises an IndexError in mmseg, so it is switched off.

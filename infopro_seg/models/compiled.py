@@ -1,8 +1,8 @@
-"""Blocks that torch.compile compiles, each into one graph, for the passes that train.
+"""Blocks compiled by torch.compile for training, each into one graph.
 
-A whole network would be one graph across its cuts; a block is what local modules, recomputation and DDP leave
-whole. Blocks of the same structure share what is compiled. Nothing is kept on the modules, so that state
-dicts, copies and tests of the network are the same as without.
+The graph of a whole network would cross its cuts, but local modules, recomputation and DDP never split a
+block. Blocks of the same structure share one compiled graph. Nothing is kept on the modules, so state dicts,
+copies and tests of the network do not change.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from infopro_seg.models.blocks import Block
 CompileOption: TypeAlias = bool | Mapping[str, Any]
 DEFAULTS = {'fullgraph': True, 'dynamic': False}  # one graph per block and shape
 COMPILED: dict[str, Callable[..., Any]] = {}
-GRAPHS = 256  # of one encoder: its blocks, of other structure or shapes, all run one line of code of ours
+GRAPHS = 256  # limit per encoder: blocks of different structure or shape all run the same line of our code
 
 
 def compile_options(option: CompileOption) -> dict[str, Any] | None:
-    """The arguments of `torch.compile` by the option `compile_blocks` of a config; None for no compilation.
+    """The arguments of `torch.compile` from the option `compile_blocks`; None for no compilation.
 
     Raises:
         ConfigError: the option is neither a bool nor a dict of such arguments.
@@ -34,14 +34,14 @@ def compile_options(option: CompileOption) -> dict[str, Any] | None:
         return {**DEFAULTS, **option}
     if not isinstance(option, bool):
         raise ConfigError(
-            f'compile_blocks={option!r}; give True, False, or a dict of arguments of torch.compile, e.g. '
+            f'compile_blocks={option!r}; give True, False, or a dict of arguments for torch.compile, e.g. '
             "dict(mode='max-autotune-no-cudagraphs')"
         )
     return dict(DEFAULTS) if option else None
 
 
 def compiled_blocks(blocks: Sequence[Block], options: Mapping[str, Any] | None) -> list[Block]:
-    """The blocks, with forward passes that are compiled where gradients are computed.
+    """The blocks, with forward passes that are compiled when gradients are computed.
 
     Args:
         blocks: blocks of an encoder.
@@ -49,15 +49,15 @@ def compiled_blocks(blocks: Sequence[Block], options: Mapping[str, Any] | None) 
     """
     if options is None:
         return list(blocks)
-    made = ConfigDict(options).to_dict()  # of plain values, as torch.compile wants them
+    made = ConfigDict(options).to_dict()  # plain values, as torch.compile expects
     return [replace(block, forward=partial(_run, made, block.name, block.forward)) for block in blocks]
 
 
 def _run(options: dict[str, Any], name: str, forward: Callable[[Any], Any], state: Any) -> Any:
-    """Runs a block, compiled where it is to train and nothing watches its operations.
+    """Runs a block: compiled if gradients are computed and nothing watches its operations.
 
-    What watches them is a trace of the planner, or recomputation that keeps the outputs of some (the policies
-    `norms` and `expansions`): neither works on compiled code.
+    The planner's traces watch them, and so does recomputation that keeps the outputs of some operations (the
+    policies `norms` and `expansions`). Neither works on compiled code.
     """
     if not torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack():
         return forward(state)
@@ -68,7 +68,7 @@ def _run(options: dict[str, Any], name: str, forward: Callable[[Any], Any], stat
         reason = str(error).strip().split('\n', 1)[0]
         raise ConfigError(
             f'compile_blocks: {name} is no single graph ({reason}); compile_blocks=dict(fullgraph=False) '
-            'compiles it in parts, compile_blocks=False leaves it as it is'
+            'compiles it in parts, compile_blocks=False does not compile it'
         ) from error
 
 

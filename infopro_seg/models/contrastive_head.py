@@ -1,4 +1,4 @@
-"""The contrastive auxiliary head: I(h, y) by drawing together the pixels of a class."""
+"""The contrastive auxiliary head: estimates I(h, y) by pulling the pixels of a class together."""
 
 from __future__ import annotations
 
@@ -20,29 +20,28 @@ from infopro_seg.models.decoder import BATCH_NORM, RELU
 class ContrastiveHead(BaseModule):
     """A pixel-wise auxiliary head with a supervised contrastive loss (paper, section 3.3).
 
-    It takes the place of the softmax classifier in an `InfoProHead`. Each training step it draws as many
-    pixels of every class from the whole batch, as far as there are so many, and contrasts their
-    projections; ignored pixels are never drawn.
+    It replaces the softmax classifier in an `InfoProHead`. In each training step it draws up to
+    `pixels_per_class` pixels of every class from the whole batch and contrasts their projections. Ignored
+    pixels are never drawn.
 
     Args:
         in_channels: channels of the feature map.
         channels: width of the hidden convolutions.
         num_classes: number of classes.
         out_channels: width of the projection.
-        num_convs: hidden 3x3 convolutions before the projection.
+        num_convs: number of hidden 3x3 convolutions before the projection.
         temperature: tau of the loss.
-        pixels_per_class: the most pixels that are drawn of a class; similarities take
+        pixels_per_class: maximum number of pixels drawn per class; the similarities take
             (classes * pixels)^2 floats.
         ignore_index: label of the pixels that are never drawn.
         loss_weight: lambda_task.
         norm_cfg: norm of the hidden convolutions; None for none.
         act_cfg: their activation.
-        in_index: the only feature map's index.
+        in_index: index of the only feature map.
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        ConfigError: the temperature is not above 0, or there are less than two pixels of a class to make a
-            pair.
+        ConfigError: `temperature` is not above 0, or `pixels_per_class` is below 2.
     """
 
     def __init__(
@@ -63,11 +62,11 @@ class ContrastiveHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if temperature <= 0:
-            raise ConfigError(f'temperature={temperature} of a ContrastiveHead divides; give e.g. 0.07')
+            raise ConfigError(f'temperature={temperature} of ContrastiveHead must be above 0; give e.g. 0.07')
         if pixels_per_class < 2:
             raise ConfigError(
-                f'pixels_per_class={pixels_per_class} of a ContrastiveHead makes no pair of one class, so '
-                'that nothing would be learnt; give 2 or more'
+                f'pixels_per_class={pixels_per_class} of ContrastiveHead gives no pair of one class, so '
+                'nothing would be learnt; give 2 or more'
             )
         self.in_index = in_index
         self.num_classes = num_classes
@@ -105,16 +104,16 @@ class ContrastiveHead(BaseModule):
 
 
 def draw_pixels(labels: Tensor, num_classes: int, per_class: int) -> tuple[Tensor, Tensor]:
-    """Draws pixels at random, without repetition and as many of each class as there are, up to a number.
+    """Draws up to `per_class` pixels of each class at random, without repetition.
 
     Args:
-        labels: class of each pixel, (P,); others than 0 to `num_classes` - 1 are never drawn.
+        labels: class of each pixel, (P,); pixels with labels outside 0 to `num_classes` - 1 are never drawn.
         num_classes: number of classes.
-        per_class: the most pixels of a class.
+        per_class: maximum number of pixels of a class.
 
     Returns:
-        Indices of the drawn pixels, (num_classes * min(per_class, P),), and which of them are valid: the
-        number is fixed, so places stay empty where a class has fewer.
+        Indices of the drawn pixels, (num_classes * min(per_class, P),), and which of them are valid. The
+        number is fixed; if a class has fewer pixels, its remaining places are invalid.
     """
     score = torch.rand(labels.shape, device=labels.device)
     classes = torch.arange(num_classes, device=labels.device)
@@ -124,17 +123,17 @@ def draw_pixels(labels: Tensor, num_classes: int, per_class: int) -> tuple[Tenso
 
 
 def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, valid: Tensor, temperature: float) -> Tensor:
-    """The mean over pixels i of the mean of -log softmax_j(z_i z_j / tau) over the others j of its class.
+    """For each pixel i, the mean of -log softmax_j(z_i z_j / tau) over other pixels j of its class; averaged.
 
-    The estimate of I(h, y) by contrast (paper, section 3.3) in the form of Khosla et al., NeurIPS 2020
-    (their L_out). The paper has the mean over all pairs i, j, which is the same for equally frequent
-    classes; of the pixels drawn in street scenes, a few frequent classes would have most pairs. Without any
-    pair it is 0, with gradients 0.
+    This estimates I(h, y) by contrast (paper, section 3.3), in the form of Khosla et al., NeurIPS 2020
+    (their L_out). The paper averages over all pairs i, j instead, which is the same for equally frequent
+    classes; in street scenes, a few frequent classes would have most of the pairs. Without any pair the loss
+    is 0, with gradients of 0.
 
     Args:
         vectors: unit vectors z, (P, D).
         labels: their classes, (P,).
-        valid: which of them take part, (P,).
+        valid: which vectors take part, (P,).
         temperature: tau.
     """
     with torch.autocast(vectors.device.type, enabled=False):  # half precision is too coarse for 1 / tau

@@ -23,8 +23,8 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
     """`MMDistributedDataParallel` that trains by :func:`local_train_step`.
 
     DDP's forward pass returns the generator of local losses before it has started. That prepares DDP's
-    reducer; then each parameter becomes ready once, in the backward pass of its own module. Where modules
-    train in turn, DDP takes only the one that trains; the rest is on another device and equal on all ranks.
+    reducer; then each parameter becomes ready once, in the backward pass of its own module. If modules train
+    in turn, DDP handles only the one that trains. The others are on another device, equal on all ranks.
 
     Args:
         module: an `InfoProEncoderDecoder`.
@@ -33,9 +33,9 @@ class LocalDistributedDataParallel(MMDistributedDataParallel):
         kwargs: the other arguments of `torch.nn.parallel.DistributedDataParallel`.
 
     Raises:
-        ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is set. They read
-            the graph of the forward pass, which does not exist yet when DDP's forward pass returns. Or
-            `broadcast_buffers` is set and local modules overlap.
+        ConfigError: `find_unused_parameters`, `static_graph` or `detect_anomalous_params` is set. These read
+            the graph, which does not exist yet when DDP's forward pass returns. Or `broadcast_buffers` is
+            set and local modules overlap.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class ReconstructionLoss(BaseModule):
 
     Args:
         loss_weight: lambda_recon. In a backbone's `local_head` it may be a pair: the values of the first and
-            the last local module, interpolated between them.
+            the last local head, with linear interpolation between.
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:
@@ -42,11 +42,11 @@ class ReconstructionLoss(BaseModule):
 class ReconstructionDecoder(BaseModule):
     """Decodes a feature map into the image (paper, section 5 and appendix).
 
-    A 1x1 convolution reduces the feature map to the first width. Each 3x3 convolution after it, the last
-    one to RGB, is preceded by an upsampling by two. The sizes are counted back from the image: the last
-    convolution works at its resolution, the one before at half of that, and so on, but none below that of
-    the feature map. So feature maps of any stride end at the same resolution. Most memory is used by the
-    last steps; `stride` reduces it.
+    A 1x1 convolution reduces the feature map to the first width. 3x3 convolutions follow, each after an
+    upsampling by two; the last one gives RGB. Sizes are counted back from the image: the last convolution
+    works at the image's resolution, the one before at half of it, and so on, but never below that of the
+    feature map. So feature maps of any stride end at the same resolution. The last steps take most of the
+    memory; `stride` reduces it.
 
     Args:
         in_channels: channels of the feature map.

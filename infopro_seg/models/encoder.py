@@ -1,4 +1,4 @@
-"""Builds encoders; those of optional packages are imported only when a config asks for them."""
+"""Builds encoders; optional packages are imported only when a config names their encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from infopro_seg.errors import CheckpointError, ConfigError
 
-EXTRAS = {  # optional packages, and what pip calls what they need
+EXTRAS = {  # optional packages, and what to install with pip for each
     'mmpretrain': 'onedl-mmpretrain model-index torchvision',
     'timm': 'timm torchvision',
 }
@@ -35,7 +35,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
             import_package('timm', f'the encoder {kind!r}')
         if MODELS.get(kind) is None:
             raise ConfigError(
-                f'there is no encoder {kind!r}: nothing of that name is registered; check the name, or '
+                f'there is no encoder {kind!r}: no class with that name is registered; check the name, or '
                 'import the module that registers it: custom_imports=dict(imports=["my_encoder"])'
             )
     try:
@@ -53,7 +53,7 @@ def build_encoder(config: dict[str, Any]) -> nn.Module:
 
 
 def require_init(init: Any) -> None:
-    """Checks that the `init_cfg` of an encoder is what mmengine initialises by: nothing, a dict, or dicts.
+    """Checks that the `init_cfg` of an encoder is valid: None, a dict with a type, or a list of such dicts.
 
     Raises:
         ConfigError: `init_cfg` is invalid.
@@ -63,13 +63,13 @@ def require_init(init: Any) -> None:
         typed = isinstance(item, dict) and 'type' in item
         if not typed or (item['type'] == 'Pretrained' and not isinstance(item.get('checkpoint'), str)):
             raise ConfigError(
-                f'the encoder has init_cfg={init!r}, by which nothing can be initialised; write '
+                f'the encoder has the invalid init_cfg={init!r}; write '
                 'init_cfg=dict(type="Pretrained", checkpoint="FILE"), or init_cfg=None to train from scratch'
             )
 
 
 def without_weights(config: dict[str, Any]) -> dict[str, Any]:
-    """The config of an encoder that loads no weights while it is built, as timm's do by default."""
+    """The config of an encoder with loading of weights turned off; timm's encoders load them when built."""
     return {**config, 'pretrained': False} if _is_timm(config.get('type')) else config
 
 
@@ -82,7 +82,7 @@ def import_package(module: str, user: str) -> None:
 
     Args:
         module: the module.
-        user: what needs it, for error messages.
+        user: what needs the module, for error messages.
 
     Raises:
         ConfigError: the package is not installed, or cannot be imported.

@@ -1,4 +1,4 @@
-"""A forward pass through an encoder, some of its blocks after the other."""
+"""A forward pass through an encoder, a few blocks at a time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from infopro_seg.models.recompute_option import KEPT, Segment
 
 
 class ForwardPass:
-    """The state that blocks hand on, and where on the way the encoder returns an output.
+    """The state that blocks pass on, and the encoder's outputs on the way.
 
-    Only outputs that are read keep their state alive, and only until the pass is over.
+    Only outputs that are read keep their state alive, and only until the pass ends.
 
     Args:
         inputs: normalised images, (N, 3, H, W).
-        read: which of the encoder's outputs somebody reads, None for all.
+        read: indices of the encoder's outputs that are read, None for all.
     """
 
     def __init__(self, inputs: Tensor, read: Collection[int] | None = None) -> None:
         self.state: Any = inputs
         self.read = read
-        self._kept: list[tuple[Output, Any] | None] = []  # of each output so far
+        self._kept: list[tuple[Output, Any] | None] = []  # one for each output so far
 
     def run(self, blocks: Sequence[Block], segments: Sequence[Segment] = ()) -> None:
         """Runs blocks on the state.
@@ -52,22 +52,22 @@ class ForwardPass:
             del states, state
 
     def handed_on(self) -> tuple[Any, list[Any]]:
-        """What the next module needs: the state, and the states that outputs so far are made of, or None."""
+        """What the next module needs: the state, and for each output so far its state or None."""
         return self.state, [None if item is None else item[1] for item in self._kept]
 
     def take_over(self, kept: Sequence[Any], outputs: Sequence[Output]) -> None:
-        """Takes over what the modules before have handed on.
+        """Takes over what the earlier modules have handed on.
 
         Args:
-            kept: the states that their outputs are made of, None for those not read.
-            outputs: the maps from these to the outputs.
+            kept: the states that their outputs are made of, None for outputs not read.
+            outputs: the functions from these states to the outputs.
         """
         self._kept = [
             None if state is None else (output, state) for output, state in zip(outputs, kept, strict=True)
         ]
 
     def cut(self) -> None:
-        """Stops gradients here: the state and what the outputs so far are made of are detached."""
+        """Stops gradients here: detaches the state, and what the outputs so far are made of."""
         self.state, self._kept = tree_map_only(Tensor, Tensor.detach, (self.state, self._kept))
 
     def outputs(self) -> tuple[Tensor | None, ...]:

@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 def to_rgb(inputs: Tensor, data_preprocessor: Any) -> Tensor:
-    """Undoes the normalisation: RGB in [0, 1], whatever mean, std and channel order the config has.
+    """Undoes the normalisation: RGB in [0, 1], for any mean, std and channel order of the config.
 
     Args:
-        inputs: what the preprocessor made of images, (N, C, H, W).
-        data_preprocessor: the preprocessor that made them. mmcv loads BGR, so the inputs are RGB
-            exactly where it converts.
+        inputs: preprocessed images, (N, C, H, W).
+        data_preprocessor: the preprocessor that made them. mmcv loads BGR, so the inputs are RGB if and
+            only if it converts them.
 
     Returns:
-        Images of the same shape; the channels of three-channel images in the order RGB.
+        Images of the same shape, with the channels in RGB order if there are three.
     """
     image = inputs
     if getattr(data_preprocessor, '_enable_normalize', False):

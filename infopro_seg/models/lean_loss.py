@@ -24,19 +24,19 @@ EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without la
 class LeanCrossEntropyLoss(CrossEntropyLoss):
     """mmseg's softmax `CrossEntropyLoss` in a fraction of the memory; a drop-in for `loss_decode`.
 
-    A head whose losses are all lean hands on its small logits, see
-    :func:`head_losses`. Any other head may call it with upsampled logits.
+    If all losses of a head are lean, they get the head's small logits, see
+    :func:`head_losses`. Other heads may call the loss with upsampled logits.
 
     Args:
         class_weight: weight of each class, or a file with them.
-        reduction: `mean` or `sum`; `none` is the stock loss.
+        reduction: `mean` or `sum`; `none` falls back to the stock loss.
         loss_weight: factor of the loss.
-        loss_name: how the loss is logged.
+        loss_name: name in the log.
         avg_non_ignore: whether ignored labels are left out of the mean; with class weights they always are.
 
     Raises:
-        ConfigError: `use_sigmoid` or `use_mask` is set; or, when the loss is computed, the number of class
-            weights is not the number of classes.
+        ConfigError: `use_sigmoid` or `use_mask` is set. When the loss is computed: the number of class
+            weights differs from the number of classes.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         align_corners: bool = False,
         **kwargs: Any,
     ) -> Tensor:
-        """mmseg's contract, for logits (N, classes, h, w) of any resolution and labels (N, H, W)."""
+        """As in mmseg, for logits (N, classes, h, w) of any resolution and labels (N, H, W)."""
         reduction = reduction_override or self.reduction
         if reduction == 'none' or cls_score.dim() != 4:
             loss: Tensor = super().forward(
@@ -121,16 +121,17 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
 def head_losses(
     head: Any, features: Sequence[Tensor], data_samples: SampleList, train_cfg: Any = None
 ) -> dict[str, Tensor]:
-    """What `head.loss(features, data_samples, train_cfg)` returns, without logits at full resolution.
+    """The result of `head.loss(features, data_samples, train_cfg)`, without logits at full resolution.
 
-    That holds for heads whose losses are all :class:`LeanCrossEntropyLoss` and that take loss and
-    `loss_by_feat` from mmseg's `BaseDecodeHead`, without a pixel sampler; any other head does it itself.
+    This needs a head whose losses are all :class:`LeanCrossEntropyLoss`, which inherits `loss` and
+    `loss_by_feat` from mmseg's `BaseDecodeHead` and has no pixel sampler. For any other head, its own `loss`
+    is called.
 
     Args:
         head: any mmseg decode head.
-        features: feature maps (N, C, h, w), of which the head selects its own.
+        features: feature maps (N, C, h, w); the head selects those that it reads.
         data_samples: N samples with `gt_sem_seg`.
-        train_cfg: mmseg's training config, which the head's own loss may read.
+        train_cfg: mmseg's training config, for the head's own loss.
     """
     if getattr(head, 'out_channels', None) == 1 and _inherits(head) and head.sampler is None:
         return binary_losses(head, features, data_samples)
@@ -151,7 +152,7 @@ def head_losses(
 
 
 def _lean_losses(head: Any) -> list[LeanCrossEntropyLoss] | None:
-    """The losses of a head that may go the lean way, else None."""
+    """The losses of a head if all of them are lean, else None."""
     if not _inherits(head) or head.sampler is not None:
         return None
     found = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]

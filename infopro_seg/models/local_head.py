@@ -26,16 +26,16 @@ PAIRS = {'loss_weight', 'num_convs'}  # may be pairs (first, last), interpolated
 class InfoProHead(BaseModule):
     """The local head of one module: `lambda_recon * L_recon + lambda_task * L_task` (paper, eq. 9).
 
-    The lambdas are the `loss_weight` of the losses of decoder and auxiliary head. Without a decoder the
+    The lambdas are the `loss_weight` of the losses in decoder and auxiliary head. Without a decoder the
     method is greedy supervised learning, or DGL if the auxiliary head is deeper.
 
     Args:
         in_channels: channels of the feature map; the backbone fills it in.
         auxiliary_head: config of any mmseg decode head that reads one feature map; its `in_channels`
-            and `in_index` are filled in. `channels` is by default that of the feature map.
+            and `in_index` are filled in. `channels` defaults to those of the feature map.
         decoder: config of the decoder.
-        stride: classifies at 1 / stride of the image's resolution. It takes every stride-th label, and
-            averages finer feature maps over areas.
+        stride: classify at 1 / stride of the image's resolution. The head then reads every stride-th label,
+            and finer feature maps are averaged over areas.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -53,7 +53,7 @@ class InfoProHead(BaseModule):
         super().__init__(init_cfg)
         if auxiliary_head is None and decoder is None:
             raise ConfigError(
-                'InfoProHead has neither decoder nor auxiliary_head: nothing would train its module; '
+                'InfoProHead has neither decoder nor auxiliary_head, so nothing would train its module; '
                 'give at least one'
             )
         self.stride = stride
@@ -98,7 +98,7 @@ class InfoProHead(BaseModule):
 
 
 def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """Averages a feature map over areas; on a GPU the backward pass of torch's own is not deterministic."""
+    """Averages over areas; unlike torch's own function, with a deterministic backward pass on a GPU."""
     if torch.are_deterministic_algorithms_enabled():
         averaged: Tensor = decomposition_table[torch.ops.aten._adaptive_avg_pool2d.default](feature, size)
         return averaged
@@ -106,7 +106,7 @@ def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def subsample_labels(data_samples: SampleList, stride: int) -> SampleList:
-    """Samples with one label of each square of `stride` x `stride` labels: the one in its middle."""
+    """Samples with one label for each square of `stride` x `stride` labels: the one in its middle."""
     start = stride // 2
     return [
         SegDataSample(
@@ -125,12 +125,12 @@ def build_local_heads(
     """Builds one local head per cut.
 
     Args:
-        config: one config for all, or one per cut.
+        config: one config for all, or a list of one per cut.
         channels: channels of the feature map at each cut.
         cuts: names of the cuts, for error messages.
 
     Raises:
-        ConfigError: there are cuts but no config, or the list has another length than the cuts.
+        ConfigError: there are cuts but no config, or the list has the wrong length.
     """
     if cuts and config is None:
         raise ConfigError(f'the cuts {tuple(cuts)} need local heads; give the backbone a local_head')
@@ -146,7 +146,7 @@ def build_local_heads(
 
 
 def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The configs of the local heads, pairs interpolated, from one config for all or a list of them."""
+    """The configs of the local heads, with pairs interpolated, from one config for all or a list of them."""
     configs = [config] * count if isinstance(config, dict) else config
     return [
         interpolate_pairs(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)
@@ -154,23 +154,23 @@ def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) 
 
 
 def interpolate_pairs(config: Any, depth: float) -> Any:
-    """Replaces every `loss_weight` and `num_convs` that is a pair by its value at a depth.
+    """Replaces every pair in `loss_weight` and `num_convs` by its value at a depth.
 
-    Weights as in the paper, section 5. A falling `num_convs=(3, 1)` makes the auxiliary heads of early
+    The weights follow the paper, section 5. A falling `num_convs=(3, 1)` makes the auxiliary heads of early
     modules deeper (AugLocal: Ma et al., Scaling Supervised Local Learning with Augmented Auxiliary Networks,
-    ICLR 2024). Of AugLocal this is the depth alone, which falls linearly and is rounded, half to even:
-    there an auxiliary network is made of copies of layers that follow in the network, with their
-    widths and strides; here it has `num_convs` convolutions of one width.
+    ICLR 2024). Only the depth follows AugLocal: it falls linearly and is rounded, half to even. AugLocal
+    builds auxiliary networks from copies of later layers, with their widths and strides; here they are
+    `num_convs` convolutions of equal width.
 
     Args:
         config: the config of a local head, at any nesting.
         depth: 0 for the first local module with a local head, 1 for the last; linear between.
 
     Returns:
-        A copy of the config in which every `loss_weight` is a number, every `num_convs` a whole one.
+        A copy of the config in which every `loss_weight` is a number and every `num_convs` a whole number.
 
     Raises:
-        ConfigError: such a value is neither a number nor a pair, or `num_convs` is a pair of fractions.
+        ConfigError: a list does not have two values, or a `num_convs` is not a whole number from 0 up.
     """
     if isinstance(config, dict):
         out = {key: interpolate_pairs(value, depth) for key, value in config.items()}
@@ -192,7 +192,7 @@ def _at_depth(key: str, pair: Sequence[float], depth: float) -> float:
         return value
     if not all(isinstance(count, int) and count >= 0 for count in pair):
         raise ConfigError(
-            f'num_convs={pair} of a local head counts convolutions; give a whole number from 0 on, or a pair '
-            '(first, last) of them'
+            f'num_convs={pair} of a local head is not a number of convolutions; give a whole number from 0 '
+            'on, or a pair (first, last) of such numbers'
         )
     return round(value)

@@ -1,4 +1,4 @@
-"""What a network needs, beside its local losses, to train in local modules."""
+"""The training step and the placement of a network that trains in local modules."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from infopro_seg.models.turns import freeze_others, pin_elsewhere, placed
 
 
 class LocalSteps:
-    """Mixin for a network with an `InfoProBackbone`, which trains by its `local_losses`."""
+    """Mixin for a network with an `InfoProBackbone`: it trains with one backward pass per local module."""
 
     backbone: Any
     data_preprocessor: Any
 
     def local_losses(self, inputs: Tensor, data_samples: Any) -> Generator[Losses, None, None]:
-        """Yields the losses of each local module in turn; those of the last are the losses of neck and heads.
+        """Yields the losses of each local module in turn; the last module's come from neck and heads.
 
-        Call backward on each before asking for the next: then only one module's graph is alive at a time
-        (paper, figure 1). In asynchronous training only the module whose turn it is yields any.
+        Call backward on each before you ask for the next. Then only one module's graph is alive at a time
+        (paper, figure 1). In asynchronous training, only the module that trains yields losses.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
-            data_samples: N samples with labels, `gt_sem_seg` or, of classifiers, `gt_label`.
+            data_samples: N samples with labels: `gt_sem_seg`, or `gt_label` for a classifier.
         """
         image = to_rgb(inputs, self.data_preprocessor)
         early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
@@ -38,10 +38,10 @@ class LocalSteps:
         yield from self.last_losses((yield from early), data_samples)
 
     def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
-        """Yields the losses of neck and heads, with which the last module ends; each network has its own.
+        """Yields the losses of neck and heads, the end of the last module.
 
         Args:
-            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
+            features: the encoder's outputs; None, for no losses, while an earlier module trains alone.
             data_samples: N samples with labels.
         """
         raise NotImplementedError
@@ -51,7 +51,7 @@ class LocalSteps:
         raise NotImplementedError
 
     def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
-        """The losses of all modules at once: the same gradients as `local_losses`, but no memory is saved."""
+        """The losses of all modules at once: the gradients of `local_losses`, without saving memory."""
         return {
             name: value
             for losses in self.local_losses(inputs, data_samples)
@@ -59,7 +59,7 @@ class LocalSteps:
         }
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """The stock modes, and `local_losses`, which returns the generator before it has started."""
+        """The stock modes, and the mode `local_losses`, which returns the generator without starting it."""
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
@@ -73,14 +73,14 @@ class LocalSteps:
         self.backbone.update_momentum_blocks()
 
     def ready(self, channels_last: bool) -> None:
-        """Freezes all but the module whose turn it is, and lays out the weights; comes last in `__init__`."""
+        """Ends `__init__`: freezes the modules that do not train, and lays out the weights in memory."""
         self.data_preprocessor._non_blocking = True  # mmengine's option, which stock preprocessors hide
         freeze_others(self)
         if channels_last:
             convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Moves or converts the model; where one module trains alone, only that one."""
+        """Moves or converts the model; if one module trains alone, only that module."""
         super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
         pin_elsewhere(self)
         return self

@@ -1,4 +1,4 @@
-"""The mixin with which a segmentor of mmseg trains its encoder in local modules."""
+"""The mixin that makes a segmentor of mmseg train its encoder in local modules."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class LocalTraining(LocalSteps, BoundedPrediction):
 
     Args:
         backbone: config of an :class:`InfoProBackbone`.
-        neck: config of the neck; `in_channels`, a list of the outputs' channels, may be left out.
+        neck: config of the neck; `in_channels` may be left out and is then inferred.
         pretrained: the encoder's pretrained weights, as in older configs of mmseg.
-        channels_last: whether convolutions keep weights and feature maps channels last in memory. Losses and
-            gradients are the same up to rounding, often in less time.
+        channels_last: whether convolutions store channels last in memory. Losses and gradients are the same
+            up to rounding, and it is often faster.
         kwargs: the other arguments of the segmentor.
 
     Raises:
-        ConfigError: the backbone is no `InfoProBackbone`, or neck or a head expects channels that it is
-            not given.
+        ConfigError: the backbone is not an `InfoProBackbone`, or the `in_channels` of neck or a head are
+            wrong.
     """
 
     backbone: Any
@@ -65,10 +65,10 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         self.ready(channels_last)
 
     def last_losses(self, features: Any, data_samples: SampleList) -> Generator[Losses, None, None]:
-        """Yields the losses of neck and heads, with which the last module ends.
+        """Yields the losses of neck and heads, the end of the last module.
 
         Args:
-            features: the encoder's outputs; None while an earlier module trains alone, for no losses.
+            features: the encoder's outputs; None, for no losses, while an earlier module trains alone.
             data_samples: N samples with `gt_sem_seg`.
         """
         if features is None:
@@ -82,7 +82,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         yield losses
 
     def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:
-        """The losses of the decode head or heads, with their prefix.
+        """The losses of the decode heads, with mmseg's prefix.
 
         Args:
             features: the outputs of encoder or neck.
@@ -101,7 +101,7 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         return dict(_numbered('aux', self.auxiliary_head)) if self.with_auxiliary_head else {}
 
     def outputs_read(self) -> set[int] | None:
-        """Indices of the encoder's outputs that a head reads; None where a neck reads them all."""
+        """Indices of the encoder's outputs that a head reads; None if a neck reads them all."""
         if self.with_neck:
             return None
         count = len(self.backbone.out_channels)
@@ -145,8 +145,8 @@ class LocalTraining(LocalSteps, BoundedPrediction):
         except AssertionError as error:  # mmseg checks in_channels, in_index and input_transform by assert
             raise ConfigError(
                 f'{name} cannot be built: {error or "an assertion of mmseg fails"}; a head that reads '
-                'several feature maps lists them in in_index, and an FCNHead and the like then has '
-                f"input_transform='resize_concat'; any other head has one in_index. Got {_described(config)}"
+                'several feature maps lists them in in_index; an FCNHead or a similar head also needs '
+                f"input_transform='resize_concat'; other heads need one in_index. Got {_described(config)}"
             ) from error
 
 
@@ -158,7 +158,7 @@ def _numbered(prefix: str, heads: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _described(config: Any) -> str:
-    """The parts of a head's config, or of a list of them, that say what it reads."""
+    """What a head, or each of a list of heads, reads according to its config."""
     keys = ('type', 'in_index', 'in_channels', 'input_transform')
     configs = config if isinstance(config, list) else [config]
     return '; '.join(', '.join(f'{key}={one.get(key)}' for key in keys if key in one) for one in configs)

@@ -1,4 +1,4 @@
-"""Runs blocks of the next module, so that a local head reads through them."""
+"""Runs blocks of the next module for a local head that reads through them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.recompute import Policy, recompute, untouched_buffers
 
-OWN_RECOMPUTATION = ('with_cp', 'grad_checkpointing')  # the switches of mmseg's and timm's modules
+OWN_RECOMPUTATION = ('with_cp', 'grad_checkpointing')  # switches in modules of mmseg and timm
 
 
 def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
     """Runs blocks of the next module without updating the statistics of their norms.
 
-    Their own module runs them once more, from the detached state, and updates those. The local head reads
-    through these blocks, so they learn from the losses of both modules. This is a simple form of HPFF
-    (Su et al., Hierarchical Locally Supervised Learning with Patch Feature Fusion, ECCV 2024). There, a joint
-    loss (weight 0.999) trains each module together with the whole one before it, a second path of detached
-    states trains it alone (0.001), and local heads read patches of the feature map.
+    Their own module runs them again, from the detached state, and updates the statistics. The local head
+    reads through these blocks, so they learn from the losses of both modules. This is a simple form of HPFF
+    (Su et al., Hierarchical Locally Supervised Learning with Patch Feature Fusion, ECCV 2024). In HPFF, a
+    joint loss (weight 0.999) trains each module together with the whole previous one, a second path of
+    detached states trains it alone (0.001), and local heads read patches of the feature map.
 
     Args:
-        blocks: the blocks after a cut, in turn.
+        blocks: the blocks after a cut, in order.
         state: the state at the cut.
         policy: what they recompute, see :mod:`infopro_seg.models.recompute`.
 
@@ -40,7 +40,7 @@ def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
 
 @contextmanager
 def without_own_recomputation(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Turns off the encoder's own recomputation, which would run after the end of the context."""
+    """Turns off the encoder's own recomputation, which would run only after the context has ended."""
     on = [
         (module, name)
         for root in modules
@@ -58,19 +58,19 @@ def without_own_recomputation(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_block: Any = None) -> None:
-    """Checks that every module after a cut has at least the blocks that it shares.
+    """Checks that every module after a cut has at least `overlap` blocks.
 
     Args:
         overlap: number of blocks that neighbouring modules share.
         modules: the blocks of each module.
-        momentum_block: the option of that name, which excludes an overlap.
+        momentum_block: the backbone's option, which cannot be combined with an overlap.
 
     Raises:
-        ConfigError: a module has fewer blocks, `overlap` is not a number of blocks, or `momentum_block` is
-            set too.
+        ConfigError: `overlap` is not a whole number from 0 up, a module has fewer blocks, or
+            `momentum_block` is set too.
     """
     if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
-        raise ConfigError(f'overlap={overlap!r} counts blocks; give a whole number from 0 on')
+        raise ConfigError(f'overlap={overlap!r} is not a number of blocks; give a whole number from 0 up')
     if overlap and momentum_block is not None:
         raise ConfigError(
             f'overlap={overlap} and momentum_block={momentum_block!r} both put a block between a cut and its '
@@ -80,7 +80,7 @@ def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_blo
         if overlap > len(blocks):
             names = ', '.join(block.name for block in blocks)
             raise ConfigError(
-                f'overlap={overlap}, but local module {index} has only {len(blocks)} to share: {names}; set '
+                f'overlap={overlap}, but local module {index} has only {len(blocks)} blocks: {names}; set '
                 f'overlap to {len(blocks)} or less, or move the cuts'
             )
 

@@ -1,4 +1,4 @@
-"""A running average of the block after a cut, through which the local head before the cut reads."""
+"""A running average of the block after a cut; the local head before the cut reads through it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from infopro_seg.models.recompute import Policy, recompute
 class MomentumBlock(nn.Module):
     """The exponential moving average of a block, kept beside the local head of the module before it.
 
-    The local head reads the output of the averaged block, so that its module learns what serves the next
+    The local head reads the output of the averaged block, so its module learns what helps the next
     module (MAN: Su et al., Momentum Auxiliary Network for Supervised Local Learning,
     ECCV 2024). The average is not trained, but gradients pass through it.
 
-    With `learnable=True`, a second copy of the block is trained by the local loss, and its output is added,
-    as in MAN, whose authors call it a learnable bias. Three things differ from MAN. Both copies start from
-    the block's weights at the first step, pretrained ones included; in MAN each starts at random. The
-    average is updated after each step of the optimizer; in MAN, after the backward pass of the module
-    before. The statistics of norms are averaged as weights are, and used in evaluation; in MAN they are
-    the copy's own.
+    With `learnable=True`, the local loss trains a second copy of the block, and its output is added. MAN
+    does so too and calls it a learnable bias. Three things differ from MAN. Both copies start from the
+    block's weights at the first step, including pretrained ones; in MAN each starts at random. The average
+    is updated after each step of the optimizer; in MAN, after the backward pass of the previous module. The
+    statistics of norms are averaged like weights and used in evaluation; in MAN they are the copy's own.
 
-    Averages are buffers under the encoder's own names: optimizers, initialisation and DDP's reducer do not
-    see them, and they move, copy and resume with the model.
+    Averages are buffers with the encoder's own names. Optimizers, initialisation and DDP's reducer do not
+    see them; they are moved, copied and saved with the model.
 
     Args:
         encoder: the encoder.
         block: one of its blocks.
-        momentum: share of the average that an update keeps; 0.995 in MAN.
+        momentum: share of the old average that each update keeps; 0.995 in MAN.
         learnable: whether a trained copy of the block adds to the average's output.
     """
 
@@ -52,14 +51,14 @@ class MomentumBlock(nn.Module):
             self.bias = _tree({name: _copied(tensor, True) for name, tensor in tensors.items()})
         self.updates: Tensor
         self.register_buffer('updates', torch.zeros((), dtype=torch.long))
-        self._started = False  # whether `updates` is above zero; to read that would wait for the GPU
+        self._started = False  # whether `updates` is above zero; reading that would wait for the GPU
 
     def read(self, encoder: nn.Module, block: Block, state: Any, policy: Policy = 'none') -> Tensor:
         """What the local head reads, (N, C, h, w).
 
         Args:
             encoder: the encoder.
-            block: the block that is averaged, of this encoder.
+            block: the averaged block, of this encoder.
             state: the state at the cut.
             policy: what is recomputed, see :mod:`infopro_seg.models.recompute`.
         """
@@ -93,12 +92,12 @@ class MomentumBlock(nn.Module):
                 tensor.copy_(sources[name])
 
     def _average(self, runner: _Runner, state: Any) -> Any:
-        """Runs the average; norms get clones of their statistics, which only `update` changes."""
+        """Runs the average; norms get clones of their statistics, because only `update` may change these."""
         statistics = {name for name, _ in runner.encoder.named_buffers()}
         return _call(runner, self.average, state, cloned=statistics)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        """Starts anew where a checkpoint lacks the block: one of other cuts."""
+        """Starts anew if the checkpoint lacks the block, because it has other cuts."""
         super()._load_from_state_dict(state_dict, prefix, *args)
         complete = all(prefix + name in state_dict for name in self.state_dict())
         if not complete:
@@ -109,15 +108,15 @@ class MomentumBlock(nn.Module):
 def build_momentum_blocks(
     option: float | Mapping[str, Any] | None, encoder: nn.Module, blocks: Sequence[Block]
 ) -> nn.ModuleList | None:
-    """One momentum block for each of some blocks, none without the option.
+    """Builds a momentum block for each block; none without the option.
 
     Args:
-        option: the momentum, or the arguments of :class:`MomentumBlock` by name.
+        option: the momentum, or a dict of arguments of :class:`MomentumBlock`.
         encoder: the encoder.
         blocks: the first block after each cut.
 
     Raises:
-        ConfigError: the option is neither, or the momentum is not from 0 to below 1.
+        ConfigError: the option is neither a momentum nor a dict, or the momentum is not in [0, 1).
     """
     if option is None:
         return None
@@ -127,14 +126,14 @@ def build_momentum_blocks(
     number = isinstance(momentum, (int, float)) and not isinstance(momentum, bool)
     if unknown or not number or not 0 <= momentum < 1:
         raise ConfigError(
-            f'momentum_block={option!r}; give a momentum from 0 to below 1, e.g. 0.995, or '
+            f'momentum_block={option!r} is invalid; give a momentum from 0 to below 1, e.g. 0.995, or '
             'dict(momentum=0.995, learnable=True)'
         )
     return nn.ModuleList(MomentumBlock(encoder, block, **options) for block in blocks)
 
 
 def _tree(tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A module with tensors under dotted names, as those of the modules that they were copied from."""
+    """A module that holds tensors under dotted names, like the modules that they were copied from."""
     root = nn.Module()
     for path, tensor in tensors.items():
         *parents, name = path.split('.')
@@ -151,19 +150,19 @@ def _tree(tensors: Mapping[str, Tensor]) -> nn.Module:
 
 
 class _Runner(nn.Module):
-    """The forward pass of a block as that of a module which has the encoder's tensors."""
+    """A module with the encoder's tensors, whose forward pass is that of a block."""
 
     def __init__(self, encoder: nn.Module, block: Block) -> None:
         super().__init__()
         self.encoder = encoder
-        self.block = block  # no module, so that what it runs is not there a second time
+        self.block = block  # not a module, so its submodules are not registered a second time
 
     def forward(self, state: Any) -> Any:
         return self.block.forward(state)
 
 
 def _call(runner: _Runner, tree: nn.Module, state: Any, cloned: Collection[str] = ()) -> Any:
-    """Runs the block of a runner on the tensors of a tree, some of them cloned."""
+    """Runs the block of a runner with the tensors of a tree; `cloned` ones are cloned first."""
     tensors = _tensors(tree).items()
     lent = {f'encoder.{name}': tensor.clone() if name in cloned else tensor for name, tensor in tensors}
     with without_own_recomputation(runner.block.modules):
@@ -175,7 +174,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _of_block(encoder: nn.Module, block: Block) -> dict[str, Tensor]:
-    """The parameters and buffers of a block by their names in the encoder."""
+    """The parameters and buffers of a block, by their names in the encoder."""
     own = {id(p) for p in block.owned} | {id(b) for module in block.modules for b in module.buffers()}
     return {name: tensor for name, tensor in _tensors(encoder).items() if id(tensor) in own}
 

@@ -1,4 +1,4 @@
-"""What PointRend's head needs of mmcv's compiled operators, in plain PyTorch."""
+"""The compiled operator of mmcv that PointRend's head needs, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def point_sample(input: Tensor, points: Tensor, align_corners: bool = False, **kwargs: Any) -> Tensor:
-    """Samples feature maps at points; `mmcv.ops.point_sample`, which the build without operators lacks.
+    """Samples feature maps at points, as `mmcv.ops.point_sample` does; mmcv's pure-Python build lacks it.
 
     Args:
         input: feature maps, (N, C, H, W).

@@ -1,4 +1,4 @@
-"""Says which file pretrained weights are, where it is looked for, and how to train without it."""
+"""Errors for pretrained weights: which file, where it was looked for, and how to train without it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ REMEDY = (
 
 @contextmanager
 def pretrained_errors(encoder: Any) -> Iterator[None]:
-    """Explains what fails within the context, the initialisation of an encoder.
+    """Explains errors of the encoder's initialisation, which runs within the context.
 
     Raises:
-        CheckpointError: the encoder's pretrained weights are unknown, cannot be loaded, or are of another
-            network.
+        CheckpointError: the pretrained weights are unknown, cannot be loaded, or belong to another network.
     """
     name = pretrained_of(encoder)
     if name is None:
@@ -66,7 +65,7 @@ def pretrained_of(encoder: Any) -> str | None:
 
 
 def require_known(name: str) -> None:
-    """Checks that a name in one of mmengine's lists is there.
+    """Checks that a name such as `open-mmlab://NAME` is in mmengine's lists.
 
     Raises:
         CheckpointError: the name is unknown; the message lists similar names.

@@ -1,4 +1,4 @@
-"""What pretrained weights and the encoder that loads them have in common."""
+"""Checks how many pretrained weights an encoder got."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SHOWN = 3
 
 
 class Fit:
-    """Looks on while an encoder loads weights, by whatever way, and says what it got.
+    """Watches an encoder while it loads weights, and reports which ones it got.
 
-    Encoders load in different ways, some of which convert names and shapes. What they offer to torch in the
-    end is the same for all: a state dict, which a hook sees.
+    Encoders load weights in different ways; some convert names and shapes. But in the end they all pass a
+    state dict to torch, and a hook sees it.
 
     Args:
         encoder: the encoder, before its initialisation.
@@ -33,7 +33,7 @@ class Fit:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Notes what is loaded within the context; names of timm's own become those of `TIMMBackbone`."""
+        """Records what is loaded within the context; timm's own names become those of `TIMMBackbone`."""
         hook = self.encoder.register_load_state_dict_pre_hook(self._note)
         try:
             yield
@@ -41,17 +41,17 @@ class Fit:
             hook.remove()
 
     def require_some(self, name: str, remedy: str) -> None:
-        """Checks that the encoder got weights, and warns of those that it did not get.
+        """Checks that the encoder got weights, and warns about missing ones.
 
         Args:
-            name: which weights they are.
+            name: name of the weights.
             remedy: what to do instead of loading them.
 
         Raises:
             CheckpointError: none of the weights fit the encoder.
         """
         if not self.loaded:
-            return  # not by a state dict, and nobody knows
+            return  # loaded without a state dict, so nothing is known
         own = weights(self.encoder)
         lacking = [key for key, shape in own.items() if self.offered.get(key) != shape]
         if len(lacking) == len(own):
@@ -70,14 +70,14 @@ class Fit:
         """The error for weights of another network.
 
         Args:
-            name: which weights they are.
-            verb: what they do, before the name of the encoder.
+            name: name of the weights.
+            verb: what is wrong, e.g. `do not fit`; the name of the encoder follows.
             remedy: what to do instead of loading them.
         """
         return CheckpointError(
             f'the pretrained weights {name!r} {verb} the encoder {type(self.encoder).__name__}: '
-            f'{self._difference()}. Take weights of this encoder; where their names begin with a prefix, '
-            f'name it: init_cfg=dict(..., prefix="backbone."). Or {remedy}'
+            f'{self._difference()}. Take weights of this encoder; if their names begin with a prefix, '
+            f'give it: init_cfg=dict(..., prefix="backbone."). Or {remedy}'
         )
 
     def _note(self, module: Any, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
@@ -90,7 +90,7 @@ class Fit:
         }
         for key in [*state_dict] if of_timm else []:
             if not key.startswith(TIMM):
-                del state_dict[key]  # the classifier's, of which mmengine would warn
+                del state_dict[key]  # the classifier's; mmengine would warn about them
 
     def _difference(self) -> str:
         own = weights(self.encoder)
@@ -99,11 +99,11 @@ class Fit:
             shapes = f'{self.offered[other[0]]} instead of {own[other[0]]}'
             return f'{len(other)} have other shapes, e.g. {other[0]} {shapes}'
         theirs = ', '.join([*self.offered][:SHOWN]) or 'no tensor'
-        return f'they hold {theirs}, ..., the encoder {", ".join([*own][:SHOWN])}, ...'
+        return f'they contain {theirs}, ..., the encoder has {", ".join([*own][:SHOWN])}, ...'
 
 
 def weights(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """The shapes of what a network learns, and of the statistics of its norms, by name in the state dict."""
+    """The shapes of a network's weights and of its norms' statistics, by name in the state dict."""
     kept = {name for name, _ in module.named_parameters()}
     return {
         name: tuple(value.shape)
@@ -113,10 +113,10 @@ def weights(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def name_as_encoder(state_dict: dict[str, Any], own: Mapping[str, Any]) -> None:
-    """Renames timm's weights as `TIMMBackbone` has them, in place.
+    """Renames timm's weights in place to the names in `TIMMBackbone`.
 
-    timm joins the names of a stage and its parts by a dot, but by an underscore where it takes the network
-    apart for its features.
+    timm joins the names of a stage and its parts with a dot, but with an underscore in a network that
+    returns features.
 
     Args:
         state_dict: weights by timm's names, or by those of `TIMMBackbone`.
@@ -124,7 +124,7 @@ def name_as_encoder(state_dict: dict[str, Any], own: Mapping[str, Any]) -> None:
     """
     names = {_joined(key.removeprefix(TIMM)): key for key in own}
     for key in [*state_dict]:
-        value = state_dict.pop(key)  # and in again, so that the order stays
+        value = state_dict.pop(key)  # put back even if unchanged, so that the order stays
         state_dict[names.get(_joined(key.removeprefix(TIMM)), key)] = value
 
 

@@ -28,7 +28,7 @@ class Reader:
 
     @property
     def shared(self) -> Sequence[Block]:
-        """The blocks of the next module that the local head trains too."""
+        """The blocks of the next module that the local head also trains."""
         return ()
 
     @property
@@ -46,18 +46,18 @@ class OverlapReader(Reader):
     """Reads through the first blocks of the next module, which then learn from both modules' losses.
 
     Args:
-        ahead: these blocks, at least one.
+        ahead: these blocks; at least one.
     """
 
     ahead: Sequence[Block]
 
     @property
     def shared(self) -> Sequence[Block]:
-        """The blocks that it reads through."""
+        """The blocks that the local head reads through."""
         return self.ahead
 
     def read(self, state: Any) -> Tensor:
-        """The feature map after the last of them, (N, C, h, w)."""
+        """The feature map after the last of these blocks, (N, C, h, w)."""
         return self.ahead[-1].feature(look_ahead(self.ahead, state, self.policy))
 
 
@@ -100,8 +100,8 @@ def make_reader(
         following: the blocks of the next module.
         policy: what the module recomputes.
         overlap: how many of the following blocks the local head reads through.
-        encoder: the encoder, if there is an average.
-        average: the average of the first of the following blocks.
+        encoder: the encoder; needed with `average`.
+        average: the running average of the first following block, if the local head reads through it.
     """
     if average is not None and encoder is not None:
         return MomentumReader(

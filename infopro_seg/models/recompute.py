@@ -1,16 +1,16 @@
-"""Recomputation: what a part of the network computes again in its backward pass instead of keeping.
+"""Recomputation: the backward pass computes again what the forward pass did not keep.
 
 It is also called activation checkpointing. The policies, from the one that keeps most to the one that keeps
 least:
 
 - `none`: everything is kept, as usual.
-- `norms`: norms, activations and what else is cheap are recomputed; the outputs of convolutions, matrix
-  products and attention are kept. It costs time of memory-bound operations but nearly no FLOPs.
-- `expansions`: also convolutions and matrix products of kernel one that widen their input: they make the
-  largest outputs of a bottleneck block or a transformer's MLP for a small share of its FLOPs.
-- `blocks`: everything but the input of the block is recomputed, one more forward pass.
+- `norms`: norms, activations and other cheap operations are recomputed; the outputs of convolutions, matrix
+  products and attention are kept. It costs some time in memory-bound operations but hardly any FLOPs.
+- `expansions`: also recomputes 1x1 convolutions and matrix products that widen their input. They make the
+  largest outputs of a bottleneck block or a transformer's MLP with a small share of its FLOPs.
+- `blocks`: everything except the input of the block is recomputed, in one more forward pass.
 
-Gradients are the same in all of them, and norms update their statistics once.
+All policies give the same gradients, and norms update their statistics once.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _COSTLY = {
 def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.Module], *inputs: Any) -> Any:
     """Runs `forward(*inputs)` and keeps for the backward pass only what the policy says.
 
-    Unlike mmseg's `with_cp` it also works where no input requires a gradient, as after a cut.
+    Unlike mmseg's `with_cp`, it also works if no input requires a gradient, as after a cut.
 
     Args:
         policy: one of the policies above.
         forward: a part of a network; it must not change its inputs in place.
-        modules: the modules that it runs, whose statistics the recomputation must leave alone.
+        modules: the modules that it runs; the recomputation must not update their statistics.
         inputs: trees of tensors.
     """
     if policy == 'none' or not torch.is_grad_enabled():
@@ -64,12 +64,13 @@ def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.
 class RecomputedConvModule(ConvModule):
     """mmcv's `ConvModule` that keeps only the convolution's output.
 
-    That pays where what follows does not keep the activation itself: a concatenation or an upsampling.
+    This saves memory if the next operation does not keep the activation itself, such as a concatenation or
+    an upsampling.
     """
 
     @classmethod
     def of(cls, module: ConvModule) -> RecomputedConvModule:
-        """One that has the layers, weights and hooks of another, whose place it takes."""
+        """Makes one with the layers, weights and hooks of another module, to replace it."""
         made = cls.__new__(cls)
         made.__dict__.update(module.__dict__)
         return made
@@ -80,15 +81,15 @@ class RecomputedConvModule(ConvModule):
 
 
 def recompute_norms(*roots: nn.Module | None) -> None:
-    """Puts recomputed ones in the place of the convolution modules with norm and activation.
+    """Replaces convolution modules that have norm and activation by recomputed ones.
 
-    They take over weights and names: mmseg's heads call mmcv's class in their constructors, and one that is
-    built afresh would draw other initial weights.
+    The new modules take over weights and names. mmseg's heads build mmcv's class in their constructors, and
+    building new ones would draw different initial weights.
 
     Args:
-        roots: modules that hold convolution modules, such as heads; None for one that is not there.
+        roots: modules that contain convolution modules, such as heads; None is skipped.
     """
-    made: dict[nn.Module, nn.Module] = {}  # a module that has several names keeps being one
+    made: dict[nn.Module, nn.Module] = {}  # a module with several names stays one module
     for parent in [module for root in roots if root is not None for module in root.modules()]:
         for name, child in parent._modules.items():
             if child is not None and _is_recomputable(child):
@@ -98,7 +99,7 @@ def recompute_norms(*roots: nn.Module | None) -> None:
 
 
 def _is_recomputable(module: nn.Module) -> bool:
-    """Whether it is mmcv's own convolution module, with norm and activation after the convolution."""
+    """Whether a module is mmcv's own convolution module, with norm and activation after the convolution."""
     plain = type(module) is ConvModule and module.order == ('conv', 'norm', 'act')
     return bool(plain and module.with_norm and module.with_activation)
 
@@ -114,7 +115,7 @@ def _contexts(
 
 
 class _Recomputation(ExitStack):
-    """Leaves buffers alone within a context of torch's; can be entered again, as with `retain_graph=True`."""
+    """Protects buffers within a context of torch's; can be entered again, as with `retain_graph=True`."""
 
     def __init__(
         self, modules: Sequence[nn.Module], inner: AbstractContextManager[Any] | None = None
@@ -132,7 +133,7 @@ class _Recomputation(ExitStack):
 
 @contextmanager
 def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Lends copies of the buffers to modules in training: a norm's second forward pass updates those."""
+    """Lends modules in training copies of their buffers, which a norm's second forward pass updates."""
     lent = [
         (module, name, buffer)
         for root in modules
@@ -151,27 +152,27 @@ def untouched_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def keeps(policy: str, op: Any, args: Sequence[Any]) -> bool:
-    """Whether a policy keeps the output of an operation on some positional arguments; not for `none`."""
+    """Whether a policy keeps the output of an operation with these positional arguments; not for `none`."""
     if policy == 'blocks':
         return False
     return op in _COSTLY and not _draws(op, args) and not (policy == 'expansions' and _expands(op, args))
 
 
 def _draws(op: Any, args: Sequence[Any]) -> bool:
-    """Whether it draws random numbers: what draws after it would draw others if it were left out."""
+    """Whether an operation draws random numbers. Without it, later ones would draw different numbers."""
     place = _dropout_place(op)
     return place is not None and place < len(args) and bool(args[place])
 
 
 @cache
 def _dropout_place(op: Any) -> int | None:
-    """The place of the argument that says how much it drops out; None where it has none."""
+    """The position of an operation's dropout-rate argument; None if it has none."""
     names = [argument.name for argument in op._schema.arguments]
     return names.index('dropout_p') if 'dropout_p' in names else None
 
 
 def _expands(op: Any, args: Sequence[Any]) -> bool:
-    """Whether it is a convolution or product of kernel one with more channels out than in."""
+    """Whether an operation is a 1x1 convolution or a matrix product with more channels out than in."""
     if op in _CONVOLUTIONS:
         out_channels, in_channels, *kernel = args[1].shape
         return all(side == 1 for side in kernel) and bool(out_channels > in_channels)

@@ -1,15 +1,16 @@
-"""The option `checkpoint` of a backbone: what blocks recompute in the backward pass, and which together.
+"""The option `checkpoint` of a backbone: what blocks recompute in the backward pass, and which ones together.
 
-A *segment* is a number of successive blocks that are recomputed together: of the states between blocks only
-its input is kept. Longer segments keep less, but their recomputation holds all their activations at once.
+A *segment* is a group of successive blocks that are recomputed together: only its input is kept, not the
+states between its blocks. Longer segments keep less, but their recomputation holds all their activations at
+once.
 
-How it is written, from the coarsest to the finest:
+The notation, from the coarsest to the finest:
 
-- `'norms'`: every block by that policy of :mod:`infopro_seg.models.recompute`, each a segment of its own.
-- `'expansions*3'`: segments of three blocks, from the start of each local module.
-- `'layer1-layer2: norms, layer3: expansions*3, layer4.0: blocks'`: by blocks, named one by one
-  (`layer4.0`), by stage (`layer3`) or from one to another. Blocks without a name keep everything.
-  `*` without a number makes one segment of all that are named. A segment never crosses a cut.
+- `'norms'`: every block follows this policy of :mod:`infopro_seg.models.recompute`; each is its own segment.
+- `'expansions*3'`: segments of three blocks, counted from the start of each local module.
+- `'layer1-layer2: norms, layer3: expansions*3, layer4.0: blocks'`: policies for single blocks (`layer4.0`),
+  stages (`layer3`) or ranges. Blocks that are not named keep everything. `*` without a number joins all
+  named blocks into one segment. A segment never crosses a cut.
 - a list of these, one for each local module.
 """
 
@@ -41,13 +42,13 @@ def module_segments(option: Option, modules: Sequence[Sequence[str]]) -> tuple[t
     """The segments of each local module, from the option `checkpoint` of a config.
 
     Args:
-        option: False or True for nothing and for whole blocks; the indices of the modules that recompute
-            whole blocks; what the notation above says for all blocks; or one such text per module.
+        option: False for nothing; True for whole blocks; the indices of the modules that recompute whole
+            blocks; a text in the notation above for all modules; or a list of one such text per module.
         modules: the names of the blocks of each local module.
 
     Raises:
-        ConfigError: an unknown policy or block, a block that is named twice, an index that is no module, or a
-            list of another length.
+        ConfigError: a policy or block is unknown, a block is named twice, a module's index is out of range,
+            or a list has the wrong length.
     """
     texts = module_texts(option, len(modules))
     if isinstance(option, str) and ':' in option:
@@ -90,10 +91,10 @@ def module_texts(option: Option, count: int) -> tuple[str, ...]:
 
 
 def parse_policy(text: object) -> tuple[Policy, int | None]:
-    """Reads `norms`, `norms*3` or `norms*`: policy and length, None for all blocks that are named.
+    """Reads `norms`, `norms*3` or `norms*`: policy and length, None for all named blocks.
 
     Raises:
-        ConfigError: there is no such policy, or no such length.
+        ConfigError: the policy is unknown, or the length is 0.
     """
     match = re.fullmatch(r'\s*(\w+)\s*(?:(\*)\s*(\d*))?\s*', text) if isinstance(text, str) else None
     if match is None or match[1] not in POLICIES:
@@ -102,13 +103,13 @@ def parse_policy(text: object) -> tuple[Policy, int | None]:
             f'"expansions*3" for segments of three blocks, or {EXAMPLE}'
         )
     if match[3] == '0':
-        raise ConfigError(f'checkpoint={text!r} asks for segments of no blocks; give a number from 1 on')
+        raise ConfigError(f'checkpoint={text!r} asks for segments of no blocks; give a number from 1 up')
     policy: Policy = match[1]
     return policy, (int(match[3]) if match[3] else None) if match[2] else 1
 
 
 def show_option(modules: Sequence[Sequence[Segment]], names: Sequence[Sequence[str]]) -> bool | str:
-    """The shortest text for segments, or False where nothing is recomputed.
+    """The shortest text for segments, or False if nothing is recomputed.
 
     Args:
         modules: the segments of each local module.
@@ -126,7 +127,7 @@ def show_option(modules: Sequence[Sequence[Segment]], names: Sequence[Sequence[s
         text, end = _policy_text(policy, length), start + count
         before = parts[-1] if parts else None
         if before and before[0] == text and before[2] == start and start in bounds:
-            parts[-1] = (text, before[1], end)  # segments begin anew at the cut
+            parts[-1] = (text, before[1], end)  # a new segment begins at the cut
         elif policy != 'none':
             parts.append((text, start, end))
         start = end
@@ -150,7 +151,7 @@ def _policy_text(policy: str, length: int) -> str:
 
 
 def _range_text(names: Sequence[str], start: int, end: int) -> str:
-    """How to name the blocks from `start` to `end - 1`: by stages where these are whole."""
+    """How to name the blocks from `start` to `end - 1`: by stages if these are complete."""
     first, last = names[start], names[end - 1]
     for index, inside in ((start, -1), (end - 1, 1)):
         stage = names[index].rpartition('.')[0]
@@ -162,13 +163,13 @@ def _range_text(names: Sequence[str], start: int, end: int) -> str:
 
 
 def segments_between(text: str, names: Sequence[str], start: int, end: int) -> tuple[Segment, ...]:
-    """The segments of a module of the blocks from `start` to `end - 1`; see :func:`module_segments`.
+    """The segments of the module with the blocks from `start` to `end - 1`; see :func:`module_segments`.
 
     Args:
-        text: what it recomputes.
+        text: what the module recomputes.
         names: the blocks that the text may name.
-        start: its first block.
-        end: the block after its last.
+        start: index of the module's first block.
+        end: index after its last block.
     """
     if ':' not in text:
         return divided(*parse_policy(text), end - start)
@@ -184,14 +185,14 @@ def segments_between(text: str, names: Sequence[str], start: int, end: int) -> t
 
 
 def divided(policy: Policy, length: int | None, count: int) -> tuple[Segment, ...]:
-    """Segments over a number of blocks, all of one length, the last perhaps shorter; None for all in one."""
+    """Divides `count` blocks into segments of a length, the last perhaps shorter; None for one segment."""
     length = 1 if policy == 'none' else min(length or count, count)
     whole, rest = divmod(count, length)
     return (Segment(policy, length),) * whole + ((Segment(policy, rest),) if rest else ())
 
 
 def _ranges(text: str, names: Sequence[str]) -> list[tuple[int, int, Policy, int | None]]:
-    """First block, block after the last, policy and length of each part of a text, in the blocks' order."""
+    """Start, end, policy and length of each part of a text, in the order of the blocks."""
     found: list[tuple[int, int, str, Policy, int | None]] = []
     for part in filter(str.strip, text.split(',')):
         where, colon, what = part.partition(':')
@@ -214,7 +215,7 @@ def _ranges(text: str, names: Sequence[str]) -> list[tuple[int, int, Policy, int
 
 
 def _blocks(name: str, names: Sequence[str], text: str) -> list[int]:
-    """The indices of the blocks that a name means: one, or all of a stage."""
+    """The indices of the blocks that a name refers to: one block, or all of a stage."""
     found = [i for i, block in enumerate(names) if block == name or block.startswith(f'{name}.')]
     if not found or not name:
         raise ConfigError(

@@ -45,14 +45,14 @@ class FlippedMap:
         direction: `horizontal` or `vertical`.
 
     Raises:
-        ConfigError: the direction is another.
+        ConfigError: the direction is neither of these.
     """
 
     def __init__(self, source: RowMap, direction: str) -> None:
         if direction not in ('horizontal', 'vertical'):
             raise ConfigError(
-                f'a prediction of an image flipped by flip_direction={direction!r} cannot be turned back; '
-                "in the test pipeline take 'horizontal' or 'vertical'"
+                f'a prediction for an image with flip_direction={direction!r} cannot be flipped back; '
+                "use 'horizontal' or 'vertical' in the test pipeline"
             )
         self.source, self.size, self.vertical = source, source.size, direction == 'vertical'
 
@@ -67,7 +67,7 @@ class FlippedMap:
 
 
 class MeanProbabilities:
-    """The mean over several maps of the classes' probabilities.
+    """The mean of the class probabilities over several maps.
 
     Args:
         maps: logits of the same size.

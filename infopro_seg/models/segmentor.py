@@ -1,4 +1,4 @@
-"""The segmentors: ordinary ones of mmseg, whose encoder trains in local modules."""
+"""The segmentors: those of mmseg, with an encoder that trains in local modules."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class InfoProEncoderDecoder(LocalTraining, EncoderDecoder):
 
     Takes the arguments of mmseg's `EncoderDecoder`, with an :class:`InfoProBackbone` as backbone.
     `in_channels` of neck and heads may be left out: they are inferred from the encoder.
-    Testing, prediction and the state dict's keys are those of the stock segmentor.
+    Testing, prediction and the keys of the state dict are those of the stock segmentor.
 
     Raises:
-        ConfigError: the backbone is no `InfoProBackbone`, or neck or a head expects channels that it is
-            not given.
+        ConfigError: the backbone is not an `InfoProBackbone`, or the `in_channels` of neck or a head are
+            wrong.
     """
 
 
@@ -31,15 +31,15 @@ class InfoProEncoderDecoder(LocalTraining, EncoderDecoder):
 class InfoProCascadeEncoderDecoder(LocalTraining, CascadeEncoderDecoder):
     """`CascadeEncoderDecoder` trained module by module: OCRNet, PointRend.
 
-    Its decode heads, each of which reads the logits of the one before, all belong to the last module.
-    Takes the arguments of mmseg's `CascadeEncoderDecoder`, otherwise as :class:`InfoProEncoderDecoder`.
+    Each decode head reads the logits of the previous one; all of them belong to the last module.
+    Takes the arguments of mmseg's `CascadeEncoderDecoder`. Otherwise like :class:`InfoProEncoderDecoder`.
 
     Raises:
-        ConfigError: as :class:`InfoProEncoderDecoder`, or there are not `num_stages` decode heads.
+        ConfigError: as for :class:`InfoProEncoderDecoder`, or the number of decode heads is not `num_stages`.
     """
 
     def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:
-        """The losses of the decode heads, `decode_0` and on; `features` are those of encoder or neck."""
+        """The losses of the decode heads, `decode_0` and up, from the outputs of encoder or neck."""
         losses: Losses = self._decode_head_forward_train(features, data_samples)
         return losses
 

@@ -1,8 +1,9 @@
 """Selective recomputation: the outputs of chosen operations are kept, all others are computed again.
 
 torch's `create_selective_checkpoint_contexts` does the same, but rejects networks that change a kept output
-in place. Squeeze-and-excitation does so: an in-place activation follows a convolution without a norm. Here
-such an output is copied before it changes. The original is freed with the forward pass, so no more is kept.
+in place. Squeeze-and-excitation does this: an in-place activation follows a convolution without a norm. Here
+such an output is copied before it changes. The original is freed in the forward pass, so no extra memory is
+kept.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def selective_contexts(keeps: Chooses) -> tuple[TorchDispatchMode, TorchDispatch
     """The contexts of a forward pass and of its recomputation, for `torch.utils.checkpoint`.
 
     Args:
-        keeps: tells from an operation and its positional arguments whether its output is kept.
+        keeps: says, given an operation and its positional arguments, whether its output is kept.
     """
     kept: deque[_Kept] = deque()
     return _Keeping(keeps, kept), _Reusing(keeps, kept)
@@ -41,7 +42,7 @@ class _Keeping(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.keeps = keeps
         self.kept = kept
-        self.storages: set[int] = set()  # of what is kept, but of copies, which nobody else holds
+        self.storages: set[int] = set()  # of kept outputs, except copies, which nobody else holds
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -58,7 +59,7 @@ class _Keeping(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return output
 
     def _copy(self, changed: set[int]) -> None:
-        """Copies what is kept of some storages."""
+        """Copies the kept outputs that lie in some storages."""
         for index, item in enumerate(self.kept):
             if not changed.isdisjoint(_storages(item.output)):
                 self.kept[index] = _keep(item.operation, tree_map_only(Tensor, torch.clone, item.output))
@@ -98,7 +99,7 @@ def _keep(operation: Any, output: Any) -> _Kept:
 
 
 def _detach(tensor: Tensor) -> Tensor:
-    """The tensor without its graph, which would hold it in a cycle; it still counts changes in place."""
+    """The tensor without its graph, which would form a reference cycle; it still counts in-place changes."""
     with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.ADInplaceOrView, False):
         return tensor.detach()
 
@@ -115,7 +116,7 @@ def _storages(tree: Any) -> set[int]:
 
 @cache
 def _written(func: Any) -> tuple[tuple[int, str], ...]:
-    """Place and name of the arguments that an operation writes into."""
+    """Position and name of the arguments that an operation writes into."""
     arguments = enumerate(func._schema.arguments)
     return tuple((index, argument.name) for index, argument in arguments if _is_written(argument))
 

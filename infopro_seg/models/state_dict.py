@@ -1,7 +1,7 @@
 """State-dict hooks that let the backbone wrapper save and load the encoder's own keys.
 
 `backbone.encoder.layer1.0.conv1.weight` is stored as `backbone.layer1.0.conv1.weight`, the key of the
-stock network; only `backbone.local_heads.*` and, where there are any, `backbone.momentum_blocks.*` are added.
+stock network. Only `backbone.local_heads.*` and, if used, `backbone.momentum_blocks.*` are added.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from torch import Tensor
 class StripUpsampling:
     """Bilinear upsampling to a strip of rows: the rows by hand, the columns by torch.
 
-    Under `torch.use_deterministic_algorithms` the columns are made by hand too, as torch's backward pass
-    would refuse.
+    Under `torch.use_deterministic_algorithms` the columns are computed by hand too, because torch's backward
+    pass would raise an error.
 
     Args:
-        small: what is upsampled, (N, C, h, w).
+        small: the map to upsample, (N, C, h, w).
         rows: the strip.
         size: height and width of the whole upsampled map.
         align_corners: as for `torch.nn.functional.interpolate`.
@@ -37,7 +37,7 @@ class StripUpsampling:
         return strip
 
     def add_backward(self, grad: Tensor, out: Tensor) -> None:
-        """Adds to `out` the gradient of the small tensor, from that of the strip."""
+        """Adds the small map's gradient to `out`, computed from the strip's gradient."""
         shape = [*out.shape[:2], self.size[0], out.shape[3]]
         if self.columns is not None:
             narrow = grad.new_zeros(shape)

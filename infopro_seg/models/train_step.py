@@ -22,14 +22,14 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
 
     Args:
         model: an `InfoProEncoderDecoder`, or its distributed wrapper.
-        data: a collated batch as the data loader gives it.
+        data: a batch from the data loader.
         optim_wrapper: mmengine's `OptimWrapper` or `AmpOptimWrapper`.
 
     Returns:
         The detached losses of all modules by name, and their sum as `loss`.
 
     Raises:
-        ConfigError: after the first backward passes, a trainable parameter has no gradient.
+        ConfigError: a trainable parameter has no gradient after the first backward passes.
     """
     log_vars = train_modules(model, start(model, data, optim_wrapper), optim_wrapper)
     update(model, optim_wrapper)
@@ -37,7 +37,7 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
 
 
 def start(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapper) -> Iterator[dict[str, Tensor]]:
-    """The losses of one module after the other, each computed when it is asked for."""
+    """Starts an iteration: returns the losses of each module, computed when they are asked for."""
     module: Any = model.module if is_model_wrapper(model) else model
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(data, True)
@@ -52,9 +52,9 @@ def train_modules(
 
     Args:
         model: the model, or its distributed wrapper.
-        local_losses: gives the losses of one module after the other, and computes each when it is asked.
-        optim_wrapper: of the model.
-        first: the number of the first of these modules.
+        local_losses: computes the losses of the next module each time it is asked.
+        optim_wrapper: the model's.
+        first: the index of the first of these modules.
 
     Returns:
         The detached losses by name, and their sum as `loss`.
@@ -79,14 +79,14 @@ def train_modules(
 
 
 def update(model: Any, optim_wrapper: OptimWrapper) -> None:
-    """Runs the optimizer's step where one is due, after the backward passes of an iteration.
+    """Runs the optimizer's step if one is due, after the backward passes of an iteration.
 
     Args:
         model: the model, or its distributed wrapper.
-        optim_wrapper: of the model.
+        optim_wrapper: the model's.
 
     Raises:
-        ConfigError: after the first backward passes, a trainable parameter has no gradient.
+        ConfigError: a trainable parameter has no gradient after the first backward passes.
     """
     module: Any = model.module if is_model_wrapper(model) else model
     if optim_wrapper.should_update():
@@ -98,7 +98,7 @@ def update(model: Any, optim_wrapper: OptimWrapper) -> None:
 
 
 def added(log_vars: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The detached losses of some modules and of the next; `loss` is their sum."""
+    """Adds the losses of the next module, detached; `loss` is the sum so far."""
     total: Any = log_vars.get('loss', 0.0)
     both = {name: value.detach() for name, value in {**log_vars, **more}.items()}
     return {**both, 'loss': total + more['loss'].detach()}
@@ -121,5 +121,5 @@ def require_gradients(model: nn.Module) -> None:
 
 
 def _lacks_gradient(parameter: nn.Parameter) -> bool:
-    """Whether a parameter trains here and has no gradient; those of other processes are on no device."""
+    """Whether a parameter trains in this process and has no gradient; other processes' are on `meta`."""
     return parameter.requires_grad and parameter.grad is None and not parameter.is_meta

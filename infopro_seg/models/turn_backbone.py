@@ -1,4 +1,4 @@
-"""The backbone of asynchronous training: one of its local modules trains, those before it are finished."""
+"""The backbone of asynchronous training: one local module trains, the earlier ones are finished."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from infopro_seg.models.turns import lent, require_turn
 class InfoProStageBackbone(InfoProBackbone):
     """An :class:`InfoProBackbone` that trains only one local module, on the frozen outputs of those before.
 
-    Finished modules may lie on another device; their blocks are lent to the device of the inputs one
+    Finished modules may be on another device; their blocks are lent to the device of the inputs, one
     at a time. See :mod:`infopro_seg.models.turns`.
 
     Args:
-        stage: the local module whose turn it is to train, from 0.
+        stage: the index of the local module that trains.
         kwargs: the arguments of :class:`InfoProBackbone`.
 
     Raises:

@@ -1,11 +1,11 @@
 """Asynchronous training: local modules train in turn, each on the frozen outputs of those before it.
 
-In its *turn*, which configs call a stage, a module is the only one that trains. In the code, stages are those
-of the encoder.
+In its *turn*, a module is the only one that trains. Configs call a turn a stage; in the code, a stage is a
+part of the encoder.
 
-Only what the module consists of moves to the device that trains. Finished modules stay where they are and
-are lent to the device block by block, for their forward pass; later ones never go there. The backbone is
-an :class:`infopro_seg.models.turn_backbone.InfoProStageBackbone`.
+Only the module that trains moves to the GPU. Finished modules stay where they are and are lent to the GPU
+block by block, for their forward pass; later modules never go there. The backbone is an
+:class:`infopro_seg.models.turn_backbone.InfoProStageBackbone`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from infopro_seg.errors import ConfigError
 
 
 def require_turn(turn: int | None, count: int, **options: Any) -> None:
-    """Checks the number of the module whose turn it is, and that local heads read nothing of later ones.
+    """Checks the index of the module that trains alone, and that its local head reads no later module.
 
     Args:
         turn: the only module that trains, None for all.
         count: number of local modules.
-        options: those of the backbone by which local heads read blocks of the next module.
+        options: options of the backbone that make local heads read blocks of the next module.
 
     Raises:
-        ConfigError: no local module has that number, or one of the options is set.
+        ConfigError: no local module has that index, or one of the options is set.
     """
     if turn is not None and (isinstance(turn, bool) or turn not in range(count)):
         raise ConfigError(
-            f'no stage {turn!r}: {count} local modules train in the stages 0 to {count - 1}; choose one of '
-            'these, or None to train all at once'
+            f'there is no stage {turn!r}: the {count} local modules train in the stages 0 to {count - 1}; '
+            'choose one of these, or None to train all at once'
         )
     for name, value in options.items():
         if turn is not None and value:
@@ -46,14 +46,14 @@ def require_turn(turn: int | None, count: int, **options: Any) -> None:
 
 @contextmanager
 def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
-    """Lends modules to a device: copies of their parameters and buffers stand in for those elsewhere.
+    """Lends modules to a device: copies of their parameters and buffers replace those that are elsewhere.
 
-    For forward passes without gradients; what a module writes into its buffers is lost. Copies from pinned
-    memory, see :func:`pin`, do not hold up the program.
+    For forward passes without gradients; changes to buffers are lost. Copies from pinned memory, see
+    :func:`pin`, do not block the program.
 
     Args:
         device: where the modules run within the context.
-        modules: modules that stay where they are; those on the device already are left alone.
+        modules: modules that stay where they are; modules already on the device are not copied.
     """
     homes = [
         (store, name, tensor)
@@ -71,7 +71,7 @@ def lent(device: torch.device, *modules: nn.Module) -> Iterator[None]:
 
 
 def pin(modules: Iterable[nn.Module]) -> None:
-    """Moves what modules themselves hold into pinned memory, in place and once."""
+    """Moves the modules' own tensors into pinned memory, in place; pinned tensors are left alone."""
     for module in modules:
         for _, name, tensor in slots(module):
             if not tensor.is_pinned() and not _is_idle(module, name):
@@ -79,7 +79,7 @@ def pin(modules: Iterable[nn.Module]) -> None:
 
 
 def pin_elsewhere(model: Any) -> None:
-    """Pins what stays in CPU memory while one module trains on a GPU."""
+    """Pins the tensors that stay in CPU memory while one module trains on a GPU."""
     if any(p.is_cuda for p in model.parameters() if p.requires_grad):
         pin(modules_elsewhere(model).values())
 
@@ -90,13 +90,13 @@ def _is_idle(module: nn.Module, name: str) -> bool:
 
 
 def slots(module: nn.Module) -> list[tuple[dict[str, Any], str, Tensor]]:
-    """Where a module itself, without its submodules, holds tensors: dictionary, name and tensor."""
+    """The tensors of a module without its submodules, each as dictionary, name and tensor."""
     stores: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
     return [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
 
 
 def freeze_others(model: Any) -> None:
-    """Leaves only the module whose turn it is trainable; all of them where they train at once."""
+    """Freezes all modules but the one that trains alone; none if all train at once."""
     turn = model.backbone.turn
     if turn is None:
         return
@@ -107,7 +107,7 @@ def freeze_others(model: Any) -> None:
 
 
 def parameters_by_module(model: Any) -> list[set[int]]:
-    """The ids of the parameters of each local module; neck, heads and side norms are the last one's.
+    """The ids of each local module's parameters; neck, heads and side norms belong to the last module.
 
     Args:
         model: an `InfoProEncoderDecoder`.
@@ -122,7 +122,7 @@ def parameters_by_module(model: Any) -> list[set[int]]:
 
 
 def layers_by_module(model: Any) -> list[set[nn.Module]]:
-    """The layers of each local module. Those that hold what several need, as the preprocessor, are nobody's.
+    """The layers of each local module, without layers that all modules need, such as the preprocessor.
 
     Args:
         model: an `InfoProEncoderDecoder`.
@@ -137,12 +137,12 @@ def layers_by_module(model: Any) -> list[set[nn.Module]]:
 
 
 def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
-    """The modules whose own tensors stay where they are while one module trains, by name.
+    """The modules whose own tensors do not move while one local module trains, by name.
 
-    What the model, its preprocessor and the encoder hold themselves (position embeddings) always moves.
+    Tensors that the model, its preprocessor or the encoder hold themselves (position embeddings) always move.
 
     Args:
-        model: an `InfoProEncoderDecoder`; there are none where all its modules train at once.
+        model: an `InfoProEncoderDecoder`; if all its local modules train at once, the result is empty.
     """
     turn = getattr(getattr(model, 'backbone', None), 'turn', None)
     if turn is None:
@@ -153,11 +153,11 @@ def modules_elsewhere(model: Any) -> dict[str, nn.Module]:
 
 
 def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Wraps what `Module._apply` applies to tensors: the tensors of other turns stay where they are.
+    """Wraps a function for `Module._apply`: tensors of modules that do not train keep their device.
 
     Args:
-        model: an `InfoProEncoderDecoder`; everything moves where all its modules train at once.
-        apply: moves or converts a tensor, as `model.to`, `model.cuda` and the like give it.
+        model: an `InfoProEncoderDecoder`; if all its modules train at once, everything moves.
+        apply: moves or converts a tensor; comes from `model.to`, `model.cuda` and the like.
     """
     away = {id(tensor) for module in modules_elsewhere(model).values() for _, _, tensor in slots(module)}
 
@@ -171,7 +171,7 @@ def placed(model: Any, apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
 
 
 def tensors_elsewhere(model: Any) -> list[str]:
-    """The names of the parameters and buffers that stay where they are while one module trains."""
+    """The names of the parameters and buffers that do not move while one module trains."""
     return [
         f'{path}.{name}' for path, module in modules_elsewhere(model).items() for _, name, _ in slots(module)
     ]

@@ -1,8 +1,8 @@
 """Cross-entropy of upsampled logits that never holds a batch of logits at full resolution.
 
-Stock mmseg upsamples the logits to the labels and hands them to the loss, which keeps about four tensors
-of (N, classes, H, W). Here a strip of rows at a time is upsampled, compared and differentiated, in the
-forward pass; what stays until the backward pass is the gradient of the small logits.
+Stock mmseg upsamples the logits to the size of the labels and passes them to the loss, which keeps about
+four tensors of (N, classes, H, W). Here the forward pass upsamples, compares and differentiates one strip of
+rows at a time. Only the gradient of the small logits is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ STRIP_BYTES = 16 * 2**20  # of upsampled logits at a time: a few per cent of a b
 
 
 class CrossEntropySums(NamedTuple):
-    """What the reductions of mmseg's loss and accuracy are made of; scalars.
+    """The scalars from which mmseg's reductions of loss and accuracy are computed.
 
     Args:
-        loss: the weighted cross-entropies, summed; the only one with a gradient.
-        weight: the class weights of the labels that count, summed; their number without class weights.
+        loss: sum of the weighted cross-entropies; the only one with a gradient.
+        weight: sum of the class weights of the labels that count; without class weights, their number.
         labels: number of labels that count.
-        correct: number of them that have the largest logit.
+        correct: number of labels that count and have the largest logit.
     """
 
     loss: Tensor
@@ -44,15 +44,15 @@ def upsampled_cross_entropy(
 ) -> CrossEntropySums:
     """Compares labels with logits, upsampled bilinearly to the size of the labels, strip by strip.
 
-    Computes in float32 where the logits are of lower precision, also under autocast.
+    Logits of lower precision are computed in float32, also under autocast.
 
     Args:
         logits: (N, classes, h, w), at any resolution.
         label: class indices (N, H, W).
         class_weight: (classes,).
         pixel_weight: (N, H, W).
-        ignore_index: the label that does not count.
-        align_corners: of the upsampling.
+        ignore_index: the label to ignore.
+        align_corners: `align_corners` of the upsampling.
     """
     apply: Any = _UpsampledCrossEntropy.apply
     with_gradient = torch.is_grad_enabled()

@@ -1,4 +1,4 @@
-"""The network of a checkpoint, asked window by window."""
+"""Runs the network of a checkpoint window by window."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infopro_seg.models.bounded_prediction import BoundedPrediction
 from infopro_seg.prediction.windows import Size, two_thirds
 
 RESHAPING = (Resize, RandomResize, CenterCrop, Pad, RandomFlip, TestTimeAug)
-"""Steps of which a window does not become the part of the image that it would be part of."""
+"""Pipeline steps after which a window would differ from the same part of the whole image."""
 
 
 class CheckpointWindows:
@@ -27,12 +27,12 @@ class CheckpointWindows:
 
     Args:
         predictor: the network, with its test pipeline.
-        config: its config. Windows are those of `model.test_cfg` in mode `slide`; else of the `crop_size`
-            that it was trained with, and share a third.
-        batch: number of windows that are computed at once.
+        config: its config. In mode `slide`, windows are those of `model.test_cfg`; otherwise they have the
+            `crop_size` of the training and overlap by a third.
+        batch: number of windows computed at once.
 
     Raises:
-        ConfigError: the test pipeline changes the size of images, or nothing says how large windows are.
+        ConfigError: the test pipeline changes the size of images, or the config gives no size of windows.
     """
 
     def __init__(self, predictor: Predictor, config: Config, batch: int = 1) -> None:
@@ -70,23 +70,23 @@ class CheckpointWindows:
             return list(self.model.encode_decode(inputs, metas))
 
     def _sample(self, pixels: np.ndarray) -> dict[str, Any]:
-        """A window as the test pipeline prepares images, as a batch of one."""
+        """Runs the test pipeline on a window, as a batch of one."""
         size = pixels.shape[:2]
         sample = self.predictor.prepare(pixels)
         if sample['inputs'].shape[1:] != size:
             found = 'x'.join(map(str, sample['inputs'].shape[1:]))
             raise ConfigError(
-                f'the test pipeline makes {found} of a window of {size[0]}x{size[1]}, and windows of a '
-                'raster must keep their size; leave the step out that changes it'
+                f'the test pipeline turns a window of {size[0]}x{size[1]} into {found}, but windows of a '
+                'raster must keep their size; leave out the step that changes it'
             )
         return {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
 
 
 def window_settings(config: Config) -> tuple[Size, Size]:
-    """The windows for images that are not read whole, and their stride.
+    """The size and stride of windows for images that are not read as a whole.
 
     Raises:
-        ConfigError: nothing in the config says how large they are.
+        ConfigError: the config gives no size of windows.
     """
     test_cfg = config.model.get('test_cfg') or {}
     if test_cfg.get('mode') == 'slide':
@@ -94,7 +94,7 @@ def window_settings(config: Config) -> tuple[Size, Size]:
     crop = config.get('crop_size') or (config.model.get('data_preprocessor') or {}).get('size')
     if not crop:
         raise ConfigError(
-            'this raster is predicted in windows, and the config does not say how large: '
+            'this raster is predicted in windows, but the config gives no size for them: '
             '--cfg-options model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" '
             '"model.test_cfg.stride=(341,341)"'
         )
@@ -126,7 +126,7 @@ def _reshapes(step: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _without_padding(preprocessor: Any) -> Iterator[None]:
-    """Inside the block, a data preprocessor of mmseg pads no image."""
+    """Inside the block, mmseg's data preprocessor does not pad images."""
     kept = getattr(preprocessor, 'test_cfg', None)
     if kept is None:
         yield

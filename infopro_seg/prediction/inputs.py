@@ -1,4 +1,4 @@
-"""What is to be predicted, and the files that its results go to."""
+"""The inputs of a prediction, and the files of its results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDS = {
     },
     'video': {'overlay': '_overlay.mp4'},
 }
-"""How the results of each kind of input are named behind the input's own name."""
+"""The suffixes of the results of each kind of input."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Input:
 
     Args:
         path: a file, or a folder of frames.
-        name: of its results, below the folder of results.
+        name: name of its results, relative to the folder of results.
         kind: `image`, `raster` or `video`.
     """
 
@@ -40,13 +40,13 @@ class Input:
     kind: str
 
     def results(self, out: Path) -> dict[str, Path]:
-        """The files of its results by what they hold, in the folder of results."""
+        """The files of its results in the folder of results, by their contents."""
         place = out / self.name
         return {key: place.with_name(f'{place.name}{end}') for key, end in ENDS[self.kind].items()}
 
 
 def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[Input], Found]:
-    """Looks for what is to be predicted; the second value names results of earlier predictions.
+    """Finds the inputs to predict; the second value lists results of earlier predictions.
 
     Args:
         paths: image and video files, and folders that are searched for images.
@@ -72,8 +72,8 @@ def require_apart(inputs: Sequence[Input], out: Path) -> None:
         for result in one.results(out).values():
             if os.path.realpath(result) in given:
                 raise UserError(
-                    f'the results of {one.path} would replace {result}, which is to be predicted too; name '
-                    'another folder (--out), or leave that file out if it is an earlier result'
+                    f'the results of {one.path} would replace {result}, which is also an input; name '
+                    'another folder (--out), or leave out that file if it is an earlier result'
                 )
 
 

@@ -27,7 +27,7 @@ LAYOUT = {
 
 
 class LabelRaster:
-    """A label image that is being written: rows are given from the top down.
+    """A label image that is written row by row, from the top down.
 
     Args:
         dataset: an open data set of rasterio.
@@ -46,7 +46,7 @@ class LabelRaster:
             self._write(TILE)
 
     def finish(self) -> int:
-        """Writes the rows that are left; returns how many there are in all."""
+        """Writes the remaining rows; returns the total number of rows."""
         if len(self.waiting):
             self._write(len(self.waiting))
         return self.written
@@ -65,14 +65,14 @@ class LabelRaster:
 def label_raster(path: Path, like: Any, height: int, dtype: Any, final: Path) -> Iterator[LabelRaster]:
     """A label image with the georeference of another raster; it is read again when it is complete.
 
-    GDAL does not always say that a disk was full when it closes a file, hence the reading.
+    The reading finds files that a full disk has cut off: GDAL does not always report this on closing.
 
     Args:
         path: the file to write.
-        like: an open data set of rasterio whose upper left corner it shares, and its width.
+        like: an open data set of rasterio with the same upper left corner and width.
         height: number of rows.
-        dtype: of the ids.
-        final: the name that the file gets, for messages.
+        dtype: type of the ids.
+        final: final name of the file, for messages.
 
     Raises:
         OutputError: the file cannot be written.
@@ -102,16 +102,16 @@ def label_raster(path: Path, like: Any, height: int, dtype: Any, final: Path) ->
 
 
 def copy_rows(source: Path, target: Path, rows: int, final: Path) -> None:
-    """Writes a label image of the first rows of another.
+    """Copies the first rows of a label image to a new file.
 
     Args:
-        source: the other.
+        source: the label image.
         target: the file to write.
-        rows: how many.
-        final: the name that it gets, for messages.
+        rows: number of rows.
+        final: final name of the file, for messages.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     with (
         opened(source) as dataset,
@@ -122,7 +122,7 @@ def copy_rows(source: Path, target: Path, rows: int, final: Path) -> None:
 
 
 def _checksum(path: Path) -> int | None:
-    """Of all ids in a file; None if it cannot be read."""
+    """A checksum of all ids in a file; None if it cannot be read."""
     from rasterio.errors import RasterioIOError
 
     found = 0

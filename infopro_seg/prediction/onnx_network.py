@@ -19,23 +19,24 @@ from infopro_seg.logit_maps.row_maps import ResizedMap
 from infopro_seg.prediction.resizing import resized, resizing
 from infopro_seg.prediction.windows import Size, label_bands, two_thirds, window_map
 
-TEXTS = ('channels', 'input', 'output')  # metadata that are no JSON
-USUAL = (512, 512)  # windows of a graph that does not say with which crops it was trained
+TEXTS = ('channels', 'input', 'output')  # metadata that is not JSON
+USUAL = (512, 512)  # size of windows, if the graph does not contain its training crop
 
 
 class OnnxNetwork:
-    """See :class:`WindowNetwork`; `predict` and `read` as of :class:`infopro_seg.inference.Predictor`.
+    """A :class:`WindowNetwork` with `predict` and `read`, as in :class:`infopro_seg.inference.Predictor`.
 
-    Images are resized and windows slid as the config of the training says. The graph takes sides that are
-    multiples of 32, or one size only: what is smaller is padded.
+    It resizes images and slides windows as the config of the training says. The graph takes sides that are
+    multiples of 32, or one size only; smaller inputs are padded.
 
     Args:
         path: the `.onnx`, as `tools/export.py` writes it.
-        device: `cpu` or `cuda`; the GPU by default where onnxruntime has one.
-        resize: whether images are resized as the test pipeline says.
+        device: `cpu` or `cuda`; by default the GPU if onnxruntime has one.
+        resize: whether images are resized as in the test pipeline.
 
     Raises:
-        UserError: onnxruntime is missing, the file is no such export, or there is no such device.
+        UserError: onnxruntime is missing, the file is not an export of this package, or the device does not
+            exist.
     """
 
     batch = 1  # the graph takes one image at a time
@@ -80,13 +81,13 @@ class OnnxNetwork:
         return found
 
     def predict(self, image: Any) -> Any:
-        """The index into `classes` of each pixel, (H, W); of a list of images, a list of them.
+        """The index into `classes` of each pixel, (H, W); for a list of images, a list of these.
 
         Args:
             image: what :meth:`infopro_seg.inference.Predictor.predict` takes.
 
         Raises:
-            DataError: the file cannot be read, or what was given is no image.
+            DataError: the file cannot be read, or the input is not an image.
         """
         if isinstance(image, (list, tuple)):
             return [self(item) for item in image]
@@ -105,7 +106,7 @@ class OnnxNetwork:
     __call__ = predict
 
     def read(self, path: str | Path) -> np.ndarray:
-        """An image made fit to look at: (H, W, 3) RGB uint8."""
+        """Reads an image for display: (H, W, 3) RGB uint8."""
         return to_picture(load_image(path))
 
 
@@ -127,11 +128,11 @@ def _session(path: Path, device: str | None) -> Any:
     gpu = [('CUDAExecutionProvider', {'device_id': int(index or 0)})] if kind == 'cuda' else []
     try:
         session = onnxruntime.InferenceSession(str(path), options, [*gpu, 'CPUExecutionProvider'])
-    except Exception as error:  # onnxruntime has no error of its own for files that are none
+    except Exception as error:  # onnxruntime has no specific error for other files
         raise CheckpointError(
             f'cannot read the exported network {path}: {" ".join(str(error).split())}; export it again'
         ) from error
-    if device and gpu and gpu[0][0] not in session.get_providers():  # it goes on without the GPU, unasked
+    if device and gpu and gpu[0][0] not in session.get_providers():  # it has silently taken the CPU
         raise UserError(
             f'--device {device} cannot be used: onnxruntime finds no such GPU, or not the CUDA '
             'libraries that it was built for; take cpu'
@@ -160,7 +161,7 @@ def _require_file(path: Path) -> None:
 
 
 def _threads() -> int:
-    """How many threads to compute with: as many as torch would take."""
+    """Number of threads: as many as torch would use."""
     given = os.environ.get('OMP_NUM_THREADS', '')
     if given.isdigit() and int(given) > 0:
         return int(given)
@@ -173,5 +174,5 @@ def _pair(value: Any) -> Size | None:
 
 
 def _up(side: int) -> int:
-    """The next multiple of the stride of the coarsest map, of which the graph takes two at least."""
+    """The next multiple of the stride of the coarsest map; the graph needs at least two."""
     return max(-(-side // STEP), 2) * STEP

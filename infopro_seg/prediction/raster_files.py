@@ -1,4 +1,4 @@
-"""TIFF and GeoTIFF files of any size: pixels read a strip of rows at a time, labels written likewise."""
+"""Reads TIFF and GeoTIFF files of any size, a strip of rows at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infopro_seg.errors import DataError, UserError
 from infopro_seg.logit_maps.row_maps import Box
 
 LARGE = 2**25
-"""Pixels; a TIFF that has more is not decoded whole, nor is any that is georeferenced."""
+"""Number of pixels; larger TIFFs, and all georeferenced ones, are not decoded as a whole."""
 
 CACHE = 64 * 2**20  # bytes of decoded blocks that GDAL keeps; its own default grows with the machine
 PREVIEW = 2048  # longest side of a preview, in pixels
@@ -25,10 +25,10 @@ COLORS = ('color', 'color_ignore_orientation')  # the `color_type` of loaders th
 
 
 def is_raster(path: Path) -> bool:
-    """Whether a file is a TIFF that is georeferenced or large, and so is read through rasterio.
+    """Whether a file is a georeferenced or large TIFF, which is read with rasterio.
 
     Raises:
-        UserError: it is large, and rasterio is missing.
+        UserError: the TIFF is large, and rasterio is missing.
     """
     header = tiff_header(path)
     if header is None or header.size is None:
@@ -49,11 +49,11 @@ def is_raster(path: Path) -> bool:
         with opened(path) as dataset:
             return is_georeferenced(dataset)
     except RasterioIOError:
-        return False  # the loader of images says what is wrong
+        return False  # the image loader will report the problem
 
 
 def tiff_header(path: Path) -> Header | None:
-    """The header of a file; None if it is no TIFF or cannot be read."""
+    """The header of a TIFF; None for other files, or if it cannot be read."""
     try:
         with open(path, 'rb') as file:
             if not file.read(4).startswith(TIFF):
@@ -65,14 +65,14 @@ def tiff_header(path: Path) -> Header | None:
 
 
 def is_georeferenced(dataset: Any) -> bool:
-    """Whether a data set of rasterio says where on earth it lies."""
+    """Whether a data set of rasterio has a georeference."""
     placed = not dataset.transform.is_identity or dataset.gcps[0] or dataset.rpcs
     return bool(dataset.crs is not None or placed)
 
 
 @contextmanager
 def opened(path: Path, *args: Any, **kwargs: Any) -> Iterator[Any]:
-    """A data set of rasterio, as `rasterio.open` gives it; GDAL keeps few decoded blocks of it."""
+    """Opens a data set as `rasterio.open` does, with a small cache of decoded blocks."""
     import rasterio
 
     with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE):
@@ -82,15 +82,15 @@ def opened(path: Path, *args: Any, **kwargs: Any) -> Iterator[Any]:
 
 
 class RasterPixels:
-    """The pixels of a raster, of which it holds one strip of rows, and a thumbnail of what was read.
+    """The pixels of a raster; holds one strip of rows, and a thumbnail of the rows read so far.
 
     Args:
         dataset: an open data set of rasterio.
         path: its file, for messages.
-        color_type: of the config's loader of images, which says how bands are read.
+        color_type: `color_type` of the config's image loader, which says how bands are read.
 
     Raises:
-        DataError: the raster holds no three colours of 8 bits, or is stored turned.
+        DataError: the raster does not have three colours of 8 bits, or is stored rotated.
     """
 
     def __init__(self, dataset: Any, path: Path, color_type: str = 'color') -> None:
@@ -104,7 +104,7 @@ class RasterPixels:
         self.strip = np.zeros((0, self.size[1], 3), np.uint8)
 
     def __call__(self, box: Box) -> np.ndarray:
-        """A window, (h, w, 3) BGR uint8, less what of it lies beyond the raster.
+        """A window, (h, w, 3) BGR uint8, without the part beyond the raster.
 
         Raises:
             DataError: the file is damaged there.
@@ -112,7 +112,7 @@ class RasterPixels:
         rows, columns = box
         wanted = (rows.start, min(rows.stop, self.size[0]))
         if wanted != self.rows:
-            self.strip = self.strip[:0]  # two are never held
+            self.strip = self.strip[:0]  # never hold two strips
             self.strip = self.read(*wanted)
             self.rows = wanted
         window: np.ndarray = self.strip[:, columns]

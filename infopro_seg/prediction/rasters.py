@@ -1,4 +1,4 @@
-"""Prediction of rasters of any size in memory that does not grow with their height."""
+"""Predicts rasters of any size; memory does not grow with their height."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infopro_seg.prediction.raster_files import RasterPixels, opened
 from infopro_seg.prediction.windows import WindowNetwork, label_bands, window_map
 
 Advance = Callable[[int, int], None]
-"""Told how many rows or frames are done, and how many there are."""
+"""Called with the number of rows or frames done, and their total."""
 
 
 def predict_raster(
@@ -33,15 +33,15 @@ def predict_raster(
     Args:
         network: the network.
         path: the raster.
-        results: the files to write: `labels`, `overlay`, and `kept` for the rows before a damage.
+        results: the files to write: `labels`, `overlay`, and `kept` for the rows above a damaged part.
         label_ids: the id of each class index.
         palette: RGB of each class.
-        color_type: of the config's loader of images.
-        advance: told how many rows are done.
+        color_type: `color_type` of the config's image loader.
+        advance: called with the number of rows done.
 
     Raises:
-        DataError: the raster holds no three colours of 8 bits, or is damaged from its beginning.
-        IncompleteError: it is damaged; the labels of the rows before the damage are in `kept`.
+        DataError: the raster does not have three colours of 8 bits, or is damaged from its beginning.
+        IncompleteError: the raster is damaged; `kept` contains the labels of the rows above the damage.
         OutputError: a result cannot be written.
     """
     for result in results.values():
@@ -70,7 +70,7 @@ def predict_raster(
 
 
 def _with_rows_kept(error: DataError, partial: Path, kept: Path, rows: int) -> DataError:
-    """The error for a raster that is damaged, once the labels of the rows before the damage are kept."""
+    """The error for a damaged raster; the labels of the rows above the damage are kept first."""
     if not rows:
         return DataError(f'{error}. No row before could be predicted')
     with whole_file(kept) as file:

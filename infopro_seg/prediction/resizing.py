@@ -26,9 +26,9 @@ class Resizing:
     """The arguments of mmcv's `Resize`.
 
     Args:
-        scale: width and height to resize to; None to go by the factors.
-        factors: of width and of height.
-        keep_ratio: whether the ratio of the sides stays; then the scale bounds the size, turned either way.
+        scale: width and height to resize to; None to use the factors.
+        factors: factors of width and height.
+        keep_ratio: whether the aspect ratio stays; then `scale` bounds the size, in either orientation.
         interpolation: one of `MODES`.
     """
 
@@ -39,10 +39,10 @@ class Resizing:
 
 
 def resizing(step: Mapping[str, Any]) -> Resizing:
-    """The resizing that the metadata of an export describe.
+    """The resizing that the metadata of an export describes.
 
     Raises:
-        CheckpointError: it is not OpenCV's.
+        CheckpointError: the resizing is not one of OpenCV's.
     """
     interpolation = step.get('interpolation', 'bilinear')
     if step.get('backend', 'cv2') != 'cv2' or interpolation not in MODES:
@@ -61,7 +61,7 @@ def resizing(step: Mapping[str, Any]) -> Resizing:
 
 
 def resized(image: np.ndarray, step: Resizing) -> np.ndarray:
-    """An image (H, W, 3) resized as mmcv does it."""
+    """An image (H, W, 3), resized as in mmcv."""
     height, width = image.shape[:2]
     scale = step.scale
     if scale is None:

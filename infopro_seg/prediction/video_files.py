@@ -1,4 +1,4 @@
-"""Videos and folders of frames, read a frame at a time; overlay videos."""
+"""Reads videos and folders of frames one frame at a time; writes overlay videos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infopro_seg.errors import DataError, OutputError
 from infopro_seg.files import whole_file
 from infopro_seg.predict_images import IMAGE_SUFFIXES
 
-FPS = 25.0  # of a folder of frames, which does not say
+FPS = 25.0  # for a folder of frames, which has no rate
 CODEC = 'mp4v'  # MPEG-4, which OpenCV's own build writes everywhere
 
 
@@ -25,7 +25,7 @@ class Frames(Protocol):
     """The frames of a video.
 
     Args:
-        count: how many there should be; 0 if that is unknown.
+        count: expected number of frames; 0 if unknown.
         fps: frames per second.
     """
 
@@ -38,7 +38,7 @@ class Frames(Protocol):
 
 
 class VideoFile:
-    """See :class:`Frames`; a video file, as OpenCV reads it.
+    """The :class:`Frames` of a video file, as OpenCV reads it.
 
     Args:
         path: the file.
@@ -79,14 +79,14 @@ class VideoFile:
 
 
 class FrameFolder:
-    """See :class:`Frames`; the images of a folder in the order of their names, digits as numbers.
+    """The :class:`Frames` of a folder of images, ordered by name, with digits as numbers.
 
     Args:
         folder: the folder.
         fps: frames per second.
 
     Raises:
-        DataError: it holds no images.
+        DataError: the folder contains no images.
     """
 
     def __init__(self, folder: Path, fps: float | None = None) -> None:
@@ -111,11 +111,11 @@ class FrameFolder:
 
 
 class OverlayVideo:
-    """An MP4 that is being written.
+    """Writes an MP4.
 
     Args:
         file: the `.mp4`.
-        size: height and width; of an odd number OpenCV leaves out the last row or column.
+        size: height and width; if one is odd, OpenCV leaves out the last row or column.
         fps: frames per second.
     """
 
@@ -134,9 +134,9 @@ class OverlayVideo:
 
 @contextmanager
 def overlay_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[OverlayVideo]:
-    """An MP4 to write, which takes the place of `path` when it is complete.
+    """An MP4 to write, which replaces `path` when it is complete.
 
-    OpenCV does not say that a disk is full, so that the frames in the file are counted.
+    OpenCV does not report a full disk, so the frames in the file are counted.
 
     Args:
         path: the `.mp4`.
@@ -147,7 +147,7 @@ def overlay_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[Ove
         OutputError: the file cannot be written.
     """
     with whole_file(path) as partial:
-        file = partial.with_name(f'{partial.name}.mp4')  # OpenCV goes by the suffix
+        file = partial.with_name(f'{partial.name}.mp4')  # OpenCV chooses the format by the suffix
         try:
             video = OverlayVideo(file, size, fps)
             if not video.opened:
@@ -172,7 +172,7 @@ def overlay_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[Ove
 
 
 def frames_in(path: Path) -> int:
-    """How many frames a video says it has; 0 if it cannot be opened."""
+    """The number of frames in a video's header; 0 if it cannot be opened."""
     video = cv2.VideoCapture(str(path))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
     video.release()
@@ -180,5 +180,5 @@ def frames_in(path: Path) -> int:
 
 
 def _numbered(path: Path) -> list[str | int]:
-    """What sorts frame_2 before frame_10."""
+    """A sort key that puts frame_2 before frame_10."""
     return [int(part) if part.isdigit() else part for part in re.split(r'([0-9]+)', path.name)]

@@ -1,4 +1,4 @@
-"""Prediction of videos: a video with the classes' colours over each frame."""
+"""Predicts videos: writes a video with the colours of the classes over each frame."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def predict_video(
     """Writes a video of overlays.
 
     Args:
-        network: with `predict` and `palette`.
-        frames: of the video.
+        network: a network with `predict` and `palette`.
+        frames: the frames of the video.
         path: the video, for messages.
         result: the `.mp4` to write.
         batch: number of frames to predict at once.
-        advance: told how many frames are done, and how many there are.
+        advance: called with the number of frames done, and their total.
 
     Raises:
-        DataError: the video has no frame that can be read.
-        IncompleteError: it ends early; the overlays of the frames before are kept.
+        DataError: no frame of the video can be read.
+        IncompleteError: the video ends early; the overlays of the earlier frames are kept.
         OutputError: the result cannot be written.
     """
     source = iter(frames)
@@ -62,7 +62,7 @@ def predict_video(
 
 
 def _batches(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
-    """Frames in lists of `count`; those before one that cannot be read come before its error."""
+    """Frames in lists of `count`; frames before an unreadable one are yielded before its error."""
     waiting: list[np.ndarray] = []
     try:
         for frame in frames:

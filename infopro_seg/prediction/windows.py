@@ -1,4 +1,4 @@
-"""Networks that are asked window by window, so that an image need not be in memory."""
+"""Runs networks window by window, so that the image need not be in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 Read = Callable[[Box], np.ndarray]
-"""Reads a window of an image, (h, w, 3) BGR uint8, less what of it lies beyond the image."""
+"""Reads a window of an image, (h, w, 3) BGR uint8, without the part beyond the image."""
 
 
 class WindowNetwork(Protocol):
@@ -22,10 +22,10 @@ class WindowNetwork(Protocol):
 
     Args:
         align_corners: how its logits are resized to a window.
-        channels: number of channels of its logits; with 1, of two classes, `threshold` parts them.
-        window: the size of the windows of images that are not read whole.
-        stride: step between them, in rows and in columns.
-        batch: number of windows to give it at once.
+        channels: number of channels of its logits; with 1, `threshold` separates the two classes.
+        window: the size of windows, for images that are not read as a whole.
+        stride: step between windows, in rows and in columns.
+        batch: number of windows to compute at once.
     """
 
     align_corners: bool
@@ -43,8 +43,8 @@ class WindowNetwork(Protocol):
         """The logits of some windows, each (C, h, w).
 
         Args:
-            pixels: the windows, (h, w, 3) BGR uint8, less what of them lies in the padding.
-            size: of the windows with the padding.
+            pixels: the windows, (h, w, 3) BGR uint8, without padding.
+            size: size of the windows with padding.
         """
         ...
 
@@ -55,8 +55,8 @@ def window_map(network: WindowNetwork, read: Read, size: Size, window: Size | No
     Args:
         network: the network.
         read: reads a window of the image.
-        size: of the image.
-        window: another size of windows than the network's.
+        size: size of the image.
+        window: size of windows, in place of the network's.
     """
     height, width = network.padded(size)
     stride = network.stride if window is None else window
@@ -72,13 +72,13 @@ def window_map(network: WindowNetwork, read: Read, size: Size, window: Size | No
 
 
 def label_bands(network: WindowNetwork, logits: RowMap, step: int | None = None) -> Iterator[np.ndarray]:
-    """The class indices of an image, from the top down a band of rows at a time: (rows, W) int16.
+    """The class indices of an image, one band of rows at a time from the top: (rows, W) int16.
 
     Args:
-        network: whose logits they are.
-        logits: at the size of the image.
-        step: a band ends at each multiple of it. With the stride of the windows, bands need no window that
-            begins below them, so that all rows above the first window that cannot be read are found.
+        network: the network that computed the logits.
+        logits: logits at the size of the image.
+        step: a band ends at each multiple of this number. If it is the stride of the windows, a band needs no
+            window that begins below it, so all rows above the first unreadable window get labels.
     """
     height, width = logits.size
     step = step or height
@@ -88,5 +88,5 @@ def label_bands(network: WindowNetwork, logits: RowMap, step: int | None = None)
 
 
 def two_thirds(window: Size) -> Size:
-    """The stride by which neighbouring windows share a third."""
+    """The stride with which neighbouring windows overlap by a third."""
     return (max(1, window[0] - window[0] // 3), max(1, window[1] - window[1] // 3))

@@ -12,7 +12,7 @@ TORCH_SAYS = 'Expected more than 1 value per channel when training'
 
 @contextmanager
 def batch_norm_needs_two() -> Iterator[None]:
-    """Says what to do where PyTorch refuses to normalise a single value; the first iteration meets it.
+    """Says what to do if PyTorch refuses to normalise a single value, which happens in the first iteration.
 
     Raises:
         ConfigError: a batch norm of the network saw one value per channel.
@@ -26,7 +26,7 @@ def batch_norm_needs_two() -> Iterator[None]:
         if cause is None:
             raise
         raise ConfigError(
-            'a batch norm of the network sees one value per channel, as it follows global pooling and the '
-            f'batch holds one crop ({cause}); take batch_size=2 or more per GPU in the train_dataloader '
-            '(and drop_last=True where the last batch of an epoch may hold one), or norms of another kind'
+            'a batch norm of the network sees one value per channel, because it follows global pooling and '
+            f'the batch holds one crop ({cause}); take batch_size=2 or more per GPU in the train_dataloader '
+            '(and drop_last=True if the last batch of an epoch may hold one), or another kind of norm'
         ) from error

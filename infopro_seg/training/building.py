@@ -1,4 +1,4 @@
-"""Turns what fails while mmengine builds the parts of a config into the message of a config error."""
+"""Turns errors that mmengine raises while it builds the parts of a config into config errors."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ SIGNATURE = re.compile(
 
 @contextmanager
 def building(part: str, **inner: str) -> Iterator[None]:
-    """Names the part of the config that is built inside the block, should that fail.
+    """Names the part of the config that is built inside the block, if building fails.
 
-    A fault inside a module of the user's own, told apart by where it was raised, is no fault of the config:
-    it goes on as it is, with a note of what was built.
+    A fault inside the user's own module is not the config's fault: it is passed on unchanged, with a note
+    about what was built. The place where it was raised tells it apart.
 
     Args:
         part: a key of the config, e.g. `train_cfg`.
-        inner: other parts that are built on the way, by the name of the function or of the registry that
-            builds them, e.g. `build_dataloader='train_dataloader'`.
+        inner: other parts that are built on the way, keyed by the function or registry that builds them,
+            e.g. `build_dataloader='train_dataloader'`.
 
     Raises:
         ConfigError: the part cannot be built.
@@ -47,7 +47,7 @@ def building(part: str, **inner: str) -> Iterator[None]:
         yield
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a part may be a class of anybody, which raises whatever it does
+    except Exception as error:  # a part may be anybody's class and raise anything
         if isinstance(error, OSError) and error.errno in MACHINE:
             raise
         if isinstance(error, RuntimeError) and is_distributed() and says_lost(error):
@@ -63,10 +63,10 @@ def building(part: str, **inner: str) -> Iterator[None]:
 
 
 def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
-    """What an error says that was raised while a part of a config was built, see :func:`building`.
+    """Explains an error that was raised while a part of a config was built, see :func:`building`.
 
     Returns:
-        The message, and whether the fault lies in the user's own code.
+        The message, and whether the fault is in the user's own code.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     build: FrameType | None = None
@@ -93,22 +93,22 @@ def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
     if signature and name:
         accepted = arguments_of(_called(signature['call'], frames[-1], found.get('obj_cls')))
         takes = did_you_mean(name, accepted) or (f'; it takes {", ".join(accepted)}' if accepted else '')
-        remedy = 'What comes from a _base_ is left out by _delete_=True beside the type'
+        remedy = 'To drop what a _base_ sets, write _delete_=True beside the type'
         return f'{cause}{takes}; {REMEDY}. {remedy}', False
     return f'{cause}; {REMEDY}', False
 
 
 def unregistered(kind: str, registry: Registry) -> str:
-    """What is wrong where a registry does not know a type, and what to do."""
+    """The message for a type that a registry does not know."""
     near = did_you_mean(kind, _registered(registry))
     return (
-        f'there is no {kind} among the registered {registry.name}s{near}; {REMEDY}. A class of your own is '
-        'registered by a module that custom_imports of the config lists'
+        f'there is no {kind} among the registered {registry.name}s{near}; {REMEDY}. To register your '
+        'own class, add its module to custom_imports of the config'
     )
 
 
 def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
-    """`; did you mean ...?` for the nearest of some names, or nothing if none is near."""
+    """`; did you mean ...?` with the name that is nearest, or nothing if none is near."""
     found = nearest(name, choices, cutoff)
     return f'; did you mean {found}?' if found else ''
 
@@ -134,7 +134,7 @@ def _registered(registry: Registry) -> list[str]:
 
 
 def _called(name: str, caller: FrameType, built: Any) -> Any:
-    """What was called under a name such as `DataLoader.__init__`: the class to build, or another."""
+    """The class that was called under a name such as `DataLoader.__init__`."""
     first = name.removesuffix('.__init__')
     called = caller.f_locals.get(first) or caller.f_globals.get(first)
     inherits = inspect.isclass(called) and inspect.isclass(built) and issubclass(built, called)
@@ -142,7 +142,7 @@ def _called(name: str, caller: FrameType, built: Any) -> Any:
 
 
 def arguments_of(kind: Any) -> list[str]:
-    """The arguments that a class takes by name, also those it hands on to its bases."""
+    """The named arguments of a class, including those it passes on to its bases."""
     found: dict[str, None] = {}
     for base in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
         function = base.__dict__.get('__init__') if inspect.isclass(base) else base

@@ -14,7 +14,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import nearest
 from infopro_seg.training.config_parts import require_parts, short
 
-OF_MMENGINE = (  # what its runner reads of a config besides its own arguments
+OF_MMENGINE = (  # keys of a config that its runner reads besides its own arguments
     'activation_checkpointing',
     'compile',
     'custom_imports',
@@ -26,7 +26,7 @@ OF_MMENGINE = (  # what its runner reads of a config besides its own arguments
 )
 OF_OURS = ('model_parallel', 'stages', 'weights_before', 'fit', 'data_howto', 'tta_model', 'tta_pipeline')
 KNOWN = {*inspect.signature(Runner.__init__).parameters, *OF_MMENGINE, *OF_OURS} - {'self', 'cfg'}
-PLAIN = {  # the known keys whose value is no dict and no list
+PLAIN = {  # known keys whose value is neither a dict nor a list
     'compile',
     'data_howto',
     'default_scope',
@@ -56,18 +56,18 @@ OF_OLD = {  # keys of mmseg 0.x, which mmengine does not read
 
 
 def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> None:
-    """Refuses keys of a config that are misspelt, and warns of those that are from another time.
+    """Rejects misspelt keys of a config, and warns about obsolete ones.
 
-    A config may define variables of its own at top level: one whose value some part of the config holds, or
-    whose name is not near to any key, is taken for one.
+    A config may define its own variables at top level. A key counts as a variable if some part of the config
+    contains its value, or if its name is not similar to any known key.
 
     Args:
         config: a whole config.
         options: the overrides that it was read with, `{'a.b': value}`.
 
     Raises:
-        ConfigError: a key is misspelt, an override changes a variable that was read before, or parts that
-            go together are not all there.
+        ConfigError: a key is misspelt, an override changes a variable that has already been used, or one of
+            several parts that belong together is missing.
     """
     _require_options(config, options or {})
     logger = MMLogger.get_current_instance()
@@ -121,7 +121,7 @@ def _paths(config: Config) -> Iterator[str]:
 
 
 def _is_used(key: str, config: Config) -> bool:
-    """Whether the parts that are read hold the value of a variable, if it is a dict or a list."""
+    """Whether the parts that are read contain the value of a variable, if it is a dict or a list."""
     value = config[key]
     pending = [config[known] for known in config if known in KNOWN] if _is_container(value) else []
     while pending:
@@ -134,7 +134,7 @@ def _is_used(key: str, config: Config) -> bool:
 
 
 def _holds(part: Any, value: Any) -> bool:
-    """Whether a part has all that a variable says, and perhaps more, as after a merge with a _base_."""
+    """Whether a part contains all of a variable's value, and perhaps more, as after a merge with a _base_."""
     if isinstance(value, dict):
         return isinstance(part, dict) and all(k in part and _holds(part[k], v) for k, v in value.items())
     return bool(part == value)

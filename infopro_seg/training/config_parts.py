@@ -1,4 +1,4 @@
-"""Finds what mmengine passes over inside the known parts of a config."""
+"""Finds keys that mmengine ignores inside the known parts of a config."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmseg.evaluation import IoUMetric
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean, unregistered
 
-KEYS_OF_PARTS = {  # of the dicts of which mmengine reads some keys and passes over the others
+KEYS_OF_PARTS = {  # dicts of which mmengine reads these keys and ignores all others
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'tf32'),
     'auto_scale_lr': ('enable', 'base_batch_size'),
 }
@@ -42,7 +42,7 @@ PARAMWISE = (
 
 
 def require_parts(config: Config) -> None:
-    """Refuses keys that are misspelt inside known parts, and parts that lack their counterpart.
+    """Rejects misspelt keys inside known parts, and parts that lack their counterpart.
 
     Raises:
         ConfigError: a key is misspelt, or a part lacks its counterpart.
@@ -50,7 +50,7 @@ def require_parts(config: Config) -> None:
     for name in DICTS:
         if config.get(name) is not None and not isinstance(config[name], dict):
             raise ConfigError(
-                f'{name}={short(config[name])} of the config is no dict; write {name}=dict(...)'
+                f'{name}={short(config[name])} of the config is not a dict; write {name}=dict(...)'
             )
     for part, keys in KEYS_OF_PARTS.items():
         require_known(config.get(part), keys, part)
@@ -70,7 +70,7 @@ def class_of(kind: Any, registry: Registry, config: Config) -> Any:
 
 
 def short(value: Any) -> str:
-    """A value as it stands in a config, cut where it is long."""
+    """A value as a config writes it, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:57]}...'
 
@@ -80,10 +80,10 @@ def _inside(part: Any, key: str) -> Any:
 
 
 def require_known(part: Any, keys: Iterable[str], name: str) -> None:
-    """Refuses keys of a part of a config that are not in a list.
+    """Rejects keys of a part of a config that are not in a list.
 
     Raises:
-        ConfigError: the part has another key.
+        ConfigError: a key is not in the list.
     """
     if not isinstance(part, dict):
         return
@@ -132,7 +132,7 @@ def _require_loaders(config: Config) -> None:
 
 
 def _require_registered(config: Config) -> None:
-    """Names that mmengine looks up without saying which one it does not find."""
+    """Checks types that mmengine looks up without saying which one it cannot find."""
     wrapper = config.get('optim_wrapper')
     named = [('optim_wrapper.optimizer', _inside(wrapper, 'optimizer'), OPTIMIZERS)]
     named.append(('model_wrapper_cfg', config.get('model_wrapper_cfg'), MODEL_WRAPPERS))
@@ -146,7 +146,7 @@ def _require_registered(config: Config) -> None:
 
 
 def _require_metric_arguments(config: Config) -> None:
-    """mmseg's `IoUMetric` takes any argument, and passes over those that it does not know."""
+    """Checks the arguments of mmseg's `IoUMetric`, which ignores those that it does not know."""
     for name in ('val_evaluator', 'test_evaluator'):
         evaluator = config.get(name) or ()
         metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
@@ -158,7 +158,7 @@ def _require_metric_arguments(config: Config) -> None:
 
 
 def _require_paramwise(config: Config) -> None:
-    """mmengine's constructor passes over what it does not know in `paramwise_cfg`."""
+    """Checks `paramwise_cfg`, in which mmengine's constructor ignores unknown keys."""
     wrapper = config.get('optim_wrapper')
     if not isinstance(wrapper, dict) or not isinstance(wrapper.get('paramwise_cfg'), dict):
         return

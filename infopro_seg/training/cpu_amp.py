@@ -1,4 +1,4 @@
-"""Mixed precision where mmengine's own refuses: on a CPU."""
+"""Mixed precision on a CPU, which mmengine's own wrapper rejects."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
 
 def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
-    """An optimizer wrapper's config in mixed precision, for the device at hand.
+    """The config of an optimizer wrapper, changed to mixed precision for the current device.
 
     Args:
-        optim_wrapper: config of an `OptimWrapper`, however its type is given; one already in mixed
-            precision is kept.
+        optim_wrapper: config of an `OptimWrapper`; one already in mixed precision is kept.
 
     Raises:
-        ConfigError: the wrapper is of another type, or of one that this device cannot run.
+        ConfigError: the wrapper has another type, or a type that does not run on this device.
     """
     kind = optim_wrapper.get('type', OptimWrapper)
     found = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind

@@ -1,4 +1,4 @@
-"""What one rank decides for all."""
+"""Lets the first rank decide for all ranks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ T = TypeVar('T')
 
 
 def from_first_rank(decide: Callable[[], T]) -> T:
-    """What a function returns on the first rank, on all of them; the others wait for it.
+    """Calls a function on the first rank and returns its result on all ranks, which wait for it.
 
     Args:
-        decide: runs on the first rank only; what it returns can be pickled.
+        decide: runs only on the first rank; its result must be picklable.
 
     Raises:
-        UserError: the function has raised it, on all ranks.
-        RankError: on the others, if it has raised anything else.
+        UserError: the function raised it; all ranks raise it too.
+        RankError: the function raised any other error; raised on all ranks but the first.
     """
     rank, count = get_dist_info()
     if count == 1:
@@ -31,7 +31,7 @@ def from_first_rank(decide: Callable[[], T]) -> T:
     if rank == 0:
         try:
             found[0] = decide()
-        except Exception as error:  # whatever it is, the others must not wait for ever
+        except Exception as error:  # whatever it is, the other ranks must not wait for ever
             failure = error
             known = isinstance(error, UserError)
             found[1] = error if known else RankError(f'rank 0 ended the training: {headline(error)}')

@@ -1,11 +1,11 @@
-"""Training that fits: the recipe by which a run trains within a budget of memory, and the next smaller ones.
+"""Training within a memory budget: the recipe of a run, and the next smaller ones.
 
-The recipes stand under `fit` in the config, so in every dumped config and checkpoint::
+The config contains the recipes under `fit`, and so do the dumped config and every checkpoint::
 
     fit = dict(budget='11GiB', exact_flops=1.2, setup='batch 4, crop 512x1024, fp32', chosen=0, recipes=[
         dict(name='E2E + expansions', gradients='exact', peak=9277129359, backbone=dict(cuts=(), ...)), ...])
 
-`recipes` are in the order in which they are tried where memory runs out, `chosen` is the one that trains.
+`recipes` are tried in this order when memory runs out; `chosen` is the index of the one that trains.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.memory_beside import memory_beside
 
 AUTO = 'auto'
-SHARE = 0.9  # of a GPU's free memory: the rest is for workspaces, and for what lies idle between tensors
+SHARE = 0.9  # of a GPU's free memory: the rest is for workspaces, and for gaps between tensors
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class FitRequest:
     """What `--fit` asks for.
 
     Args:
-        budget: memory that may be used, e.g. `11GiB`, or `auto` for the free memory of the GPU less a tenth.
-        exact_flops: up to how many FLOPs, as a share of plain end-to-end training, a recipe with exact
-            gradients is chosen before one with local losses; None for 1.2, or as the run to resume has it.
+        budget: memory that may be used, e.g. `11GiB`, or `auto` for nine tenths of the GPU's free memory.
+        exact_flops: a recipe with exact gradients is preferred to one with local losses up to this many
+            FLOPs, as a share of plain end-to-end training; None for 1.2, or for the value of the resumed run.
     """
 
     budget: str
@@ -66,18 +66,18 @@ class FitRequest:
 
 
 def fit_config(cfg: Config, request: FitRequest | None) -> Config:
-    """The config with the recipe by which a run trains; the same on all ranks.
+    """The config with the recipe that a run trains with; the same on all ranks.
 
-    A run that is resumed keeps its recipe, also without a request. With one, it keeps it as long as that
-    fits the budget; else it takes the first of its own smaller recipes that does, and plans anew where none
-    does, where batch, crop or precision are others, or where the request names other FLOPs for exact recipes.
+    A resumed run keeps its recipe, also without a request. With a request, it keeps the recipe as long as it
+    fits the budget; otherwise it takes the first of its own smaller recipes that fits. It makes a new plan if
+    none fits, if batch, crop or precision changed, or if the request names other FLOPs for exact recipes.
 
     Args:
-        cfg: the config, which says what it resumes.
+        cfg: the config, including what it resumes.
         request: what to fit, if anything.
 
     Raises:
-        UserError: nothing fits; the message names what bounds it and the largest crop that would fit.
+        UserError: nothing fits; the message names what limits the smallest peak and the crop that would fit.
     """
     kept = _kept(cfg)
     if request is None:
@@ -86,7 +86,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
             return with_fit(cfg, kept)
         if cfg.get('fit') and not _is_followed(cfg):
             cfg = copy.deepcopy(cfg)
-            cfg.pop('fit')  # of a dumped config, whose model has been edited since
+            cfg.pop('fit')  # from a dumped config whose model was edited since
         return cfg
     if request.exact_flops is not None and not request.exact_flops >= 1:  # nan, too
         raise UserError(
@@ -98,7 +98,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
 
 
 def with_fit(cfg: Config, fit: dict[str, Any]) -> Config:
-    """A copy of a config that trains by the chosen one of some recipes."""
+    """A copy of a config that trains with the chosen recipe."""
     cfg = copy.deepcopy(cfg)
     cfg.model.backbone.update(copy.deepcopy(fit['recipes'][fit['chosen']]['backbone']))
     cfg.fit = copy.deepcopy(fit)
@@ -106,7 +106,7 @@ def with_fit(cfg: Config, fit: dict[str, Any]) -> Config:
 
 
 def smaller(cfg: Config) -> Config | None:
-    """A copy of a config that trains by the recipe after its own; None after the last one."""
+    """A copy of a config that trains with the next smaller recipe; None if there is none."""
     fit = cfg.get('fit')
     if not fit or fit['chosen'] + 1 >= len(fit['recipes']):
         return None
@@ -114,7 +114,7 @@ def smaller(cfg: Config) -> Config | None:
 
 
 def named(cfg: Config) -> str:
-    """The recipe of a config that fits, with its predicted peak."""
+    """The name of a config's recipe, with its predicted peak."""
     return _named(cfg.fit)
 
 
@@ -146,7 +146,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
     backbones = [_backbone(cfg, recipe) for recipe in plan.recipes]
     own = cfg.to_dict()['model']['backbone']
     keys = {key for backbone in backbones for key in {*own, *backbone} if own.get(key) != backbone.get(key)}
-    keys |= {'cuts', 'checkpoint', 'checkpoint_heads', 'num_modules'}  # also where they are as in the config
+    keys |= {'cuts', 'checkpoint', 'checkpoint_heads', 'num_modules'}  # even if equal to the config's
     recipes = [
         {
             'name': recipe.name,
@@ -167,7 +167,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
 
 
 def _tell_of_validation(cfg: Config, plan: Plan, budget: int) -> None:
-    """Says if a validation does not fit, or that it is unknown what one takes."""
+    """Says if validation does not fit, or if its memory is unknown."""
     found = plan_validation(cfg, plan, _tell)
     if isinstance(found, str):
         _tell(found)
@@ -176,13 +176,13 @@ def _tell_of_validation(cfg: Config, plan: Plan, budget: int) -> None:
 
 
 def _backbone(cfg: Config, recipe: Any) -> dict[str, Any]:
-    """The backbone of a config that trains by a recipe."""
+    """The backbone of a config, changed to train with a recipe."""
     backbone: dict[str, Any] = with_recipe(cfg, recipe).to_dict()['model']['backbone']
     return backbone
 
 
 def _kept(cfg: Config) -> dict[str, Any] | None:
-    """The recipes of the run to resume, if it was to fit."""
+    """The recipes of the run to resume, if it was trained with `--fit`."""
     if not cfg.get('resume') or not cfg.get('load_from'):
         return None
     fit = config_of(read_checkpoint(cfg.load_from), cfg.load_from).get('fit')
@@ -190,7 +190,7 @@ def _kept(cfg: Config) -> dict[str, Any] | None:
 
 
 def _is_followed(cfg: Config) -> bool:
-    """Whether a config's model is that of the recipe which it says was chosen."""
+    """Whether the model of a config follows the recipe that the config names as chosen."""
     chosen = cfg.fit['recipes'][cfg.fit['chosen']]['backbone']
     own = cfg.model.backbone
     return all(_plain(own.get(key)) == _plain(value) for key, value in chosen.items())
@@ -207,6 +207,6 @@ def _named(fit: dict[str, Any]) -> str:
 
 
 def _tell(*lines: str) -> None:
-    """Says something on the console of the first rank."""
+    """Logs lines on the console of the first rank."""
     for line in lines if is_main_process() else ():
         MMLogger.get_current_instance().info(line)

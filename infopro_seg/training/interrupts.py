@@ -17,15 +17,15 @@ from mmengine.logging import MMLogger
 
 
 class Stopped(KeyboardInterrupt):
-    """Ends a training as it was asked to."""
+    """Ends a training on request."""
 
 
 class Interrupts:
-    """Receives SIGINT and SIGTERM while a training runs; outside the main thread, where none arrive, idle.
+    """Receives SIGINT and SIGTERM while a training runs; does nothing outside the main thread.
 
     The first signal sets `asked`; while `at_once` is set, it also raises `Stopped`. In a single process the
-    second signal ends the training at once. With several processes it changes nothing: each of them
-    receives every signal twice, from the terminal and from the launcher.
+    second signal ends the training at once. With several processes it changes nothing, because each process
+    receives every signal twice: from the terminal and from the launcher.
     """
 
     def __init__(self) -> None:
@@ -61,16 +61,16 @@ class Interrupts:
         MMLogger.get_current_instance().warning('stopping after this iteration')
 
 
-DYING = 2.0  # seconds for a worker whose connections are closed already
+DYING = 2.0  # seconds to wait for a worker whose connections are already closed
 
 
 def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
-    """The killed data-loading worker behind an error, in the words of torch, if there is one.
+    """If an error was caused by a killed data-loading worker: torch's error for that.
 
-    A worker that dies closes its connections first, so that an error of these may come before torch's own.
+    A dying worker closes its connections first, so an error about these may come before torch's own.
 
     Args:
-        error: what has ended the training.
+        error: the error that ended the training.
         loader: iterates over the batches.
     """
     if isinstance(error, RuntimeError) and str(error).startswith('DataLoader worker'):
@@ -84,7 +84,7 @@ def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
 
 
 def _killed(workers: Sequence[Any]) -> RuntimeError | None:
-    """The end of one of some workers by a signal, which may be under way."""
+    """The error for a worker that a signal has killed, or is killing."""
     closed = wait([worker.sentinel for worker in workers], DYING) if workers else ()
     for worker in workers:
         if worker.sentinel in closed:
@@ -105,7 +105,7 @@ def _dead_worker() -> RuntimeError | None:
 
 @contextmanager
 def workers_may_die() -> Iterator[None]:
-    """Keeps torch from raising in the middle of what runs inside that a data-loading worker is dead."""
+    """Within the context, keeps torch from raising an error for a dead data-loading worker."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

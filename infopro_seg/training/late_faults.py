@@ -1,4 +1,4 @@
-"""Finds before the first iteration what mmengine would only meet hours later."""
+"""Finds, before the first iteration, errors that would otherwise appear hours later."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean
 from infopro_seg.training.metric_names import metric_names, require_metrics
 
-CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are taken at their word
+CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
 SAVED = ('meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers', 'ema_state_dict')
 NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
 
 
 def require_sound(runner: Any) -> None:
-    """Checks what is built: loops, hooks, optimizer, and the metrics that hooks wait for.
+    """Checks the parts that are built: loops, hooks, optimizer, and the metrics that hooks wait for.
 
     Args:
         runner: a runner whose loops are built, before it trains or tests.
@@ -54,7 +54,7 @@ def require_sound(runner: Any) -> None:
 
 
 def _require_numbers(part: str, built: Any) -> None:
-    """Arguments that are annotated as numbers are numbers."""
+    """Checks that arguments annotated as numbers are numbers."""
     inits = [base.__dict__['__init__'] for base in type(built).__mro__[:-1] if '__init__' in vars(base)]
     signatures = [inspect.signature(init) for init in inits if _is_from(init, CHECKED)]
     for name, parameter in [item for signature in signatures for item in signature.parameters.items()]:
@@ -76,14 +76,14 @@ def _is_from(function: Callable[..., Any] | None, packages: tuple[str, ...]) -> 
 
 
 def _require_submodules(runner: Any) -> None:
-    """mmengine looks for these by name just before the training."""
+    """Checks names of submodules, which mmengine looks up just before training starts."""
     modules = dict(getattr(runner.model, 'module', runner.model).named_modules())
     for key in ('activation_checkpointing', 'efficient_conv_bn_eval'):
         wanted = runner.cfg.get(key) or ()
         for name in [wanted] if isinstance(wanted, str) else wanted:
             if name not in modules:
                 hint = did_you_mean(str(name), modules)
-                raise ConfigError(f'{name!r} in {key} of the config is no part of the model{hint}')
+                raise ConfigError(f'{name!r} in {key} of the config is not a part of the model{hint}')
 
 
 def _require_loss_weights(model: Any) -> None:
@@ -140,7 +140,7 @@ def _require_optimizer(runner: Any) -> None:
     for key in paramwise.get('custom_keys') or ():
         if not any(key in name for name in parameters):
             runner.logger.warning(
-                f'{key!r} in custom_keys of optim_wrapper.paramwise_cfg is in the name of no parameter (the '
+                f'{key!r} in custom_keys of optim_wrapper.paramwise_cfg matches no parameter name (the '
                 f'first are {", ".join(parameters[:2])})'
             )
 
@@ -178,7 +178,7 @@ def _require_call(
     known: Iterable[str] = (),
     skipped: int = 0,
 ) -> None:
-    """Arguments that are handed on later are those of the function that gets them."""
+    """Checks that a function takes the arguments that it will get later."""
     taken = list(inspect.signature(function).parameters)[skipped:]
     for name in given:
         if name not in taken:
@@ -197,7 +197,7 @@ def _require_log_processor(processor: Any) -> None:
 
 
 def _require_test_mode(model: Any) -> None:
-    """mmseg reads `test_cfg` of the model in the first validation."""
+    """Checks `test_cfg` of the model, which mmseg reads only in the first validation."""
     config = getattr(getattr(model, 'module', model), 'test_cfg', None) or {}
     mode = config.get('mode', 'whole')
     if mode not in ('whole', 'slide'):

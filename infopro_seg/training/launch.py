@@ -61,13 +61,13 @@ def train(
         auto_scale_lr: scales the learning rate to the real total batch size.
         options: overrides of the config, `{'a.b': value}`.
         launcher: `none`, `pytorch` or `slurm`.
-        stage: the only one of the config's `stages` to train; None for all that are not finished.
-        fit: the memory to train within; None to train as the config says, or as a run that is resumed.
-        command: the words of the command line that asked for this, for messages that name the next one.
-        module_parallel: whether each local module trains in a process of its own; else as the config says.
+        stage: the index of the only stage to train; None for all that are not finished.
+        fit: the memory to train within; None to train as the config says, or as the resumed run did.
+        command: the words of the command line, for messages that suggest the next command.
+        module_parallel: whether each local module trains in its own process; if False, the config decides.
 
     Returns:
-        The runner, after training; of several turns that of the last one that ran.
+        The runner, after training; with several stages, that of the last one that ran.
 
     Raises:
         UserError: the config, the data or the checkpoint to resume is wrong.
@@ -106,7 +106,7 @@ def _train_in_turn(
     fit: FitRequest | None,
     command: Sequence[str],
 ) -> Runner:
-    """Trains once, or once in each turn; `locks` gets that of each folder."""
+    """Trains once, or once in each turn; `locks` collects the lock of each folder."""
     runner: Any = None
     for part, resumed in turns_of(cfg, stage, resume, options):
         if runner is not None:
@@ -152,7 +152,7 @@ def resumed_by(cfg: Config) -> str | bool:
 
 
 def _choose_start(cfg: Config, resume: str | bool) -> None:
-    """Says in the config whether a run continues, and what it starts from.
+    """Sets in the config whether a run is resumed, and what it starts from.
 
     Raises:
         CheckpointError: there is no checkpoint to resume, or it cannot be continued exactly.
@@ -177,7 +177,7 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
 
 
 def _seed_as_before(cfg: Config) -> None:
-    """Seeds local modules as the resumed run did: one process may go on for several, or they for it."""
+    """Seeds local modules as the resumed run did, which may have had another number of processes."""
     if 'train_cfg' not in cfg or cfg.train_cfg.get('type') not in LOOPS:
         return
     trained = config_of(read_checkpoint(cfg.load_from), cfg.load_from).get('train_cfg') or {}
@@ -191,7 +191,7 @@ def _seed_as_before(cfg: Config) -> None:
 
 
 def _with_cuts(cfg: Config) -> Config:
-    """The config with `num_modules` resolved: as in the checkpoint to resume, else balanced by memory.
+    """The config with `num_modules` resolved: from the checkpoint to resume, or balanced by memory.
 
     Raises:
         CheckpointError: the checkpoint to resume has another number of local modules.

@@ -1,4 +1,4 @@
-"""mmseg's layer-wise learning rates (ConvNeXt, BEiT, MAE) for an encoder that is wrapped."""
+"""mmseg's layer-wise learning rates (ConvNeXt, BEiT, MAE) for a wrapped encoder."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ BACKBONE = 'backbone.'
 class LocalLearningRateDecayConstructor(LearningRateDecayOptimizerConstructor):
     """mmseg's `LearningRateDecayOptimizerConstructor` for models with an `InfoProBackbone`.
 
-    That one goes by the type of the backbone and the stock names of its parameters, and gets both. Local
-    heads learn at the same rate as the decode head.
+    mmseg's constructor reads the type of the backbone and the stock names of its parameters; it gets both.
+    Local heads learn at the same rate as the decode head.
     """
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
         """Adds a group of parameters for each rate and weight decay.
 
         Raises:
-            ConfigError: mmseg has no such rates for the encoder.
+            ConfigError: mmseg does not define this `decay_type` for the encoder.
         """
         backbone: Any = module.backbone
         if isinstance(backbone, InfoProBackbone):

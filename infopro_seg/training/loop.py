@@ -29,16 +29,16 @@ from infopro_seg.training.validation_guard import ValidationGuard
 class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     """`IterBasedTrainLoop` that continues after a resume as if it had not been stopped.
 
-    Every sample and every iteration has a random seed of its own, so that neither depends on what ran
-    before; resuming does not load the data already seen. Whatever ends it early, Ctrl-C, SIGTERM or any
-    exception, the last completed iteration is saved for `--resume`, and no rank is left waiting.
+    Every sample and every iteration has its own random seed, so neither depends on what ran before, and a
+    resumed run need not load the data already seen. If Ctrl-C, SIGTERM or any exception ends the run early,
+    the last completed iteration is saved for `--resume`, and no rank is left waiting.
 
     Args:
         runner: the runner.
         dataloader: config of the training data loader.
-        max_iters: when the training ends.
-        seed_per_module: whether each local module of an iteration has a seed of its own too, as it has where
-            modules train in processes of their own: then both give the same weights.
+        max_iters: number of iterations.
+        seed_per_module: whether each local module also has its own seed in each iteration. Module-parallel
+            training does so; with this option a single process gets the same weights.
         kwargs: the other arguments of `IterBasedTrainLoop`.
     """
 
@@ -57,16 +57,16 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         }
         super().__init__(runner, dataloader, max_iters, **kwargs)
         self.seed_per_module = seed_per_module
-        self.data_rank = get_rank()  # among the processes that load images
-        self.interrupted = False  # whether a signal has ended it, perhaps after its last iteration
-        self.saved: str | None = None  # the checkpoint of an early end
-        self.ended_in: str | None = None  # what ran out of memory: a part of an iteration, or the validation
+        self.data_rank = get_rank()  # this process's rank among those that load images
+        self.interrupted = False  # whether a signal ended it, perhaps after its last iteration
+        self.saved: str | None = None  # the checkpoint saved at an early end
+        self.ended_in: str | None = None  # the part that ran out of memory: of an iteration, or validation
         self._agreed = False  # whether all ranks have agreed to end
-        self._whole = True  # whether the state is that after a completed iteration
+        self._whole = True  # whether the last iteration was completed
         self._interrupts, self._ranks = Interrupts(), Ranks()
         self._guard = ValidationGuard(self._interrupts, self._ranks, self._agree)
         self._rollback = Rollback(runner)
-        runner.register_hook(PendingGradientsHook())  # so that none is lost, which mmengine warns of
+        runner.register_hook(PendingGradientsHook())  # so that none is lost; mmengine would warn about it
         leave_out(runner.logger, 'Resumed iteration number is not divisible by `_accumulative_counts`')
         runner.register_hook(self._guard)
 
@@ -80,8 +80,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         getattr(batches, 'sampler', self.dataloader.sampler).reseed(self.runner.seed)
         if self._iter >= self._max_iters:
             self.runner.logger.info(
-                f'nothing to train: the run has reached max_iters={self._max_iters}; a larger '
-                'train_cfg.max_iters, with a larger end of param_scheduler, prolongs it'
+                f'nothing to train: the run has reached max_iters={self._max_iters}; to extend it, raise '
+                'train_cfg.max_iters and the end of param_scheduler'
             )
         failure: BaseException | None = None
         with self._interrupts:
@@ -104,7 +104,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     def run_iter(self, data_batch: Any) -> None:
         """One iteration, under its own seed (dropout draws from it)."""
         self._agree_on_iteration()
-        self._guard.together = False  # until the step is done, others wait for this rank's gradients
+        self._guard.together = False  # until the step is done, other ranks wait for this rank's gradients
         seed = (self.runner.seed, self.data_rank, self._iter)
         seed_random(seed)
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
@@ -118,10 +118,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self._complete(data_batch, outputs)
 
     def _complete(self, data_batch: Any, outputs: Any) -> None:
-        """The hooks' part of an iteration, and the count.
+        """Runs the hooks of an iteration and counts it.
 
-        If a hook fails, those behind it that are part of the training have their turn before the error goes
-        on: the optimizer's step is done, and the learning rate and averages must be of the same iteration.
+        If a hook fails, later hooks that are part of the training still run before the error is passed on.
+        The optimizer's step is done, and learning rate and averages must belong to the same iteration.
         """
         failure: BaseException | None = None
         whole = True
@@ -145,26 +145,26 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self._agree()
 
     def _agree(self, ends: bool | None = None) -> None:
-        """Ends the loop on all ranks if any of them ends, by default those that a signal asks to."""
+        """Ends the loop on all ranks if any of them ends; by default, a rank ends if a signal asks it to."""
         if self._ranks.any(self._interrupts.asked if ends is None else ends):
             self._agreed = True
             raise self._ranks.fault() or Stopped
 
     def _end(self, error: BaseException, killed: BaseException | None = None) -> BaseException | None:
-        """Saves what can be saved, and returns the error to raise: the cause, or None where it was asked for.
+        """Saves what can be saved, and returns the error to raise; None if the user asked for the end.
 
-        What hinders the saving is noted with the cause.
+        If saving fails, the error gets a note.
 
         Args:
-            error: what was raised.
-            killed: the data-loading worker whose end is behind it, if any.
+            error: the error that was raised.
+            killed: the error for a killed data-loading worker that caused it, if any.
         """
         if killed is not None and self._interrupts.asked:
             error, killed = Stopped(), None  # the signal went to the workers too
         self.interrupted = isinstance(error, Stopped)
         cause = killed or self._ranks.explain(error)
         if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
-            cause.filename = self.runner.work_dir  # a write does not say to which file
+            cause.filename = self.runner.work_dir  # errors of a write do not name the file
         if cause is not error:
             cause.__cause__ = error
         is_full = ran_out_of_memory(cause)
@@ -172,7 +172,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             evaluation = VALIDATION if self._guard.validating else TEST if self._guard.testing else None
             self.ended_in = evaluation or phase_of(cause)
             self._log(cause)
-            let_go(cause)  # what is now saved takes memory too
+            let_go(cause)  # saving takes memory too
         try:
             self._guard.undo(self.runner)
             together = self._part(cause)
@@ -194,7 +194,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if self._agreed:
             return True
         if not self._guard.together or isinstance(cause, RankError):
-            return False  # they wait for this rank's part of the iteration, or it for one that is gone
+            return False  # they wait for this rank's part of the iteration, or it waits for a lost rank
         try:
             return self._ranks.any(True, PATIENCE)
         except RankError:
@@ -213,12 +213,12 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
         Args:
             together: whether all ranks save at this iteration.
-            diverged: whether the weights are spoilt.
+            diverged: whether the weights are NaN or infinite.
         """
         if together:
             average_gradients(self.runner)
         elif self._ranks.several and has_gradients(self.runner):
-            raise RankError('gradients that wait for their step are those of ranks that are gone')
+            raise RankError('accumulated gradients of lost ranks are missing')
         if self._iter == 0 or diverged or not self._saves(together):
             return
         if not self._whole:

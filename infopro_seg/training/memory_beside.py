@@ -1,4 +1,4 @@
-"""What a training keeps beside the step that a plan traces: averaged weights, and the buckets of DDP."""
+"""Memory that a training needs beside the traced step: averaged weights, and the buckets of DDP."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from infopro_seg.memory.variants import without_cuts
 
 
 def memory_beside(cfg: Any, setup: TrainingSetup) -> dict[str, int]:
-    """The bytes that each of them takes on a device; empty where there is none.
+    """The bytes that each of them takes on a device, by name; empty if there are none.
 
-    `EMAHook` keeps a copy of weights and buffers. DDP keeps the gradients a second time, in its buckets. Both
-    are those of the model as the config has it, without local heads where `num_modules` has yet to find the
-    cuts: a recipe with more local heads takes a little more.
+    `EMAHook` keeps a copy of weights and buffers. DDP keeps a second copy of the gradients in its buckets.
+    Both are computed for the model in the config, without local heads if `num_modules` has yet to find the
+    cuts; a recipe with more local heads takes a little more.
 
     Args:
         cfg: the config of a training.

@@ -1,4 +1,4 @@
-"""What a training says whose memory has run out: where, what was predicted and used, and how to go on."""
+"""The message when memory runs out in training: where, what was predicted and used, and how to go on."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from infopro_seg.training.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel
 from infopro_seg.training.out_of_memory import EVALUATIONS
 
-LESS = 0.9  # of what was predicted, or is free: the budget of the next attempt
+LESS = 0.9  # the budget of the next attempt, as a share of the prediction or of the free memory
 
 
 def memory_report(
     cfg: Config, runner: Any, ended_in: str | None, saved: bool, command: Sequence[str] = ()
 ) -> Iterator[str]:
-    """The lines that follow the error's own.
+    """The lines that follow the error message.
 
     Args:
         cfg: the config of the training.
         runner: its runner.
-        ended_in: the part of the iteration that found no memory, or one of :data:`EVALUATIONS`.
-        saved: whether there is a checkpoint to go on from.
+        ended_in: the part of the iteration that ran out of memory, or one of :data:`EVALUATIONS`.
+        saved: whether there is a checkpoint to continue from.
         command: the words of the command line.
     """
     predicted = _predicted(cfg)
@@ -68,9 +68,9 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
     """The command that continues a run with other options.
 
     Args:
-        command: the words of the one that began it; none where it was no command.
+        command: the words of the command that started the run; empty if no command did.
         saved: whether there is a checkpoint to resume.
-        options: what replaces `--resume` and `--fit` of it.
+        options: options that replace `--resume` and `--fit`.
     """
     added = [*(['--resume'] if saved else []), *options]
     launched = '--launcher' in command
@@ -92,27 +92,27 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
 
 
 def _predicted(cfg: Config) -> int | None:
-    """The predicted peak of a training step; None where it cannot be told."""
+    """The predicted peak of a training step; None if there is no prediction."""
     if is_module_parallel(cfg):
-        return None  # a trace is of all modules in one process
+        return None  # a trace covers all modules in one process
     if cfg.get('fit'):
         peak: int = cfg.fit['recipes'][cfg.fit['chosen']]['peak']
         return peak
-    with suppress(Exception):  # whatever tracing meets, the error to report is the lack of memory
+    with suppress(Exception):  # if tracing fails, the error to report is still the lack of memory
         setup = training_setup(cfg)
         return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation).peak
     return None
 
 
 def _beside(cfg: Config) -> int:
-    """What a budget has to hold besides a recipe's peak."""
+    """The bytes that a budget must hold besides a recipe's peak."""
     with suppress(Exception):  # as above
         return sum(memory_beside(cfg, training_setup(cfg)).values())
     return 0
 
 
 def _in_training(cfg: Config, predicted: int | None) -> list[str]:
-    """The options of a training that takes less."""
+    """Options for a training that takes less memory."""
     backbone = cfg.model.get('backbone') or {}
     if backbone.get('stage') is not None:
         whole = backbone.get('checkpoint') in (True, 'blocks')
@@ -132,7 +132,7 @@ def _in_training(cfg: Config, predicted: int | None) -> list[str]:
 
 
 def _in_validation(cfg: Config) -> list[str]:
-    """The options of a validation that takes less; recipes change only the training."""
+    """Options for a validation that takes less memory; recipes change only the training."""
     if cfg.model.get('test_cfg', {}).get('mode', 'whole') == 'whole':
         with suppress(UserError):
             height, width = training_setup(cfg).crop

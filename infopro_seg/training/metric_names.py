@@ -1,4 +1,4 @@
-"""The names of the metrics that a validation will report, and what waits for one that it will not."""
+"""The metrics that a validation will report, and checks for hooks that wait for other ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
     """The names of the metrics that an evaluator will report; None if only an evaluation can tell.
 
     Raises:
-        ConfigError: mmseg knows no such metric.
+        ConfigError: mmseg does not know a metric.
     """
     names: set[str] = set()
     for metric in evaluator.metrics:
@@ -41,14 +41,14 @@ def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
 
 
 def require_metrics(runner: Any, names: set[str]) -> None:
-    """Checks that every metric that something waits for is one that the validation reports.
+    """Checks that hooks and schedules wait only for metrics that the validation reports.
 
     Args:
         runner: a runner whose hooks and schedules are built.
-        names: of the metrics that are reported.
+        names: names of the reported metrics.
 
     Raises:
-        ConfigError: something waits for a metric that is not reported.
+        ConfigError: a hook or schedule waits for a metric that is not reported.
     """
     for hook, setting, name in _awaited_metrics(runner):
         if name not in names:

@@ -17,19 +17,19 @@ OPTION = 'per_module'
 
 
 class ModuleClipping(OptimWrapper):
-    """An `OptimWrapper` that clips the gradients of each local module by themselves.
+    """An `OptimWrapper` that clips the gradients of each local module separately.
 
-    A module then trains as it would in a process of its own. :func:`clipping_config` has it built in place of
-    the wrapper that a config names.
+    A module then trains as it would in its own process. :func:`clipping_config` makes mmengine build it in
+    place of the wrapper that a config names.
     """
 
     _parts: Sequence[Collection[int]] = ()  # the ids of the parameters of each local module
 
     def know_modules(self, model: Any) -> None:
-        """Takes in which parameters belong to which module; to be called before the first step.
+        """Learns which parameters belong to which module; must be called before the first step.
 
         Args:
-            model: an `InfoProEncoderDecoder`, whose parameters it trains.
+            model: the `InfoProEncoderDecoder` whose parameters it trains.
 
         Raises:
             ConfigError: the model has no local modules.
@@ -49,12 +49,12 @@ class ModuleClipping(OptimWrapper):
         for index, part in enumerate(self._parts):
             own = [parameter for parameter in parameters if id(parameter) in part]
             norm = self.clip_func(own, **self.clip_grad_kwargs) if own else None
-            if norm is not None:  # clipping by value has none
+            if norm is not None:  # clipping by value returns None
                 self.message_hub.update_scalar(f'train/{self.grad_name}_{index}', float(norm))
 
 
 def clipping_config(config: Any) -> Any:
-    """The config of an optimizer wrapper; with the option, one that clips by local modules is built.
+    """The config of an optimizer wrapper; with `per_module=True` it clips each local module separately.
 
     Args:
         config: the `optim_wrapper` of a config, whose `clip_grad` may have the option.

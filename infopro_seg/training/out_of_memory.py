@@ -1,4 +1,4 @@
-"""Memory that runs out in a training: which errors say so, and how to let go of what the failed step held."""
+"""Recognises errors for lack of memory, and frees what the failed step held."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _LIBRARIES = re.compile(
     r'CUDA error: out of memory|(CUBLAS|CUDNN|CUSPARSE|CUSOLVER)_STATUS_ALLOC_FAILED'
     r"|DefaultCPUAllocator: (not enough|can't allocate) memory"
 )
-VALIDATION, TEST = EVALUATIONS = ('the validation', 'the test')  # beside what `phase_of` tells apart
-_ELSEWHERE = re.compile(r'\ACaught \w+ in ')  # of torch: in a data-loading worker, or the thread that pins
+VALIDATION, TEST = EVALUATIONS = ('the validation', 'the test')  # besides the parts that `phase_of` returns
+_ELSEWHERE = re.compile(r'\ACaught \w+ in ')  # torch's, from a data-loading worker or the pinning thread
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory for tensors of the model is used up, on a GPU or a CPU.
+    """Whether an error says that there is no memory left for tensors of the model, on a GPU or a CPU.
 
-    Memory that is missing elsewhere, as in a data-loading worker, is another matter: less of it for the
-    training step would not help.
+    Lack of memory elsewhere, as in a data-loading worker, does not count: a smaller training step would not
+    help.
     """
     if not isinstance(error, RuntimeError) or _ELSEWHERE.search(str(error)):
         return False
@@ -29,9 +29,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def let_go(error: BaseException) -> None:
-    """Frees what an error holds in memory: the calls that it has left, with their variables and so the graph.
+    """Frees what the traceback of an error holds: the variables of its calls, and so the graph.
 
-    Its traceback ends with the outermost of these calls; who wants the whole of it logs it before.
+    Afterwards only the outermost call is left in the traceback; log it before if you need all of it.
     """
     for one in _chain(error):
         if one is error and one.__traceback__ is not None:
@@ -44,7 +44,7 @@ def let_go(error: BaseException) -> None:
 
 
 def phase_of(error: BaseException) -> str:
-    """In which part of an iteration an error was raised: a pass of the train step, its end, or a hook."""
+    """The part of an iteration that raised an error: a pass, the optimizer step, or a hook."""
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     if 'train_step' not in names:
         return 'a hook'
@@ -54,7 +54,7 @@ def phase_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """An error and the errors that caused it."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

@@ -1,4 +1,4 @@
-"""What the processes of a distributed training tell each other besides gradients: that one ends, and why."""
+"""How the processes of a distributed training tell each other that one of them ends, and why."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import distributed as dist
 
 from infopro_seg.errors import RankError
 
-PATIENCE = timedelta(minutes=5)  # how long a rank that ends waits for the others to come to their next step
-NOTICE = 5.0  # seconds within which the ranks that are left notice that another is gone
+PATIENCE = timedelta(minutes=5)  # how long a rank that ends waits for the others' next step
+NOTICE = 5.0  # seconds within which the remaining ranks notice that another is gone
 LOST = re.compile(
     r'gloo/transport|Connection (closed|reset|refused)|Broken pipe|NCCL|Timed out waiting|Socket'
     r'|Dist(Network|Store)Error'
@@ -25,17 +25,17 @@ _trainings = itertools.count()
 
 
 def says_lost(error: BaseException) -> bool:
-    """Whether an error of torch only says that the connection to another process is lost."""
+    """Whether an error of torch only says that the connection to another process was lost."""
     return LOST.search(f'{type(error)} {error}') is not None
 
 
 class Ranks:
-    """The ranks of a training; of one process there is nobody to talk to, and every method is idle.
+    """The ranks of a training; with a single process, every method does nothing.
 
-    A rank that ends says why in the store of the process group, which the others can read at any time. Then
-    it meets them at their next :meth:`any`, where all agree; if it cannot, as they wait for its part
-    of an iteration, it ends alone, and its closed connections end their waiting. All this goes over a gloo
-    group: a flag on the CPU that went over NCCL would make the CPU wait for the GPU in each iteration.
+    A rank that ends writes the reason to the store of the process group, which the others can read at any
+    time. Then it meets them at their next :meth:`any`, where all agree to end. If they wait for its part of
+    an iteration instead, it ends alone, and its closed connections end their waiting. All this uses a gloo
+    group: over NCCL, the CPU would have to wait for the GPU in each iteration.
     """
 
     def __init__(self) -> None:
@@ -51,11 +51,11 @@ class Ranks:
         """Whether the flag is set on any rank; all ranks wait here for each other.
 
         Args:
-            flag: this rank's.
+            flag: this rank's flag.
             timeout: how long to wait; by default as long as the process group does.
 
         Raises:
-            RankError: another rank has gone, or does not come here in time.
+            RankError: another rank is gone, or does not arrive in time.
         """
         if not self.several:
             return flag
@@ -68,7 +68,7 @@ class Ranks:
         return bool(flags.item())
 
     def tell(self, reason: str | None = None) -> None:
-        """Leaves word for the others that this rank ends, and why if by a fault."""
+        """Tells the other ranks that this one ends, and the reason if it is a fault."""
         if not self.several:
             return
         if reason is not None:
@@ -76,11 +76,11 @@ class Ranks:
         self._store.set('ends', '1')
 
     def ends(self) -> bool:
-        """Whether any rank has told that it ends; waits for nobody."""
+        """Whether any rank has said that it ends; does not wait."""
         return self.several and bool(self._store.check(['ends']))
 
     def fault(self) -> RankError | None:
-        """The fault of another rank, if one has told of it."""
+        """The fault of another rank, if one has reported it."""
         for rank in range(self.count) if self.several else ():
             if rank != self.rank and self._store.check([f'reason/{rank}']):
                 return RankError(
@@ -89,10 +89,10 @@ class Ranks:
         return None
 
     def gone(self, text: str) -> RankError:
-        """What to raise where a neighbour is gone: what it has told, or the first that anybody has found.
+        """The error for a neighbour that is gone: its own report, or else the first finding of any rank.
 
         Args:
-            text: what this rank has found. A neighbour may have ended as it found the same one door further.
+            text: what this rank has found. The neighbour may have ended because its own neighbour was gone.
         """
         try:
             self._store.set(f'here/{self.rank}', '1')
@@ -102,36 +102,36 @@ class Ranks:
         return RankError(text)
 
     def explain(self, error: BaseException) -> BaseException:
-        """An error as it is, or if it only says that another rank is gone, what became of that one."""
+        """The error itself, or, if it only says that another rank is gone, the reason of that rank."""
         if not self.several or isinstance(error, RankError) or not says_lost(error):
             return error
         try:
             return self.fault() or self._gone(error)
         except RuntimeError:  # the store was rank 0's, or the launcher's
             return RankError(
-                f'the process that others meet at is gone without a word (rank 0, or the launcher): '
+                f'the process that connects the ranks (rank 0, or the launcher) is gone without a word: '
                 f'{str(error).splitlines()[0]}'
             )
 
     def _gone(self, error: BaseException) -> RankError:
-        """Names the ranks that do not notice either, and so are those that are gone."""
+        """Names the ranks that do not respond, and so are gone."""
         self._store.set(f'here/{self.rank}', '1')
         missing = [rank for rank in range(self.count) if rank != self.rank]
         end = time.monotonic() + NOTICE
         while missing and time.monotonic() < end and self.count > 2:
             missing = [rank for rank in missing if not self._store.check([f'here/{rank}'])]
             time.sleep(0.1)
-        fault = self.fault()  # a word that came later than its end was noticed
+        fault = self.fault()  # a report that came after its end was noticed
         if fault is not None:
             return fault
         who = f'rank {", ".join(map(str, missing))}' if missing else 'another rank'
         return self._first_found(
-            f'{who} is gone without a word: killed, by somebody or by the system where memory was short; '
-            f'or its connection was lost ({str(error).splitlines()[0]})'
+            f'{who} is gone without a word: killed, by a user or by the system for lack of memory; or '
+            f'its connection was lost ({str(error).splitlines()[0]})'
         )
 
     def _first_found(self, text: str) -> RankError:
-        """What the first rank has found of one that is gone; the others may only have noticed its end."""
+        """The first finding about a lost rank; later ranks may only have noticed the end of the first."""
         if self._store.check(['gone']):
             return RankError(self._store.get('gone').decode())
         self._store.set('gone', text)

@@ -17,15 +17,15 @@ from infopro_seg.errors import CheckpointError
 def latest_checkpoint(cfg: Config) -> Path | None:
     """The checkpoint from which a run continues; None if it has saved none.
 
-    It is the one that `last_checkpoint` names, by its name, in the run's own folder: a run that was copied or
-    moved never reads the folder it came from. Where that file is missing or not whole, it is the newest
-    whole one that can be continued, and a warning says so.
+    This is the file that `last_checkpoint` names, but always in the run's own folder: a copied or moved run
+    never reads its old folder. If the file is missing or damaged, it is the newest intact checkpoint that
+    can be continued, and a warning says so.
 
     Args:
         cfg: the config of the run, with its `work_dir`.
 
     Raises:
-        CheckpointError: a checkpoint is noted, but there is none that can be continued.
+        CheckpointError: `last_checkpoint` names a file, but no checkpoint can be continued.
     """
     note, folder = Path(cfg.work_dir) / LAST_CHECKPOINT, checkpoint_folder(cfg)
     text = note.read_text(errors='replace').strip('\0 \n') if note.is_file() else None
@@ -54,7 +54,7 @@ def latest_checkpoint(cfg: Config) -> Path | None:
 
 
 def checkpoint_folder(cfg: Config) -> Path:
-    """Where the checkpoint hook of a config saves, as mmengine decides it."""
+    """The folder in which the checkpoint hook of a config saves, as mmengine chooses it."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     work_dir = Path(cfg.work_dir).absolute()
     out_dir = hook.get('out_dir')
@@ -62,7 +62,7 @@ def checkpoint_folder(cfg: Config) -> Path:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is there and written to its end, every byte as it was written."""
+    """Whether a checkpoint exists and is complete and undamaged."""
     if not path.is_file():
         return False
     try:
@@ -70,17 +70,17 @@ def is_whole(path: Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return archive.testzip() is None
         read_checkpoint(path)  # of another format, without checksums
-    except Exception:  # zipfile and zlib raise all kinds of errors on bytes that are not theirs
+    except Exception:  # zipfile and zlib raise all kinds of errors on damaged files
         return False
     return True
 
 
 def lacking(checkpoint: dict[str, Any], cfg: Config) -> list[str]:
-    """What a checkpoint lacks to be continued exactly.
+    """The parts that a checkpoint lacks for exact resuming.
 
     Args:
-        checkpoint: its content.
-        cfg: the config of the run that continues it.
+        checkpoint: the content of the checkpoint.
+        cfg: the config of the resumed run.
     """
     parts = {'meta': 'count of iterations', 'message_hub': 'log', 'optimizer': 'optimizer'}
     if cfg.get('param_scheduler'):
@@ -89,7 +89,7 @@ def lacking(checkpoint: dict[str, Any], cfg: Config) -> list[str]:
 
 
 def require_resumable(path: str | Path, cfg: Config) -> None:
-    """Checks that a checkpoint holds all that a run needs to continue as if it had not stopped.
+    """Checks that a checkpoint contains all that exact resuming needs.
 
     Raises:
         CheckpointError: the checkpoint lacks a part that resuming needs, or cannot be read.
@@ -105,7 +105,7 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
 
 
 def _problem(note: Path, text: str | None, noted: Path | None) -> str:
-    """Why the noted checkpoint cannot be taken."""
+    """Why the checkpoint that `last_checkpoint` names cannot be used."""
     if noted is None:
         return f'{note} is {"not there" if text is None else "empty"}'
     if noted.is_file():

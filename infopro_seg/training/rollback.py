@@ -1,4 +1,4 @@
-"""Back to the last completed iteration, where a fault ended the next one halfway."""
+"""Goes back to the last completed iteration after a fault in the next one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 
 class UntouchedStep:
-    """What an optimizer's step must leave alone to count as not begun: its parameters and their state.
+    """Parameters and optimizer state before a step, to see whether the step has changed anything.
 
-    Every change of a tensor counts up its version, which takes no copy and no wait for the GPU to see.
+    Every change of a tensor raises its version number, which can be read without copying and without waiting
+    for the GPU.
 
     Args:
         optimizer: one of torch's own, before its step.
@@ -30,10 +31,10 @@ class UntouchedStep:
         self.versions = [(tensor, tensor._version) for tensor in tensors]
 
     def restore(self) -> bool:
-        """Takes back the state that the step has added, which is still that of a beginning.
+        """Removes new state that the step has added, if the step has changed nothing else.
 
         Returns:
-            Whether the step has changed nothing; if it has, nothing is taken back.
+            Whether the step had changed nothing else; if it had, nothing is removed.
         """
         if any(tensor._version != version for tensor, version in self.versions):
             return False
@@ -43,13 +44,13 @@ class UntouchedStep:
 
 
 class Rollback:
-    """Encloses a train step; where one fails before its optimizer step, undoes what it has done until then.
+    """Encloses a train step; if it fails before its optimizer step, undoes what it has changed.
 
-    That is BN statistics and other buffers, and gradients: half of them are new. Buffers are small, and
-    are copied before each step by one call per type. Gradients are only copied where some wait for their
-    step (`accumulative_counts`), to the CPU and without waiting. Parameters need no copy, as only the
-    optimizer changes them. A step of torch's own optimizers that fails before it has changed anything, for
-    want of memory for its state or for what it computes, is undone too; one that has begun to is not.
+    These are BN statistics, other buffers, and gradients. Buffers are small and are copied before each step,
+    with one call per type. Gradients are copied only if some wait for their step (`accumulative_counts`), to
+    the CPU and without waiting. Parameters need no copy, because only the optimizer changes them. A step of
+    torch's own optimizers is also undone if it fails before it changes anything, for example because there
+    is no memory for its state. A step that has begun to change weights is not undone.
 
     Args:
         runner: the runner, whose model and optimizer are built when the first step begins.
@@ -57,7 +58,7 @@ class Rollback:
 
     def __init__(self, runner: Any) -> None:
         self.runner = runner
-        self.undone = True  # whether the state is that before the step
+        self.undone = True  # whether the model is as it was before the step
         self._watched: Any = None
         self._buffers: dict[Any, list[Tensor]] = {}
         self._copies: dict[Any, list[Tensor]] = {}
@@ -98,7 +99,7 @@ class Rollback:
         self.undone = True
 
     def _watch(self, optim_wrapper: Any) -> None:
-        """Has every optimizer say when its step begins."""
+        """Makes every optimizer report when its step begins."""
         if optim_wrapper is self._watched:
             return
         several = isinstance(optim_wrapper, OptimWrapperDict)
@@ -108,8 +109,8 @@ class Rollback:
 
     def _begins(self, optimizer: Any, *_: Any) -> None:
         first, self.undone = self.undone, False
-        compiled = bool(self.runner.cfg.get('compile'))  # whose changes show only at their end
-        fused = any(group.get('fused') for group in optimizer.param_groups)  # its kernels count up no version
+        compiled = bool(self.runner.cfg.get('compile'))  # its changes show only at the end
+        fused = any(group.get('fused') for group in optimizer.param_groups)  # raises no version
         known = type(optimizer).__module__.startswith('torch.optim.') and not (compiled or fused)
         self._untouched = UntouchedStep(optimizer) if first and known else None
 

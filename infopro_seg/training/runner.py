@@ -28,7 +28,7 @@ from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
 
-# what each method of mmengine's runner builds: the key of the config
+# the key of the config that each method of mmengine's runner builds
 PARTS = {
     'setup_env': 'env_cfg',
     'set_randomness': 'randomness',
@@ -80,7 +80,7 @@ class NamingRunner(Runner):
         return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls all hooks; what a hook refuses before the training begins is the config's fault."""
+        """Calls all hooks; an error of a hook before training starts becomes a config error."""
         early = fn_name in ('before_run', 'before_train', 'before_train_epoch')
         for hook in self._hooks:
             method = getattr(hook, fn_name, None)
@@ -98,7 +98,7 @@ class QuietRunner(NamingRunner, SavingRunner):
     """mmengine's runner, with a console that shows progress and leaves the dumps to the log file."""
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Registers the hooks of the config, and those that see to the end: an early stop, and NaN losses."""
+        """Registers the hooks of the config, and hooks for early stops and NaN losses."""
         super().register_hooks(default_hooks, custom_hooks)
         for hook in [hook for hook in self.hooks if isinstance(hook, EarlyStoppingHook)]:
             self._hooks.remove(hook)  # it comes last, after the checkpoint that is to hold what it has seen
@@ -108,18 +108,18 @@ class QuietRunner(NamingRunner, SavingRunner):
             self.register_hook(FiniteLossHook())
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """mmengine's environment, and TF32 as `env_cfg.tf32` says."""
+        """Sets up mmengine's environment, and TF32 according to `env_cfg.tf32`."""
         use_tf32(env_cfg)
         super().setup_env(env_cfg)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """Builds the optimizer wrapper, which may clip the gradients by local modules."""
+        """Builds the optimizer wrapper, which may clip each local module separately."""
         built = super().build_optim_wrapper(clipping_config(optim_wrapper))
         if isinstance(built, ModuleClipping):
             built.know_modules(getattr(self.model, 'module', self.model))
         return built
 
-    _settings: dict[str, Any]  # what a loaded checkpoint says of the training that wrote it
+    _settings: dict[str, Any]  # settings of the training that wrote the loaded checkpoint
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Calls all hooks; once all parts are built, checks them.
@@ -135,13 +135,13 @@ class QuietRunner(NamingRunner, SavingRunner):
         """Loads a checkpoint.
 
         Raises:
-            CheckpointError: the file cannot be read, or is of another model.
+            CheckpointError: the file cannot be read, or belongs to another model.
         """
         try:
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         except UserError:
             raise
-        except Exception as error:  # torch raises whatever its unpickler does
+        except Exception as error:  # unpickling may raise any error
             raise unreadable_checkpoint(filename, error) from error
         self._settings = {key: checkpoint[key] for key in ('meta', 'param_schedulers') if key in checkpoint}
         return checkpoint
@@ -153,9 +153,9 @@ class QuietRunner(NamingRunner, SavingRunner):
         resume_param_scheduler: bool = True,
         map_location: Any = 'cpu',
     ) -> None:
-        """Resumes a run, by the learning rates and schedules of the config.
+        """Resumes a run, with the learning rates and schedules of the config.
 
-        The checkpoint is read into CPU memory, as all of it need not fit the GPU.
+        The checkpoint is read into CPU memory, because all of it may not fit the GPU.
 
         Raises:
             CheckpointError: the checkpoint was trained with another optimizer.
@@ -172,7 +172,7 @@ class QuietRunner(NamingRunner, SavingRunner):
             trained, own = optimizer_of(config_of(self._settings, filename)), optimizer_of(self.cfg)
             reason = f'it was trained with {trained}, but the config has {own}'
             if trained == own:
-                reason = f'it makes other groups of parameters than the run had ({error})'
+                reason = f'its groups of parameters differ from those of the run ({error})'
             raise other_optimizer(filename, reason) from error
         plan.follow(self, self._settings, filename)
 
@@ -184,7 +184,7 @@ class QuietRunner(NamingRunner, SavingRunner):
 
 
 def connect_ranks(cfg: Config) -> None:
-    """Lets the processes of a launched run find each other before mmengine's runner does so, in its way."""
+    """Connects the processes of a launched run, as mmengine's runner would do later."""
     if cfg.get('launcher', 'none') == 'none' or is_distributed():
         return
     if torch.cuda.is_available():

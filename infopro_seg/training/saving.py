@@ -1,4 +1,4 @@
-"""What a runner needs so that nothing it writes is ever found half-written."""
+"""Makes a runner write whole files only: none is ever left half-written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from infopro_seg.training.validation_guard import ValidationGuard
 
 
 class WholeFileBackend(LocalBackend):
-    """mmengine's access to local files, through which it saves checkpoints; each is written whole."""
+    """mmengine's access to local files, for saving checkpoints; each file is written whole or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes bytes."""
@@ -34,20 +34,20 @@ register_backend('local', WholeFileBackend, force=True, prefixes='')
 
 
 class SavingRunner(Runner):
-    """mmengine's runner with checkpoints in a safe order, whatever checkpoint hook the config has."""
+    """mmengine's runner, which saves and removes checkpoints in a safe order with any checkpoint hook."""
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Registers the hooks of the config, and what makes a resumed run equal an undisturbed one."""
+        """Registers the hooks of the config, and those that exact resuming needs."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(DueValidationHook())
         self.register_hook(RecipeChangeHook())
 
     def register_hook(self, hook: Any, priority: Any = None) -> None:
-        """Registers a hook; a checkpoint hook of the config is built as one in a safe order."""
+        """Registers a hook; a checkpoint hook of the config is replaced by one with a safe order."""
         super().register_hook(in_order(hook), priority)
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Saves a checkpoint of the weights as they are trained, also in the middle of a validation."""
+        """Saves a checkpoint of the trained weights, also in the middle of a validation."""
         with ExitStack() as weights:
             for hook in self.hooks:
                 if isinstance(hook, ValidationGuard):

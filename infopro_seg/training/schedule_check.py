@@ -1,6 +1,6 @@
-"""Lets a resumed run follow the learning rates and schedules of its config, where these have changed.
+"""Makes a resumed run follow the learning rates and schedules of its config, if these have changed.
 
-mmengine takes optimizer settings and schedules out of the checkpoint, whatever the config says.
+mmengine alone takes optimizer settings and schedules from the checkpoint and ignores the config.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from infopro_seg.errors import CheckpointError
 
 PROGRESS = {'last_step', '_global_step', '_last_value', 'base_values', 'verbose'}
 PROGRESS |= {'best', 'num_bad_steps', 'cooldown_counter', 'last_epoch', 'mode_worse'}  # of ReduceOnPlateau
-# settings that newer versions of torch add to the optimizers, and that say how, not what, they compute
+# settings that newer versions of torch add to optimizers; they do not change what is computed
 TECHNICAL = {
     'maximize',
     'foreach',
@@ -36,7 +36,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Plan:
-    """Optimizer settings and schedules as a config has them, at their beginning.
+    """The optimizer settings and schedules of a config, in their initial state.
 
     Args:
         groups: the settings of each group of parameters.
@@ -48,18 +48,18 @@ class Plan:
 
     @classmethod
     def of(cls, runner: Any) -> Plan:
-        """The plan of a runner whose optimizer and schedules are built and have not begun."""
+        """The plan of a runner whose optimizer and schedules are built but not started."""
         groups = [{k: v for k, v in g.items() if k != 'params'} for g in runner.optim_wrapper.param_groups]
         return cls(
             copy.deepcopy(groups), [copy.deepcopy(s.state_dict()) for s in runner.param_schedulers or ()]
         )
 
     def follow(self, runner: Any, checkpoint: Mapping[str, Any], name: str) -> None:
-        """Makes a runner that has just resumed go on by this plan; says so where the checkpoint had another.
+        """Makes a runner that has just resumed follow this plan; logs differences from the checkpoint.
 
         Args:
             runner: the runner.
-            checkpoint: what it has resumed.
+            checkpoint: the content of the resumed checkpoint.
             name: the file of the checkpoint.
 
         Raises:
@@ -100,7 +100,7 @@ class Plan:
         )
 
     def _replay(self, runner: Any, name: str) -> None:
-        """Runs the schedules from their beginning to where the run stands."""
+        """Runs the schedules from their beginning to the current iteration."""
         schedulers = list(runner.param_schedulers or ())
         for scheduler in schedulers:
             if getattr(scheduler, 'need_val_args', False):
@@ -117,7 +117,7 @@ class Plan:
         loop = runner.train_loop
         epoch_length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 0
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # no step of the optimizer lies between
+            warnings.simplefilter('ignore')  # torch warns because the optimizer takes no steps in between
             for iteration in range(1, runner.iter + 1):
                 ends_epoch = epoch_length > 0 and iteration % epoch_length == 0
                 for scheduler in schedulers:
@@ -139,7 +139,7 @@ def _require_same_optimizer(plan: Plan, runner: Any, trained: Config | None, nam
 
 
 def other_optimizer(name: str, reason: str) -> CheckpointError:
-    """The error where a checkpoint's optimizer is not that of the config."""
+    """The error for a checkpoint whose optimizer is not that of the config."""
     return CheckpointError(
         f'{name} cannot go on with the optim_wrapper of the config: {reason}; {REMEDY}{name}'
     )
@@ -157,7 +157,7 @@ def _config_in(checkpoint: Mapping[str, Any]) -> Config | None:
 
 
 def _differences(trained: Config, config: Config) -> Iterator[str]:
-    """What two configs of a run say differently, as `key before -> now`."""
+    """The differences between two configs of a run, as `key before -> now`."""
     for part in WATCHED:
         before, now = (dict(_leaves(_at(each, part), part)) for each in (trained, config))
         for key in {**before, **now}:
@@ -183,7 +183,7 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> str:
-    """The name of a type, which a config gives as a text or as the class."""
+    """The name of a type, which a config gives as a string or as a class."""
     return f'{value.__module__}.{value.__qualname__}' if isinstance(value, type) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""What a turn of an asynchronous training has reached, as its latest checkpoint says."""
+"""The progress of a turn of asynchronous training, read from its latest checkpoint."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class TurnResult:
     """The latest checkpoint of a turn.
 
     Args:
-        checkpoint: its file.
-        finished: whether it is of the turn's last iteration, or of an early stop.
+        checkpoint: the file.
+        finished: whether the turn has reached its last iteration or an early stop.
         cuts: names of the blocks after which gradients stopped.
         weights: digest of all weights of the network.
-        weights_before: the same of the turn before, from which this one started; None for the first.
+        weights_before: digest of the previous turn's weights, from which this one started; None for the
+            first turn.
     """
 
     checkpoint: Path
@@ -37,16 +38,16 @@ class TurnResult:
 
 
 def turn_result(cfg: Config, by_its_own_length: bool = False) -> TurnResult | None:
-    """What a turn has reached; None for one that has not begun.
+    """The progress of a turn; None if it has not begun.
 
     Args:
         cfg: the config of the turn, with its own `work_dir`.
-        by_its_own_length: whether it is finished if it has reached the iterations that it was trained with,
-            where `cfg` has others that are not meant for it.
+        by_its_own_length: whether the turn counts as finished if it has reached the `max_iters` that it was
+            trained with, even if `cfg` has another number.
 
     Raises:
-        ConfigError: the config does not say how many iterations the turn has.
-        CheckpointError: its latest checkpoint is gone or cannot be read.
+        ConfigError: the config has no `max_iters` for the turn.
+        CheckpointError: the latest checkpoint is missing or cannot be read.
     """
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     if last is None:
@@ -68,7 +69,7 @@ def turn_result(cfg: Config, by_its_own_length: bool = False) -> TurnResult | No
 
 
 def digest(state_dict: Mapping[str, Tensor]) -> str:
-    """A short text that differs wherever a weight does."""
+    """A short text that differs if any weight differs."""
     found = hashlib.sha256()
     for name, value in state_dict.items():
         found.update(name.encode())

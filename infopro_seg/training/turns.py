@@ -1,4 +1,4 @@
-"""The trainings of a config with `stages`: one local module after the other, each in a folder of its own."""
+"""The trainings of a config with `stages`: one local module after the other, each in its own folder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from infopro_seg.turn_configs import Options, require_turns, turn_config
 def turns_of(
     cfg: Config, turn: int | None = None, resume: str | bool = False, options: Options = None
 ) -> Iterator[tuple[Config, str | bool]]:
-    """Yields the config of each training, and what it resumes; the caller trains before it asks for the next.
+    """Yields the config of each training, and what it resumes; train it before you ask for the next.
 
-    A config without `stages` is one training. Turns that are finished are left out, unless one is asked
-    for by its number; the last one is continued at its end, and so is one that has left no results. One
-    that began with other weights of the turn before it starts anew.
+    A config without `stages` is one training. Finished turns are skipped, unless one is asked for by its
+    index. The last turn, and a turn without results, is continued at its end. A turn starts again if it began
+    with other weights of the previous turn.
 
     Args:
         cfg: the config, with its `work_dir`.
@@ -32,8 +32,8 @@ def turns_of(
         options: overrides of the config, which win over those of a turn.
 
     Raises:
-        ConfigError: there is no such turn, the one before it is not finished or had other cuts, the
-            turns do not fit the local modules, or the checkpoint to continue is of another turn.
+        ConfigError: the turn does not exist, the previous turn is not finished or had other cuts, the
+            `stages` of the config are invalid, or the checkpoint to continue belongs to another turn.
     """
     if turn is None and cfg.get('stages') is None:
         yield cfg, resume
@@ -65,7 +65,7 @@ def turns_of(
 
 
 def _require_same_turn(cfg: Config, turn: int, checkpoint: str) -> None:
-    """Checks that a checkpoint to continue is of this turn, on the same weights of the one before."""
+    """Checks that a checkpoint belongs to this turn, and to the current weights of the previous turn."""
     trained = config_of(read_checkpoint(checkpoint), checkpoint)
     found = trained.model.backbone.get('stage')
     if found != turn:
@@ -82,13 +82,13 @@ def _require_same_turn(cfg: Config, turn: int, checkpoint: str) -> None:
 
 
 def _lacks_results(cfg: Config) -> bool:
-    """Whether a turn was to leave results and has not: it was killed at its very end."""
+    """Whether a turn should have written results but has not, because it was killed at its very end."""
     wanted = any(hook.get('type') == 'ResultsHook' for hook in cfg.get('custom_hooks') or ())
     return wanted and not (Path(cfg.work_dir) / METRICS).is_file()
 
 
 def _continue_from(cfg: Config, turn: int, before: TurnResult | None) -> None:
-    """Makes a turn start from the one before it, with the same cuts."""
+    """Makes a turn start from the previous one, with the same cuts."""
     if before is None or not before.finished:
         folder = Path(cfg.work_dir).parent
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Ends a validation that is cut short as if it had not begun, on all ranks."""
+"""Undoes a validation that is interrupted, on all ranks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from infopro_seg.training.ranks import Ranks
 
 
 class ValidationGuard(Hook):
-    """Lets a validation, and what follows a training, be interrupted, and undoes what it leaves then.
+    """Makes a validation, and the test after training, interruptible, and undoes what it has changed.
 
-    That is the swap of the weights by those of `EMAHook`, and the best score noted before its checkpoint
-    is written. The last of the hooks, so that none is between what it does and the validation's iterations.
+    It takes back `EMAHook`'s swap of weights, and a best score whose checkpoint is not written yet. This is
+    the last of the hooks, so that none runs between it and the iterations of the validation.
 
     Args:
         interrupts: receives the signals.
-        ranks: who must agree before the results are collected, which needs all.
+        ranks: the ranks, which must agree before the results are collected.
         agree: raises if any rank ends.
     """
 
@@ -32,12 +32,12 @@ class ValidationGuard(Hook):
         self.together = True  # whether the other ranks will come to `agree`
         self.trained = False
         self._noted: dict[str, Any] | None = None
-        self.testing = False  # whether the test after a training has begun and not come to its end
+        self.testing = False  # whether the test after training is running
         self._swapped: list[EMAHook] = []
 
     @property
     def validating(self) -> bool:
-        """Whether a validation has begun and not come to its end."""
+        """Whether a validation is running."""
         return self._noted is not None
 
     def before_train(self, runner: Any) -> None:
@@ -47,15 +47,15 @@ class ValidationGuard(Hook):
                 self._watch(hook)
 
     def before_val(self, runner: Any) -> None:
-        """Notes what the run knows before."""
+        """Records the state of the run before the validation."""
         self._noted = dict(runner.message_hub.runtime_info)
 
     def before_val_epoch(self, runner: Any) -> None:
-        """From here on a signal ends the validation; of several processes, at their next image."""
+        """From here on a signal ends the validation; with several processes, at their next image."""
         self.interrupts.at_once = not self.ranks.several
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Ends the validation where another rank ends, or this one is asked to."""
+        """Ends the validation if another rank ends, or if this one is asked to."""
         if self.ranks.several and self.at_images and (self.interrupts.asked or self.ranks.ends()):
             self.ranks.tell()
             self._agree_at_last()
@@ -63,7 +63,7 @@ class ValidationGuard(Hook):
     def after_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Has all ranks agree after their last image, before they wait for each other's results."""
+        """Lets all ranks agree after their last image, before they wait for each other's results."""
         if batch_idx + 1 == len(runner.val_dataloader):
             self.interrupts.at_once = False
             self._agree_at_last()
@@ -75,7 +75,7 @@ class ValidationGuard(Hook):
         self.interrupts.at_once = self.trained
 
     def before_test(self, runner: Any) -> None:
-        """The test after a training: the others come no more to `agree`, but wait for results."""
+        """In the test after training, ranks no longer meet in `agree`, but wait for results."""
         self.together = False
         self.testing = True
 
@@ -85,12 +85,12 @@ class ValidationGuard(Hook):
         self.testing = False
 
     def after_train_epoch(self, runner: Any) -> None:
-        """What now follows may be ended at once."""
+        """What follows may be interrupted at once."""
         self.trained = self.interrupts.at_once = True
 
     @contextmanager
     def as_trained(self) -> Iterator[None]:
-        """Puts the trained weights in the model where a hook has put others there for a validation."""
+        """Puts the trained weights into the model, if a hook has swapped them for a validation."""
         swapped = list(self._swapped)
         for hook in swapped:
             hook._swap_ema_parameters()
@@ -101,7 +101,7 @@ class ValidationGuard(Hook):
                 hook._swap_ema_parameters()
 
     def undo(self, runner: Any) -> None:
-        """Undoes a validation that has not come to its end."""
+        """Undoes a validation that has not finished."""
         for hook in list(self._swapped):
             hook._swap_ema_parameters()
         if self._noted is not None:
@@ -112,10 +112,10 @@ class ValidationGuard(Hook):
 
     def _agree_at_last(self) -> None:
         self.agree()
-        self.together = False  # the others wait for this rank's results
+        self.together = False  # the other ranks wait for this rank's results
 
     def _watch(self, hook: EMAHook) -> None:
-        """Keeps account of whether a hook's weights are in the model; mmengine's does not."""
+        """Tracks whether a hook's weights are in the model; mmengine does not."""
         swap = hook._swap_ema_parameters
 
         def noted() -> None:

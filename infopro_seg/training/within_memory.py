@@ -1,4 +1,4 @@
-"""Runs a training; where its memory runs out, goes on by a smaller recipe or says how to."""
+"""Runs a training; if memory runs out, continues with a smaller recipe or says how to."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from infopro_seg.training.runners import build_runner
 
 
 def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:
-    """Trains by a config; one that fits a budget goes on by its next recipe where memory runs out.
+    """Trains a config; with `--fit`, a run that runs out of memory continues with its next recipe.
 
-    It goes on from the last completed iteration, as often as the config has recipes left. Several ranks do
-    not go on by themselves: those that wait for the gradients of the one that failed must end first.
+    It continues from the last completed iteration, as often as the config has recipes left. Several ranks do
+    not continue automatically, because ranks that wait for the failed one's gradients must end first.
 
     Args:
-        cfg: the config, which says what it resumes.
-        command: the words of the command line, for the message where it cannot go on.
+        cfg: the config, including what it resumes.
+        command: the words of the command line, for the message if the run cannot continue.
 
     Returns:
         The runner, after training.
@@ -61,7 +61,7 @@ def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:
 
 
 def clean_up() -> None:
-    """Makes room for the next training, and measures its memory from now on."""
+    """Frees memory for the next training, and resets the measured peak."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -69,7 +69,7 @@ def clean_up() -> None:
 
 
 def _newest(runner: Runner) -> str | None:
-    """The checkpoint from which a run that has ended goes on: its newest, or the one that it began with."""
+    """The checkpoint from which a run continues: its newest, or the one that it started from."""
     loop: Any = runner._train_loop
     hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
     written = [getattr(loop, 'saved', None), *(getattr(hook, 'last_ckpt', None) for hook in hooks)]
@@ -78,7 +78,7 @@ def _newest(runner: Runner) -> str | None:
 
 
 def _restarted(cfg: Config, runner: Runner, start: str | None) -> Config:
-    """The config of the run that goes on; mmengine's loggers and pictures go by name, so it has its own."""
+    """The config of the continued run, with a new name: mmengine finds loggers and pictures by name."""
     if start is not None:
         cfg.resume, cfg.load_from = True, start
     suffix = f'recipe_{cfg.fit["chosen"]}'

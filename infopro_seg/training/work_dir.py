@@ -19,22 +19,22 @@ from infopro_seg.files import remove_partial_files
 LOCK = '.lock'
 RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}  # by launcher
 
-_held: set[Path] = set()  # by this process, which the kernel would let in again
+_held: set[Path] = set()  # folders held by this process; the kernel would let it lock them again
 
 
 @contextlib.contextmanager
 def only_run_in(work_dir: str | Path, launcher: str = 'none') -> Iterator[None]:
-    """Keeps other runs out of a work dir, and removes what a killed one has left half-written there.
+    """Keeps other runs out of a work dir, and removes half-written files of a killed run.
 
-    The kernel releases the lock when the process ends, in whatever way. Of several ranks the first holds it.
-    Where the file system has no locks (some NFS), the run goes on without.
+    The kernel releases the lock when the process ends, however it ends. With several ranks, the first one
+    holds it. If the file system has no locks (some NFS), the run goes on without.
 
     Args:
-        work_dir: the folder; it is made if it is not there.
-        launcher: as for the runner, whose processes are not yet connected.
+        work_dir: the folder; it is created if needed.
+        launcher: the launcher; the processes are not yet connected.
 
     Raises:
-        OutputError: another process trains there, or the folder cannot be written.
+        OutputError: another process trains there, or the folder is not writable.
     """
     folder = Path(work_dir).absolute()
     rank = get_rank() if is_distributed() else int(os.environ.get(RANKS.get(launcher, ''), 0))
@@ -56,7 +56,7 @@ def only_run_in(work_dir: str | Path, launcher: str = 'none') -> Iterator[None]:
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """The locked file, which says who holds it; None where there are no locks."""
+    """The locked file, which names its holder; None if the file system has no locks."""
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def _lock(folder: Path) -> IO[str] | None:
             except OSError as error:
                 file.close()
                 MMLogger.get_current_instance().warning(
-                    f'{folder} cannot be locked ({error.strerror}): see to it that only one run writes there'
+                    f'{folder} cannot be locked ({error.strerror}): make sure that only one run writes there'
                 )
                 return None
             if _is_at(file, path):
@@ -80,8 +80,8 @@ def _lock(folder: Path) -> IO[str] | None:
         file.flush()
     except OSError as error:
         raise OutputError(
-            f'cannot write into the work dir {folder}: {error.strerror}; choose another --work-dir, or make '
-            'room or get the permission'
+            f'cannot write into the work dir {folder}: {error.strerror}; choose another --work-dir, '
+            'make room, or get write permission'
         ) from error
     return file
 
@@ -93,12 +93,12 @@ def _busy(folder: Path, file: IO[str]) -> OutputError:
     file.close()
     holder = f'process {pid} on {host}' if pid else 'another process'
     return OutputError(
-        f'{holder} trains in {folder} already; wait for its end or stop it, or give another --work-dir'
+        f'{holder} trains in {folder} already; wait until it ends, stop it, or give another --work-dir'
     )
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is the one that has this path now."""
+    """Whether an open file is the one that is at this path now."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

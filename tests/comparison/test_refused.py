@@ -17,7 +17,7 @@ from tests.runs import ROOT
         ({'modules': [4, 1]}, ['--modules 1', '2 modules or more', 'e2e']),
         ({'seeds': [-1]}, ['--seeds -1', 'from 0 on']),
         ({'report_only': True}, ['no finished run', 'without --report-only']),
-        ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is no suite', 'configs/compare/cpu.py']),
+        ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is not a suite', 'configs/compare/cpu.py']),
     ],
     ids=['method', 'jobs', 'modules', 'one module', 'seed', 'nothing to report', 'suite'],
 )

@@ -77,7 +77,7 @@ def test_mixed_precision_that_is_switched_is_named(resumed):
             {'optim_wrapper.optimizer': {'_delete_': True, 'type': 'AdamW', 'lr': 0.01}},
             'trained with SGD, but the config has AdamW',
         ),
-        ({'optim_wrapper.paramwise_cfg': {'norm_decay_mult': 0.0}}, 'it makes other groups of parameters'),
+        ({'optim_wrapper.paramwise_cfg': {'norm_decay_mult': 0.0}}, 'its groups of parameters differ'),
     ],
 )
 def test_another_optimizer_is_refused(resumed, options, expected):

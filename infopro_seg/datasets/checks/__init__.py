@@ -1,1 +1,1 @@
-"""Checks of a data set: quick ones before every training, and a whole reading with a report."""
+"""Checks of data sets: quick ones before every training, and a complete one with a report."""

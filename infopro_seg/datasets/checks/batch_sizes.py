@@ -1,4 +1,4 @@
-"""Whether the images of a validation batch have one size: mmseg stacks them, and would stop hours later."""
+"""Checks that the images of a validation batch have one size; mmseg stacks them, and would fail later."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import DataError
 
 Size = tuple[int, int]
-MOST_PIXELS = 2**28  # of an image that is tried; larger ones are resized too slowly
+MOST_PIXELS = 2**28  # largest image to try; larger ones are resized too slowly
 
 
 def require_equal_sizes(config: Config, split: str, images: Sequence[tuple[Path, Size | None]]) -> None:
-    """Checks that the images of each batch leave the pipeline in one size.
+    """Checks that all images of a batch have the same size after the pipeline.
 
     Args:
         config: a whole config.
-        split: train is left alone: its images are cropped and padded.
-        images: all images in their order, with width and height, where those are known.
+        split: train, val or test; train is not checked, because its images are cropped and padded.
+        images: all images in order, with width and height if known.
 
     Raises:
         DataError: images of one batch differ in size after the pipeline.
@@ -67,7 +67,7 @@ def _batches(images: Sequence[tuple[Path, Size | None]], count: int) -> Iterator
 
 
 def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | None] | None:
-    """What a pipeline does to the size of an image, or None if that cannot be tried."""
+    """A function from the size of an image to its size after the pipeline; None if this cannot be tried."""
     names = [step['type'] if isinstance(step['type'], str) else step['type'].__name__ for step in pipeline]
     if 'TestTimeAug' in names:  # each of its variants scales all images alike
         return lambda size: size
@@ -77,7 +77,7 @@ def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | Non
     try:
         transforms = Compose(steps)
     except (KeyError, TypeError, ValueError, AssertionError):
-        return None  # building the loader will say it
+        return None  # building the loader will report it
 
     def resized(size: Size) -> Size | None:
         width, height = size

@@ -1,4 +1,4 @@
-"""How often the classes of a data set occur, as a picture."""
+"""Draws how often each class of a data set occurs."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ LOADERS = ('LoadLabels',)
 def require_equal_classes(config: Config) -> None:
     """Compares the `num_classes` of every head and label loader with the classes of the data sets.
 
-    A data set of no known classes is not compared.
+    A data set without known classes is not compared.
 
     Args:
         config: a whole config.
 
     Raises:
         ConfigError: the numbers of classes differ (the message names every place), or a head's loss does not
-            fit its classes.
+            work for its classes.
     """
     sets = list(dict.fromkeys(_classes_of_sets(config)))
     for name, classes in sets:

@@ -1,4 +1,4 @@
-"""What `tools/check_dataset.py` does: check a split, and show what it holds in every form."""
+"""The command `tools/check_dataset.py`: checks a split and shows its contents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_dataset(
     workers: int | None = None,
     json_file: str | Path | None = None,
 ) -> int:
-    """Checks a split, prints what it holds, and draws pictures of it.
+    """Checks a split, prints a report, and draws pictures.
 
     Args:
         config: path of the config.
@@ -33,7 +33,7 @@ def check_dataset(
         json_file: where to write the report.
 
     Returns:
-        The exit status: 1 if something is wrong with the files.
+        The exit status: 1 if a file has a problem, else 0.
 
     Raises:
         UserError: the config or an argument is wrong, or there is no data to check.
@@ -54,7 +54,7 @@ def check_dataset(
 
 
 def _write(report: SplitReport, folder: Path, json_file: str | Path | None) -> list[Path]:
-    """Writes JSON, problems and then pictures; returns what was written."""
+    """Writes JSON, problems and then pictures; returns the written files."""
     split = report.split.name
     written = []
     if json_file is not None:

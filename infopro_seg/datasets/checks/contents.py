@@ -1,4 +1,4 @@
-"""What a split's files hold, as far as seconds allow: the beginnings of all, and some of them whole."""
+"""Checks a split's files within seconds: the header of each, and every pixel of some."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from infopro_seg.datasets.image_files import UnreadableError, decode_labels, rea
 from infopro_seg.datasets.label_ids import IGNORED, stored_ids
 from infopro_seg.datasets.problems import Problem
 
-THREADS = 8  # decoders work without Python's lock, and slow disks are asked for several files at once
-PIXELS = 50_000_000  # of the images that are read whole: a few seconds
-MOST_READ = 200  # images that are read whole
+THREADS = 8  # decoders release Python's lock, and slow disks serve several files at once
+PIXELS = 50_000_000  # total of the images that are read completely: a few seconds
+MOST_READ = 200  # images that are read completely
 CHUNK = 64
 
 
 def look_through(
     pairs: Sequence[Pair], split: str, classes: Sequence[str]
 ) -> tuple[list[Problem], list[tuple[int, int] | None]]:
-    """Looks at the beginning of every file, and reads whole what looks wrong and a sample of the rest.
+    """Reads the header of every file, and completely reads suspicious files and a sample of the rest.
 
-    Where the sample holds one class only, label images are read on until there is a second.
+    If the sample contains only one class, it reads more label images until it finds a second.
 
     Args:
-        pairs: of the split.
+        pairs: the pairs of the split.
         split: train, val or test.
-        classes: their names.
+        classes: names of the classes.
 
     Returns:
-        What is wrong, and width and height of each image as it is loaded, where they are known.
+        The problems, and width and height of each loaded image if known.
     """
     with ThreadPoolExecutor(THREADS) as pool:
         looks = list(pool.map(looks_right, pairs))
         sizes = [size for _, size in looks]
         suspects = [index for index, (right, _) in enumerate(looks) if not right]
         if not pairs[0].loading.stock_labels:
-            suspects = suspects[:MOST_READ]  # of the others LoadLabels says in training what is wrong
+            suspects = suspects[:MOST_READ]  # LoadLabels reports the others in training
         chosen = list(dict.fromkeys([*suspects, *_sample(sizes)]))
         found = list(pool.map(inspect, [pairs[index] for index in chosen]))
         problems = [problem for one in found for problem in one.problems]
@@ -56,13 +56,13 @@ def look_through(
 def too_few_classes(
     pairs: Sequence[Pair], seen: Collection[int], split: str, classes: Sequence[str]
 ) -> list[Problem]:
-    """The problem of label images that hold a single class: nothing is learnt, and mIoU is 100.
+    """The problem of label images with a single class: nothing is learnt, and mIoU is 100.
 
     Args:
-        pairs: of the split; one with a label image.
-        seen: the class indices that they hold, and 255 for ignored pixels.
-        split: train, val or test; label images without any ignored pixel are left alone in the last two.
-        classes: their names.
+        pairs: the pairs of the split, at least one with a label image.
+        seen: the class indices that they contain, and 255 for ignored pixels.
+        split: train, val or test; in val and test, label images without ignored pixels are not reported.
+        classes: names of the classes.
     """
     held = sorted(set(seen) - {IGNORED})
     if len(held) > 1 or (split != 'train' and IGNORED not in seen):
@@ -81,7 +81,7 @@ def too_few_classes(
 
 
 def _sample(sizes: Sequence[tuple[int, int] | None]) -> list[int]:
-    """Indices that are spread evenly, of about as many pixels as are affordable."""
+    """Evenly spread indices of as many images as there is time to read."""
     pixels = [width * height for width, height in filter(None, sizes)]
     if not pixels:
         return []
@@ -95,7 +95,7 @@ def _classes_in(found: Iterable[Inspection]) -> set[int]:
 
 
 def _classes_of(pair: Pair) -> set[int]:
-    """The class indices of a label image; none where it cannot be read, which training will say."""
+    """The class indices of a label image; none if it cannot be read, which training will report."""
     if pair.label is None:
         return set()
     try:

@@ -1,4 +1,4 @@
-"""What is there instead of a file that is missing, and files that mmseg leaves out without a word."""
+"""Finds what exists instead of a missing file, and files that mmseg silently leaves out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infopro_seg.datasets.problems import Problem
 
 
 def instead_of(path: Path) -> str:
-    """The end of a message about a missing file: what was probably meant, if it is there."""
+    """The end of a message about a missing file: which existing file was probably meant."""
     if path.is_symlink():
         return f': it is a link to {path.readlink()}, which is not there'
     try:
@@ -27,7 +27,7 @@ def instead_of(path: Path) -> str:
 
 
 def visible_files(folder: str) -> Iterator[str]:
-    """The paths of all files below a folder, but for hidden ones, such as the ._name of macOS."""
+    """The paths of all files below a folder, except hidden ones, such as the ._name of macOS."""
     for top, _, names in os.walk(folder, followlinks=True):
         yield from (os.path.join(top, name) for name in names if not name.startswith('.'))  # noqa: PTH118
 
@@ -36,9 +36,9 @@ def left_out(folder: str, suffix: str, listed: Collection[str]) -> list[Problem]
     """Images that a data set leaves out: their suffix differs in case, or they link to nothing.
 
     Args:
-        folder: of the images.
-        suffix: how their names end.
-        listed: normalised paths of those that are in the data set.
+        folder: the folder of the images.
+        suffix: the end of their names.
+        listed: normalised paths of the images in the data set.
     """
     found = []
     for path in sorted(visible_files(folder)):

@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from infopro_seg.errors import ConfigError
 
 SEVERAL_CHANNELS = ('DiceLoss', 'FocalLoss', 'OhemCrossEntropy', 'TverskyLoss')
-"""mmseg's losses that read the only channel of a head as the first class, and not as the second."""
+"""Losses of mmseg that take the only channel of a head for the first class, not for the second."""
 
 SIGMOID = "loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)"
 
@@ -22,11 +22,11 @@ def require_losses(model: Any) -> None:
     """Checks the losses of every decode head of a model.
 
     Args:
-        model: its config.
+        model: the config of the model.
 
     Raises:
-        ConfigError: a head has one channel and a loss for several, or class weights of another number than
-            classes.
+        ConfigError: a head has one channel but a loss for several, or the number of class weights differs
+            from the number of classes.
     """
     for name, head in heads(model):
         kind = _kind(head['type'])
@@ -46,7 +46,7 @@ def heads(node: Any, name: str = 'model') -> Iterator[tuple[str, dict[str, Any]]
         if 'type' in node and isinstance(node.get('num_classes'), int):
             yield name, node
         for key, value in node.items():
-            if key != 'encoder':  # those of encoders count the classes they were pretrained on
+            if key != 'encoder':  # an encoder's num_classes is that of its pretraining
                 yield from heads(value, f'{name}.{key}')
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):

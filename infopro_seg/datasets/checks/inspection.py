@@ -1,6 +1,6 @@
-"""One image and its label image: what they hold and what is wrong with them.
+"""Reads one image and its label image, and reports their problems.
 
-Nothing here imports torch: worker processes import this module, and start at once.
+Nothing here imports torch, so worker processes, which import this module, start at once.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Loading:
     """How a data set's pipeline reads its files.
 
     Args:
-        classes: the class that each stored id 0 to 255 becomes, (256,) uint8.
-        num_classes: what becomes neither less than this nor 255 is outside the classes.
+        classes: the class index for each stored id 0 to 255, (256,) uint8.
+        num_classes: number of classes; an index of at least this, other than 255, is outside the classes.
         color_type: mmcv's flag for the decoding of images.
         label_backend: mmcv's name for the decoder of label images.
-        drawn_on: what label images of turned photographs were drawn on, see `LoadLabels`.
-        stock_labels: whether mmseg's own `LoadAnnotations` reads the label images: it does not turn them,
-            wraps ids above 255, and takes gray levels of 2 or 4 bits for ids.
+        drawn_on: the form of rotated photographs on which labels were drawn, see `LoadLabels`.
+        stock_labels: whether mmseg's own `LoadAnnotations` reads the label images. It does not rotate them,
+            wraps ids above 255, and misreads images of 2 or 4 bits.
     """
 
     classes: np.ndarray
@@ -58,20 +58,20 @@ class Pair:
 
 @dataclass
 class Inspection:
-    """What a pair holds.
+    """The contents of a pair.
 
     Args:
-        problems: what is wrong with the files.
+        problems: problems of the files.
         size: width and height of the image in pixels; None if it cannot be read.
         image_mode: channels and bit depth, e.g. 'RGB 8 bit'.
-        label_mode: those of the label image.
-        turned: EXIF's orientation, by which the image is turned when it is loaded; 1 if it is not.
-        labels_turned: whether the labels are turned with it.
-        counts: pixels by class index, (256,) int64, with ids outside the classes where they fall and 255
-            for ignored ones; None if the labels cannot be read.
+        label_mode: the same for the label image.
+        turned: the EXIF orientation by which loading rotates the image; 1 for no rotation.
+        labels_turned: whether the labels are rotated with it.
+        counts: number of pixels by class index, (256,) int64, including indices outside the classes and 255
+            for ignored pixels; None if the labels cannot be read.
         pixels: number of pixels of the image.
-        sums: of each channel, in the order in which OpenCV reads them: BGR.
-        squares: sums of squares.
+        sums: sum of each channel, in OpenCV's order, BGR.
+        squares: sum of squares of each channel.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Inspection:
 
     @property
     def usable(self) -> bool:
-        """Whether both images can be read and nothing is wrong with them."""
+        """Whether both images can be read and have no problems."""
         return not self.problems and self.size is not None and self.counts is not None
 
 
@@ -102,7 +102,7 @@ def inspect(pair: Pair) -> Inspection:
 
 def _inspect_image(pair: Pair, found: Inspection) -> None:
     if not pair.image.is_file():
-        remedy = 'restore it, or take it off the list that names it'
+        remedy = 'restore it, or remove it from the list that names it'
         found.problems.append(Problem(pair.image, f'the image is missing{instead_of(pair.image)}', remedy))
         return
     try:
@@ -162,7 +162,7 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
 
 
 def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:
-    """The problem of labels that :class:`LoadLabels` reads rightly, and mmseg's own loader does not."""
+    """The problem of labels that :class:`LoadLabels` reads correctly but mmseg's own loader does not."""
     if turned:
         what = (
             'was drawn on its photograph as it is stored, and LoadAnnotations does not turn it as the '
@@ -176,7 +176,7 @@ def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) ->
 
 
 def _outside(path: Path, stored: dict[int, int], loading: Loading) -> list[Problem]:
-    """The problem of ids that become no class, if there are any; they are named as the file holds them."""
+    """The problem of ids outside the classes, if any; ids are named as stored in the file."""
     bad = outside_the_classes(stored, loading.classes, loading.num_classes)
     if not bad:
         return []

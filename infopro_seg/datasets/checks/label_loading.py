@@ -1,4 +1,4 @@
-"""What a pipeline makes of stored label ids, and with which decoders it reads."""
+"""How a pipeline maps stored label ids to classes, and which decoders it uses."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
     """How a data set's files are read.
 
     Args:
-        dataset: its config, no wrapper.
+        dataset: the config of the data set, without wrappers.
         built: the data set.
-        num_classes: of the data set.
+        num_classes: number of classes of the data set.
 
     Raises:
-        UnknownLoadingError: its pipeline loads files in a way that the check cannot follow.
+        UnknownLoadingError: the pipeline loads files in a way that the check cannot follow.
         ConfigError: pipeline and data set disagree.
     """
     steps = list(_steps(dataset.get('pipeline') or ()))
@@ -62,11 +62,11 @@ def loads_labels(dataset: dict[str, Any]) -> bool:
 
 
 def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarray:
-    """The class that each stored id becomes: mmseg's own `LoadAnnotations`, run on an image of all ids.
+    """The class index for each stored id, found by running mmseg's `LoadAnnotations` on an image of all ids.
 
     Args:
-        built: a data set; its `label_map` and `reduce_zero_label` count.
-        reduce_zero_label: as its pipeline gives it.
+        built: a data set, with its `label_map` and `reduce_zero_label`.
+        reduce_zero_label: the value in its pipeline.
 
     Returns:
         (256,) uint8.
@@ -94,7 +94,7 @@ def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarr
 
 
 def _steps(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """The transforms of a pipeline, those inside others included."""
+    """The transforms of a pipeline, including nested ones."""
     if isinstance(pipeline, dict):
         if 'type' in pipeline:
             yield pipeline
@@ -106,7 +106,7 @@ def _steps(pipeline: Any) -> Iterator[dict[str, Any]]:
 
 
 def _loader(steps: list[dict[str, Any]], base: type, what: str) -> dict[str, Any]:
-    """The step that loads images or labels; an empty one, that is mmseg's default, if there is none."""
+    """The transform that loads images or labels; an empty dict, mmseg's default, if there is none."""
     others = []
     for step in steps:
         kind = TRANSFORMS.get(step['type']) if isinstance(step['type'], str) else step['type']

@@ -23,12 +23,12 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
 class Split:
-    """What a split consists of.
+    """The files of a split.
 
     Args:
         name: train, val or test.
-        classes: their names.
-        palette: RGB of each.
+        classes: names of the classes.
+        palette: RGB colour of each class.
         pairs: images with their label images, each once.
         problems: label images without an image, class counts that differ in the config.
     """
@@ -81,7 +81,7 @@ def list_split(config: Config, name: str) -> Split:
 
 
 def pairs_of(dataset: Any, loading: Loading) -> list[Pair]:
-    """The pairs of a data set that is built, in its order."""
+    """The pairs of a built data set, in its order."""
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     labels = [info.get('seg_map_path') for info in infos]
     return [
@@ -91,7 +91,7 @@ def pairs_of(dataset: Any, loading: Loading) -> list[Pair]:
 
 
 def unlisted(dataset: Any) -> list[Problem]:
-    """Images that a data set leaves out, where the whole folder is the data set."""
+    """Images that a data set leaves out, if it takes a whole folder."""
     if not _takes_folder(dataset):
         return []
     known = {os.path.normpath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))}
@@ -99,11 +99,11 @@ def unlisted(dataset: Any) -> list[Problem]:
 
 
 def unlabelled(dataset: dict[str, Any], pairs: Sequence[Pair]) -> list[Problem]:
-    """The problem of a data set whose pipeline loads labels, and which has none.
+    """The problem of a data set whose pipeline loads labels although it has none.
 
     Args:
-        dataset: its config.
-        pairs: of the data set.
+        dataset: the config of the data set.
+        pairs: the pairs of the data set.
     """
     if any(pair.label is not None for pair in pairs) or not loads_labels(dataset):
         return []
@@ -112,7 +112,7 @@ def unlabelled(dataset: dict[str, Any], pairs: Sequence[Pair]) -> list[Problem]:
 
 
 def _without_image(dataset: Any, known: set[str]) -> list[Problem]:
-    """Label images that no image belongs to, where the whole folder is the data set."""
+    """Label images without an image, if the data set takes a whole folder."""
     folder = dataset.data_prefix.get('seg_map_path') if _takes_folder(dataset) else None
     if not folder:
         return []
@@ -130,7 +130,7 @@ def _without_image(dataset: Any, known: set[str]) -> list[Problem]:
         name = os.path.relpath(path, folder).removesuffix(dataset.seg_map_suffix)
         other = others.get(name)
         if other is not None and other.lower().endswith(dataset.img_suffix.lower()):
-            continue  # it is left out, which is said of the image
+            continue  # the image is left out, and reported there
         there = f', but there is {other}' if other else ''
         what = (
             f'the label image has no image *{dataset.img_suffix}{there}'
@@ -142,13 +142,13 @@ def _without_image(dataset: Any, known: set[str]) -> list[Problem]:
 
 
 def _takes_folder(dataset: Any) -> bool:
-    """Whether a data set is all images of a folder."""
+    """Whether a data set takes all images of a folder."""
     listed = getattr(dataset, 'ann_file', '') or getattr(dataset, '_indices', None) is not None
     return isinstance(dataset, BaseSegDataset) and not listed and bool(dataset.data_prefix.get('img_path'))
 
 
 def _class_counts(config: Config, count: int) -> list[Problem]:
-    """The problem of a decode head of another number of classes than the data set."""
+    """The problem of a decode head whose number of classes differs from the data set's."""
     heads = config.get('model', {}).get('decode_head') or {}
     head = heads[-1] if isinstance(heads, list | tuple) else heads
     given = head.get('num_classes', count)

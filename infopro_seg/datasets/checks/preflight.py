@@ -1,4 +1,4 @@
-"""Checks that the data a config asks for is there and can be used, before anything is built."""
+"""Checks, before anything is built, that the data of a config exists and is usable."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from infopro_seg.tasks import is_classifier
 
 
 def require_data(config: Config, splits: Iterable[str]) -> None:
-    """Checks the data sets of some splits, in seconds: `check_split` reads all of it.
+    """Checks the data sets of some splits within seconds; `check_split` reads everything.
 
-    All folders, lists and beginnings of files are looked at, and a sample of the files is read whole.
+    It checks all folders, lists and file headers, and completely reads a sample of the files.
 
     Args:
         config: a whole config; its `data_howto` says how to make the data.
@@ -32,7 +32,7 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
 
     Raises:
         ConfigError: a data set cannot be built, or its classes or colours are invalid.
-        DataError: a file is missing or training cannot use it; the message names the file and the remedy.
+        DataError: a file is missing or unusable; the message names the file and the remedy.
     """
     if is_classifier(config):
         from infopro_seg.datasets.checks.whole_images import require_images
@@ -52,7 +52,7 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
 def _require(
     dataset: dict[str, Any], split: str, config: Config
 ) -> list[tuple[Path, tuple[int, int] | None]]:
-    """Checks one data set; returns its images and their sizes, where its pipeline can be followed."""
+    """Checks one data set; returns its images and their sizes, if its pipeline can be followed."""
     howto = config.get('data_howto')
     built = build_leaf(dataset, split, howto)
     infos = [built.get_data_info(index) for index in range(len(built))]
@@ -60,7 +60,7 @@ def _require(
         _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
     _refuse(unlisted(built), split, config)
     if not all('img_path' in info for info in infos):
-        return []  # a data set of the user's own kind
+        return []  # the user's own kind of data set
     try:
         loading = loading_of(dataset, built, len(built.metainfo['classes']))
     except UnknownLoadingError:

@@ -1,4 +1,4 @@
-"""Samples of a data set with their labels drawn over them, on one sheet."""
+"""Draws samples of a data set, with their labels over them, on one sheet."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ EDGE = (255, 255, 255)  # between labels
 
 
 def draw_samples(report: SplitReport, path: Path, count: int = 8) -> bool:
-    """Draws pairs with nothing wrong, image beside labels; rare classes first, then spread over the split.
+    """Draws pairs without problems, image beside labels; rare classes first, then spread over the split.
 
     Returns:
-        Whether there was any to draw.
+        Whether there was a pair to draw.
     """
     pairs = choose_samples(report.usable, count)
     if not pairs:
@@ -63,11 +63,11 @@ def draw_samples(report: SplitReport, path: Path, count: int = 8) -> bool:
 
 
 def choose_samples(usable: Sequence[tuple[Pair, np.ndarray]], count: int) -> list[Pair]:
-    """Chooses pairs that show as many classes as possible; what is left is spread evenly.
+    """Chooses pairs that show as many classes as possible; the remaining ones are spread evenly.
 
     Args:
-        usable: pairs, and which class indices each holds, (256,) bool.
-        count: how many.
+        usable: pairs, each with the class indices that it contains, (256,) bool.
+        count: number of pairs.
     """
     if len(usable) <= count:
         return [pair for pair, _ in usable]
@@ -86,7 +86,7 @@ def choose_samples(usable: Sequence[tuple[Pair, np.ndarray]], count: int) -> lis
 
 
 def _sample(pair: Pair, palette: np.ndarray) -> tuple[np.ndarray, set[int]]:
-    """A small image beside itself with its labels drawn over it, RGB, and the class indices shown."""
+    """A small image beside a copy with its labels over it, RGB, and the class indices shown."""
     if pair.label is None:
         raise ValueError(f'{pair.image} has no label image to draw')
     flag = 'color_ignore_orientation' if pair.loading.color_type in IGNORING else 'color'

@@ -1,4 +1,4 @@
-"""Whether a pair of files looks right from its first bytes, which takes a fraction of a millisecond."""
+"""Checks a pair of files by their headers, within a fraction of a millisecond."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from infopro_seg.datasets.image_files import not_readable
 from infopro_seg.datasets.image_headers import Header, read_header
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
 
-GRAY = ('gray', 'palette')  # kinds of label images that hold one id per pixel
+GRAY = ('gray', 'palette')  # kinds of label images with one id per pixel
 
 
 def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
-    """Whether nothing is wrong with the beginnings of both files, and width and height of the loaded image.
+    """Whether the headers of both files look right, and width and height of the loaded image.
 
-    Where something seems wrong, :func:`inspect` says what.
+    If something looks wrong, :func:`inspect` says what.
     """
     image = _header(pair.image)
     if image is None or image.size is None or not image.whole or not_readable(image, pair.loading.color_type):
@@ -26,7 +26,7 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
         return True, size
     labels = _header(pair.label)
     if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY or labels.bits > 8:
-        return False, size  # of more than 8 bits: it may hold ids that fit no 8
+        return False, size  # more than 8 bits: ids may exceed 255
     if pair.loading.stock_labels and labels.bits < 8:
         return False, size
     stored = labels.size if labels.tiff else labels.stored_size

@@ -1,4 +1,4 @@
-"""A report on a data set as tables, JSON and a list of what is wrong."""
+"""A report on a data set as tables, JSON and a list of problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = 4  # sizes and modes in the table
 
 
 def print_report(report: SplitReport, console: Console, problems_file: Path) -> None:
-    """Prints tables, warnings and problems; the problems that do not fit are in the file."""
+    """Prints tables, warnings and the first problems; the file contains all problems."""
     console.print(summary_table(report))
     if report.labels:
         console.print(class_table(report))
@@ -36,7 +36,7 @@ def print_report(report: SplitReport, console: Console, problems_file: Path) -> 
 
 
 def summary_table(report: SplitReport) -> Table:
-    """What the split is made of."""
+    """A table of the numbers, sizes and modes of the images."""
     table = Table(title=f'The {report.split.name} split', show_header=False)
     pairs = report.split.pairs
     labelled = sum(pair.label is not None for pair in pairs)
@@ -60,7 +60,7 @@ def summary_table(report: SplitReport) -> Table:
 
 
 def class_table(report: SplitReport) -> Table:
-    """Pixels and images of each class; shares are of the pixels that are not ignored."""
+    """A table of pixels and images of each class; shares refer to pixels that are not ignored."""
     table = Table(title='Classes')
     for name in ('id', 'class', 'pixels', 'share', 'images', 'share of images'):
         table.add_column(name, justify='left' if name == 'class' else 'right')
@@ -93,7 +93,7 @@ def class_rows(report: SplitReport) -> list[dict[str, Any]]:
 
 
 def report_json(report: SplitReport) -> str:
-    """All of a report, with every problem."""
+    """The whole report as JSON, with every problem."""
     outside = slice(len(report.split.classes), IGNORED)
 
     def numbers(values: np.ndarray | None) -> list[float] | None:

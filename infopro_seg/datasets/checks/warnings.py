@@ -1,4 +1,4 @@
-"""What in a data set is probably not meant, though training would run."""
+"""Warnings about a data set: training would run, but something is probably not intended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.label_ids import IGNORED
 
 FAR_MEAN = 1.0
-"""Standard deviations; photographs of streets are at 0.9 from ImageNet's mean and train well with it."""
+"""In standard deviations; photographs of streets are 0.9 away from ImageNet's mean and train well."""
 
 FAR_STD = 2.0
 """Ratio of standard deviations."""
@@ -18,13 +18,13 @@ MUCH_IGNORED = 0.5
 
 
 def warnings_of(report: SplitReport) -> list[str]:
-    """One sentence for each, with its remedy."""
+    """The warnings, each a sentence with its remedy."""
     found = [*_unseen(report), *_ignored(report), *_turned(report), *_modes(report)]
     return [*found, *_normalisation(report)]
 
 
 def unseen(report: SplitReport) -> list[str]:
-    """Names of the classes that no label image holds."""
+    """Names of the classes that occur in no label image."""
     return [name for index, name in enumerate(report.split.classes) if report.images[index] == 0]
 
 
@@ -36,7 +36,7 @@ def _unseen(report: SplitReport) -> list[str]:
     hint = f' ({IGNORED} is the ignored id: masks of 0 and {IGNORED} must be 0 and 1)' if masks else ''
     return [
         f'no label image holds {len(names)} of the {len(report.split.classes)} classes: {", ".join(names)}'
-        f'{hint}; they cannot be learnt or evaluated: add images, or take them off the classes'
+        f'{hint}; they cannot be learnt or evaluated: add images, or remove them from the classes'
     ]
 
 
@@ -45,7 +45,7 @@ def _ignored(report: SplitReport) -> list[str]:
     if report.ignored_share > MUCH_IGNORED:
         found.append(
             f'{report.ignored_share:.1%} of the labelled pixels are ignored; check that {IGNORED} and '
-            'reduce_zero_label mean what you meant'
+            'reduce_zero_label are set as intended'
         )
     if report.unlabelled:
         found.append(
@@ -63,7 +63,7 @@ def _turned(report: SplitReport) -> list[str]:
     drawn = f', with {labels} of the label images, which were drawn on the stored pixels' if labels else ''
     return [
         f'images that are turned by their EXIF orientation: {count}, e.g. {report.turned[0].image}{drawn}; '
-        'look at the samples, whether labels lie on what they name'
+        'check in the samples that labels cover the right objects'
     ]
 
 
@@ -109,5 +109,5 @@ def _normalisation(report: SplitReport) -> list[str]:
 
 
 def rounded(values: np.ndarray) -> list[float]:
-    """Numbers as people read them."""
+    """Numbers rounded for people to read."""
     return [round(float(value), 2) for value in values]

@@ -1,4 +1,4 @@
-"""Checks that the images a classifier's config asks for are there, before anything is built."""
+"""Checks, before anything is built, that the images of a classifier's config exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAULTS = (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeE
 
 
 def require_images(config: Config, splits: Iterable[str]) -> None:
-    """Checks the data sets of some splits; those of mmpretrain that can be downloaded are.
+    """Checks the data sets of some splits; mmpretrain's downloadable ones are downloaded.
 
     Args:
         config: a whole config; its `data_howto` says how to make the data.

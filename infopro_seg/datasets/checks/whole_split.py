@@ -1,4 +1,4 @@
-"""Checking a whole split: every file once, in parallel, summed up in one report."""
+"""Checks a whole split: every file once, in parallel, summarised in one report."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ CHUNK = 4  # pairs per message between processes
 
 @dataclass
 class SplitReport:
-    """What a split holds.
+    """The contents of a split.
 
     Args:
-        split: what was checked.
-        expected: mean and std of each channel that the config's data preprocessor assumes, if it
-            normalises, in `channels`.
-        channels: how the preprocessor orders channels: RGB or BGR.
-        problems: what is wrong, file by file.
+        split: the checked split.
+        expected: mean and std of each channel in the config's data preprocessor, if it normalises, in the
+            order of `channels`.
+        channels: the preprocessor's order of channels, RGB or BGR.
+        problems: the problems, file by file.
         sizes: number of images of each width and height.
         image_modes: number of images of each mode.
         label_modes: number of label images of each mode.
-        pixels: labelled pixels by class index, (256,) int64, with ids outside the classes and 255.
-        images: label images that hold each class index, (256,) int64.
+        pixels: number of labelled pixels by class index, (256,) int64, including indices outside the classes
+            and 255.
+        images: number of label images that contain each class index, (256,) int64.
         labels: number of label images read.
-        turned: images that are turned by their EXIF orientation.
-        labels_turned: images whose labels are turned with them.
-        unlabelled: label images of which every pixel is ignored.
-        usable: pairs with nothing wrong, and which class indices they hold, (256,) bool.
+        turned: images that their EXIF orientation rotates.
+        labels_turned: images whose labels are rotated with them.
+        unlabelled: label images in which every pixel is ignored.
+        usable: pairs without problems, each with the class indices that it contains, (256,) bool.
         image_pixels: number of pixels of all images read.
-        sums: of each channel over all images, BGR.
-        squares: sums of squares.
+        sums: sum of each channel over all images, BGR.
+        squares: sum of squares of each channel.
     """
 
     split: Split
@@ -65,7 +66,7 @@ class SplitReport:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, pair: Pair, found: Inspection) -> None:
-        """Counts a pair in."""
+        """Adds a pair to the report."""
         self.problems += found.problems
         if found.image_mode is not None:
             self.image_modes[found.image_mode] += 1
@@ -114,7 +115,7 @@ class SplitReport:
 
     @property
     def ignored_share(self) -> float:
-        """Share of labelled pixels that no loss and no metric sees."""
+        """Share of labelled pixels that are ignored in losses and metrics."""
         total = int(self.pixels.sum())
         return int(self.pixels[IGNORED]) / total if total else 0.0
 
@@ -125,16 +126,16 @@ class SplitReport:
 def check_split(
     config: Config, split: str = 'train', workers: int | None = None, progress: Progress | None = None
 ) -> SplitReport:
-    """Reads every image and label image of a split once and reports what they hold.
+    """Reads every image and label image of a split once and reports their contents.
 
     Args:
         config: a whole config.
         split: train, val or test.
         workers: number of processes; one per core by default.
-        progress: where to show how far it is.
+        progress: the progress bar.
 
     Raises:
-        UserError: the config has no such split, or its data is not there at all.
+        UserError: the config has no such split, or the split has no data.
     """
     if workers is not None and workers < 1:
         raise UserError(f'cannot work with {workers} workers; give 1 or more')
@@ -152,7 +153,7 @@ def check_split(
 
 
 def _normalisation(config: Config) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
-    """Mean and std of the data preprocessor, if it has them, and the order of channels it gives them in."""
+    """Mean and std in the data preprocessor, if it has them, and their order of channels."""
     preprocessor: dict[str, Any] = config.get('model', {}).get('data_preprocessor') or config.get(
         'data_preprocessor', {}
     )

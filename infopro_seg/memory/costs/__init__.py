@@ -1,5 +1,5 @@
-"""Measures each block and head alone, and adds their costs up to the peak of any local module.
+"""Measures each block and head alone, and computes the peak of any local module from these costs.
 
-Read `chain` first: it says which numbers a piece has. `profile` measures them with `pieces`; `module_costs`
-adds them up, with those of blocks that are recomputed together from `together`.
+Read `chain` first: it lists the numbers of a piece. `profile` measures them with `pieces`; `module_costs`
+adds them up, with the costs from `together` for blocks that are recomputed together.
 """

@@ -1,4 +1,4 @@
-"""What each piece of the chain adds to a module's memory, as plain numbers."""
+"""The costs of each piece of the chain, as plain numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class PieceCost:
     """Bytes and FLOPs of one block, local head, or of the heads at the end.
 
     Args:
-        forward_rise: the most bytes alive during its forward, above those before it.
-        kept: bytes that its forward leaves for the backward, its output included.
-        backward_rise: the most bytes alive during its backward, the gradient of its output included, above
-            those before its forward, less `unread`.
-        released: the part of `kept` that is its output and that only its reader keeps.
-        unread: bytes of its input that it does not keep for its backward.
+        forward_rise: peak bytes during its forward pass, above those before it.
+        kept: bytes that its forward pass keeps for the backward pass, including its output.
+        backward_rise: peak bytes during its backward pass, including the gradient of its output, above those
+            before its forward pass, minus `unread`.
+        released: the part of `kept` that is its output and is kept only by its reader.
+        unread: bytes of its input that it does not keep for the backward pass.
         cached: bytes of weights in half precision that autocast keeps until the module's forward ends, beyond
             those in `kept`.
         gradients: bytes of its parameters' gradients.
@@ -44,17 +44,17 @@ class PieceCost:
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What a block costs wherever it stands.
+    """The costs of a block in any position.
 
     Args:
         name: name of the block.
-        state: bytes of the state that it hands on.
+        state: bytes of the state that it passes on.
         owned: bytes of its parameters, buffers and their optimizer state.
-        first: by policy, its cost as the first of a module, whose input needs no gradient.
+        first: by policy, its cost as first block of a module, whose input needs no gradient.
         inner: by policy, its cost elsewhere.
-        recomputed: by policy, FLOPs of its whole recomputation; that of a block alone may stop before its
-            last operation, which nothing needs.
-        lent: bytes of the copies of its norms' statistics that a recomputation leaves to its backward.
+        recomputed: by policy, FLOPs of its complete recomputation; for a single block, recomputation may stop
+            before the last operation, which is not needed.
+        lent: bytes of the copies of its norms' statistics that recomputation keeps for the backward pass.
     """
 
     name: str
@@ -73,7 +73,7 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class HeadCost:
-    """What a local head after a block costs, and what it owns (bytes)."""
+    """The cost of a local head after a block, and the bytes that it owns."""
 
     owned: int
     cost: PieceCost
@@ -81,21 +81,21 @@ class HeadCost:
 
 @dataclass(frozen=True)
 class Chain:
-    """The costs of every piece that modules can be made of.
+    """The costs of all pieces of which modules consist.
 
     Args:
-        blocks: the blocks in turn.
-        heads: `heads[k][b]` is the k-th module's local head if it ends with block b; a single row where all
-            modules share one config.
-        tails: `tails[n]` is the cost of neck and heads when the last module computes the last n outputs that
-            are read. Two cases: the output before these is freed after the heads, or it is the state that
-            the module starts from.
+        blocks: the blocks in order.
+        heads: `heads[k][b]` is the local head of module k if the module ends with block b; a single row if
+            all modules share one config.
+        tails: `tails[n]` is the cost of neck and heads if the last module computes the last n of the outputs
+            that are read. There are two cases: the output before these is freed after the heads, or it is the
+            state at the start of the module.
         outputs: indices of the blocks whose outputs are read.
         labels: bytes of the labels, alive throughout.
         image: bytes of the image that local heads reconstruct, alive until the last module.
         inputs: bytes of the network's input.
         owned: bytes of parameters, buffers and optimizer state outside blocks and local heads.
-        optimizer_share: bytes that the optimizer's step takes, as a share of the gradients'.
+        optimizer_share: bytes that the optimizer's step takes, as a share of the gradients' bytes.
         overlap: number of blocks that neighbouring modules share.
         accumulated: whether gradients are alive throughout, from earlier iterations.
     """
@@ -132,7 +132,7 @@ class Chain:
         return 1 + (len(self.blocks) - 1) // self.shortest
 
     def ends(self, module: int, modules: int, start: int) -> Sequence[int]:
-        """Where a module, one of `modules`, may end that starts with block `start`."""
+        """The blocks with which a module that starts with block `start` may end, as one of `modules`."""
         count = len(self.blocks)
         if module == modules - 1:
             return [count]
@@ -140,16 +140,16 @@ class Chain:
         return range(first, count - self.shortest * (modules - module - 1) + 1)
 
     def shared_gradients(self, start: int) -> int:
-        """Bytes of the gradients of the blocks from `start` on that the modules around a cut there share."""
+        """Bytes of the gradients of blocks that the two modules around a cut before `start` share."""
         return sum(block.gradients for block in self.blocks[start : start + self.overlap])
 
     @property
     def fixed(self) -> int:
-        """Bytes that every recipe holds: all that is owned but the local heads."""
+        """Bytes that every recipe holds: everything owned except local heads."""
         gradients = self.gradients if self.accumulated else 0
         return self.owned + sum(block.owned for block in self.blocks) + gradients
 
     @property
     def gradients(self) -> int:
-        """Bytes of all gradients but the local heads'."""
+        """Bytes of all gradients except those of local heads."""
         return self.tails[0][0].gradients + sum(block.gradients for block in self.blocks)

@@ -1,4 +1,4 @@
-"""The additive model: the peak of a module from the costs of its pieces."""
+"""The additive model: computes the peak of a module from the costs of its pieces."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ModuleCost:
 
     Args:
         segments: which blocks it recomputes.
-        peak: the most bytes alive while it trains, without what the model owns and without the gradients
-            of earlier local heads; those of earlier blocks are in.
+        peak: peak bytes while it trains. What the model owns and gradients of earlier local heads are not
+            included; gradients of earlier blocks are.
         where: what runs at the peak.
         flops: floating-point operations of its forward and backward.
     """
@@ -37,14 +37,14 @@ class ModuleCost:
 
 @dataclass(frozen=True)
 class Place:
-    """What a module's blocks find around them, whichever they recompute.
+    """The surroundings of a module's blocks, which do not depend on recomputation.
 
     Args:
         held: bytes alive before the module: image, labels, the state at the cut, outputs, gradients.
         closing: the cost of the local head, or of neck and heads.
-        unread: bytes of the outputs that the heads do not keep, gone before their backward.
-        gradients: bytes of the gradients of the closing, there while the blocks run backward.
-        gone: bytes of outputs of earlier modules that nobody holds once the backward of the heads is through.
+        unread: bytes of outputs that the heads do not keep; freed before the heads' backward pass.
+        gradients: bytes of the gradients of `closing`, alive during the backward pass of the blocks.
+        gone: bytes of outputs of earlier modules that are freed after the backward pass of the heads.
         attached: the blocks of the module whose outputs are read by the heads, not by a later module.
         handed_on: whether a later module takes the state after the last block.
     """
@@ -60,7 +60,7 @@ class Place:
 
 @dataclass
 class _Live:
-    """Live bytes as a module proceeds, the most so far, and where that was."""
+    """Live bytes in the course of a module, their peak so far, and its place."""
 
     now: int
     peak: int = 0
@@ -90,20 +90,20 @@ class ModuleCosts:
         return self._cost(self.row(module), start, end, segments)
 
     def row(self, module: int) -> int:
-        """Which row of local heads a module has; all modules share one where they share a config."""
+        """The row of local heads for a module; there is only one row if all modules share one config."""
         return min(module, max(len(self.chain.heads) - 1, 0))
 
     def segment(self, start: int, segment: Segment, first: bool) -> PieceCost:
-        """The cost of a segment that begins with block `start`; of the first of a module if `first`."""
+        """The cost of a segment that begins with block `start`; `first` if it begins a module."""
         return self._segment(start, segment.length, segment.policy, first)
 
     def position(self, start: int, end: int) -> Position:
-        """Where in the chain a module stands."""
+        """The position of a module in the chain."""
         last = end == len(self.chain.blocks)
         return ('only' if last else 'first') if start == 0 else 'last' if last else 'middle'
 
     def place(self, module: int, start: int, end: int) -> Place:
-        """What the blocks of a module find around them."""
+        """The surroundings of a module's blocks."""
         chain = self.chain
         last = end == len(chain.blocks)
         closing = chain.tail(start) if last else chain.head(module, end - 1).cost
@@ -120,7 +120,7 @@ class ModuleCosts:
         )
 
     def dropped(self, start: int, piece: PieceCost, before: PieceCost | None) -> int:
-        """Bytes of a segment's input that nobody keeps once it ran; `before` is the segment before it."""
+        """Bytes of a segment's input that are freed after it has run; `before` is the previous segment."""
         if start - 1 in self.chain.outputs:
             return 0
         return piece.unread if before is None else min(piece.unread, before.released)
@@ -146,7 +146,7 @@ class ModuleCosts:
             live.now -= self.dropped(at, piece, before)
             bases.append(live.now - freed)
             inside = (output for output in place.attached if at <= output < at + one.length - 1)
-            freed += sum(chain.blocks[output].state for output in inside)  # once the heads are through
+            freed += sum(chain.blocks[output].state for output in inside)  # after the heads
             live.now += piece.kept
             cached += piece.cached
             before = piece
@@ -166,7 +166,7 @@ class ModuleCosts:
         return ModuleCost(start, end, segments, peak, live.where, flops)
 
     def new_gradients(self, start: int, index: int) -> int:
-        """Bytes of the gradients of a block that are not there before its backward."""
+        """Bytes of a block's gradients that do not exist before its backward pass."""
         chain = self.chain
         there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
         return 0 if there else chain.blocks[index].gradients

@@ -1,4 +1,4 @@
-"""Runs one piece of the chain forward and backward, alone, and measures it."""
+"""Measures one piece of the chain alone, in a forward and a backward pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
 
 
 class PieceMeter:
-    """Measures pieces of a model that is built on fake tensors and not cut.
+    """Measures the pieces of an uncut model on fake tensors.
 
     Args:
         model: an `InfoProEncoderDecoder`.
@@ -59,7 +59,7 @@ class PieceMeter:
         self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
 
     def states(self) -> list[Any]:
-        """The state before each block, and the last; they do not count, they only tell sizes."""
+        """The state before each block, and the last one; they are not counted, only their sizes are used."""
         state: Any = self.inputs
         states = [state]
         known: dict[Any, Any] = {}
@@ -93,11 +93,11 @@ class PieceMeter:
         )
 
     def trains_before(self, index: int) -> bool:
-        """Whether a block before this one trains, so that gradients go back to it; frozen stages do not."""
+        """Whether an earlier block trains, so that gradients flow back to it; frozen stages do not train."""
         return any(p.requires_grad for b in self.blocks[:index] for m in b.modules for p in m.parameters())
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
-        """The FLOPs that each policy computes again of a block."""
+        """The FLOPs of a block that each policy recomputes."""
         key = block_key(block, state)
         if key is None or key not in self._again:
             names = [name for name in policies if name != PLAIN]
@@ -108,18 +108,18 @@ class PieceMeter:
         return found
 
     def width(self, reader: Reader, state: Any) -> int:
-        """The channels that a local head reads of the state at its cut; this does not count."""
+        """The channels that a local head reads from the state at its cut; this is not counted."""
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             return int(reader.read(state).shape[1])
 
     def head(self, state: Any, head: Any, reader: Reader, attached: bool) -> PieceCost:
-        """Measures a local head, and what it runs of the next module, none of which is recomputed.
+        """Measures a local head and the blocks of the next module that it runs, without recomputation.
 
         Args:
             state: the state at the cut.
             head: the local head.
-            reader: what it reads with.
-            attached: whether the blocks before train.
+            reader: its reader.
+            attached: whether an earlier block trains.
         """
 
         def run(state: Any) -> Tensor:
@@ -138,8 +138,8 @@ class PieceMeter:
     def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
         """Measures neck and heads, with the last n of the outputs they read attached, for n = 0, 1, 2, ...
 
-        Each is measured twice: the last detached output is freed as soon as the heads have read it, or stays
-        alive because it is the state with which the module began.
+        Each is measured twice: with the last detached output freed as soon as the heads have read it, and
+        with that output kept alive, because it is the state at the start of the module.
         """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
         owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
@@ -177,7 +177,7 @@ class PieceMeter:
         owned: Sequence[nn.Parameter],
         key: Any = None,
     ) -> PieceCost:
-        """Measures a piece, or remembers it where an equal one has the same key."""
+        """Measures a piece, or reuses the result for an equal piece with the same key."""
         if key is None:
             return self._run(run, state, attached, owned)
         if key not in self._known:
@@ -231,7 +231,7 @@ class PieceMeter:
 
 
 def block_key(block: Block, state: Any) -> Any:
-    """What two blocks share that cost the same; None for blocks that may differ in ways unseen.
+    """A key that blocks of equal cost share; None for blocks that may differ in hidden ways.
 
     Encoders repeat their blocks: ResNet-101 has ten kinds among its 34.
     """

@@ -1,4 +1,4 @@
-"""Measures every block, local head and the final heads of a config's model on their own."""
+"""Measures every block, every local head and the final heads of a config's model separately."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def profile_chain(
 ) -> Chain:
     """Measures the costs of all pieces of a config's model.
 
-    Every piece runs forward and backward alone, from fresh inputs: as first of a module and within one,
-    once per policy. See :func:`infopro_seg.memory.tracing.step.trace_step` for the arguments.
+    Every piece runs forward and backward alone, from fresh inputs: once per policy, as first piece of a
+    module and as a later one. See :func:`infopro_seg.memory.tracing.step.trace_step` for the arguments.
 
     Args:
-        policies: what blocks may recompute, see :mod:`infopro_seg.models.recompute`; nothing is always
+        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`, which is always
             measured.
         blocks_of: a chain with the same blocks at the same crop, which are not measured again.
 
     Raises:
-        ConfigError: the config has no `InfoProBackbone`, or its cuts name no blocks.
+        ConfigError: the config has no `InfoProBackbone`, or a cut is not a block.
     """
     run = {policy: partial(_recomputed, policy) for policy in (PLAIN, *policies)}
     with fake_tensors() as tracker:
@@ -113,7 +113,7 @@ def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Modu
 
 
 def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reader]:
-    """What the local head after each block, if a cut follows it, reads with.
+    """The reader of a local head after each block, if there were a cut.
 
     Args:
         backbone: config of the backbone.
@@ -152,7 +152,7 @@ class _Owned:
 
 
 def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:
-    """Bytes that the optimizer's step takes for itself, as a share of the gradients'."""
+    """Bytes that the optimizer's step itself takes, as a share of the gradients' bytes."""
     layer = nn.Linear(1024, 1024, bias=False)
     built = build_optimizer(cfg, layer, optimizer)
     layer.weight.grad = torch.empty_like(layer.weight)

@@ -1,4 +1,4 @@
-"""What stands in for the pieces before and after one that is measured alone."""
+"""Stand-ins for the pieces before and after one that is measured alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.utils._pytree import tree_map_only
 
 
 def fresh(state: Any, attached: Any) -> Any:
-    """New tensors of the same sizes; attached ones take gradients, as if a piece before had made them.
+    """New tensors of the same sizes; attached ones require gradients, as if an earlier piece had made them.
 
     Args:
-        state: tensors, nested at will, or a dict of such states.
-        attached: whether they are attached, or the set of keys of the dict that are.
+        state: tensors in any nesting, or a dict of such states.
+        attached: whether they are attached, or the set of keys whose states are.
     """
     if isinstance(attached, set):
         return {key: fresh(value, key in attached) for key, value in state.items()}
@@ -35,7 +35,7 @@ def trains(leaf: Any) -> bool:
 
 
 def sink(tensors: Sequence[Tensor]) -> Tensor:
-    """A scalar whose backward gives each tensor a gradient of its own, as the piece after would."""
+    """A scalar whose backward pass gives each tensor its own gradient, as the next piece would."""
     root: Tensor = _sink(*tensors)
     return root
 

@@ -1,4 +1,4 @@
-"""The costs of blocks that are recomputed together, from those of each block alone."""
+"""Computes the costs of blocks that are recomputed together from the costs of single blocks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from infopro_seg.memory.costs.chain import PLAIN, BlockCost, Chain, PieceCost
 
 
 def segment_cost(chain: Chain, start: int, length: int, policy: str, first: bool) -> PieceCost:
-    """The cost of a segment: blocks of which only the input is kept, and what the policy keeps inside them.
+    """The cost of a segment of blocks: only its input is kept, and what the policy keeps inside the blocks.
 
-    In the forward pass the blocks run one after the other, and each state goes once the next is there. In the
-    backward pass all of them run again, plainly but for what the policy kept, and then their backward follows
-    as if nothing had been recomputed.
+    In the forward pass the blocks run one after the other, and each state is freed when the next one exists.
+    In the backward pass all blocks run again, except for what the policy kept. Then their backward pass
+    follows as usual.
 
     Args:
         chain: the costs of the blocks.
         start: the first block.
-        length: number of blocks; of one that recomputes nothing, 1.
+        length: number of blocks; 1 if nothing is recomputed.
         policy: what the segment recomputes.
-        first: whether it begins a module, so that its input needs no gradient.
+        first: whether the segment begins a module, so that its input needs no gradient.
     """
     blocks = chain.blocks[start : start + length]
     own = _pieces(blocks, policy, first)

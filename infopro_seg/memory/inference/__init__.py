@@ -1,4 +1,4 @@
-"""What a prediction takes, traced on fake tensors: whole images, sliding windows, flips and scales.
+"""The memory of a prediction, traced on fake tensors: whole images, sliding windows, flips and scales.
 
 Read `prediction` first: it traces one. `repeated_windows` and `sized_scores` make thousands of windows
 quick to trace; `inference_plan` is `tools/plan.py --inference`.

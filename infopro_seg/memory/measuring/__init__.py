@@ -1,5 +1,5 @@
-"""Really trains recipes for a few steps, to compare what they take with what was predicted.
+"""Trains recipes for a few steps, to compare measurements with predictions.
 
-Read `measure` first: it trains one recipe. `benchmark` is `tools/benchmark.py`: several, each in its own
-process.
+Read `measure` first: it trains one recipe. `benchmark` is `tools/benchmark.py`: it measures several recipes,
+each in its own process.
 """

@@ -1,4 +1,4 @@
-"""What `tools/benchmark.py` does: recipes side by side, each trained for a few steps in its own process."""
+"""The command `tools/benchmark.py`: compares recipes, each trained a few steps in its own process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
 
-KINDS = {  # of measured bytes, the one that predictions are compared with first
+KINDS = {  # of measured bytes; predictions are compared with the first
     'allocated_bytes': 'peak allocated',
     'reserved_bytes': 'peak reserved',
     'live_bytes': 'peak alive',
@@ -59,7 +59,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     """Measures recipes and writes `results.json`, `results.md` and `results.png`.
 
     Returns:
-        One object per recipe: the prediction, as `tools/plan.py --json` writes it, and what was measured.
+        One object per recipe: the prediction, as in `tools/plan.py --json`, and the measurements.
 
     Raises:
         UserError: an argument or the config is invalid.
@@ -125,7 +125,7 @@ def _checked_budget(request: BenchmarkRequest) -> int | None:
 
 
 def _measure(request: Path) -> dict[str, Any]:
-    """Runs one measurement in a process of its own, so that none inherits another's memory."""
+    """Runs one measurement in its own process, so that none inherits another's memory."""
     answer = request.with_suffix('.answer.json')
     answer.unlink(missing_ok=True)
     command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
@@ -137,7 +137,7 @@ def _measure(request: Path) -> dict[str, Any]:
 
 
 def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """What the figures were measured with."""
+    """The environment of the measurements."""
     gpu = torch.cuda.is_available()
     return {
         'config': str(request.config),
@@ -153,7 +153,7 @@ def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping
 
 
 def markdown(environment: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
-    """The results as a Markdown table; predicted and measured figures in columns of their own."""
+    """The results as a Markdown table, with separate columns for predictions and measurements."""
     unit, factor = unit_for(round(max(row['peak_gib'] for row in rows) * GIB))
     kinds = [(key, name) for key, name in KINDS.items() if any(key in row['measured'] for row in rows)]
     names = ['recipe', f'predicted peak {unit}', *(f'{name} {unit}, measured' for _, name in kinds)]

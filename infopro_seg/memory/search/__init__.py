@@ -1,6 +1,6 @@
-"""Searches cuts and recomputation by the added-up costs: exactly, without tracing a step for each choice.
+"""Searches cuts and recomputation with the additive costs: exactly, without tracing each choice.
 
-Read `partition` first: where to cut a chain into K modules. `module_search` and `partition_search` also
-choose what is recomputed. `cuts` answers a config's `num_modules`, and `recipe_search` finds recipes and
-traces those it returns.
+Read `partition` first: it cuts a chain into K modules. `module_search` and `partition_search` also choose
+what is recomputed. `cuts` resolves a config's `num_modules`. `recipe_search` finds recipes and traces those
+that it returns.
 """

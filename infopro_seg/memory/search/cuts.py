@@ -23,22 +23,22 @@ from infopro_seg.memory.variants import lists_heads, with_listed_heads
 from infopro_seg.models.recompute import POLICIES
 from infopro_seg.models.recompute_option import module_texts
 
-ATTEMPTS = 4  # partitions that are traced whole where the additive model is not exact
-EXACT = 1e-3  # share by which a trace may differ from the model that counts as exact
+ATTEMPTS = 4  # complete traces of partitions, if the additive model is not exact
+EXACT = 1e-3  # relative difference between trace and model that still counts as exact
 
 
 def resolve_cuts(cfg: Config) -> Config:
     """Replaces `num_modules=K` of a config's backbone by the cuts that balance its memory.
 
-    The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop,
-    batch, precision, heads and `checkpoint`; with `balance='flops'` that by FLOPs, for a process per module,
-    each within its own of `budgets=('8GiB', '24GiB')` if there are any. The same config always gives the
-    same cuts. A config without `num_modules` is returned as it is; so is one that was resolved, whose `cuts`
-    then stand in dumped configs and in checkpoints.
+    The cuts are the exact minimax partition of the encoder by traced peak, for the config's own crop, batch,
+    precision, heads and `checkpoint`. With `balance='flops'` they are the minimax partition by FLOPs, for one
+    process per module; with `budgets=('8GiB', '24GiB')`, each module also fits its own budget. Equal configs
+    always give equal cuts. A config without `num_modules`, or with cuts from an earlier call, is returned
+    unchanged. Dumped configs and checkpoints contain the cuts.
 
     Raises:
-        ConfigError: `num_modules` is not between 1 and the number of blocks, or the model cannot be split,
-            or `checkpoint` does not fit so many modules.
+        ConfigError: `num_modules` is not between 1 and the number of blocks, the model cannot be split, or
+            the length of `checkpoint` is not the number of modules.
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
     modules = backbone.get('num_modules')
@@ -80,7 +80,7 @@ def resolve_cuts(cfg: Config) -> Config:
 
 
 def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
-    """Checks what a config says of how its cuts are found."""
+    """Checks the options by which cuts are found."""
     if balance not in ('memory', 'flops'):
         raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
     if modules is None:
@@ -99,8 +99,8 @@ def best_partition(
 ) -> tuple[Partition, StepTrace]:
     """The balanced partition, verified by a complete trace, and that trace.
 
-    Where the trace contradicts the additive model, the model is corrected by the difference and asked again,
-    until it names a partition that was traced; the best of those is taken.
+    If the trace contradicts the additive model, the model is corrected by the difference and searched again,
+    until it names a partition that was already traced. The best traced partition is taken.
     """
     offsets: dict[Position, int] = {}
     found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}

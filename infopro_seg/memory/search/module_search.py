@@ -1,4 +1,4 @@
-"""The exact frontier of peak against FLOPs within one module: every way to recompute its blocks."""
+"""Finds the exact frontier of peak against FLOPs in one module, over all ways to recompute its blocks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from infopro_seg.models.recompute import POLICIES, Policy
 from infopro_seg.models.recompute_option import KEPT, Segment, divided
 
 Numbers: TypeAlias = NDArray[np.int64]
-LONGEST = 12  # blocks of a segment at most; longer ones hold too much at once to pay
-RUNS = 4  # runs of equal segments in a module that count as simple
+LONGEST = 12  # longest segment in blocks; longer ones hold too much at once to be useful
+RUNS = 4  # number of runs of equal segments up to which a module counts as simple
 
 
 class Way(NamedTuple):
-    """Some segments in turn, and what they cost above what is alive before them.
+    """Successive segments, and their costs above what is alive before them.
 
     Args:
         segments: the segments.
-        enter: the most bytes in the forward of the first.
-        low: the most bytes later, if nothing of the input is dropped.
-        kept: bytes that they leave, if nothing of the input is dropped.
+        enter: peak bytes in the forward pass of the first segment.
+        low: peak bytes later, if nothing of the input is dropped.
+        kept: bytes that the segments keep, if nothing of the input is dropped.
         unread: bytes of the input that they do not keep.
         released: bytes of the output that only its reader keeps.
         flops: floating-point operations of forward and backward.
@@ -49,14 +49,14 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True)
 class Frontier:
-    """The ways from a block to the end of a module that no other beats in both peak and FLOPs.
+    """The Pareto-optimal ways, in peak and FLOPs, from a block to the end of a module.
 
     Args:
-        peaks: the most bytes, above those alive before the block; descending.
-        flops: those of the rest of the module; ascending.
+        peaks: peak bytes above those alive before the block; descending.
+        flops: FLOPs of the rest of the module; ascending.
         choices: the ways that may come first, each with the frontier after it.
-        first: of each point, the index of its choice.
-        rest: of each point, the index of the point after that way.
+        first: for each point, the index of its choice.
+        rest: for each point, the index of the point after that choice.
     """
 
     peaks: Numbers
@@ -73,25 +73,25 @@ class Frontier:
         return (*way.segments, *after.segments(int(self.rest[index])))
 
     def fitting(self, peak: float) -> int:
-        """The index of the first point whose peak is at most so many bytes; beyond all if none is."""
+        """The index of the first point with at most this peak; the number of points if there is none."""
         return int(np.searchsorted(-self.peaks, -peak))
 
 
 class ModuleSearch:
     """Searches the segments of modules.
 
-    Dynamic programming from the end of a module to its start. What comes after a block takes the same bytes
-    above those alive before it, whatever comes before. So of two ways to the end with as many FLOPs, the one
-    with the lower peak is never worse, and only such ways are kept. What a segment drops of its input depends
-    on what the segment before keeps of it: there is a frontier for each amount.
+    This is dynamic programming from the end of a module to its start. The bytes of later blocks, above those
+    alive before them, do not depend on earlier blocks. So of two ways to the end with equal FLOPs, the one
+    with the lower peak is never worse, and only that one is kept. How much of its input a segment drops
+    depends on how much the previous segment keeps; there is a frontier for each amount.
 
-    The search leaves out weights that autocast caches in half precision, and counts the gradients of
-    blocks that two modules share twice; the modules it finds are evaluated with both.
+    The search leaves out weights that autocast caches in half precision, and counts gradients of blocks that
+    two modules share twice. The modules that it finds are evaluated correctly.
 
     Args:
         costs: the costs of modules.
         policies: what segments may recompute.
-        longest: blocks of a segment at most.
+        longest: longest segment, in blocks.
     """
 
     def __init__(
@@ -108,13 +108,13 @@ class ModuleSearch:
         self._runs = cache(self._run)
 
     def frontier(self, module: int, start: int, end: int, runs: int | None = None) -> Frontier:
-        """All that a module may recompute, its peaks those of :class:`ModuleCost`.
+        """The frontier of a module, with peaks as in :class:`ModuleCost`.
 
         Args:
-            module: number of the module.
-            start: its first block.
-            end: the block after its last.
-            runs: how many runs of equal segments there may be, None for any number.
+            module: index of the module.
+            start: index of its first block.
+            end: index after its last block.
+            runs: maximum number of runs of equal segments, None for any number.
         """
         return self._known(self.costs.row(module), start, end, runs)
 
@@ -145,7 +145,7 @@ class ModuleSearch:
         return replace(found, peaks=found.peaks + offset)
 
     def _suffix(self, place: Place, start: int, end: int, released: int, runs: int | None) -> Frontier:
-        """The frontier from a block after the first, where the segment before releases so many bytes."""
+        """The frontier from a block after the first, if the previous segment releases this many bytes."""
         if start == end:
             closing = place.closing
             peak = max(closing.forward_rise, closing.backward_rise - place.unread)
@@ -154,7 +154,7 @@ class ModuleSearch:
         return self._merged(place, start, end, released, runs)
 
     def _merged(self, place: Place, start: int, end: int, released: int | None, runs: int | None) -> Frontier:
-        """Joins the frontiers after each way to begin; `released` is None at the start of a module."""
+        """Merges the frontiers after each possible first way; `released` is None at the start of a module."""
         chain, choices, peaks, flops = self.costs.chain, [], [], []
         for way in self._ways(place, start, end, released is None, runs):
             drop = way.unread if released is None else min(way.unread, released)
@@ -191,7 +191,7 @@ class ModuleSearch:
         return [KEPT, *(Segment(policy, length) for policy in self.policies for length in lengths)]
 
     def _ways(self, place: Place, start: int, end: int, first: bool, runs: int | None) -> list[Way]:
-        """What may come first, up to the next output: a segment, or a run of equal ones."""
+        """The possible first ways, up to the next output: a segment, or a run of equal segments."""
         outputs = self.costs.chain.outputs
         room = min((output + 1 for output in outputs if start <= output < end), default=end) - start
         options = self._options(room)

@@ -22,8 +22,8 @@ class Partition:
     """A chain cut into modules.
 
     Args:
-        modules: the modules in turn.
-        peak: predicted bytes at the peak of a step.
+        modules: the modules in order.
+        peak: predicted peak bytes of a step.
         flops: floating-point operations of a step.
     """
 
@@ -33,7 +33,7 @@ class Partition:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """Where the modules but the last end: the number of blocks before each cut."""
+        """The number of blocks before each cut."""
         return tuple(module.end for module in self.modules[:-1])
 
     @property
@@ -44,7 +44,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class _Label:
-    """A way to cut the first blocks: what its local heads own and their gradients, its peak so far."""
+    """A way to cut the first blocks: bytes of its local heads and of their gradients, and its peak so far."""
 
     owned: int = 0
     gradients: int = 0
@@ -60,16 +60,15 @@ class _Label:
 def balanced(costs: ModuleCosts, modules: int, option: Option = PLAIN) -> Partition:
     """The partition into `modules` modules with the smallest predicted peak (the paper's InfoPro*).
 
-    Dynamic programming over the number of modules and the block they end with. Local heads make modules
-    depend on each other, since each one's parameters are alive throughout and its gradients are alive
-    in all later modules; so a state keeps every way to reach it that no other beats in all three of peak,
-    owned bytes and gradients. Among equal peaks, fewer FLOPs and earlier cuts win.
+    This is dynamic programming over the number of modules and their last block. Local heads make modules
+    depend on each other: their parameters are alive throughout, and their gradients in all later modules. So
+    each state keeps all ways that are Pareto-optimal in peak, owned bytes and gradients. Among equal peaks,
+    fewer FLOPs and earlier cuts win.
 
     Args:
         costs: the costs of all modules.
         modules: number of modules.
-        option: what they recompute, as `checkpoint` of a config says it, if it does not name the blocks of
-            one module.
+        option: the option `checkpoint` of a config, if it does not name single blocks.
     """
     texts = module_texts(option, modules)
     names = [block.name for block in costs.chain.blocks]
@@ -87,7 +86,7 @@ def balanced(costs: ModuleCosts, modules: int, option: Option = PLAIN) -> Partit
 
 
 def partition_at(costs: ModuleCosts, ends: Sequence[int], option: Option = PLAIN) -> Partition:
-    """The partition whose modules end after so many blocks, by the option `checkpoint` of a config."""
+    """The partition with the given numbers of blocks before its cuts, and the option `checkpoint`."""
     names = [block.name for block in costs.chain.blocks]
     bounds = [0, *ends, len(names)]
     modules = [names[start:end] for start, end in pairwise(bounds)]
@@ -106,7 +105,7 @@ def assembled(costs: ModuleCosts, modules: Sequence[ModuleCost]) -> Partition:
 
 
 def module_peaks(chain: Chain, partition: Partition) -> list[int]:
-    """The predicted peak of each module, all that the model owns included."""
+    """The predicted peak of each module, including all that the model owns."""
     heads = [chain.head(k, module.end - 1) for k, module in enumerate(partition.modules[:-1])]
     gradients = [head.cost.gradients for head in heads]
     base = chain.fixed + sum(head.owned for head in heads)
@@ -117,7 +116,7 @@ def module_peaks(chain: Chain, partition: Partition) -> list[int]:
 
 
 def head_bytes(chain: Chain, module: int, end: int) -> tuple[int, int]:
-    """What a local head owns throughout, and the gradients that it leaves to later modules, in bytes."""
+    """The bytes that a local head owns, and those of its gradients in later modules."""
     head = chain.head(module, end - 1)
     owned, gradients = head.owned, head.cost.gradients
     return (owned + gradients, 0) if chain.accumulated else (owned, gradients)

@@ -1,4 +1,4 @@
-"""Searches cuts and recomputation at once: the fewest FLOPs for a peak, the smallest peak for some FLOPs."""
+"""Searches cuts and recomputation together: fewest FLOPs for a peak, or smallest peak for some FLOPs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from infopro_seg.memory.search.module_search import ModuleSearch
 from infopro_seg.memory.search.partition import Partition, assembled, head_bytes
 
-Key: TypeAlias = tuple[int, int]  # what the local heads so far own, and the gradients that they leave
+Key: TypeAlias = tuple[int, int]  # bytes of the local heads so far, and of their gradients
 Floats: TypeAlias = NDArray[np.float64]
 STEPS = 160  # peaks that one pass tries; two passes come within 0.1 % of the smallest
-ATTEMPTS = 4  # to fit a budget where the search leaves something out
-DEEPEST = 64  # the smallest peak that is tried, as a share of that of the whole chain: one in 64
+ATTEMPTS = 4  # attempts to fit a budget if the search leaves something out
+DEEPEST = 64  # the smallest peak to try is this fraction, 1/64, of the whole chain's
 
 
 @dataclass
 class _Cell:
-    """The fewest FLOPs with which blocks are reached, for each peak that is allowed, and by which modules."""
+    """The fewest FLOPs to reach a block for each allowed peak, and the modules that do so."""
 
     flops: Floats
     origins: list[tuple[int, Key]]  # where the last of the modules starts, and the key there
@@ -35,9 +35,9 @@ _Cells: TypeAlias = dict[int, dict[Key, _Cell]]
 class PartitionSearch:
     """Searches the partitions of a chain with everything that their modules may recompute.
 
-    For a peak that no module may exceed, each takes the point of its frontier with the fewest FLOPs that
-    fits, and dynamic programming finds the cuts; many peaks are tried in one pass. What local heads own is
-    alive throughout, so it comes off the budget; partitions are told apart by it.
+    Given the largest allowed peak, each module takes the fitting point of its frontier with the fewest
+    FLOPs, and dynamic programming finds the cuts. One pass tries many peaks. The bytes of local heads are
+    alive throughout, so they reduce the budget; the search keeps partitions with different bytes apart.
 
     Args:
         search: the search within modules.
@@ -48,7 +48,7 @@ class PartitionSearch:
         self.costs = search.costs
 
     def fewest_flops(self, modules: int, budget: int) -> Partition | None:
-        """The partition with the fewest FLOPs whose predicted peak is within a budget; None where none is."""
+        """The partition with the fewest FLOPs and a predicted peak within a budget; None if there is none."""
         chain = self.costs.chain
         count = len(chain.blocks)
         room = budget - chain.fixed
@@ -71,7 +71,7 @@ class PartitionSearch:
         return None
 
     def fewest_bytes(self, modules: int, flops: float) -> Partition | None:
-        """The partition with the smallest predicted peak of at most so many FLOPs; None where none is."""
+        """The partition with the smallest predicted peak within a limit of FLOPs; None if there is none."""
         whole = float(self.search.frontier(0, 0, len(self.costs.chain.blocks)).peaks[0])
         low, high = whole / DEEPEST, 2 * whole  # a local head may take more than the whole chain
         best: Partition | None = None
@@ -91,7 +91,7 @@ class PartitionSearch:
         return best
 
     def within(self, ends: Sequence[int], budget: int) -> Partition | None:
-        """The partition at some cuts with the fewest FLOPs within a budget; None where none is.
+        """The partition at given cuts with the fewest FLOPs within a budget; None if there is none.
 
         Args:
             ends: the numbers of blocks before each cut.
@@ -114,8 +114,8 @@ class PartitionSearch:
 
         Args:
             partition: a partition within the limits.
-            peak: the most bytes that it may take.
-            flops: the most FLOPs.
+            peak: largest allowed peak, in bytes.
+            flops: largest allowed FLOPs.
         """
         chosen = list(partition.modules)
         room = peak - partition.peak + max(module.peak for module in chosen)
@@ -157,7 +157,7 @@ class PartitionSearch:
         return found
 
     def _partition(self, steps: list[_Cells], key: Key, index: int, rooms: Floats) -> Partition:
-        """The partition that a cell of the last step stands for, at one of the rooms."""
+        """The partition of a cell in the last step, for one of the allowed peaks."""
         end, found = len(self.costs.chain.blocks), []
         for module in reversed(range(len(steps) - 1)):
             cell = steps[module + 1][end][key]

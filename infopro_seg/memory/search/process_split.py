@@ -1,4 +1,4 @@
-"""What each process of a module-parallel training takes, and the cuts with which they take equally long."""
+"""The memory of each process in module-parallel training, and cuts that balance their time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.partition import Partition, assembled
 from infopro_seg.models.recompute_option import Option, module_texts, segments_between
 
-OUTSTANDING = 2  # messages that may wait for the next process; they stay in main memory so long
+OUTSTANDING = 2  # messages that may wait for the next process, in main memory
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class ProcessCost:
     """A process that trains one local module.
 
     Args:
-        module: what it trains.
-        peak: predicted bytes of the GPU at the peak of a step.
-        sent: bytes that it sends in an iteration.
-        waiting: bytes of main memory that messages take: those that wait to be received, and one received.
+        module: the module that it trains.
+        peak: predicted peak bytes on the GPU in a step.
+        sent: bytes sent per iteration.
+        waiting: bytes of main memory for messages: those that wait to be received, and one received.
     """
 
     module: ModuleCost
@@ -33,15 +33,15 @@ class ProcessCost:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of its step, by which processes of equal cards compare."""
+        """Floating-point operations of its step, which compare the speed of processes on equal cards."""
         return self.module.flops
 
 
 def process_cost(chain: Chain, index: int, module: ModuleCost) -> ProcessCost:
-    """What a process takes that trains the local module number `index`.
+    """The cost of a process that trains the local module `index`.
 
-    A process has the peak of its module, without the gradients of the blocks before, which are elsewhere, and
-    of parameters and optimizer state its own. Messages are in main memory, also between GPUs.
+    A process has the peak of its module, with only its own parameters and optimizer state, and without the
+    gradients of earlier blocks, which are in other processes. Messages are in main memory, also between GPUs.
     """
     blocks = chain.blocks[module.start : module.end]
     last = module.end == len(chain.blocks)
@@ -59,26 +59,26 @@ def process_cost(chain: Chain, index: int, module: ModuleCost) -> ProcessCost:
 
 
 def process_costs(chain: Chain, partition: Partition) -> list[ProcessCost]:
-    """What the process of each module takes."""
+    """The cost of the process of each module."""
     return [process_cost(chain, index, module) for index, module in enumerate(partition.modules)]
 
 
 def balanced_by_flops(
     costs: ModuleCosts, modules: int, option: Option = PLAIN, budgets: Sequence[int] | None = None
 ) -> Partition:
-    """The partition whose largest module has the fewest FLOPs, local heads included.
+    """The partition that minimises the largest FLOPs of a module, including local heads.
 
-    In module-parallel training the slowest process sets the pace. Among equal ones, fewer FLOPs in all and
-    earlier cuts win.
+    In module-parallel training the slowest process sets the pace. Among equal partitions, fewer total FLOPs
+    and earlier cuts win.
 
     Args:
         costs: the costs of all modules.
         modules: number of modules.
-        option: what they recompute, as `checkpoint` of a config says it.
+        option: the option `checkpoint` of a config.
         budgets: bytes that the process of each module may take; None for no limit.
 
     Raises:
-        ConfigError: there is not a budget for each module, or no cuts make every module fit.
+        ConfigError: the number of budgets is wrong, or no cuts make every module fit.
     """
     if budgets is not None and len(budgets) != modules:
         raise ConfigError(

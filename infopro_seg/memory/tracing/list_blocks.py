@@ -1,4 +1,4 @@
-"""What `tools/list_blocks.py` does: traces an encoder block by block, so that a person can choose cuts."""
+"""The command `tools/list_blocks.py`: traces an encoder block by block, to help you choose cuts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class BlockRow:
-    """What a block is and what training it takes.
+    """A block and its costs in training.
 
     Args:
-        name: how cuts call it.
+        name: its name in cuts.
         feature: channels, height and width of the map that a local head after it reads.
-        outputs: which of the encoder's outputs come from it.
-        parameters: number of its parameters, frozen ones included.
-        kept: bytes that its forward pass leaves for its backward pass, its output included.
+        outputs: indices of the encoder's outputs that come from it.
+        parameters: number of its parameters, including frozen ones.
+        kept: bytes that its forward pass keeps for its backward pass, including its output.
         flops: floating-point operations of its forward pass.
     """
 
@@ -50,7 +50,7 @@ def block_rows(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]:
     """Traces the forward pass of an encoder in end-to-end training, on fake tensors.
 
     Args:
-        encoder: its config.
+        encoder: the config of the encoder.
         setup: batch, crop and precision.
 
     Raises:

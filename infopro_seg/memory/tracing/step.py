@@ -1,4 +1,4 @@
-"""Runs one training step on fake tensors and reports where its bytes are."""
+"""Runs one training step on fake tensors and reports its bytes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ModuleTrace:
     """The bytes and FLOPs of one local module in a training step.
 
     Args:
-        blocks: names of the encoder's blocks in it; none where the model is not split.
-        held: bytes alive when its forward begins: the model's state, gradients of earlier modules, and
+        blocks: names of the encoder's blocks in it; none if the model is not split.
+        held: bytes alive when its forward pass begins: the model's state, gradients of earlier modules, and
             what stays alive between modules (image, labels, the state at the cut, outputs to be read).
-        forward_peak: the most bytes alive during its forward pass, all that is held included.
-        backward_peak: the same of its backward pass.
+        forward_peak: peak bytes during its forward pass, including `held`.
+        backward_peak: peak bytes during its backward pass, including `held`.
         forward_flops: floating-point operations of its forward pass.
-        backward_flops: those of its backward pass, recomputation included.
+        backward_flops: floating-point operations of its backward pass, including recomputation.
     """
 
     blocks: tuple[str, ...]
@@ -46,10 +46,10 @@ class ModuleTrace:
 
 @dataclass(frozen=True)
 class StepTrace:
-    """The bytes and FLOPs of one training step, the optimizer's state already there.
+    """The bytes and FLOPs of one training step, after the first one has created the optimizer's state.
 
     Args:
-        modules: the local modules in turn; a single one for end-to-end training.
+        modules: the local modules in order; a single one for end-to-end training.
         optimizer_peak: the most bytes alive during the optimizer's step.
         parameters: bytes of the parameters on the device, frozen ones included.
         buffers: bytes of the buffers on the device.
@@ -88,10 +88,10 @@ def trace_step(
 ) -> StepTrace:
     """Traces one training step of a config: its real `train_step`, on fake tensors, without a GPU.
 
-    The figures are those of `torch.cuda.max_memory_allocated`, less what a trace cannot see: see
+    The figures correspond to `torch.cuda.max_memory_allocated`, without what a trace cannot see, see
     :class:`infopro_seg.memory.tracing.storages.StorageTracker`. SyncBN is traced as BN, which holds the same
-    tensors but for a few per channel; gradient scaling and clipping work in place and are left out;
-    boolean masks count as true everywhere. Of a `stage` of the backbone only what is on its device counts.
+    tensors except for a few per channel. Gradient scaling and clipping work in place and are left out.
+    Boolean masks count as true everywhere. With a `stage` of the backbone, only tensors on the GPU count.
 
     Args:
         cfg: a config with `model`, or the model's config itself.
@@ -130,11 +130,11 @@ def trace_step(
 class PhasedOptimWrapper(OptimWrapper):
     """Tells a tracker when forward, backward and optimizer step begin.
 
-    It stands in for `AmpOptimWrapper` too, which insists on a GPU.
+    It also replaces `AmpOptimWrapper`, which needs a GPU.
 
     Args:
-        optimizer: the optimizer, its state already there.
-        tracker: what to tell.
+        optimizer: the optimizer, with its state.
+        tracker: the tracker to tell.
         amp: precision of the forward passes, see :func:`trace_step`.
         accumulation: iterations per optimizer step.
     """

@@ -35,15 +35,15 @@ class Phase:
 class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts live bytes and FLOPs of every operation that runs under it.
 
-    It sees what `torch.cuda.memory_allocated` would report: each storage that an operation returns, from
-    then until its last owner lets go of it. It does not see memory that a kernel takes and gives back
-    inside one operation (cuDNN's workspaces, the scratch space of sorts), nor what the caching allocator
-    keeps beyond it (fragmentation, the CUDA context). Storages that exist before it is entered do not
-    count, nor those on the device `meta`, which stands for other memory.
+    It counts what `torch.cuda.memory_allocated` would report: each storage that an operation returns, until
+    its last owner releases it. It does not see memory that a kernel takes and frees within one operation
+    (cuDNN's workspaces, the scratch space of sorts), or overhead of the caching allocator (fragmentation,
+    the CUDA context). Storages that existed before it was entered do not count, nor do those on the device
+    `meta`, which represents other memory.
 
     Args:
         granularity: bytes that allocations are rounded up to.
-        values: whether the tensors are real, so that questions about their values need no made-up answer.
+        values: whether the tensors are real and have values.
     """
 
     def __init__(self, granularity: int = ALLOCATION, values: bool = False) -> None:

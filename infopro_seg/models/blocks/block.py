@@ -15,7 +15,7 @@ from infopro_seg.errors import ConfigError
 
 Output: TypeAlias = Callable[[Any], Tensor]
 
-# rules for the encoders of optional packages, by the encoder's class; imported once such an encoder is there
+# rules for encoders of optional packages, by the encoder's class; imported when such an encoder is used
 OPTIONAL_RULES = {
     'mmpretrain.models.backbones.convnext.ConvNeXt': 'infopro_seg.models.blocks.convnext',
     'mmseg.models.backbones.timm_backbone.TIMMBackbone': 'infopro_seg.models.blocks.timm_features',
@@ -32,18 +32,18 @@ class Block:
     """One step of an encoder's forward pass, after which the encoder may be cut.
 
     Args:
-        name: how configs and logs call it; for a submodule its path, e.g. `layer3.12`.
-        modules: the submodules it runs; together the blocks of an encoder own all its parameters but
+        name: its name in configs and logs; for a submodule its path, e.g. `layer3.12`.
+        modules: the submodules it runs; together the blocks of an encoder own all its parameters except
             those of `output`.
         forward: maps the state before the block to the state after it. The state is whatever the
-            encoder hands on: a tensor (N, C, H, W), or a tree of tensors. It must not be changed in
+            encoder passes on: a tensor (N, C, H, W), or a tree of tensors. It must not be changed in
             place.
         output: maps the state to the output that the encoder returns at this point; a sequence of such
-            maps where it returns several, None where it returns none. Norms that sit on a side output
-            belong here: they are trained by the last module, which applies them to the detached state.
-        feature: maps the state to the feature map (N, C, H, W) that a local head reads. It has to depend
-            on all of the state, or what it leaves out is not trained.
-        parameters: those of its parameters that the encoder holds itself, e.g. position embeddings.
+            functions if it returns several outputs, None if it returns none. Norms on a side output belong
+            here: the last module applies them to the detached state and trains them.
+        feature: maps the state to the feature map (N, C, H, W) that a local head reads. It must depend on
+            all of the state: parts that it leaves out are not trained.
+        parameters: parameters of the block that the encoder itself holds, e.g. position embeddings.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Block:
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        """The maps from the state to the encoder's outputs at this point, in their order."""
+        """The functions from the state to the encoder's outputs at this point, in order."""
         if self.output is None:
             return ()
         return tuple(self.output) if isinstance(self.output, Sequence) else (self.output,)
@@ -68,12 +68,12 @@ class Block:
 
 @singledispatch
 def iter_blocks(encoder: nn.Module) -> Iterator[Block]:
-    """Yields the blocks of an encoder; running them in turn equals `encoder(inputs)` bit for bit.
+    """Yields the blocks of an encoder; running them in order equals `encoder(inputs)` bit for bit.
 
-    A rule for another encoder is one function: `@iter_blocks.register(MyEncoder)`.
+    To add a rule for another encoder, register one function: `@iter_blocks.register(MyEncoder)`.
 
     Raises:
-        ConfigError: there is no rule for the encoder's type, or none for its options.
+        ConfigError: there is no rule for the encoder's type or its options.
     """
     before = set(iter_blocks.registry)
     for cls in type(encoder).__mro__:
@@ -95,18 +95,18 @@ def iter_blocks(encoder: nn.Module) -> Iterator[Block]:
 def smallest_image(encoder: nn.Module) -> tuple[int, int]:
     """Height and width, in pixels, of the smallest image worth running through an encoder.
 
-    An encoder whose images have to have one size registers that size.
+    Encoders that accept one image size only register that size.
     """
     return 64, 64  # the smallest feature map of every encoder still has two pixels
 
 
 def stage_blocks(name: str, layers: Sequence[nn.Module], output: Output | None = None) -> Iterator[Block]:
-    """A block for each layer of a stage whose state is a feature map.
+    """Yields a block for each layer of a stage whose state is a feature map.
 
     Args:
         name: path of the stage in the encoder.
-        layers: what it runs in turn.
-        output: what the encoder returns after the last of them.
+        layers: the layers of the stage, in order.
+        output: maps the state after the last layer to the encoder's output.
     """
     for step, layer in enumerate(layers):
         ends = step == len(layers) - 1
@@ -132,7 +132,7 @@ def split_blocks(encoder: nn.Module, cuts: Sequence[str]) -> list[list[Block]]:
         The blocks of each of the `len(cuts) + 1` modules.
 
     Raises:
-        ConfigError: a cut names no block, names the last one, or the cuts are not in order.
+        ConfigError: a cut is not a block or is the last block, or the cuts are not in order.
     """
     blocks = list(iter_blocks(encoder))
     names = [block.name for block in blocks]
@@ -158,9 +158,9 @@ def split_blocks(encoder: nn.Module, cuts: Sequence[str]) -> list[list[Block]]:
 
 
 def _where(cut: str, names: Sequence[str]) -> str:
-    """What a path that names no block is instead, for the error message."""
+    """For the error message: what a path names, if it is not a block."""
     around = [name for name in names if cut.startswith(f'{name}.')]
     if around:
-        return f', which lies inside the block {around[0]}: its parts run as one'
+        return f', which is inside the block {around[0]} and cannot be separated from it'
     within = [name for name in names if name.startswith(f'{cut}.')]
     return f', which is several blocks, the last of them {within[-1]}' if within else ''

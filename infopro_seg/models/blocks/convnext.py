@@ -1,4 +1,4 @@
-"""Blocks of mmpretrain's ConvNeXt; imported once such an encoder is there."""
+"""Blocks of mmpretrain's ConvNeXt; imported when such an encoder is used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from infopro_seg.models.blocks.block import Block, iter_blocks, stage_blocks
 
 @iter_blocks.register
 def _(encoder: ConvNeXt) -> Iterator[Block]:
-    """Local heads read the residual stream; the norms on the side outputs are the last module's."""
+    """Local heads read the residual stream; the norms on the side outputs belong to the last module."""
     if encoder.gap_before_final_norm:
         raise ConfigError(
-            'gap_before_final_norm=True of ConvNeXt: its outputs are averaged over the image, and heads '
+            'gap_before_final_norm=True of ConvNeXt averages its outputs over the image, but heads '
             'here read feature maps; write gap_before_final_norm=False'
         )
     for index, (entry, stage) in enumerate(zip(encoder.downsample_layers, encoder.stages, strict=True)):

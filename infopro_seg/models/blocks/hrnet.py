@@ -19,10 +19,10 @@ Branches: TypeAlias = tuple[Tensor, ...]
 
 @iter_blocks.register
 def _(encoder: HRNet) -> Iterator[Block]:
-    """From `transition1` on the state is one feature map per branch, which a module exchanges at its end.
+    """From `transition1` on, the state is one feature map per branch; modules end by mixing them.
 
-    Local heads read all branches, resized to the finest and concatenated: HRNet's own decode heads do so
-    too, and a head that read one branch would leave parts of the last exchange without a gradient.
+    Local heads read all branches, resized to the finest and concatenated. HRNet's own decode heads do the
+    same, and a head that read one branch would leave parts of the last mixing without a gradient.
     """
     first, second = (encoder.conv1, encoder.norm1), (encoder.conv2, encoder.norm2)
     steps = (*first, encoder.relu, *second, encoder.relu)
@@ -52,11 +52,11 @@ def _transit(transition: Sequence[nn.Module | None], state: Tensor | Branches) -
 
 
 def _exchange(module: HRModule, state: Branches) -> Branches:
-    return tuple(module(list(state)))  # a list of its own: the module writes into it
+    return tuple(module(list(state)))  # a new list, because the module writes into it
 
 
 def _outputs(module: HRModule) -> list[Output]:
-    """A map to each branch; the last module has one branch where `multiscale_output` is False."""
+    """A function for each branch; with `multiscale_output=False` the last module has one branch."""
     count = len(module.branches) if module.multiscale_output else 1
     return [itemgetter(index) for index in range(count)]
 

@@ -15,7 +15,7 @@ from infopro_seg.models.blocks.tokens import Tokens, feature_map, run_sized_laye
 
 @iter_blocks.register
 def _(encoder: MixVisionTransformer) -> Iterator[Block]:
-    """The norm at the end of a stage is part of the trunk, and so of the stage's last block."""
+    """The norm at the end of a stage is part of the trunk, so it belongs to the stage's last block."""
     for index, (embedding, layers, norm) in enumerate(encoder.layers):
         yield Block(f'layers.{index}.0', (embedding,), partial(_embed, embedding), feature=feature_map)
         *inner, last = layers

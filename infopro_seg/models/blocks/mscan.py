@@ -14,7 +14,7 @@ from infopro_seg.models.blocks.tokens import Tokens, feature_map, normed_map
 
 @iter_blocks.register
 def _(encoder: MSCAN) -> Iterator[Block]:
-    """The norm at the end of a stage is part of the trunk, and so of the stage's last block."""
+    """The norm at the end of a stage is part of the trunk, so it belongs to the stage's last block."""
     for stage in range(1, encoder.num_stages + 1):
         name = f'patch_embed{stage}'
         embedding = getattr(encoder, name)

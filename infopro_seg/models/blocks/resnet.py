@@ -12,7 +12,7 @@ from infopro_seg.models.blocks.block import Block, identity, iter_blocks, run_in
 
 @iter_blocks.register
 def _(encoder: ResNet) -> Iterator[Block]:
-    """ResNet and what derives from it: ResNetV1c, ResNetV1d, ResNeXt, ResNeSt."""
+    """ResNet and its subclasses: ResNetV1c, ResNetV1d, ResNeXt, ResNeSt."""
     stem = ('stem',) if encoder.deep_stem else ('conv1', encoder.norm1_name, 'relu')
     steps = tuple(getattr(encoder, name) for name in (*stem, 'maxpool'))
     yield Block('stem', steps, partial(run_in_turn, steps))

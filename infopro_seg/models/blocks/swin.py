@@ -14,7 +14,7 @@ from infopro_seg.models.blocks.tokens import Tokens, feature_map, normed_map, ru
 
 @iter_blocks.register
 def _(encoder: SwinTransformer) -> Iterator[Block]:
-    """Local heads read the residual stream; the norms on the side outputs are the last module's."""
+    """Local heads read the residual stream; the norms on the side outputs belong to the last module."""
     position = (encoder.absolute_pos_embed,) if encoder.use_abs_pos_embed else ()
     modules = (encoder.patch_embed, encoder.drop_after_pos)
     yield Block('patch_embed', modules, partial(_embed, encoder), feature=feature_map, parameters=position)

@@ -1,4 +1,4 @@
-"""Blocks of timm's encoders behind mmseg's `TIMMBackbone`; imported once such an encoder is there."""
+"""Blocks of timm's encoders behind mmseg's `TIMMBackbone`; imported when such an encoder is used."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Step: TypeAlias = tuple[str, nn.Module]
 def _(encoder: TIMMBackbone) -> Iterator[Block]:
     """Networks that timm turns into a list of modules: ResNets, ConvNeXts, RegNets, and many more.
 
-    Stages that timm runs layer by layer are cut after every layer, others as a whole. What has no
-    parameters runs with what follows it.
+    Stages that timm runs layer by layer can be cut after every layer, other stages only at their end.
+    Modules without parameters run with the next module.
     """
     pending: list[Step] = []
     for name, module, returned in _children(encoder.timm_model):
@@ -46,7 +46,7 @@ def _(encoder: TIMMBackbone) -> Iterator[Block]:
 
 
 def _children(net: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
-    """Name and module of each step of a network, and whether the network returns what it gives."""
+    """Name and module of each step of a network, and whether the network returns its result."""
     if isinstance(net, FeatureListNet) and str(net.output_fmt).endswith('NCHW') and not net.concat:
         for name, module in net.items():
             yield name, module, name in net.return_layers
@@ -58,14 +58,14 @@ def _children(net: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
             yield f'blocks.{index}', stage, index + 1 in net._stage_out_idx
     else:
         raise ConfigError(
-            f'cannot cut the timm encoder {type(net).__name__}: it is no list of modules that hand on '
+            f'cannot cut the timm encoder {type(net).__name__}: it is not a list of modules that pass on '
             'feature maps (N, C, H, W); choose a resnet, resnext, convnext, regnet, efficientnet or '
             'mobilenetv3 with features_only=True, or an encoder of mmseg'
         )
 
 
 def _layers(path: str, module: nn.Module) -> Iterator[Step]:
-    """The layers that a stage runs in turn; the stage itself where it runs otherwise."""
+    """The layers that a stage runs in order; the stage itself if it does not run layer by layer."""
     if getattr(module, 'grad_checkpointing', False):
         yield path, module
     elif isinstance(module, RegStage) or _is_stage(module):
@@ -78,7 +78,7 @@ def _layers(path: str, module: nn.Module) -> Iterator[Step]:
 
 
 def _is_stage(module: nn.Module) -> bool:
-    """Whether it runs whole layers, not a convolution, its norm and an activation."""
+    """Whether a module runs whole layers, not a convolution, its norm and an activation."""
     return type(module) is nn.Sequential and all(any(layer.children()) for layer in module)
 
 

@@ -1,4 +1,4 @@
-"""The state of transformers: a sequence of tokens, and the size of the feature map they stand for."""
+"""The state of transformers: a sequence of tokens, and the size of their feature map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class Tokens(NamedTuple):
     """A sequence (N, L, C) whose last height * width tokens are a feature map, row by row.
 
-    A class token, where there is one, stands before them.
+    A class token, if there is one, comes first.
     """
 
     sequence: Tensor
@@ -31,7 +31,7 @@ def feature_map(state: State) -> Tensor:
 
 
 def run_layer(layer: nn.Module, norm: nn.Module | None, state: Tokens) -> Tokens:
-    """Runs a layer that reads nothing but the sequence, and a norm behind it."""
+    """Runs a layer that reads only the sequence, and then a norm."""
     sequence = layer(state.sequence)
     return Tokens(sequence if norm is None else norm(sequence), state.size)
 

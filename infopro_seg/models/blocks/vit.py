@@ -22,7 +22,7 @@ Position: TypeAlias = Callable[[Tensor, tuple[int, int]], Tensor]
 def _(encoder: VisionTransformer) -> Iterator[Block]:
     if encoder.output_cls_token:
         raise ConfigError(
-            'output_cls_token=True of VisionTransformer: its outputs are pairs, and heads here read feature '
+            'output_cls_token=True of VisionTransformer makes its outputs pairs, but heads here read feature '
             'maps; leave it out'
         )
     modules = [encoder.patch_embed, encoder.drop_after_pos]
@@ -53,7 +53,7 @@ def _(encoder: MAE) -> Iterator[Block]:
 
 @smallest_image.register
 def _(encoder: BEiT) -> tuple[int, int]:
-    """Its relative positions, and those of MAE, are those of one image size."""
+    """BEiT and MAE have relative positions for one image size."""
     height, width = encoder.img_size
     return height, width
 

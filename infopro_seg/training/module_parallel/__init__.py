@@ -1,4 +1,4 @@
-"""Module-parallel training: each local module in a process of its own, all at once.
+"""Module-parallel training: all local modules train at once, each in its own process.
 
-No gradient crosses a cut, so a process needs of the modules before its own only what they hand on.
+No gradient crosses a cut, so a process needs only the output of the previous module.
 """

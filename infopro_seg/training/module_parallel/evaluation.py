@@ -14,12 +14,12 @@ from infopro_seg.training.module_parallel.stream import Stream
 
 @contextmanager
 def world_of(group: Any) -> Iterator[None]:
-    """Within it, the processes of a group are all that there are, for whoever asks torch or mmengine.
+    """Within the context, torch and mmengine see only the processes of a group.
 
-    mmengine's samplers and metrics divide their work among all processes, and cannot be told of fewer.
+    mmengine's samplers and metrics always divide their work among all processes.
 
     Args:
-        group: of processes; this one is among them.
+        group: a group of processes that includes this one.
     """
     of_torch: Any = dist.distributed_c10d
     everybody = of_torch._get_default_group()
@@ -31,13 +31,13 @@ def world_of(group: Any) -> Iterator[None]:
 
 
 class SharedBatches:
-    """The batches of an evaluation: the process of the first module loads them, and they are handed on.
+    """The batches of an evaluation; the process of the first module loads them and passes them on.
 
     Args:
         loader: the data loader; only the first module's process loads with it.
-        stream: to the neighbours.
-        link: the same.
-        before_each: called before each batch; may raise, to end the evaluation.
+        stream: the stream to the neighbours.
+        link: the link to the neighbours.
+        before_each: called before each batch; may raise an error to end the evaluation.
     """
 
     def __init__(self, loader: Any, stream: Stream, link: Link, before_each: Callable[[], None]) -> None:
@@ -65,13 +65,13 @@ class SharedBatches:
 
 
 class LastEvaluator:
-    """An evaluator of which only the processes of the last module have results, and all get the metrics.
+    """An evaluator: only the processes of the last module have results, but all get the metrics.
 
     Args:
-        evaluator: mmengine's.
+        evaluator: mmengine's evaluator.
         is_last: whether this is a process of the last module.
-        last_group: the processes of its module.
-        link: whose group of all processes the metrics go through.
+        last_group: the processes of the last module.
+        link: the link whose group of all processes sends the metrics.
     """
 
     def __init__(self, evaluator: Any, is_last: bool, last_group: Any, link: Link) -> None:
@@ -86,7 +86,7 @@ class LastEvaluator:
             self._evaluator.process(*args, **kwargs)
 
     def evaluate(self, size: int) -> Any:
-        """The metrics of all results, which all processes wait for.
+        """Computes the metrics of all results; all processes wait for them.
 
         Args:
             size: number of images.

@@ -1,4 +1,4 @@
-"""What passes between the processes of two local modules."""
+"""Messages between the processes of two local modules."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
 from infopro_seg.training.module_parallel.placement import Placement
 from infopro_seg.training.ranks import Ranks
 
-Sending = list[tuple[Any, Tensor]]  # what is under way, and what must not be freed so long
+Sending = list[tuple[Any, Tensor]]  # pending sends, and tensors that must not be freed before they end
 
 
 class Link:
-    """Sends to the process of the next module, and receives from that of the one before.
+    """Sends to the process of the next module, and receives from the process of the previous one.
 
-    Messages go over gloo, also from GPUs: then a sender waits for nobody, and the processes may share a GPU.
-    What is sent is copied to main memory, and what is received stays there. All processes make their links
+    Messages use gloo, also from GPUs: then a sender does not wait, and processes may share a GPU. Sent
+    tensors are copied to main memory, and received ones stay there. All processes create their links
     together.
 
     Args:
-        placement: of this process.
+        placement: the placement of this process.
     """
 
     def __init__(self, placement: Placement) -> None:
@@ -38,10 +38,10 @@ class Link:
         self._first_group = dist.new_group(first, backend='gloo')
         self._sent: deque[Sending] = deque()
         self._parts: Sending = []
-        self.ranks: Ranks | None = None  # of the training: where a process says why it ends
+        self.ranks: Ranks | None = None  # where a process of the training says why it ends
 
     def send_on(self, content: Any) -> None:
-        """Starts to send an object to the next module; waits where two before it are not yet received.
+        """Starts to send an object to the next module; waits while two earlier ones are not yet received.
 
         Raises:
             RankError: the other process is gone.
@@ -52,7 +52,7 @@ class Link:
         self._sent.append(self._start(content, peer, self._on_group))
 
     def receive(self) -> Any:
-        """The next object from the module before; waits for it.
+        """The next object from the previous module; waits for it.
 
         Raises:
             RankError: the other process is gone.
@@ -71,7 +71,7 @@ class Link:
         self._parts = self._start(copied, 0, self._to_first_group)
 
     def receive_part(self, module: int) -> Any:
-        """What another module has sent to the first rank.
+        """The object that another module has sent to the first rank.
 
         Raises:
             RankError: the other process is gone.
@@ -79,7 +79,7 @@ class Link:
         return self._receive(self.placement.rank_of(module, 0), self._to_first_group)
 
     def finish(self) -> None:
-        """Waits until all is received.
+        """Waits until everything sent is received.
 
         Raises:
             RankError: the other process is gone.
@@ -89,7 +89,7 @@ class Link:
             self._finish(self._sent.popleft(), self.placement.rank_of(self.placement.module + 1))
 
     def any_first(self, flag: bool) -> bool:
-        """Whether a flag is set in any process of the first module, which wait here for each other.
+        """Whether a flag is set in any process of the first module; these processes wait here for each other.
 
         Raises:
             RankError: another of them is gone.
@@ -142,11 +142,11 @@ class Link:
         sending.clear()
 
     def _lost(self, peer: int, error: RuntimeError) -> RankError:
-        """Names the process that is gone: the peer, or another, for which it has ended."""
+        """Names the process that is gone: the peer, or another one because of which the peer ended."""
         module = self.placement.modules - 1 - peer // self.placement.replicas
         reason = str(error).splitlines()[0].partition('. This is typically')[0]
         text = (
-            f'rank {peer}, which trains local module {module}, is gone without a word: killed, by somebody '
-            f'or by the system where memory was short; or its connection was lost ({reason})'
+            f'rank {peer}, which trains local module {module}, is gone without a word: killed, by a user or '
+            f'by the system for lack of memory; or its connection was lost ({reason})'
         )
         return RankError(text) if self.ranks is None else self.ranks.gone(text)

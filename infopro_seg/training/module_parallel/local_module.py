@@ -1,4 +1,4 @@
-"""The forward pass of one local module, on what the modules before it have handed on."""
+"""The forward pass of one local module, from the output of the previous module."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from infopro_seg.training.module_parallel.messages import Packed, pack
 
 @dataclass
 class Handed:
-    """What a local module gets from the one before.
+    """The input of a local module from the previous one.
 
     Args:
-        raw: the batch as it was loaded, packed: images as bytes, and labels. Each process prepares it anew.
+        raw: the batch as loaded, packed: images as bytes, and labels. Each process preprocesses it again.
         state: the state at the cut; None for the first module.
         kept: the states that the encoder's outputs so far are made of, None for those that no head reads.
-        log_vars: the losses of the modules before, and their sum.
+        log_vars: the losses of the previous modules, and their sum.
     """
 
     raw: Packed
@@ -34,29 +34,29 @@ class Handed:
 
 
 class HandedBatch(dict[str, Any]):
-    """A batch as the data loader gives it, for the hooks, with what the module before has handed on."""
+    """A batch as the data loader gives it, for the hooks, with the output of the previous module."""
 
     handed: Handed
 
     @classmethod
     def loaded(cls, data: dict[str, Any]) -> HandedBatch:
-        """What the first module begins with."""
+        """The input of the first module."""
         return cls.of(Handed(pack(data)))  # before the preprocessor pads the labels
 
     @classmethod
     def of(cls, handed: Handed) -> HandedBatch:
-        """What a later module begins with."""
+        """The input of a later module."""
         batch = cls(handed.raw.unpack())
         batch.handed = handed
         return batch
 
 
 class LocalModule(nn.Module):
-    """One local module of a network; its forward pass gives losses before they are computed, as DDP needs it.
+    """One local module of a network; its forward pass returns uncomputed losses, as DDP needs it.
 
     Args:
         model: an `InfoProEncoderDecoder`.
-        index: the number of the module.
+        index: the index of the module.
     """
 
     def __init__(self, model: Any, index: int) -> None:
@@ -66,13 +66,13 @@ class LocalModule(nn.Module):
     def forward(
         self, handed: Handed, inputs: Tensor, data_samples: SampleList, send: Callable[[Handed], None]
     ) -> Iterator[dict[str, Tensor]]:
-        """Gives the losses of the module, as `local_losses` of all modules does.
+        """Yields the losses of the module, as `local_losses` does for all modules.
 
         Args:
-            handed: from the module before; its state is taken out.
+            handed: the input from the previous module; its state is removed.
             inputs: normalised images, (N, 3, H, W).
             data_samples: N samples with `gt_sem_seg`.
-            send: sends to the next module. It is called before the backward pass.
+            send: sends the output to the next module; called before the backward pass.
         """
         model, index = self.model, self.index
         backbone = model.backbone
@@ -90,13 +90,13 @@ class LocalModule(nn.Module):
 def continued(
     model: Any, modules: Sequence[Sequence[Block]], index: int, state: Any, kept: Sequence[Any]
 ) -> ForwardPass:
-    """The forward pass as the modules before one have left it.
+    """The forward pass in the state in which the previous modules have left it.
 
     Args:
         model: an `InfoProEncoderDecoder`.
         modules: the blocks of its local modules.
-        index: the number of the module that goes on.
-        state: the state at the cut before it; of the first module the normalised images.
+        index: the index of the module that continues.
+        state: the state at the cut before it; for the first module, the normalised images.
         kept: the states that the encoder's outputs so far are made of, None for those that no head reads.
     """
     forward_pass = ForwardPass(state, model.outputs_read())

@@ -20,14 +20,14 @@ from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
     """`ResumableIterBasedTrainLoop` of a process that trains one local module.
 
-    The processes run ahead of each other as far as messages may wait, so they do not meet at each iteration.
-    The process of the first module decides when the training ends, and says so in place of a batch: then all
-    end after the same iteration, and can save together.
+    Processes may run ahead of each other while messages wait, so they do not meet at each iteration. The
+    process of the first module decides when training ends, and says so in place of a batch. Then all
+    processes end after the same iteration and can save together.
 
     Args:
         runner: the runner, whose model is a :class:`ModuleParallel`.
         dataloader: config of the training data loader; only the process of the first module loads images.
-        max_iters: when the training ends.
+        max_iters: number of iterations.
         kwargs: the other arguments of `ResumableIterBasedTrainLoop`.
     """
 
@@ -36,8 +36,8 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         model: ModuleParallel = runner.model
         self.placement, self.link, self.stream = model.placement, model.link, model.stream
         self.link.ranks = self._ranks
-        self._evaluates = False  # whether it has ended in a validation
-        self._guard.at_images = False  # a process that left alone would keep the others waiting
+        self._evaluates = False  # whether the run ended in a validation
+        self._guard.at_images = False  # if one process left alone, the others would wait
         self.data_rank = self.placement.replica
         batches = self.dataloader.batch_sampler
         sampler = getattr(batches, 'sampler', self.dataloader.sampler)
@@ -46,11 +46,11 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
         loop.dataloader_iterator = Batches(self, loop.dataloader_iterator)
 
     def end_here(self) -> None:
-        """Ends the loop before the next iteration, and those of the modules behind.
+        """Ends the loop before the next iteration, here and in the later modules.
 
         Raises:
-            Stopped: as it was asked to.
-            RankError: another process has told of a fault.
+            Stopped: the user asked for it.
+            RankError: another process has reported a fault.
         """
         if not self.placement.is_last:
             self.link.send_on(None)
@@ -64,11 +64,11 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
             self._ranks.tell()
 
     def before_evaluated_batch(self) -> None:
-        """Ends a validation where it is asked to: in the first module's process, and so in those behind it.
+        """Ends a validation on request: in the first module's process, and so in the later ones.
 
         Raises:
-            Stopped: as it was asked to.
-            RankError: another process has told of a fault.
+            Stopped: the user asked for it.
+            RankError: another process has reported a fault.
         """
         if not self._guard.together:
             return  # a test after the training, which a signal ends at once
@@ -129,11 +129,11 @@ class ModuleParallelTrainLoop(ResumableIterBasedTrainLoop):
 
 
 class Batches:
-    """The batches of a process: loaded, or received from the process of the module before.
+    """The batches of a process: loaded, or received from the process of the previous module.
 
     Args:
-        loop: of this process.
-        loaded: the batches as the data loader gives them.
+        loop: the loop of this process.
+        loaded: the batches from the data loader.
     """
 
     def __init__(self, loop: ModuleParallelTrainLoop, loaded: Any) -> None:
@@ -151,6 +151,6 @@ class Batches:
         return HandedBatch.of(handed)
 
     def skip_iter(self, count: int) -> None:
-        """Goes on behind batches that were seen before a resume."""
+        """Skips batches that were seen before a resume."""
         if self._loop.placement.is_first:
             self._loaded.skip_iter(count)

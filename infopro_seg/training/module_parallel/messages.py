@@ -1,4 +1,4 @@
-"""Any object that holds tensors, as bytes and the tensors, so that these need not be copied."""
+"""Splits objects that contain tensors into bytes and tensors, so that the tensors need no copy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 @dataclass(frozen=True)
 class Packed:
-    """An object without its tensors, and these.
+    """An object without its tensors, and the tensors.
 
     Args:
         content: the pickled object, with numbers in place of tensors.
@@ -30,7 +30,7 @@ class Packed:
 
 
 def pack(content: Any) -> Packed:
-    """Takes an object apart; what is done to it afterwards does not count, unless to tensors."""
+    """Splits an object; later changes to it have no effect, except changes to its tensors."""
     file = io.BytesIO()
     pickler = _Pickler(file)
     pickler.dump(content)
@@ -43,7 +43,7 @@ class _Pickler(pickle.Pickler):
         self.numbers_of: dict[Tensor, int] = {}  # tensors hash by identity
 
     def persistent_id(self, obj: Any) -> int | None:
-        """The number of a tensor; None for all else, which is pickled."""
+        """The number of a tensor; None for everything else, which is pickled."""
         return self.numbers_of.setdefault(obj, len(self.numbers_of)) if isinstance(obj, Tensor) else None
 
 
@@ -58,21 +58,21 @@ class _Unpickler(pickle.Unpickler):
 
 
 def on_device(content: Any, device: torch.device) -> Any:
-    """Tuples, lists and dictionaries of tensors with these on a device; messages come in main memory."""
+    """Copies tuples, lists and dictionaries of tensors to a device; messages arrive in main memory."""
     return tree_map_only(Tensor, lambda tensor: tensor.to(device), content)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tensor lies in memory, and how it travels.
+    """The memory layout of a tensor, and how it is sent.
 
-    The strides of the copy are the same, as they decide in which order a convolution adds.
+    The received tensor has the same strides, because they decide in which order a convolution adds.
 
     Args:
-        shape: its shape.
-        stride: its strides, where it fills its memory without holes; else those of its copy.
-        dtype: its type.
-        sent_as: the type in which it travels: labels need only a byte.
+        shape: the shape.
+        stride: the strides, if the tensor fills its memory without holes; else those of its copy.
+        dtype: the type.
+        sent_as: the type in which it is sent; labels need only a byte.
     """
 
     shape: tuple[int, ...]
@@ -82,7 +82,7 @@ class Layout:
 
     @classmethod
     def of(cls, tensor: Tensor) -> tuple[Layout, Tensor]:
-        """The layout of a tensor, and what of it travels: flat, on the CPU."""
+        """The layout of a tensor, and the tensor to send: flat, on the CPU."""
         if not _fills_its_memory(tensor):
             tensor = tensor.contiguous()
         sent = tensor.cpu()
@@ -94,16 +94,16 @@ class Layout:
         return layout, sent.as_strided((sent.numel(),), (1,))
 
     def empty(self) -> Tensor:
-        """Room for what travels."""
+        """An empty tensor to receive into."""
         return torch.empty(torch.Size(self.shape).numel(), dtype=self.sent_as)
 
     def restore(self, received: Tensor) -> Tensor:
-        """The tensor, from what has travelled."""
+        """The original tensor, from the received one."""
         return received.as_strided(self.shape, self.stride).to(self.dtype)
 
 
 def _fills_its_memory(tensor: Tensor) -> bool:
-    """Whether a tensor's elements lie side by side, in whatever order of its dimensions."""
+    """Whether a tensor's elements are contiguous in memory, in any order of its dimensions."""
     expected = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1 and stride != expected:

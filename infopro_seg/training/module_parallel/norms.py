@@ -11,19 +11,19 @@ from infopro_seg.errors import ConfigError
 
 
 def synchronise_norms(model: Any, convert: bool, replicas: int, group: Any) -> Any:
-    """Has SyncBN layers exchange their statistics within a group; a single replica has nothing to exchange.
+    """Makes SyncBN layers exchange statistics within a group; a single replica exchanges nothing.
 
     Args:
         model: the network.
         convert: whether plain batch norms become SyncBN, as `sync_bn='torch'` of a config asks.
-        replicas: how many processes train the same module.
-        group: these.
+        replicas: number of processes that train the same module.
+        group: these processes.
 
     Returns:
         The network; layers are replaced in place.
 
     Raises:
-        ConfigError: a layer is of mmcv's SyncBN, which would exchange with other modules' processes.
+        ConfigError: a layer is mmcv's SyncBN, which would exchange with other modules' processes.
     """
     if replicas == 1:
         return revert_sync_batchnorm(model)

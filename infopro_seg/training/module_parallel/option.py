@@ -11,7 +11,7 @@ LOOPS = ('ResumableIterBasedTrainLoop', 'ModuleParallelTrainLoop')
 
 
 def is_module_parallel(cfg: Config) -> bool:
-    """Whether a config asks for a process per local module.
+    """Whether a config asks for one process per local module.
 
     Raises:
         ConfigError: `model_parallel` is neither None nor `dict(modules='parallel')`.

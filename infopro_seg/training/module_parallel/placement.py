@@ -11,12 +11,12 @@ from infopro_seg.errors import ConfigError
 class Placement:
     """The place of a process among K local modules and D replicas of the data.
 
-    The first rank, which logs and saves, trains the last module: there the losses of all come together.
+    The first rank, which logs and saves, trains the last module, because the losses of all arrive there.
 
     Args:
         modules: K, the number of local modules.
-        replicas: D, how many processes train each of them, on shares of the data.
-        rank: of this process.
+        replicas: D, the number of processes that train each module, on shares of the data.
+        rank: the rank of this process.
     """
 
     modules: int
@@ -30,17 +30,17 @@ class Placement:
 
     @property
     def replica(self) -> int:
-        """Which share of the data it trains on, from 0."""
+        """The index of the share of the data that this process trains on."""
         return self.rank % self.replicas
 
     @property
     def is_first(self) -> bool:
-        """Whether it trains the first module, and so loads the images."""
+        """Whether this process trains the first module, and so loads the images."""
         return self.module == 0
 
     @property
     def is_last(self) -> bool:
-        """Whether it trains the last module, which has the heads."""
+        """Whether this process trains the last module, which has the heads."""
         return self.module == self.modules - 1
 
     def rank_of(self, module: int, replica: int | None = None) -> int:
@@ -54,8 +54,8 @@ def place(modules: int, processes: int, rank: int) -> Placement:
 
     Args:
         modules: the number of local modules.
-        processes: how many processes there are.
-        rank: of this one.
+        processes: the number of processes.
+        rank: the rank of this process.
 
     Raises:
         ConfigError: the processes cannot be divided among the modules, or there is only one module.
@@ -70,7 +70,7 @@ def place(modules: int, processes: int, rank: int) -> Placement:
         fewer, more = (replicas, replicas + 1) if replicas else (1, 2)
         raise ConfigError(
             f'{processes} process{"es" * (processes > 1)} cannot train {modules} local modules in parallel: '
-            f'that takes as many for each. Start {fewer * modules} or {more * modules} processes, e.g. '
+            f'each module needs the same number. Start {fewer * modules} or {more * modules} processes, e.g. '
             f'tools/dist_train.sh CONFIG {fewer * modules} --module-parallel'
         )
     return Placement(modules, replicas, rank)

@@ -1,4 +1,4 @@
-"""Prediction with a network whose local modules are in processes of their own."""
+"""Prediction with a network whose local modules are in separate processes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from infopro_seg.training.module_parallel.stream import Stream
 
 @contextmanager
 def divided(model: Any, index: int, stream: Stream, device: torch.device) -> Iterator[None]:
-    """Within it, the processes of a network's modules predict together, each with its own module only.
+    """Within the context, the processes of a network's modules predict together, each with its own module.
 
-    They all ask the network for the same, of images of the same sizes, and so run its encoder equally often:
-    of whole images, windows, or variants of an image. A process gets the state from the one before, runs its
-    blocks and hands on. The last one alone runs neck and decode head and finds the labels. In the others,
-    samples get no `pred_sem_seg`.
+    All processes make the same calls, for images of the same sizes, so each runs the encoder equally often:
+    for whole images, windows, or variants of an image. A process receives the state of the previous module,
+    runs its blocks and sends the result on. Only the last process runs neck and decode head and computes the
+    labels. In the others, samples get no `pred_sem_seg`.
 
     Args:
         model: an `InfoProEncoderDecoder`, of which the process holds one module.
-        index: the number of that module.
-        stream: to the neighbours.
-        device: where the module is.
+        index: the index of that module.
+        stream: the stream to the neighbours.
+        device: the device of the module.
     """
     part = _Part(model, index, stream, device)
     replaced = part.methods()
@@ -44,7 +44,7 @@ def divided(model: Any, index: int, stream: Stream, device: torch.device) -> Ite
 
 
 class _Part:
-    """What one process does of a prediction."""
+    """The part of a prediction that one process does."""
 
     def __init__(self, model: Any, index: int, stream: Stream, device: torch.device) -> None:
         self.model, self.index, self.stream, self.device = model, index, stream, device
@@ -52,7 +52,7 @@ class _Part:
         self.is_last = index == len(self.modules) - 1
 
     def methods(self) -> list[tuple[Any, str, Callable[..., Any]]]:
-        """The methods of the network that do only this process's part: whose, name, and what it does."""
+        """The methods of the network to replace: owner, name, and the replacement for this process's part."""
         backbone = self.model.backbone
         own = [(backbone, 'reconstructions', self.reconstructions)]
         if self.is_last:
@@ -64,12 +64,12 @@ class _Part:
         return self.run(inputs).outputs()
 
     def encode(self, inputs: Tensor, batch_img_metas: Any = None) -> Tensor:
-        """Hands on to the process of the next module; returns what stands for logits here, a pixel each."""
+        """Sends the state to the next module; returns placeholders for logits, one pixel each."""
         self.stream.send_on(self.run(inputs).handed_on())
         return inputs.new_zeros(len(inputs), 1, 1, 1)
 
     def pass_over(self, sample: Any, logits: RowMap, are_probabilities: bool = False) -> None:
-        """Asks for the logits as the last process does: sliding windows are computed when they are read."""
+        """Reads the logits as the last process does, because sliding windows are computed when read."""
         for start, stop in self.model.row_bands(logits.size, self.model.out_channels):
             logits(start, stop)
 
@@ -82,7 +82,7 @@ class _Part:
         return forward_pass
 
     def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
-        """As of the backbone, those of the modules up to this one."""
+        """As in the backbone, for the modules up to this one."""
         backbone = self.model.backbone
         state, images = (inputs, []) if self.index == 0 else self.received()
         if self.is_last:
@@ -96,5 +96,5 @@ class _Part:
         return images
 
     def received(self) -> Any:
-        """What the process of the module before has handed on."""
+        """The object that the process of the previous module has sent."""
         return on_device(self.stream.receive(), self.device)

@@ -19,19 +19,19 @@ from infopro_seg.training.module_parallel.share import Share, drop_absent
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
 from infopro_seg.training.runner import QuietRunner
 
-NAMED = ('state_dict', 'ema_state_dict', GRADIENTS)  # the parts of a checkpoint that hold tensors by name
-SCALER, SCALERS = 'loss_scaler', 'loss_scalers'  # of an optimizer's state: mmengine's, and one of each module
+NAMED = ('state_dict', 'ema_state_dict', GRADIENTS)  # the parts of a checkpoint that contain tensors by name
+SCALER, SCALERS = 'loss_scaler', 'loss_scalers'  # keys of mmengine's scale, and of all modules' scales
 
 
 class PartRunner(Runner):
-    """mmengine's runner, whose checkpoint is made of the parts that several processes hold."""
+    """mmengine's runner, with checkpoints that combine the parts of several processes."""
 
     model: Any
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Saves one checkpoint, as that of one process, in the first rank; the others send their parts.
+        """Saves one checkpoint, as a single process would, in the first rank; the others send their parts.
 
-        Each takes the part of the same iteration, and goes on training while it travels.
+        Each process sends its part at the same iteration, and continues to train meanwhile.
         """
         if self.model.placement.replica > 0:
             return
@@ -48,7 +48,7 @@ class PartRunner(Runner):
 
     @contextmanager
     def _own_part(self) -> Iterator[None]:
-        """Within it, state dicts hold only what this process has."""
+        """Within the context, state dicts contain only what this process holds."""
         networks = [self.model.module, *(hook.ema_model.module for hook in averages(self))]
         handles = [network.register_state_dict_post_hook(_drop_absent) for network in networks]
         try:
@@ -59,12 +59,12 @@ class PartRunner(Runner):
 
 
 class PartsHook(Hook):
-    """Puts the parts of a checkpoint together, in the first rank."""
+    """Combines the parts of a checkpoint, in the first rank."""
 
-    priority = 'LOWEST'  # what other hooks add is there
+    priority = 'LOWEST'  # after other hooks have added their parts
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Sends the part of this process, or adds those of all others."""
+        """Sends the part of this process, or adds the parts of all others."""
         model: ModuleParallel = runner.model
         if not is_main_process():
             part = {key: dict(checkpoint[key]) for key in NAMED if key in checkpoint}
@@ -88,7 +88,7 @@ class PartsHook(Hook):
                 checkpoint['optimizer'][SCALERS] = [*others, checkpoint['optimizer'][SCALER]]
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Takes the loss scale of this process's module, where each module has left its own."""
+        """Takes the loss scale of this process's module, if the checkpoint has one per module."""
         optimizer, placement = checkpoint.get('optimizer', {}), runner.model.placement
         if len(optimizer.get(SCALERS, ())) == placement.modules:
             optimizer[SCALER] = optimizer[SCALERS][placement.module]
@@ -106,7 +106,7 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
         return ModuleParallel(model, sync_bn=self.cfg.get('sync_bn') is not None)
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Registers the hooks of the config, and the one that makes checkpoints of all processes' parts."""
+        """Registers the hooks of the config, and the one that combines the parts of checkpoints."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PartsHook())
 
@@ -132,14 +132,14 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
         return built
 
     def scale_lr(self, *args: Any, **kwargs: Any) -> None:
-        """Scales the learning rate to the total batch size, to which the processes of one module add."""
+        """Scales the learning rate to the total batch size of the processes of one module."""
         runner: Any = self
         processes, runner._world_size = self.world_size, self.model.placement.replicas
         super().scale_lr(*args, **kwargs)
         runner._world_size = processes
 
     def _init_model_weights(self) -> None:
-        """Initialises the whole network, as one process does, then leaves the process its module."""
+        """Initialises the whole network, as a single process does, then keeps only this process's module."""
         self.model.module.init_weights()
         self.names_saved = list(self.model.module.state_dict())
         self.model.settle(self.optim_wrapper)
@@ -152,13 +152,13 @@ class ModuleParallelRunner(QuietRunner, PartRunner):
             average.avg_parameters = tensors or dict(average.module.named_parameters())
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
-        """Loads of a checkpoint what this process holds."""
+        """Loads this process's part of a checkpoint."""
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
             return super().load_checkpoint(*args, **kwargs)
 
     def resume(self, *args: Any, **kwargs: Any) -> None:
-        """Resumes a run, of one process or of several."""
+        """Resumes a run of one process or of several."""
         super().resume(*args, **kwargs)
         self.model.forget_absent(self.optim_wrapper)
 
@@ -169,7 +169,7 @@ def averages(runner: Any) -> list[Any]:
 
 
 class _SentError(Exception):
-    """Ends the making of a checkpoint whose part is on its way."""
+    """Ends the creation of a checkpoint after its part has been sent."""
 
 
 def _drop_absent(module: Any, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ def _drop_absent(module: Any, state_dict: dict[str, Any], prefix: str, metadata:
 
 
 def _part(model: ModuleParallel, index: int) -> dict[str, Any]:
-    """The part of a module's process, or its word that it has failed to make one."""
+    """The part of a module's process; raises an error if that process could not make one."""
     part: dict[str, Any] | str = model.link.receive_part(index)
     if isinstance(part, str):
         raise RankError(f'rank {model.placement.rank_of(index, 0)} ended the training: {part}')

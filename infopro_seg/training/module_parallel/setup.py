@@ -1,4 +1,4 @@
-"""Prepares a config for module-parallel training, or says why it cannot be."""
+"""Prepares a config for module-parallel training, or says why that is not possible."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from infopro_seg.training.module_parallel.option import LOOPS, SEEDING
 from infopro_seg.training.module_parallel.placement import place
 from infopro_seg.training.runner import connect_ranks
 
-WRAPPER = {'type': 'LocalDistributedDataParallel'}  # of the shipped configs; each module gets torch's own DDP
+WRAPPER = {'type': 'LocalDistributedDataParallel'}  # in shipped configs; here modules get torch's own DDP
 
 
 def use_module_parallel(cfg: Config) -> None:
-    """Makes a config train each local module in a process of its own, in place.
+    """Changes a config, in place, to train each local module in its own process.
 
     Args:
         cfg: the config, with its cuts.
 
     Raises:
-        ConfigError: a part of the config needs more than one module in a process, or the number of processes
-            does not fit that of the modules.
+        ConfigError: a part of the config needs several modules in one process, or the number of processes is
+            not a multiple of the number of modules.
     """
     backbone = cfg.model.backbone
     if cfg.get('stages') is not None or backbone.get('stage') is not None:
@@ -65,7 +65,7 @@ def use_module_parallel(cfg: Config) -> None:
 
 
 def _require_known_wrapping(cfg: Config) -> None:
-    """Refuses what mmengine would wrap the model with, where it would have no effect here."""
+    """Rejects settings of mmengine's model wrapper that would have no effect here."""
     wrapper = dict(cfg.get('model_wrapper_cfg') or WRAPPER)
     if wrapper.pop('type', None) != WRAPPER['type'] or wrapper not in ({}, {'broadcast_buffers': False}):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a process holds of a network: the parameters and buffers of its own local module."""
+"""A process's share of a network: the parameters and buffers of its own local module."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from infopro_seg.models.turns import layers_by_module, parameters_by_module, slo
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a layer holds a tensor.
+    """A place where a layer holds a tensor.
 
     Args:
         store: the layer's parameters or buffers.
-        name: the tensor's in the layer.
-        module: the local module that the tensor belongs to; None for a small one that all need.
+        name: the tensor's name in the layer.
+        module: the local module that the tensor belongs to; None for a small tensor that all modules need.
     """
 
     store: dict[str, Any]
@@ -28,13 +28,13 @@ class Slot:
 
     @property
     def tensor(self) -> Tensor:
-        """What it holds now."""
+        """The tensor in this place."""
         tensor: Tensor = self.store[self.name]
         return tensor
 
 
 def slots_of(model: Any) -> list[Slot]:
-    """Where a network holds tensors, in the order of its layers."""
+    """All places where a network holds tensors, in the order of its layers."""
     by_id = {key: index for index, part in enumerate(parameters_by_module(model)) for key in part}
     by_layer = {layer: index for index, part in enumerate(layers_by_module(model)) for layer in part}
     return [
@@ -47,11 +47,11 @@ def slots_of(model: Any) -> list[Slot]:
 class Share:
     """The share of a process in a network. The rest is on the `meta` device, where it takes no memory.
 
-    Such parameters are still counted by the optimizer, which passes over them as they have no gradient, so
-    that its state is numbered as in one process.
+    The optimizer still counts the other parameters, so its state is numbered as in a single process. It skips
+    them because they have no gradient.
 
     Args:
-        model: an `InfoProEncoderDecoder`, whole.
+        model: a whole `InfoProEncoderDecoder`.
         module: the local module that stays.
     """
 
@@ -62,12 +62,12 @@ class Share:
         self.foreign = [slot for slot in slots if slot.module not in (None, module)]
 
     def drop_foreign(self, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Leaves only the share.
+        """Drops everything but the share.
 
         Args:
-            optimizer: one that counts the parameters, before its first step.
+            optimizer: the optimizer of the parameters, before its first step.
         """
-        absent: dict[int, Any] = {}  # by the id of what it stands for
+        absent: dict[int, Any] = {}  # by the id of the tensor that it replaces
         for slot in self.foreign:
             tensor = slot.tensor
             meta: Any = torch.empty_like(tensor, device='meta')
@@ -84,13 +84,13 @@ class Share:
 
 
 def drop_absent(state: dict[str, Any]) -> None:
-    """Takes out of a state dict what another process holds, in place."""
+    """Removes from a state dict, in place, what other processes hold."""
     for name in [name for name, value in state.items() if isinstance(value, Tensor) and value.is_meta]:
         del state[name]
 
 
 def drop_absent_state(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
-    """Takes out of an optimizer, and from parameters, what a checkpoint holds of other processes' share."""
+    """Removes from an optimizer and from parameters what a checkpoint contained for other processes."""
     for parameter in [parameter for parameter in optimizer.state if parameter.is_meta]:
         del optimizer.state[parameter]
     for parameter in parameters:

@@ -1,4 +1,4 @@
-"""What the processes hand on for predictions, which all of a replica make together."""
+"""Messages for predictions, which all processes of a replica make together."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from infopro_seg.training.module_parallel.link import Link
 
 
 class CutShortError(RankError):
-    """The process before has ended its part of the predictions early."""
+    """The previous process has ended its part of the predictions early."""
 
 
 class Stream:
-    """What the process of a module hands on to that of the next, up to an end that each passes on.
+    """Messages from the process of a module to that of the next, up to an end that each process passes on.
 
-    A process that ends early passes on the end too, and takes what the one before still sends: so no
-    process waits forever, whichever one fails.
+    A process that ends early also passes on the end, and receives what the previous process still sends. So
+    no process waits forever, whichever one fails.
 
     Args:
-        link: to the neighbours.
+        link: the link to the neighbours.
     """
 
     def __init__(self, link: Link) -> None:
@@ -32,7 +32,7 @@ class Stream:
         return self._incoming or self._outgoing
 
     def open(self) -> None:
-        """Begins; all processes of a replica do so, in turn with what else they hand on."""
+        """Begins the stream; all processes of a replica do so at the same place among their messages."""
         self._incoming, self._outgoing = not self._place.is_first, not self._place.is_last
 
     def send_on(self, content: Any) -> None:
@@ -44,7 +44,7 @@ class Stream:
         self._link.send_on(content)
 
     def receive(self) -> Any:
-        """The next object from the module before.
+        """The next object from the previous module.
 
         Raises:
             CutShortError: no more will arrive.
@@ -59,7 +59,7 @@ class Stream:
         return content
 
     def close(self) -> None:
-        """Ends; what the process before has still sent is lost.
+        """Ends the stream; messages that the previous process has still sent are lost.
 
         Raises:
             RankError: the other process is gone.

@@ -30,18 +30,18 @@ from infopro_seg.training.module_parallel.stream import Stream
 
 @MODEL_WRAPPERS.register_module()
 class ModuleParallel(nn.Module):
-    """Trains one local module on what the process of the module before sends.
+    """Trains one local module on the output that the process of the previous module sends.
 
-    The network is whole, and on the CPU, until :meth:`settle`, so that all processes initialise it alike;
-    from then on a process holds its own module only. The others are on the `meta` device, without memory.
+    Until :meth:`settle`, the network is whole and on the CPU, so that all processes initialise it alike. From
+    then on, a process holds only its own module; the others are on the `meta` device and take no memory.
 
     Args:
         module: an `InfoProEncoderDecoder`.
         sync_bn: whether its batch norms become SyncBN, within each group of replicas.
 
     Raises:
-        ConfigError: the model is no segmentor or has MMSyncBN, or the number of processes does not fit that
-            of its modules.
+        ConfigError: the model is not a segmentor or has MMSyncBN, or the number of processes is not a
+            multiple of the number of modules.
     """
 
     def __init__(self, module: Any, sync_bn: bool = False) -> None:
@@ -74,10 +74,10 @@ class ModuleParallel(nn.Module):
         return self.placement.replica == 0
 
     def settle(self, optim_wrapper: OptimWrapper) -> None:
-        """Leaves only the process's own module, on its device; the weights are initial, and no step is done.
+        """Keeps only the process's own module, on its device; called after initialisation, before any step.
 
         Args:
-            optim_wrapper: of all parameters.
+            optim_wrapper: the optimizer wrapper of all parameters.
         """
         share = Share(self.module, self.placement.module)
         share.drop_foreign(optim_wrapper.optimizer)
@@ -94,11 +94,11 @@ class ModuleParallel(nn.Module):
         """One iteration of the module.
 
         Args:
-            data: the batch, with what the module before has handed on.
-            optim_wrapper: of the model.
+            data: the batch, with the output of the previous module.
+            optim_wrapper: the model's optimizer wrapper.
 
         Returns:
-            The losses of this module and of those before it, and their sum as `loss`.
+            The losses of this and the previous modules, and their sum as `loss`.
         """
         handed = data.handed
         handed.state, handed.kept, handed.log_vars = on_device(
@@ -113,16 +113,16 @@ class ModuleParallel(nn.Module):
         return added(handed.log_vars, log_vars)
 
     def no_sync(self) -> Any:
-        """Within it, gradients are summed up without an exchange among the replicas."""
+        """Within the context, gradients are summed up without an exchange among the replicas."""
         return self.local.no_sync() if isinstance(self.local, DistributedDataParallel) else nullcontext()
 
     def divided(self) -> AbstractContextManager[None]:
-        """Within it, the network predicts together with those of the neighbours, see :func:`divided`."""
+        """Within the context, the network predicts together with its neighbours, see :func:`divided`."""
         return divided(self.module, self.placement.module, self.stream, self.device)
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Within it, all processes predict the same images together; one that fails holds up no other."""
+        """Within the context, all processes predict the same images; if one fails, no other waits."""
         self.stream.open()
         try:
             with self.divided():
@@ -131,15 +131,15 @@ class ModuleParallel(nn.Module):
             self.stream.close()
 
     def forget_absent(self, optim_wrapper: OptimWrapper) -> None:
-        """Drops what a checkpoint has brought of other modules: optimizer state and waiting gradients."""
+        """Drops what a checkpoint contained for other modules: optimizer state and waiting gradients."""
         drop_absent_state(optim_wrapper.optimizer, self.module.parameters())
 
     def val_step(self, data: Any) -> Any:
-        """mmengine's step of a validation; only in the last module's process, samples get their labels."""
+        """mmengine's validation step; only in the last module's process, samples get labels."""
         with self.divided():
             return self.module.val_step(data)
 
     def test_step(self, data: Any) -> Any:
-        """mmengine's step of a test; likewise."""
+        """mmengine's test step; only in the last module's process, samples get labels."""
         with self.divided():
             return self.module.test_step(data)

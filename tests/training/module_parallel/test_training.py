@@ -226,7 +226,8 @@ def test_a_killed_process_ends_the_others_which_name_it(folder):
         ({'stages': [{}, {}, {}], **CLIP}, 'the config has stages'),
         (
             CLIP,
-            '1 process cannot train 3 local modules in parallel: that takes as many for each. Start 3 or 6',
+            '1 process cannot train 3 local modules in parallel: each module needs the same number. '
+            'Start 3 or 6',
         ),
         (
             {'model_wrapper_cfg': {'type': 'MMDistributedDataParallel'}, **CLIP},
