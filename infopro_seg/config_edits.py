@@ -91,6 +91,6 @@ def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     encoder = backbone.get('encoder', backbone)
     if not isinstance(encoder, dict) or 'type' not in encoder:
         raise ConfigError(
-            f'the encoder {encoder!r} is no config; write e.g. dict(type="ResNetV1c", depth=101)'
+            f'the encoder {encoder!r} is not a config; write e.g. dict(type="ResNetV1c", depth=101)'
         )
     return encoder, tuple(backbone.get('cuts') or ())

@@ -67,7 +67,7 @@ def main() -> int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text} is no whole number above 0')
+        raise argparse.ArgumentTypeError(f'{text} is not a whole number above 0')
     return int(text)
 
 
@@ -77,5 +77,5 @@ def _rate(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1000:
-        raise argparse.ArgumentTypeError(f'{text} is no number of frames per second')
+        raise argparse.ArgumentTypeError(f'{text} is not a number of frames per second')
     return value

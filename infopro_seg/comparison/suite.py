@@ -84,7 +84,7 @@ def select_runs(
             )
     for seed in seeds or ():
         if seed < 0:
-            raise ConfigError(f'--seeds {seed}: a seed is a whole number from 0 on')
+            raise ConfigError(f'--seeds {seed}: a seed is a whole number, 0 or more')
     for method in methods or ():
         if method not in suite.methods:
             raise ConfigError(f'unknown method {method!r}; choose from {", ".join(suite.methods)}')

@@ -38,10 +38,10 @@ def parse_range(text: str) -> range:
     """Reads numbers of modules, e.g. `1-8` or `4`.
 
     Raises:
-        UserError: the text is neither a number nor a range, from 1 on.
+        UserError: the text is neither a number nor a range of numbers of 1 or more.
     """
     match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', text)
     found = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
     if not found or found[0] < 1:
-        raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4 or 1-8, from 1 on')
+        raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4 or 1-8, 1 or more')
     return found

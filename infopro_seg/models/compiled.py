@@ -67,8 +67,8 @@ def _run(options: dict[str, Any], name: str, forward: Callable[[Any], Any], stat
     except torch._dynamo.exc.Unsupported as error:
         reason = str(error).strip().split('\n', 1)[0]
         raise ConfigError(
-            f'compile_blocks: {name} is no single graph ({reason}); compile_blocks=dict(fullgraph=False) '
-            'compiles it in parts, compile_blocks=False does not compile it'
+            f'compile_blocks: {name} does not compile to a single graph ({reason}); '
+            'compile_blocks=dict(fullgraph=False) compiles it in parts, compile_blocks=False not at all'
         ) from error
 
 

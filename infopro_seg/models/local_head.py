@@ -170,7 +170,7 @@ def interpolate_pairs(config: Any, depth: float) -> Any:
         A copy of the config in which every `loss_weight` is a number and every `num_convs` a whole number.
 
     Raises:
-        ConfigError: a list does not have two values, or a `num_convs` is not a whole number from 0 up.
+        ConfigError: a list does not have two values, or a `num_convs` is negative or no whole number.
     """
     if isinstance(config, dict):
         out = {key: interpolate_pairs(value, depth) for key, value in config.items()}
@@ -192,7 +192,7 @@ def _at_depth(key: str, pair: Sequence[float], depth: float) -> float:
         return value
     if not all(isinstance(count, int) and count >= 0 for count in pair):
         raise ConfigError(
-            f'num_convs={pair} of a local head is not a number of convolutions; give a whole number from 0 '
-            'on, or a pair (first, last) of such numbers'
+            f'num_convs={pair} of a local head is not a number of convolutions; give a whole number, 0 '
+            'or more, or a pair (first, last) of such numbers'
         )
     return round(value)

@@ -66,11 +66,11 @@ def check_overlap(overlap: int, modules: Sequence[Sequence[Block]], momentum_blo
         momentum_block: the backbone's option, which cannot be combined with an overlap.
 
     Raises:
-        ConfigError: `overlap` is not a whole number from 0 up, a module has fewer blocks, or
+        ConfigError: `overlap` is not a whole number, a module has fewer blocks, or
             `momentum_block` is set too.
     """
     if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
-        raise ConfigError(f'overlap={overlap!r} is not a number of blocks; give a whole number from 0 up')
+        raise ConfigError(f'overlap={overlap!r} is not a number of blocks; give a whole number, 0 or more')
     if overlap and momentum_block is not None:
         raise ConfigError(
             f'overlap={overlap} and momentum_block={momentum_block!r} both put a block between a cut and its '

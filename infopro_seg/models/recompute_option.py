@@ -103,7 +103,7 @@ def parse_policy(text: object) -> tuple[Policy, int | None]:
             f'"expansions*3" for segments of three blocks, or {EXAMPLE}'
         )
     if match[3] == '0':
-        raise ConfigError(f'checkpoint={text!r} asks for segments of no blocks; give a number from 1 up')
+        raise ConfigError(f'checkpoint={text!r} asks for segments of no blocks; give a number, 1 or more')
     policy: Policy = match[1]
     return policy, (int(match[3]) if match[3] else None) if match[2] else 1
 

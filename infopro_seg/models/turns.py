@@ -39,7 +39,7 @@ def require_turn(turn: int | None, count: int, **options: Any) -> None:
     for name, value in options.items():
         if turn is not None and value:
             raise ConfigError(
-                f'{name}={value!r} reads blocks of the next module, which are not there in stage {turn}; '
+                f'{name}={value!r} reads blocks of the next module, which do not exist in stage {turn}; '
                 f'leave out {name}, or train all modules at once'
             )
 

@@ -105,14 +105,14 @@ def choose_blocks(names: Sequence[str], wanted: Sequence[str] = ()) -> list[str]
         wanted: names, or `every:N` for every N-th block up to and with the last; nothing for all.
 
     Raises:
-        UserError: a name is unknown, or N is no number from 1 on.
+        UserError: a name is unknown, or N is not a number, 1 or more.
     """
     chosen = set() if wanted else set(names)
     for item in wanted:
         if item.startswith(EVERY):
             step = item.removeprefix(EVERY)
             if not step.isdecimal() or int(step) < 1:
-                raise UserError(f'--blocks {item}: {step!r} is no number from 1 on; write e.g. {EVERY}2')
+                raise UserError(f'--blocks {item}: {step!r} is not a number, 1 or more; write e.g. {EVERY}2')
             chosen.update(names[:: -int(step)])
         elif item in names:
             chosen.add(item)

@@ -91,7 +91,7 @@ def fit_config(cfg: Config, request: FitRequest | None) -> Config:
     if request.exact_flops is not None and not request.exact_flops >= 1:  # nan, too
         raise UserError(
             f'--fit-exact-flops {request.exact_flops} is below the FLOPs of plain end-to-end training, which '
-            'are 1; give a number from 1 on, e.g. 1.2'
+            'are 1; give a number of 1 or more, e.g. 1.2'
         )
     budget = request.in_bytes()
     return with_fit(cfg, from_first_rank(lambda: _choose(cfg, request, budget, kept)))

@@ -15,7 +15,7 @@ from tests.runs import ROOT
         ({'jobs': 0}, ['--jobs 0', '1 or more']),
         ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
         ({'modules': [4, 1]}, ['--modules 1', '2 modules or more', 'e2e']),
-        ({'seeds': [-1]}, ['--seeds -1', 'from 0 on']),
+        ({'seeds': [-1]}, ['--seeds -1', '0 or more']),
         ({'report_only': True}, ['no finished run', 'without --report-only']),
         ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is not a suite', 'configs/compare/cpu.py']),
     ],

@@ -181,7 +181,7 @@ def test_one_module_is_end_to_end():
 
 @pytest.mark.parametrize('wrong', [0, -1, 2.5, True, 'four'])
 def test_no_number_of_modules(wrong):
-    with pytest.raises(ConfigError, match=r'num_modules=.*whole number from 1 on'):
+    with pytest.raises(ConfigError, match=r'num_modules=.*whole number, 1 or more'):
         resolve_cuts(config_with(wrong))
 
 

@@ -47,7 +47,7 @@ def test_a_stock_backbone_is_listed_too():
     assert encoder_of({'model': {'backbone': {'type': 'ResNet'}}}) == ({'type': 'ResNet'}, ())
     with pytest.raises(ConfigError, match='no model\\.backbone'):
         encoder_of({'model': {}})
-    with pytest.raises(ConfigError, match='is no config'):
+    with pytest.raises(ConfigError, match='is not a config'):
         encoder_of({'model': {'backbone': {'encoder': 'ResNet'}}})
 
 

@@ -137,7 +137,9 @@ def test_a_block_that_is_no_single_graph_is_named():
         return state
 
     [block] = compiled_blocks([Block('stem', (), broken)], compile_options({'backend': 'eager'}))
-    with pytest.raises(ConfigError, match=r'compile_blocks: stem is no single graph .*fullgraph=False'):
+    with pytest.raises(
+        ConfigError, match=r'compile_blocks: stem does not compile to a single graph .*fullgraph=False'
+    ):
         block.forward(torch.ones(2, requires_grad=True))
 
 

@@ -163,8 +163,8 @@ def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
         ),
         (local_head_config(task=[1.0]), ['a'], ['loss_weight=[1.0]', '(first, last)']),
         (with_convs((3, 2, 1)), ['a', 'b'], ['num_convs=(3, 2, 1)', 'one number', '(first, last)']),
-        (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number from 0 on']),
-        (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number from 0 on']),
+        (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number, 0 or more']),
+        (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number, 0 or more']),
     ],
     ids=[
         'none',

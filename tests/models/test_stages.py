@@ -168,5 +168,5 @@ def test_a_stage_does_not_read_the_next_module(option):
     config = staged(0)
     config['backbone'] |= option
     [name] = option
-    with pytest.raises(ConfigError, match=f'{name}=.* not there in stage 0; leave out {name}'):
+    with pytest.raises(ConfigError, match=f'{name}=.* do not exist in stage 0; leave out {name}'):
         build(config)

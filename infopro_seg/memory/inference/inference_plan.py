@@ -141,7 +141,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
         require_file(request.json, '--json')
     if request.size is not None and min(request.size) < 1:
         given = ' '.join(map(str, request.size))
-        raise UserError(f'--size {given} is no image; give height and width in pixels, from 1 on')
+        raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')
     cfg = load_config(request.config)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)

@@ -52,7 +52,7 @@ def resolve_cuts(cfg: Config) -> Config:
     _check_balance(balance, budgets, modules)
     del cfg.model.backbone['num_modules']
     if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
-        raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number from 1 on')
+        raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number, 1 or more')
     setup = training_setup(cfg)
     if modules == 1:
         cfg.model.backbone.cuts = ()

@@ -95,7 +95,7 @@ def list_blocks(
         UserError: an argument or the config is invalid.
     """
     if any(size is not None and size < 1 for size in (batch, *(crop or ()))):
-        raise UserError(f'--batch and --crop are {batch} and {crop}; give numbers from 1 on')
+        raise UserError(f'--batch and --crop are {batch} and {crop}; give numbers of 1 or more')
     cfg = load_config(config, options)
     encoder, cuts = encoder_of(cfg)
     setup = training_setup(cfg, batch, crop)

@@ -49,7 +49,7 @@ def training_setup(
     if min(batch, *crop) < 1:
         raise UserError(
             f'a step of {batch} images of {crop[0]}x{crop[1]} pixels trains nothing; give --batch and --crop '
-            'numbers from 1 on'
+            'numbers of 1 or more'
         )
     wrapper = cfg.get('optim_wrapper') or {}
     return TrainingSetup(
