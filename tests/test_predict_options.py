@@ -116,7 +116,7 @@ def test_arguments_are_read_as_they_are_meant(monkeypatch):
         (['a.py', 'b.pth', 'c.png', '--batch', '0'], '0 is not a whole number above 0'),
         (['a.py', 'b.pth', 'c.png', '--batch', 'two'], 'two is not a whole number above 0'),
         (['a.py', 'b.pth', 'c.png', '--fps', 'slow'], 'slow is not a number of frames per second'),
-        (['a.py', 'b.pth', 'c.png', '--fps', '-1'], 'no number of frames per second'),
+        (['a.py', 'b.pth', 'c.png', '--fps', '-1'], 'not a number of frames per second'),
     ],
     ids=str,
 )

@@ -159,7 +159,9 @@ def test_testing_and_reconstructing_are_those_of_the_network(stage):
 
 @pytest.mark.parametrize('stage', [-1, 3, True, 'last'])
 def test_a_stage_that_is_no_module_is_refused(stage):
-    with pytest.raises(ConfigError, match=rf'no stage {stage!r}: 3 local modules train in the stages 0 to 2'):
+    with pytest.raises(
+        ConfigError, match=rf'no stage {stage!r}: the 3 local modules train in the stages 0 to 2'
+    ):
         build(staged(stage))
 
 

@@ -148,5 +148,5 @@ def test_gradients_of_a_rank_that_is_gone_are_not_made_up(streets, tmp_path):
     """Rank 1 ends within an iteration, while its gradients of those before wait for their step."""
     status, said = end_rank(streets, tmp_path, {'moment': 'forward'}, **ACCUMULATED)
     assert status == [FAILED, FAULT]
-    assert 'iterations so far are not saved: gradients that wait' in said[0]
+    assert 'iterations so far are not saved: accumulated gradients of lost ranks' in said[0]
     assert not list((tmp_path / 'work').glob('*.pth'))
