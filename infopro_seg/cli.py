@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from infopro_seg.faults import explained, headline
 
@@ -56,3 +56,12 @@ def interrupted(error: BaseException | None) -> bool:
     return error is not None and (
         isinstance(error, KeyboardInterrupt) or interrupted(error.__cause__) or interrupted(error.__context__)
     )
+
+
+def __getattr__(name: str) -> Any:
+    """`load_config`, which scripts for earlier versions import from here; loaded when it is asked for."""
+    if name == 'load_config':
+        from infopro_seg.config_files import load_config
+
+        return load_config
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -15,7 +15,7 @@ from infopro_seg.config_edits import without_local_modules
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.classes import require_equal_classes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU
 from infopro_seg.evaluation.label_images import LabelImages

@@ -4,6 +4,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
+from infopro_seg import cli
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.options import CfgOptions
@@ -120,3 +121,8 @@ def test_a_pure_python_config_reads_as_one_with_names(write):
         'default_scope': 'mmseg',
     }
     assert Config.fromstring(config.pretty_text, '.py').to_dict() == config.to_dict()
+
+
+def test_scripts_for_earlier_versions_find_it_where_it_was():
+    assert cli.load_config is load_config
+    assert not hasattr(cli, 'no_such_name')

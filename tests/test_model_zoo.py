@@ -15,7 +15,7 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.config_edits import without_pretraining
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.classes import require_equal_classes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from tests.models.encoder_list import is_missing
 from tests.runs import ROOT

@@ -13,10 +13,10 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'infopro_seg',  # the version; what `load` imports when it is called comes from the top
     'errors graph_sizes markdown options stock_datasets warm_up yapf_import',
     'devices faults files precision',
-    'checkpoints cli config_edits consoles image_inputs outputs parallel strict_json',
+    'checkpoints config_edits consoles image_inputs outputs parallel strict_json',
     'named_types turn_configs tasks',
     'config_files',
-    'drawing streets',
+    'cli drawing streets',
     'logit_maps datasets',
     'models',
     'evaluation',

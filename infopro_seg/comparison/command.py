@@ -17,7 +17,7 @@ from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
 from infopro_seg.config_files import load_config
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.files import write_text

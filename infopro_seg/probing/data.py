@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.checks.classes import require_equal_classes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.seeding import SeededDataset
 from infopro_seg.errors import ConfigError, UserError
 

@@ -16,7 +16,7 @@ from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
 from infopro_seg.config_edits import without_balance
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.datasets.checks.classes import require_equal_classes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read

@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.classes import require_equal_classes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from tests.datasets.pairs import CLASSES, PALETTE, config_of, leaf, make
 

@@ -9,12 +9,12 @@ from mmseg.registry import DATASETS
 from PIL import Image, ImageOps
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.datasets.checks.warnings import warnings_of
 from infopro_seg.datasets.checks.whole_split import check_split
 from infopro_seg.datasets.image_headers import ORIENTATION, read_header
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turn
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError, DataError
 from tests.datasets.pairs import CLASSES, config_of, leaf, make, mask, photograph, save
 

@@ -3,8 +3,8 @@
 import pytest
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.whole_split import check_split
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make
 

@@ -6,7 +6,7 @@ import pytest
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 

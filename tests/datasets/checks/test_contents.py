@@ -7,9 +7,9 @@ from PIL import Image
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks import contents
 from infopro_seg.datasets.checks.inspection import Loading, Pair
-from infopro_seg.datasets.checks.preflight import require_data
 from infopro_seg.datasets.checks.screening import looks_right
 from infopro_seg.datasets.checks.whole_split import check_split
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import DataError
 from tests.datasets.pairs import config_of, leaf, make, mask, photograph, save
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
-from infopro_seg.datasets.checks.preflight import require_data
+from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import DataError
 from tests.runs import DEMO, LOADERS, images, label_file
 
