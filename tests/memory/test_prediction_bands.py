@@ -39,7 +39,7 @@ def test_the_bands_traced_are_some_of_all_with_the_first_and_the_last(height, mo
 
 
 def test_an_image_that_is_none_is_named():
-    with pytest.raises(UserError, match='--size 0 300 is no image; give height and width in pixels'):
+    with pytest.raises(UserError, match='--size 0 300 is not an image; give height and width in pixels'):
         plan_inference(PlanInferenceRequest('configs/infopro_demo.py', (0, 300)))
 
 
