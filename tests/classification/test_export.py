@@ -64,7 +64,7 @@ def test_stock_mmpretrain_loads_it_strictly_and_gives_the_same_scores(run):
     network = ImageNetwork(config_of(load(checkpoint), checkpoint), checkpoint)
     inputs = torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     stock = in_a_process(run, written, run / 'plain.pth', inputs)
-    assert_same(stock['scores'], network.model.scores(inputs))
+    assert_same(stock['scores'], network.model.scores(inputs), rtol=1e-5, atol=1e-6)  # of one thread there
     assert stock['type'].startswith('mmpretrain.')
     assert list(stock['meta']['dataset_meta']['classes']) == ['left', 'middle', 'right']
 
