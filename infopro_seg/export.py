@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def export(
     content = read_checkpoint(checkpoint)
     config = config or config_of(content, checkpoint)
     format = _format_of(config, format)
+    config = copy.deepcopy(config)
+    config.model.pop('channels_last', None)  # the layout of its training, which stock networks do not know
     init_default_scope('mmseg')
     model: Any = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
     trained_here = isinstance(model, LocalSteps)

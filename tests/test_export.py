@@ -15,7 +15,7 @@ from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export, to_stock_config
 from infopro_seg.inference import Predictor
 from tests.runs import SIZE, load
-from tests.stand_ins import assert_same, build, deeplabv3plus_config, model_config, upernet_config
+from tests.stand_ins import CLASSES, assert_same, build, deeplabv3plus_config, model_config, upernet_config
 
 OURS = ('infopro', 'InfoPro', 'local_head', 'LoadLabels', "'LoadImage'", 'ClassIoU', 'Resumable', 'CPUAmp')
 
@@ -216,3 +216,21 @@ def test_what_cannot_be_exported_is_refused(checkpoint, tmp_path):
         with pytest.raises(kind, match=message):
             export(given, tmp_path / out)
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_a_network_that_trained_with_channels_last_is_exported(tmp_path):
+    """Stock mmseg has no such option, and other kernels for that layout."""
+    model = model_config(channels_last=True)
+    config = Config({'model': model, 'default_scope': 'mmseg'})
+    content = {'state_dict': build(model, double=False).state_dict()}
+    content['meta'] = {
+        'cfg': config.pretty_text,
+        'dataset_meta': {'classes': [str(n) for n in range(CLASSES)]},
+    }
+    torch.save(content, tmp_path / 'iter_1.pth')
+    written = export(tmp_path / 'iter_1.pth', tmp_path / 'plain.pth')
+    assert 'channels_last' not in written.read_text()
+    stock = MODELS.build(Config.fromfile(written).model)
+    exported = load(tmp_path / 'plain.pth')['state_dict']
+    stock.load_state_dict(exported, strict=True)
+    assert_same(dict(stock.state_dict()), {key: content['state_dict'][key] for key in exported})

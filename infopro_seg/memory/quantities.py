@@ -43,5 +43,5 @@ def parse_range(text: str) -> range:
     match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', text)
     found = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
     if not found or found[0] < 1:
-        raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4 or 1-8, 1 or more')
+        raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4 or 1-8')
     return found

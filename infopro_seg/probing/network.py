@@ -24,13 +24,8 @@ from infopro_seg.models.encoder import build_encoder, without_weights
 from infopro_seg.tasks import is_classifier
 
 BACKBONE = 'backbone.'
-NORMALISATION = (
-    'mean',
-    'std',
-    'bgr_to_rgb',
-    'rgb_to_bgr',
-    'to_rgb',
-)  # belong to the weights; sizes belong to the data
+# options of the preprocessor that belong to the weights; sizes belong to the data
+NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
 EVERY = 'every:'
 
 

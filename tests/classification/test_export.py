@@ -88,7 +88,7 @@ def test_of_an_encoder_of_mmseg_nothing_of_this_package_is_left(tmp_path):
         'out_indices': (3,),
         'norm_cfg': {'type': 'BN'},
     }
-    model = model_config(1)
+    model = model_config(1, channels_last=True)
     model.backbone.encoder = encoder
     config = Config(
         {
