@@ -152,7 +152,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
             'name': recipe.name,
             'gradients': recipe.gradients,
             'peak': recipe.peak,
-            'flops': round(recipe.flops / plan.reference.flops, 4),
+            'flops': round(recipe.flops / plan.plan.reference.flops, 4),
             'backbone': {key: backbone.get(key) for key in sorted(keys)},
         }
         for recipe, backbone in zip(plan.recipes, backbones, strict=True)

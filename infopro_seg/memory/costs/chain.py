@@ -122,6 +122,11 @@ class Chain:
         return self.tails[computed][start - 1 in self.outputs]
 
     @property
+    def names(self) -> list[str]:
+        """The names of the blocks."""
+        return [block.name for block in self.blocks]
+
+    @property
     def shortest(self) -> int:
         """The fewest blocks of a module after a cut."""
         return max(1, self.overlap)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import accumulate
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from infopro_seg.memory.costs.chain import Chain, PieceCost
 from infopro_seg.memory.costs.together import segment_cost
@@ -69,6 +68,24 @@ class _Live:
     def reach(self, extra: int, where: str) -> None:
         if self.now + extra > self.peak:
             self.peak, self.where = self.now + extra, where
+
+
+class _Ran(NamedTuple):
+    """A segment whose forward pass has run.
+
+    Args:
+        start: its first block.
+        end: the block after its last.
+        name: what messages call it.
+        piece: its cost.
+        base: live bytes below it: those before it, less what it is the first to drop.
+    """
+
+    start: int
+    end: int
+    name: str
+    piece: PieceCost
+    base: int
 
 
 class ModuleCosts:
@@ -134,35 +151,33 @@ class ModuleCosts:
 
     def _evaluate(self, row: int, start: int, end: int, segments: tuple[Segment, ...]) -> ModuleCost:
         chain, place = self.chain, self.place(row, start, end)
-        starts = list(accumulate((segment.length for segment in segments), initial=start))[:-1]
-        pieces = [self.segment(at, one, at == start) for at, one in zip(starts, segments, strict=True)]
-        names = [_name(chain, at, one) for at, one in zip(starts, segments, strict=True)]
         live = _Live(place.held)
-        bases: list[int] = []  # live bytes below each segment: those before it, less what it is first to drop
+        ran: list[_Ran] = []
         cached = freed = 0
-        before: PieceCost | None = None
-        for at, one, piece, name in zip(starts, segments, pieces, names, strict=True):
+        at = start
+        for segment in segments:
+            after = at + segment.length
+            piece = self.segment(at, segment, at == start)
+            name = _name(chain, at, after)
             live.reach(piece.forward_rise + cached, f'the forward of {name}')
-            live.now -= self.dropped(at, piece, before)
-            bases.append(live.now - freed)
-            inside = (output for output in place.attached if at <= output < at + one.length - 1)
+            live.now -= self.dropped(at, piece, ran[-1].piece if ran else None)
+            ran.append(_Ran(at, after, name, piece, live.now - freed))
+            inside = (output for output in place.attached if at <= output < after - 1)
             freed += sum(chain.blocks[output].state for output in inside)  # after the heads
             live.now += piece.kept
             cached += piece.cached
-            before = piece
+            at = after
         what = f'the local head after {chain.blocks[end - 1].name}' if place.handed_on else 'neck and heads'
         live.reach(place.closing.forward_rise + cached, f'the forward of {what}')
         live.reach(place.closing.backward_rise - place.unread, f'the backward of {what}')
         gradients = place.gradients
-        for at, one, piece, base, name in reversed(
-            list(zip(starts, segments, pieces, bases, names, strict=True))
-        ):
+        for at, after, name, piece, base in reversed(ran):
             live.now = base - place.gone
-            extra = self.waiting(place, at, at + one.length, end, piece) + gradients
+            extra = self.waiting(place, at, after, end, piece) + gradients
             live.reach(piece.backward_rise + extra, f'the backward of {name}')
-            gradients += sum(self.new_gradients(start, index) for index in range(at, at + one.length))
+            gradients += sum(self.new_gradients(start, index) for index in range(at, after))
         peak = live.peak + self.offsets.get(self.position(start, end), 0)
-        flops = sum(piece.flops for piece in [*pieces, place.closing])
+        flops = place.closing.flops + sum(one.piece.flops for one in ran)
         return ModuleCost(start, end, segments, peak, live.where, flops)
 
     def new_gradients(self, start: int, index: int) -> int:
@@ -181,6 +196,6 @@ class ModuleCosts:
         return chain.labels + images + sum(chain.blocks[index].state for index in states) + gradients
 
 
-def _name(chain: Chain, start: int, segment: Segment) -> str:
-    first, last = chain.blocks[start].name, chain.blocks[start + segment.length - 1].name
+def _name(chain: Chain, start: int, end: int) -> str:
+    first, last = chain.blocks[start].name, chain.blocks[end - 1].name
     return first if first == last else f'{first} to {last}'

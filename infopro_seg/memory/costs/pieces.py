@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -45,8 +46,7 @@ class PieceMeter:
             for number, (index, output) in enumerate(returned)
         ]
         self.outputs = list(dict.fromkeys(index for index, output in self._returned if output is not None))
-        self._known: dict[Any, PieceCost] = {}
-        self._again: dict[Any, dict[str, int]] = {}
+        self._found: dict[Any, Any] = {}
 
     def start(self, batch: dict[str, Any]) -> None:
         """Preprocesses a batch, which then stays alive."""
@@ -60,36 +60,36 @@ class PieceMeter:
 
     def states(self) -> list[Any]:
         """The state before each block, and the last one; they are not counted, only their sizes are used."""
-        state: Any = self.inputs
-        states = [state]
-        known: dict[Any, Any] = {}
+        states = [self.inputs]
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             for block in self.blocks:
-                key = block_key(block, state)
-                if key is None or key not in known:
-                    known[key] = block.forward(state)
-                state = known[key]
-                states.append(state)
+                state = states[-1]
+                states.append(self._once('state', block_key(block, state), partial(block.forward, state)))
         return states
 
     def block(self, index: int, states: Sequence[Any], policies: Policies, owned: int) -> BlockCost:
         """Measures a block by every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
-        block = self.blocks[index]
-        costs: list[dict[str, PieceCost]] = [{}, {}]
-        for name, policy in policies.items():
-            for variant, attached in zip(costs, (False, self.trains_before(index)), strict=True):
-                if variant is costs[1] and not attached:
-                    variant[name] = costs[0][name]
-                else:
-                    key = block_key(block, states[index])
-                    key = key and (name, attached, key)
-                    variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
-        recomputed = self._recomputed(block, states[index], policies)
+        block, state = self.blocks[index], states[index]
+        key = block_key(block, state)
+
+        def measured(attached: bool) -> dict[str, PieceCost]:
+            return {
+                name: self._once(
+                    (name, attached), key, partial(self._run, policy(block), state, attached, block.owned)
+                )
+                for name, policy in policies.items()
+            }
+
+        first = measured(attached=False)
         buffers = [buffer for module in block.modules for buffer in module.buffers()]
-        lent = storage_bytes(buffer for buffer in buffers if buffer.is_floating_point())
-        first, inner = costs
         return BlockCost(
-            block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
+            name=block.name,
+            state=_bytes(states[index + 1]),
+            owned=owned,
+            first=first,
+            inner=measured(attached=True) if self.trains_before(index) else first,
+            recomputed=self._once('recomputed', key, partial(self._recomputed, block, state, policies)),
+            lent=storage_bytes(buffer for buffer in buffers if buffer.is_floating_point()),
         )
 
     def trains_before(self, index: int) -> bool:
@@ -98,14 +98,11 @@ class PieceMeter:
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
         """The FLOPs of a block that each policy recomputes."""
-        key = block_key(block, state)
-        if key is None or key not in self._again:
-            names = [name for name in policies if name != PLAIN]
-            with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
-                block.forward(state)
-            self._again[key] = counted.flops
-        found: dict[str, int] = self._again[key]
-        return found
+        names = [name for name in policies if name != PLAIN]
+        with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
+            block.forward(state)
+        flops: dict[str, int] = counted.flops
+        return flops
 
     def width(self, reader: Reader, state: Any) -> int:
         """The channels that a local head reads from the state at its cut; this is not counted."""
@@ -130,7 +127,7 @@ class PieceMeter:
         owned = [p for module in (head, *reader.owned) for p in module.parameters()]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
         key = (id(head), reader.block.feature, attached, *sizes) if type(reader) is Reader else None
-        cost = self._measure(run, state, attached, owned, key)
+        cost: PieceCost = self._once('head', key, partial(self._run, run, state, attached, owned))
         for parameter in (p for block in reader.shared for p in block.owned):
             parameter.grad = None  # the model of a module counts these where the blocks are its own
         return cost
@@ -169,20 +166,13 @@ class PieceMeter:
         total: Tensor = self.model.parse_losses(losses)[0]
         return total
 
-    def _measure(
-        self,
-        run: Callable[[Any], Any],
-        state: Any,
-        attached: Any,
-        owned: Sequence[nn.Parameter],
-        key: Any = None,
-    ) -> PieceCost:
-        """Measures a piece, or reuses the result for an equal piece with the same key."""
+    def _once(self, kind: Any, key: Any, find: Callable[[], Any]) -> Any:
+        """What `find` returns, or what it returned for the same key; a key of None is never found again."""
         if key is None:
-            return self._run(run, state, attached, owned)
-        if key not in self._known:
-            self._known[key] = self._run(run, state, attached, owned)
-        return self._known[key]
+            return find()
+        if (kind, key) not in self._found:
+            self._found[kind, key] = find()
+        return self._found[kind, key]
 
     def _run(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from infopro_seg.config_edits import backbone_of
 from infopro_seg.memory.costs.chain import PLAIN, Chain, HeadCost
 from infopro_seg.memory.costs.pieces import PieceMeter
 from infopro_seg.memory.tracing.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
@@ -49,7 +50,7 @@ def profile_chain(
     with fake_tensors() as tracker:
         model = build_model(without_cuts(cfg), crop)
         blocks = model.backbone.local_modules()[0]
-        backbone = cfg.get('model', cfg)['backbone']
+        backbone = backbone_of(cfg)
         if backbone.get('num_modules') is None:  # which replaces the cuts
             split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
         meter = PieceMeter(model, blocks, tracker, amp)
@@ -60,7 +61,7 @@ def profile_chain(
         rows = _build_heads(backbone, widths)
         between = (module for reader in readers for module in reader.owned)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values()), *between])
-        owned = _Owned(build_optimizer(cfg, trained, optimizer))
+        owned = partial(_owned, build_optimizer(cfg, trained, optimizer).state)
         if blocks_of is not None:
             costs = blocks_of.blocks
         else:
@@ -133,22 +134,19 @@ def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reade
     ]
 
 
-class _Owned:
+def _owned(states: Any, *modules: nn.Module, parameters: Sequence[nn.Parameter] = ()) -> int:
     """Bytes that modules own: parameters, buffers and their optimizer state.
 
     Args:
-        optimizer: an optimizer that has a state for every parameter.
+        states: the optimizer's state of each parameter.
+        modules: the modules.
+        parameters: further parameters that count.
     """
-
-    def __init__(self, optimizer: Any) -> None:
-        self.optimizer = optimizer
-
-    def __call__(self, *modules: nn.Module, parameters: Sequence[nn.Parameter] = ()) -> int:
-        tensors: list[Tensor] = [b for module in modules for b in module.buffers()]
-        for parameter in (*parameters, *(p for module in modules for p in module.parameters())):
-            state = self.optimizer.state.get(parameter, {}).values()
-            tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
-        return storage_bytes(tensors)
+    tensors: list[Tensor] = [b for module in modules for b in module.buffers()]
+    for parameter in (*parameters, *(p for module in modules for p in module.parameters())):
+        state = states.get(parameter, {}).values()
+        tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
+    return storage_bytes(tensors)
 
 
 def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,17 +16,15 @@ from rich.table import Table
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.files import write_text
 from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.inference.prediction import trace_prediction
-from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
+from infopro_seg.memory.quantities import largest, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.outputs import require_file
-from infopro_seg.strict_json import to_json
+from infopro_seg.strict_json import STDOUT, write_or_print_json
 from infopro_seg.tasks import refuse_classifier
 
 STEP = 256  # pixels of height, in which the largest image is searched
-STDOUT = Path('-')
 LARGEST = 16384  # pixels of height
 
 
@@ -151,8 +148,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
     console = table_console(stderr=request.json == STDOUT)
     console.print(inference_table(rows, setup, len(tta_variants(cfg)) if request.tta else 0, budget))
     if request.json is not None:
-        text = to_json([asdict(row) for row in rows])
-        sys.stdout.write(text) if request.json == STDOUT else write_text(request.json, text)
+        write_or_print_json(request.json, [asdict(row) for row in rows])
     return int(budget is not None and all(row.peak > budget for row in rows if not row.in_training))
 
 
@@ -162,16 +158,16 @@ def inference_table(
     """The rows of a plan of prediction, which averages some variants of the image."""
     height, width = setup.crop
     averaged = f', {variants} scales and flips averaged' if variants else ''
-    unit, factor = unit_for(max(row.peak for row in rows))
+    unit = unit_for(max(row.peak for row in rows))
     limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
     table = Table(
         title=f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
     )
     table.add_column('prediction')
-    for name in [f'peak {unit}', *['fits', 'largest image'] * (budget is not None)]:
+    for name in [f'peak {unit.name}', *['fits', 'largest image'] * (budget is not None)]:
         table.add_column(name, justify='right')
     for row in rows:
-        cells = [row.name, f'{row.peak / factor:.{DIGITS[unit]}f}']
+        cells = [row.name, unit.number(row.peak)]
         if budget is not None:
             size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
             size += ' or more' * (row.largest is not None and row.largest[0] == LARGEST)
@@ -233,18 +229,6 @@ class _Peaks:
 
 
 def _largest(peak: Callable[[int, int], float], budget: int) -> tuple[int, int] | None:
-    """The largest image that fits: the next step does not, or it is the largest that is looked at."""
-
-    def fits(steps: int) -> bool:
-        return peak(steps * STEP, 2 * steps * STEP) <= budget
-
-    if not fits(1):
-        return None
-    low, high = 1, LARGEST // STEP + 1
-    while high - low > 1:
-        middle = min(2 * low, (low + high) // 2)
-        if fits(middle):
-            low = middle
-        else:
-            high = middle
-    return low * STEP, 2 * low * STEP
+    """The largest image that fits, in steps of `STEP` rows and up to `LARGEST`; None if none does."""
+    steps = largest(lambda steps: peak(steps * STEP, 2 * steps * STEP) <= budget, LARGEST // STEP)
+    return (steps * STEP, 2 * steps * STEP) if steps else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from infopro_seg.memory.quantities import largest
 from infopro_seg.memory.tracing.fake_model import build_model, label_of_image
 from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
@@ -204,22 +204,11 @@ def largest_crop(cfg: Config, setup: TrainingSetup, budget: int) -> tuple[int, i
             raise
         return True
 
-    height = largest(fits)
-    return None if height is None else (height, 2 * height)
+    height = CROP_STEP * largest(lambda steps: fits(steps * CROP_STEP))
+    return (height, 2 * height) if height else None
 
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether an error says that the GPU's memory is full: PyTorch's own, or one of CUDA's libraries'."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError) or 'out of memory' in text or 'ALLOC_FAILED' in text
-
-
-def largest(fits: Callable[[int], bool]) -> int | None:
-    """The largest multiple of `CROP_STEP` for which `fits` holds, by doubling and bisection."""
-    low, high = 0, 1
-    while fits(high * CROP_STEP):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle * CROP_STEP) else (low, middle)
-    return low * CROP_STEP or None

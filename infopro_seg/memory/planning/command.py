@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,27 +12,20 @@ from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
-from infopro_seg.files import write_text
 from infopro_seg.memory.planning.largest_size import with_largest
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.planning.planner import Planner
-from infopro_seg.memory.planning.process_plan import (
-    plan_processes,
-    processes_table,
-    processes_verdict,
-    setup_of,
-)
-from infopro_seg.memory.planning.report import plan_json, plan_table, plot_plan, verdict
+from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
+from infopro_seg.memory.planning.report import plan_rows, plan_table, plot_plan, verdict
 from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.memory.variants import without_cuts
+from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_file
-from infopro_seg.strict_json import to_json
+from infopro_seg.strict_json import STDOUT, write_or_print_json
 
-STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')
 
 
@@ -82,14 +74,14 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     cfg = load_config(request.config)
     if cfg.get('stages') is not None:
         raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
-    without_cuts(cfg)  # says early that there is nothing to plan
-    setup = setup_of(cfg, request.batch, request.crop, request.amp)
+    require_infopro(cfg)
+    setup = training_setup(cfg, request.batch, request.crop, request.amp)
     plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
     console = table_console(stderr=request.json == STDOUT)
     console.print(processes_table(plans, setup, budgets))
     console.print(processes_verdict(plans), markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+        write_or_print_json(request.json, [plan.as_json() for plan in plans])
     return 0
 
 
@@ -108,7 +100,7 @@ def plan(request: PlanRequest) -> int:
     cfg = load_config(request.config)
     if cfg.get('stages') is not None:
         return _plan_turns(request, cfg, budget)
-    without_cuts(cfg)  # says early that there is nothing to plan
+    require_infopro(cfg)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     with spinner() as report:
         planner = Planner(cfg, setup, report)
@@ -135,7 +127,7 @@ def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     console = table_console(stderr=request.json == STDOUT)
     console.print(turns_table(plans, budget))
     if request.json is not None:
-        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+        write_or_print_json(request.json, [plan.as_json() for plan in plans])
     return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
 
 
@@ -160,17 +152,11 @@ def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest,
     for text in filter(None, (verdict(plan, cfg), about)):
         console.print(text, markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, plan_json(plan, validation if isinstance(validation, Validation) else None))
+        known = validation if isinstance(validation, Validation) else None
+        write_or_print_json(request.json, plan_rows(plan, known))
     if request.plot is not None:
         with drawing(request.plot, console.print):
             plot_plan(plan, request.plot)
     if request.write_config is not None and plan.recommended is not None:
         write_config(plan, plan.recommended, request.config, request.write_config)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)
-
-
-def _write_json(path: Path, text: str) -> None:
-    if path == STDOUT:
-        sys.stdout.write(text)
-    else:
-        write_text(path, text)

@@ -13,7 +13,7 @@ from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.memory.variants import has_stock_losses, without_cuts
+from infopro_seg.memory.variants import has_stock_losses, require_infopro
 
 SMALLER = 0.9  # of a recipe's peak, that the next one may take at most
 
@@ -30,24 +30,9 @@ class Fit:
     plan: Plan
     recipes: tuple[Recipe, ...]
 
-    @property
-    def setup(self) -> TrainingSetup:
-        """Batch, crop and precision."""
-        return self.plan.setup
-
-    @property
-    def reference(self) -> Recipe:
-        """Plain end-to-end training with mmseg's own losses, of which shares are taken."""
-        return self.plan.reference
-
-    @property
-    def verdict(self) -> str:
-        """Which exact recipe fits, and what the cheapest local one would change."""
-        return self.plan.verdict
-
     def lines(self) -> tuple[str, str]:
         """The verdict, and the recipe to train with, as `--fit` prints them."""
-        return self.verdict, f'Training with {self.recipes[0].name}: {recipe_text(self.recipes[0])}'
+        return self.plan.verdict, f'Training with {self.recipes[0].name}: {recipe_text(self.recipes[0])}'
 
 
 def plan_to_fit(
@@ -73,7 +58,7 @@ def plan_to_fit(
         ConfigError: the config has no `InfoProBackbone`.
         UserError: nothing fits.
     """
-    without_cuts(cfg)  # says early that there is nothing to plan
+    require_infopro(cfg)
     planner = Planner(cfg, setup or training_setup(cfg), report)
     planner.require_room(budget)
     counts = planner.counts()

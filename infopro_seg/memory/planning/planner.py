@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from infopro_seg.config_edits import backbone_of
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.planning.known_accuracy import known_accuracy
@@ -104,10 +105,9 @@ class Planner(RecipeSearch):
 
     def _frozen(self) -> list[Recipe]:
         """End-to-end training with the first stages of the encoder frozen."""
-        encoder = self.cfg.get('model', self.cfg)['backbone']['encoder']
-        plain = make_recipe(*self.at(self.own_heads, []), self.own_heads, 'E2E')
+        plain = self.recipe_at([], 'E2E')
         rows = []
-        for count in frozen_stages(encoder):
+        for count in frozen_stages(backbone_of(self.cfg)['encoder']):
             name = f'E2E, {count} stage{"s" if count > 1 else ""} frozen'
             self.report(f'tracing {name}')
             rows.append(self.traced(replace(plain, name=name, frozen_stages=count, bound='')))
@@ -115,16 +115,15 @@ class Planner(RecipeSearch):
 
     def _configured(self) -> list[Recipe]:
         """The recipes with the config's own cuts: recomputing nothing, and by its own policies."""
-        backbone = self.cfg.get('model', self.cfg)['backbone']
+        backbone = backbone_of(self.cfg)
         own = () if backbone.get('num_modules') else tuple(backbone.get('cuts') or ())
         if not own:
             return []
         ends, found = self.ends_of(own), []
         for option in (PLAIN, backbone.get('checkpoint', False)):
-            name = method_name(len(ends) + 1)
-            recipe = make_recipe(*self.at(self.own_heads, ends, option), self.own_heads, name)
+            recipe = self.recipe_at(ends, method_name(len(ends) + 1), option)
             what = ' + recomputation' if recipe.recomputing else ''
-            found.append(replace(recipe, name=f'{name}{what}, cuts of the config'))
+            found.append(replace(recipe, name=f'{recipe.name}{what}, cuts of the config'))
         return found
 
     def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:

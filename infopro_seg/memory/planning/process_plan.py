@@ -12,15 +12,11 @@ from rich.table import Table
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.module_costs import ModuleCosts
-from infopro_seg.memory.costs.profile import profile_chain
-from infopro_seg.memory.quantities import DIGITS, unit_for
-from infopro_seg.memory.search.cuts import check_modules, cut_names
+from infopro_seg.memory.quantities import unit_for
+from infopro_seg.memory.search.cuts import profile_modules
 from infopro_seg.memory.search.partition import partition_at
 from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
-from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.recompute import POLICIES
-from infopro_seg.models.recompute_option import module_texts
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -86,25 +82,20 @@ def plan_processes(
     if count < 2:
         raise UserError('--module-parallel divides the encoder among processes; add e.g. --modules 2')
     option = backbone.get('checkpoint', False)
-    texts = module_texts(option, count)
-    cfg = with_listed_heads(_free(cfg), count)
-    used = [policy for policy in POLICIES[1:] if any(policy in text for text in texts)]
-    chain = profile_chain(
-        cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation, policies=used
-    )
-    check_modules(chain, count, lists_heads(cfg))
-    costs = ModuleCosts(chain)
-    names = [block.name for block in chain.blocks]
+    cfg = copy.deepcopy(cfg)
+    cfg.model.backbone.pop('num_modules', None)
+    chain = profile_modules(cfg, count, setup)
+    costs, names = ModuleCosts(chain), chain.names
     found = []
-    if len(own) == count - 1 and own and set(own) <= set(names):
+    if len(own) == count - 1 and set(own) <= set(names):
         found.append(
             ('cuts of the config', partition_at(costs, [names.index(cut) + 1 for cut in own], option))
         )
-    found.append(('balanced by FLOPs', balanced_by_flops(costs, count, texts, budgets)))
+    found.append(('balanced by FLOPs', balanced_by_flops(costs, count, option, budgets)))
     return [
         ProcessPlan(
             name,
-            cut_names(chain, partition),
+            partition.cuts(chain),
             tuple((names[module.start], names[module.end - 1]) for module in partition.modules),
             tuple(process_costs(chain, partition)),
         )
@@ -116,14 +107,14 @@ def processes_table(
     plans: Sequence[ProcessPlan], setup: TrainingSetup, budgets: Sequence[int] | None = None
 ) -> Table:
     """The plans as a table, a row per process."""
-    unit, factor = unit_for(max(process.peak for plan in plans for process in plan.processes))
+    unit = unit_for(max(process.peak for plan in plans for process in plan.processes))
     table = Table(title=f'One local module per process: {setup}')
     columns = (
         'cuts',
         'module',
         'rank',
         'blocks',
-        f'peak {unit}',
+        f'peak {unit.name}',
         'fits',
         'GFLOPs',
         'share',
@@ -140,7 +131,7 @@ def processes_table(
                 str(index),
                 str(plan.rank_of(index)),
                 ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
-                f'{process.peak / factor:.{DIGITS[unit]}f}',
+                unit.number(process.peak),
                 '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',
                 f'{process.flops / 1e9:.1f}',
                 f'{process.flops / whole:.3f}',
@@ -171,16 +162,3 @@ def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
     )
     lines.append(f'cuts by FLOPs: {plans[-1].cuts}')
     return '\n'.join(lines)
-
-
-def _free(cfg: Config) -> Config:
-    """The config without what says how its cuts are found."""
-    cfg = copy.deepcopy(cfg)
-    for name in ('num_modules', 'balance', 'budgets'):
-        cfg.model.backbone.pop(name, None)
-    return cfg
-
-
-def setup_of(cfg: Config, batch: int | None, crop: tuple[int, int] | None, amp: str | None) -> TrainingSetup:
-    """Batch, crop and precision of a config whose cuts may not be found yet."""
-    return training_setup(_free(cfg), batch, crop, amp)

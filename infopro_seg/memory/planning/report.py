@@ -12,22 +12,21 @@ from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
-from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
+from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
-from infopro_seg.strict_json import to_json
 
 TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
 
 
 def plan_table(plan: Plan) -> Table:
     """The recipes of a plan; those to choose from for a budget are bold."""
-    unit, factor = unit_for(plan.reference.peak)
+    unit = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
     table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
     with_crops = any(recipe.max_crop for recipe in plan.rows)
     with_batches = any(recipe.max_batch for recipe in plan.rows)
-    columns = ['recipe', 'gradients', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
+    columns = ['recipe', 'gradients', f'peak {unit.name}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
     columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
     for name in columns:
         table.add_column(name, justify='left' if name in TEXTS else 'right')
@@ -36,7 +35,7 @@ def plan_table(plan: Plan) -> Table:
         row = [
             recipe.name,
             recipe.gradients,
-            f'{recipe.peak / factor:.{DIGITS[unit]}f}',
+            unit.number(recipe.peak),
             f'{recipe.peak / plan.reference.peak:.3f}',
             f'{recipe.flops / plan.reference.flops:.3f}',
             recipe.accuracy or '-',
@@ -90,15 +89,15 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     return text
 
 
-def plan_json(plan: Plan, validation: Validation | None = None) -> str:
-    """The recipes of a plan as a JSON list; what a validation takes is the same in each."""
+def plan_rows(plan: Plan, validation: Validation | None = None) -> list[dict[str, Any]]:
+    """The recipes of a plan for `--json`; what a validation takes is the same in each."""
     added = {} if validation is None else validation.as_json(plan.budget)
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
         chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
         rows.append({**row, **chosen, **added})
-    return to_json(rows)
+    return rows
 
 
 def plot_plan(plan: Plan, path: Path) -> None:
@@ -109,8 +108,8 @@ def plot_plan(plan: Plan, path: Path) -> None:
     figure = Figure(figsize=(10, 7))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    unit, factor = unit_for(plan.reference.peak)
-    points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
+    unit = unit_for(plan.reference.peak)
+    points = [(r.flops / plan.reference.flops, r.peak / unit.size, r) for r in plan.rows]
     for gradients, marker, label in MARKERS:
         chosen = [(x, y) for x, y, recipe in points if recipe.gradients == gradients]
         if chosen:
@@ -121,8 +120,8 @@ def plot_plan(plan: Plan, path: Path) -> None:
             line: dict[str, Any] = {'color': 'grey', 'linewidth': 1, 'linestyle': style, 'zorder': 0}
             axes.plot(*zip(*front, strict=True), label=f'best {gradients}', **line)
     if plan.budget is not None:
-        axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
-    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup))
+        axes.axhline(plan.budget / unit.size, color='C3', linestyle='--', linewidth=1, label='budget')
+    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit.name}', title=str(plan.setup))
     axes.margins(x=0.1, y=0.1)
     axes.set_ylim(0)
     axes.legend()

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
-from infopro_seg.memory.quantities import DIGITS, unit_for
+from infopro_seg.memory.quantities import unit_for
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
@@ -69,13 +69,13 @@ def plan_turns(
 def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
     """The plans as a table; all modules at once come first."""
     together = plans[0].trace
-    unit, factor = unit_for(together.peak)
+    unit = unit_for(together.peak)
     table = Table(title=f'Predicted peak memory: {plans[0].setup}')
     for name in (
         'training',
-        f'peak {unit}',
+        f'peak {unit.name}',
         'of all at once',
-        f'model state {unit}',
+        f'model state {unit.name}',
         'FLOPs',
         'fits',
         'blocks',
@@ -87,9 +87,9 @@ def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
         different = '' if plan.setup == plans[0].setup else f' ({plan.setup})'
         table.add_row(
             'all at once' if plan.turn is None else f'stage {plan.turn}{different}',
-            f'{trace.peak / factor:.{DIGITS[unit]}f}',
+            unit.number(trace.peak),
             f'{trace.peak / together.peak:.3f}',
-            f'{plan.state / factor:.{DIGITS[unit]}f}',
+            unit.number(plan.state),
             f'{trace.flops / together.flops:.3f}',
             '' if budget is None else 'yes' if trace.peak <= budget else 'no',
             f'{names[0]} to {names[-1]}',

@@ -85,7 +85,7 @@ def balanced_by_flops(
             f'{len(budgets)} budgets for {modules} local modules; give one per module, in their order'
         )
     chain = costs.chain
-    names = [block.name for block in chain.blocks]
+    names = chain.names
     ways: dict[int, tuple[ModuleCost, ...]] = {0: ()}
     for index, text in enumerate(module_texts(option, modules)):
         reached: dict[int, list[tuple[ModuleCost, ...]]] = {}

@@ -5,19 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from infopro_seg.memory.costs.chain import PLAIN, Chain
+from infopro_seg.config_edits import backbone_of
+from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.costs.module_costs import ModuleCosts
 from infopro_seg.memory.costs.profile import profile_chain
 from infopro_seg.memory.search.module_search import ModuleSearch
-from infopro_seg.memory.search.partition import Partition, balanced, partition_at
+from infopro_seg.memory.search.partition import Partition, partition_at
 from infopro_seg.memory.search.partition_search import PartitionSearch
 from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import stock_losses, without_cuts
 from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recompute_option import Option
 
 SIMPLER = 0.01  # of the peak, that a recipe with fewer runs of equal segments may take more
 ALIKE = 0.005  # of end-to-end FLOPs; recipes that differ by less count as equally fast
@@ -39,19 +42,25 @@ class RecipeSearch:
         self.cfg = cfg
         self.setup = setup
         self.report = report
-        backbone = cfg.get('model', cfg)['backbone']
-        self.own_heads = bool(backbone.get('checkpoint_heads', False))
+        self.own_heads = bool(backbone_of(cfg).get('checkpoint_heads', False))
         self._costs: dict[bool, ModuleCosts] = {}
-        self._search: PartitionSearch | None = None
-        self._reference: Recipe | None = None
 
     def costs(self, heads_recomputed: bool) -> ModuleCosts:
         """All possible local modules, with or without heads that recompute norms and activations."""
         if heads_recomputed not in self._costs:
             what = ', heads recomputing norms' if heads_recomputed else ''
             self.report(f'measuring every block and head{what}')
-            known = next((costs.chain for costs in self._costs.values()), None)
-            chain = profile_at(self.cfg, self.setup, heads_recomputed, blocks_of=known)
+            cfg, setup = copy.deepcopy(self.cfg), self.setup
+            backbone_of(cfg)['checkpoint_heads'] = heads_recomputed
+            chain = profile_chain(
+                cfg,
+                setup.batch,
+                setup.crop,
+                setup.amp,
+                accumulation=setup.accumulation,
+                policies=POLICIES[1:],
+                blocks_of=next((costs.chain for costs in self._costs.values()), None),
+            )
             self._costs[heads_recomputed] = ModuleCosts(chain)
         return self._costs[heads_recomputed]
 
@@ -61,36 +70,31 @@ class RecipeSearch:
         chain = self.costs(self.own_heads).chain
         return chain.fixed + chain.gradients
 
-    @property
+    @cached_property
     def search(self) -> PartitionSearch:
         """The search for what to recompute, heads recomputing norms and activations."""
-        if self._search is None:
-            self._search = PartitionSearch(ModuleSearch(self.costs(True), POLICIES))
-        return self._search
+        return PartitionSearch(ModuleSearch(self.costs(True), POLICIES))
 
-    @property
+    @cached_property
     def reference(self) -> Recipe:
         """Plain end-to-end training with mmseg's own losses, traced whole."""
-        if self._reference is None:
-            self.report('tracing plain end-to-end training')
-            costs = self.costs(self.own_heads)
-            first = make_recipe(costs.chain, balanced(costs, 1), False, 'E2E, stock losses')
-            self._reference = self.traced(replace(first, stock=True))
-        return self._reference
+        self.report('tracing plain end-to-end training')
+        plain = self.recipe_at([], 'E2E, stock losses')
+        return self.traced(replace(plain, stock=True, heads_recomputed=False))
 
     def configure(self, recipe: Recipe) -> Any:
         """The config for a recipe."""
-        if recipe.stock:
-            cfg = stock_losses(without_cuts(self.cfg))
-            cfg.get('model', cfg)['backbone']['local_head'] = None
-            return cfg
         cfg = without_cuts(self.cfg)
-        backbone = cfg.get('model', cfg)['backbone']
+        if recipe.stock:
+            cfg = stock_losses(cfg)
+            backbone_of(cfg)['local_head'] = None
+            return cfg
+        backbone = backbone_of(cfg)
         options = recipe.backbone_options()
         backbone['encoder'].update(options.pop('encoder', {}))
         backbone.update(options)
         if recipe.cuts:
-            backbone['local_head'] = copy.deepcopy(self.cfg.get('model', self.cfg)['backbone']['local_head'])
+            backbone['local_head'] = copy.deepcopy(backbone_of(self.cfg)['local_head'])
         return cfg
 
     def trace(self, recipe: Recipe, setup: TrainingSetup | None = None) -> tuple[int, int]:
@@ -103,7 +107,7 @@ class RecipeSearch:
 
     def exact(self, budget: int) -> Recipe | None:
         """The exact recipe with the fewest FLOPs within a budget, traced whole; None where none fits."""
-        plain = make_recipe(*self.at(self.own_heads, []), self.own_heads, 'E2E')
+        plain = self.recipe_at([], 'E2E')
         return self._verified(budget, lambda room: self._cheapest([1], room, [plain]))
 
     def local(self, counts: Sequence[int], budget: int, others: Sequence[Recipe] = ()) -> Recipe | None:
@@ -175,37 +179,23 @@ class RecipeSearch:
             return replace(recipe, name=f'{recipe.name} + recomputation')
         return recipe if self.own_heads else replace(recipe, name=f'{recipe.name}, heads recomputing norms')
 
-    def at(self, heads: bool, ends: Sequence[int], option: Any = PLAIN) -> tuple[Chain, Partition]:
-        """The chain, and its partition that ends modules after so many blocks."""
-        costs = self.costs(heads)
-        return costs.chain, partition_at(costs, ends, option)
+    def recipe_at(self, ends: Sequence[int], name: str, option: Option = PLAIN) -> Recipe:
+        """The recipe with given cuts and the config's own heads, its peak predicted.
+
+        Args:
+            ends: the numbers of blocks before each cut.
+            name: what tables call it.
+            option: the option `checkpoint`.
+        """
+        costs = self.costs(self.own_heads)
+        return make_recipe(costs.chain, partition_at(costs, ends, option), self.own_heads, name)
 
     def ends_of(self, cuts: Sequence[str]) -> list[int]:
         """The numbers of blocks before each cut."""
-        names = [block.name for block in self.costs(self.own_heads).chain.blocks]
+        names = self.costs(self.own_heads).chain.names
         return [names.index(cut) + 1 for cut in cuts]
 
     def traced(self, recipe: Recipe) -> Recipe:
         """A recipe with peak and FLOPs of a complete step."""
         peak, flops = self.trace(recipe)
         return replace(recipe, peak=peak, flops=flops, traced=True)
-
-
-def profile_at(
-    cfg: Any,
-    setup: TrainingSetup,
-    heads_recomputed: bool,
-    blocks_of: Chain | None = None,
-) -> Chain:
-    """Measures the pieces of a config's model under every policy; see `profile_chain`."""
-    cfg = copy.deepcopy(cfg)
-    cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
-    return profile_chain(
-        cfg,
-        setup.batch,
-        setup.crop,
-        setup.amp,
-        accumulation=setup.accumulation,
-        policies=POLICIES[1:],
-        blocks_of=blocks_of,
-    )

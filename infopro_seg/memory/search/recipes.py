@@ -115,11 +115,10 @@ class Recipe:
 def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name: str) -> Recipe:
     """The recipe of a partition, its peak predicted by the additive model."""
     worst = max(partition.modules, key=lambda module: module.peak)
-    names = [block.name for block in chain.blocks]
-    blocks = [names[module.start : module.end] for module in partition.modules]
+    blocks = [chain.names[module.start : module.end] for module in partition.modules]
     return Recipe(
         name=name,
-        cuts=tuple(part[-1] for part in blocks[:-1]),
+        cuts=partition.cuts(chain),
         recompute=show_option(partition.segments, blocks),
         heads_recomputed=heads_recomputed,
         peak=partition.peak,
