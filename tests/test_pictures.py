@@ -19,7 +19,7 @@ from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.memory.measuring.benchmark import plot
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.report import plot_plan
+from infopro_seg.memory.planning.plan_output import plot_plan
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.probing.depth_plot import depth_figure

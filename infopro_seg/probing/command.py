@@ -31,7 +31,7 @@ from infopro_seg.probing.data import (
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.network import FrozenEncoder, choose_blocks
 from infopro_seg.probing.probes import HIDDEN, build_probe
-from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_json
+from infopro_seg.probing.results import ProbeResults, Subject, markdown, write_json
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
@@ -58,7 +58,7 @@ class ProbeRequest:
     options: Mapping[str, Any] | None = None
 
 
-def probe(request: ProbeRequest) -> ProbeReport:
+def probe(request: ProbeRequest) -> ProbeResults:
     """Writes `results.json`, `table.md`, `depth.png` and `reconstructions.png`.
 
     Args:
@@ -103,16 +103,16 @@ def probe(request: ProbeRequest) -> ProbeReport:
         scores = {name: kept.blocks[name] for name in chosen}
         pictures = {name: kept.pictures(name) for name in chosen}
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
-    report = ProbeReport(names, subjects, kept.ignorance, kept.pictures(INPUT), settings, task_of(config))
-    write_json(report, request.out / 'results.json')
-    write_text(request.out / 'table.md', markdown(report))
+    results = ProbeResults(names, subjects, kept.ignorance, kept.pictures(INPUT), settings, task_of(config))
+    write_json(results, request.out / 'results.json')
+    write_text(request.out / 'table.md', markdown(results))
     for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):
         with drawing(request.out / name, console.print):
-            figure(report).savefig(request.out / name, dpi=DPI)
+            figure(results).savefig(request.out / name, dpi=DPI)
     console.print(
         f'{request.out}: depth.png, reconstructions.png, table.md, results.json', markup=False, soft_wrap=True
     )
-    return report
+    return results
 
 
 def look_into(

@@ -11,29 +11,29 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from infopro_seg.probing.report import ProbeReport
+from infopro_seg.probing.results import ProbeResults
 
 SIZE = (10.5, 3.7)  # inches
 PANEL_WIDTH = 2.8  # of the axes of one panel, in inches
 LETTER = 0.062  # inches
 
 
-def depth_figure(report: ProbeReport) -> Figure:
+def depth_figure(results: ProbeResults) -> Figure:
     """Draws reconstruction error, I(h, x), and quality of both classifiers, I(h, y), against depth.
 
     The last block of each local module has a larger, hollow mark; a dashed line is what a guess reaches that
     knows nothing of the image (paper, figures 2 and 3).
 
     Args:
-        report: the findings.
+        results: the findings.
     """
     figure = Figure(figsize=SIZE, layout='constrained')
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(report.task.panels))
-    known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
-    for axes, (title, unit, read) in zip(panels, report.task.panels, strict=True):
-        for index, subject in enumerate(report.subjects):
-            depths = [report.names.index(name) for name in subject.blocks]
+    panels = figure.subplots(1, len(results.task.panels))
+    known = {**results.ignorance, **dict.fromkeys(results.task.classifiers, results.ignorance)}
+    for axes, (title, unit, read) in zip(panels, results.task.panels, strict=True):
+        for index, subject in enumerate(results.subjects):
+            depths = [results.names.index(name) for name in subject.blocks]
             values = [read(row) for row in subject.blocks.values()]
             axes.plot(depths, values, color=f'C{index}', marker='o', markersize=3, linewidth=1.6)
             cuts = [i for i, name in enumerate(subject.blocks) if name in subject.cuts]
@@ -43,7 +43,7 @@ def depth_figure(report: ProbeReport) -> Figure:
                 **_cut_mark(f'C{index}'),
             )
         axes.axhline(read(known), color='0.45', linewidth=1, linestyle='--', zorder=1)
-        _stages(axes, report.names)
+        _stages(axes, results.names)
         axes.set_title(title, fontsize=10)
         axes.set_ylabel(unit, fontsize=9)
         axes.set_ylim(0, None)
@@ -54,7 +54,7 @@ def depth_figure(report: ProbeReport) -> Figure:
     top = max(axes.get_ylim()[1] for axes in panels[1:])
     for axes in panels[1:]:
         axes.set_ylim(0, top)  # of one unit: they compare
-    figure.legend(handles=_legend(report), loc='outside lower center', ncols=6, fontsize=9, frameon=False)
+    figure.legend(handles=_legend(results), loc='outside lower center', ncols=6, fontsize=9, frameon=False)
     return figure
 
 
@@ -97,12 +97,12 @@ def _cut_mark(color: str) -> dict[str, Any]:
     }
 
 
-def _legend(report: ProbeReport) -> list[Line2D]:
+def _legend(results: ProbeResults) -> list[Line2D]:
     lines = [
         Line2D([], [], color=f'C{index}', marker='o', markersize=3, linewidth=1.6, label=subject.label)
-        for index, subject in enumerate(report.subjects)
+        for index, subject in enumerate(results.subjects)
     ]
-    if any(subject.cuts for subject in report.subjects):
+    if any(subject.cuts for subject in results.subjects):
         lines.append(Line2D([], [], label='end of a local module', **_cut_mark('0.3')))
     lines.append(Line2D([], [], color='0.45', linewidth=1, linestyle='--', label='knowing nothing'))
     return lines

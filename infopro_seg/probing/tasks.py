@@ -9,7 +9,7 @@ import torch
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from infopro_seg.probing.probes import CLASSIFIERS, Probe
+from infopro_seg.probing.probes import CLASSIFIERS, PixelProbe, Probe
 from infopro_seg.probing.scores import ClassScore
 
 Read: TypeAlias = Callable[[dict[str, Any]], float]
@@ -35,7 +35,7 @@ class ProbeTask:
         measures: the tables: title, what is read, and its format.
     """
 
-    probe: Callable[[int, int], Any]
+    probe: Callable[[int, int], Probe]
     classifiers: tuple[str, ...]
     score: Callable[[int], Any]
     panels: tuple[Panel, ...]
@@ -59,7 +59,7 @@ class ProbeTask:
 class PixelTask(ProbeTask):
     """The class of each pixel."""
 
-    probe = Probe
+    probe = PixelProbe
     classifiers = CLASSIFIERS
     score = ClassScore
     panels = (

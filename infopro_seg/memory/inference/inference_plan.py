@@ -54,7 +54,7 @@ def inference_rows(
     amp: str | None = None,
     tta: bool = False,
     budget: int | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> list[InferenceRow]:
     """Traces prediction in whole and in sliding mode, alone and as a validation of a training.
 
@@ -65,7 +65,7 @@ def inference_rows(
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         tta: whether scales and flips are averaged.
         budget: bytes; finds the largest image that fits.
-        report: is told what is being done.
+        announce: is told what is being done.
     """
     variants = tta_variants(cfg) if tta else ()
     rows = []
@@ -74,7 +74,7 @@ def inference_rows(
             name = f'{"validation in training" if in_training else "prediction"}, {mode}'
 
             with_mode = in_mode(cfg, mode, window)
-            peak = _Peaks(with_mode, amp, variants, in_training, report)
+            peak = _Peaks(with_mode, amp, variants, in_training, announce)
             row = InferenceRow(name, mode, in_training, peak(*size))
             if budget is not None:
                 row = replace(row, largest=_largest(peak if mode == 'whole' else peak.extrapolated(), budget))
@@ -143,8 +143,8 @@ def plan_inference(request: PlanInferenceRequest) -> int:
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
     window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
-    with spinner() as report:
-        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, report)
+    with spinner() as announce:
+        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, announce)
     console = table_console(stderr=request.json == STDOUT)
     console.print(inference_table(rows, setup, len(tta_variants(cfg)) if request.tta else 0, budget))
     if request.json is not None:
@@ -185,21 +185,21 @@ class _Peaks:
         amp: str | None,
         variants: tuple[tuple[float, bool], ...],
         in_training: bool,
-        report: Callable[[str], None],
+        announce: Callable[[str], None],
     ) -> None:
-        self.cfg, self.amp, self.variants, self.in_training, self.report = (
+        self.cfg, self.amp, self.variants, self.in_training, self.announce = (
             cfg,
             amp,
             variants,
             in_training,
-            report,
+            announce,
         )
         self.found: dict[tuple[int, int], int] = {}
 
     def __call__(self, height: int, width: int) -> int:
         """The peak in bytes."""
         if (height, width) not in self.found:
-            self.report(f'tracing a prediction of {height}x{width}')
+            self.announce(f'tracing a prediction of {height}x{width}')
             trace = trace_prediction(self.cfg, (height, width), self.amp, self.variants, self.in_training)
             self.found[height, width] = trace.peak
         return self.found[height, width]

@@ -14,10 +14,10 @@ from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.largest_size import with_largest
 from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.plan_output import plan_rows, plan_table, plot_plan, verdict
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
-from infopro_seg.memory.planning.report import plan_rows, plan_table, plot_plan, verdict
 from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_range
@@ -60,7 +60,7 @@ class PlanModuleParallelRequest:
 
 
 def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
-    """Plans one process per local module, and reports; returns the exit status.
+    """Plans one process per local module, and shows the plans; returns the exit status.
 
     Raises:
         UserError: an argument or the config is invalid, or the modules do not fit the budgets.
@@ -86,7 +86,7 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
 
 
 def plan(request: PlanRequest) -> int:
-    """Plans and reports; returns the exit status, 1 if training or validation does not fit the budget.
+    """Plans and shows the plan; returns the exit status: 1 if training or validation exceeds the budget.
 
     Raises:
         UserError: an argument or the config is invalid.
@@ -102,12 +102,12 @@ def plan(request: PlanRequest) -> int:
         return _plan_turns(request, cfg, budget)
     require_infopro(cfg)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    with spinner() as report:
-        planner = Planner(cfg, setup, report)
+    with spinner() as announce:
+        planner = Planner(cfg, setup, announce)
         plan = planner.plan(modules, budget)
         if budget is not None and (request.max_crop or request.max_batch):
             plan = with_largest(planner, plan, budget, request.max_crop, request.max_batch)
-        validation = plan_validation(cfg, plan, report)
+        validation = plan_validation(cfg, plan, announce)
     _show(plan, validation, request, cfg)
     if budget is None:
         return 0

@@ -41,7 +41,7 @@ def plan_to_fit(
     exact_flops: float = EXACT_FLOPS,
     retries: int = 3,
     setup: TrainingSetup | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> Fit:
     """Plans a training that fits a budget: exact if few more FLOPs do for it, else local.
 
@@ -52,14 +52,14 @@ def plan_to_fit(
         retries: how many smaller recipes to find, each of at most nine tenths of the peak of the one before;
             they keep the cuts as long as more recomputation makes room.
         setup: batch, crop and precision; None for the config's own.
-        report: told what is being done, before it is done.
+        announce: told what is being done, before it is done.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`.
         UserError: nothing fits.
     """
     require_infopro(cfg)
-    planner = Planner(cfg, setup or training_setup(cfg), report)
+    planner = Planner(cfg, setup or training_setup(cfg), announce)
     planner.require_room(budget)
     counts = planner.counts()
     exact, local = planner.exact(budget), planner.local(counts, budget)

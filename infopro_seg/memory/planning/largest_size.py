@@ -32,10 +32,10 @@ def with_largest(planner: Planner, plan: Plan, budget: int, crop: bool = False, 
 
     def sized(recipe: Recipe) -> Recipe:
         if crop:
-            planner.report(f'searching the largest crop of {recipe.name}')
+            planner.announce(f'searching the largest crop of {recipe.name}')
             recipe = replace(recipe, max_crop=largest_crop(planner, recipe, budget))
         if batch:
-            planner.report(f'searching the largest batch of {recipe.name}')
+            planner.announce(f'searching the largest batch of {recipe.name}')
             recipe = replace(recipe, max_batch=largest_batch(planner, recipe, budget))
         return recipe
 

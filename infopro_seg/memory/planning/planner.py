@@ -82,7 +82,7 @@ class Planner(RecipeSearch):
             fewest: for each limit of FLOPs, the bytes of the best local recipe so far. More modules that need
                 no fewer bytes have no row.
         """
-        self.report(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
+        self.announce(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
         costs = self.costs(self.own_heads)
         plain = make_recipe(
             costs.chain, balanced(costs, count), self.own_heads, method_name(count, balanced=True)
@@ -99,7 +99,7 @@ class Planner(RecipeSearch):
 
     def _smallest(self, counts: Sequence[int]) -> list[Recipe]:
         """The recipe with the fewest bytes of all, if it is not among those with fewer FLOPs."""
-        self.report('searching the smallest peak')
+        self.announce('searching the smallest peak')
         found = [recipe for count in counts if count > 1 and (recipe := self.below(count, LARGEST_LIMIT))]
         return [min(found, key=lambda recipe: (recipe.peak, recipe.flops))] if found else []
 
@@ -109,7 +109,7 @@ class Planner(RecipeSearch):
         rows = []
         for count in frozen_stages(backbone_of(self.cfg)['encoder']):
             name = f'E2E, {count} stage{"s" if count > 1 else ""} frozen'
-            self.report(f'tracing {name}')
+            self.announce(f'tracing {name}')
             rows.append(self.traced(replace(plain, name=name, frozen_stages=count, bound='')))
         return rows
 

@@ -68,13 +68,13 @@ class Validation:
         return f'{found} {"Both fit" if plan.recommended is not None else "It fits"} {budget}.'
 
 
-def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Validation | str | None:
+def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Validation | str | None:
     """Traces a validation of the training that a plan recommends, or else that the config asks for.
 
     Args:
         cfg: the config.
         plan: the plan of its training.
-        report: is told what is being done.
+        announce: is told what is being done.
 
     Returns:
         What it takes; why that is unknown, as a sentence; or None if the training validates nothing, and for
@@ -93,7 +93,7 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
     test_cfg = cfg.model.get('test_cfg') or {}
     batch = int(loader.get('batch_size') or 1)
     amp = 'fp16' if cfg.val_cfg.get('fp16') else None
-    report(f'tracing a validation at {size[0]}x{size[1]}')
+    announce(f'tracing a validation at {size[0]}x{size[1]}')
     try:
         peak = trace_prediction(_trained(cfg, plan), size, amp, in_training=True, batch=batch).peak
     except UserError as error:

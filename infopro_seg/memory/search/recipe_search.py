@@ -33,15 +33,15 @@ class RecipeSearch:
     Args:
         cfg: a config with an `InfoProBackbone`.
         setup: batch, crop and precision to plan for.
-        report: told what is being done, before it is done.
+        announce: told what is being done, before it is done.
     """
 
     def __init__(
-        self, cfg: Any, setup: TrainingSetup, report: Callable[[str], None] = lambda text: None
+        self, cfg: Any, setup: TrainingSetup, announce: Callable[[str], None] = lambda text: None
     ) -> None:
         self.cfg = cfg
         self.setup = setup
-        self.report = report
+        self.announce = announce
         self.own_heads = bool(backbone_of(cfg).get('checkpoint_heads', False))
         self._costs: dict[bool, ModuleCosts] = {}
 
@@ -49,7 +49,7 @@ class RecipeSearch:
         """All possible local modules, with or without heads that recompute norms and activations."""
         if heads_recomputed not in self._costs:
             what = ', heads recomputing norms' if heads_recomputed else ''
-            self.report(f'measuring every block and head{what}')
+            self.announce(f'measuring every block and head{what}')
             cfg, setup = copy.deepcopy(self.cfg), self.setup
             backbone_of(cfg)['checkpoint_heads'] = heads_recomputed
             chain = profile_chain(
@@ -78,7 +78,7 @@ class RecipeSearch:
     @cached_property
     def reference(self) -> Recipe:
         """Plain end-to-end training with mmseg's own losses, traced whole."""
-        self.report('tracing plain end-to-end training')
+        self.announce('tracing plain end-to-end training')
         plain = self.recipe_at([], 'E2E, stock losses')
         return self.traced(replace(plain, stock=True, heads_recomputed=False))
 
@@ -145,7 +145,7 @@ class RecipeSearch:
         """The cheapest predicted recipe; among those alike in FLOPs the one with the smallest peak."""
         found = [recipe for recipe in others if recipe.peak <= room]
         for count in counts:
-            self.report(f'searching {count} modules with the fewest FLOPs')
+            self.announce(f'searching {count} modules with the fewest FLOPs')
             partition = self.search.fewest_flops(count, room)
             if partition is not None:
                 most = partition.flops + ALIKE * self.reference.flops
@@ -165,7 +165,7 @@ class RecipeSearch:
             found = find(room)
             if found is None:
                 return None
-            self.report(f'tracing {found.name}')
+            self.announce(f'tracing {found.name}')
             found = self.traced(found)
             if found.peak <= budget:
                 return found

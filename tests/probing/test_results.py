@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.probing.depth_plot import depth_figure, stage_of
-from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_json
+from infopro_seg.probing.results import ProbeResults, Subject, markdown, write_json
 from infopro_seg.probing.sheet import COLUMNS, sheet_figure, spread_names
 from tests.models.encoder_list import hrnet, swin
 from tests.stand_ins import encoder_config
@@ -40,7 +40,7 @@ def make_report(names, cuts=((), (), ()), chosen=None, size=(8, 16)):
         Subject(label, f'{label}.pth', own, {n: scores() for n in chosen}, {n: pictures() for n in chosen})
         for label, own in zip(LABELS, cuts, strict=True)
     ]
-    return ProbeReport(names, subjects, IGNORANCE, pictures(), {'iterations': 7, 'batch': 2, 'seed': 0})
+    return ProbeResults(names, subjects, IGNORANCE, pictures(), {'iterations': 7, 'batch': 2, 'seed': 0})
 
 
 def names_of(encoder):

@@ -34,7 +34,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class ProbeReport:
+class ProbeResults:
     """Checkpoints side by side.
 
     Args:
@@ -59,40 +59,40 @@ class ProbeReport:
         return list(self.subjects[0].blocks)
 
 
-def write_json(report: ProbeReport, path: Path) -> None:
+def write_json(results: ProbeResults, path: Path) -> None:
     """Writes all figures; `depth` counts the blocks of the encoder from 1."""
     content = {
-        'settings': report.settings,
-        'ignorance': report.ignorance,
+        'settings': results.settings,
+        'ignorance': results.ignorance,
         'checkpoints': [
             {
                 'label': subject.label,
                 'checkpoint': subject.checkpoint,
                 'cuts': list(subject.cuts),
                 'blocks': [
-                    {'block': name, 'depth': report.names.index(name) + 1, **scores}
+                    {'block': name, 'depth': results.names.index(name) + 1, **scores}
                     for name, scores in subject.blocks.items()
                 ],
             }
-            for subject in report.subjects
+            for subject in results.subjects
         ],
     }
     to_file(path, content)
 
 
-def markdown(report: ProbeReport) -> str:
+def markdown(results: ProbeResults) -> str:
     """One table per measure: a row for each block, a column for each checkpoint; bold ends a local module."""
-    shared = ', '.join(f'{key}: {value}' for key, value in report.settings.items())
+    shared = ', '.join(f'{key}: {value}' for key, value in results.settings.items())
     lines = [shared, '', 'Bold: the last block of a local module, after which gradients stopped.']
-    for title, read, digits in report.task.measures:
+    for title, read, digits in results.task.measures:
         lines += ['', f'### {title}', '']
-        header = ['block', *(subject.label for subject in report.subjects)]
+        header = ['block', *(subject.label for subject in results.subjects)]
         rows = [
-            [f'`{name}`', *(_cell(subject, name, read, digits) for subject in report.subjects)]
-            for name in report.chosen
+            [f'`{name}`', *(_cell(subject, name, read, digits) for subject in results.subjects)]
+            for name in results.chosen
         ]
-        known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
-        rows.append(['knowing nothing', *[_number(read(known), digits)] * len(report.subjects)])
+        known = {**results.ignorance, **dict.fromkeys(results.task.classifiers, results.ignorance)}
+        rows.append(['knowing nothing', *[_number(read(known), digits)] * len(results.subjects)])
         lines.append(markdown_table(header, rows).rstrip('\n'))
     return '\n'.join(lines) + '\n'
 

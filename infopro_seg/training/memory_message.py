@@ -25,7 +25,7 @@ from infopro_seg.training.out_of_memory import EVALUATIONS
 LESS = 0.9  # the budget of the next attempt, as a share of the prediction or of the free memory
 
 
-def memory_report(
+def memory_message(
     cfg: Config, runner: Any, ended_in: str | None, saved: bool, command: Sequence[str] = ()
 ) -> Iterator[str]:
     """The lines that follow the error message.
