@@ -26,7 +26,7 @@ from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.visualization.panel import draw_panel
 from tests.comparison.test_results import RESULTS
-from tests.probing.test_report import make_report
+from tests.probing.test_results import make_report
 from tests.runs import read_png
 from tests.stand_ins import CLASSES, SIZE, build, model_config
 

@@ -1,4 +1,4 @@
-"""The variants of a config that a plan compares: end to end, with mmseg's losses, with frozen stages.
+"""Variants of a config that a plan compares: end to end, with mmseg's losses, or with frozen stages.
 
 Unlike `config_edits`, this module looks up classes that the config names.
 """
@@ -18,7 +18,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.local_head import head_configs
 
-FREEZABLE = range(1, 4)  # of the encoder's stages
+FREEZABLE = range(1, 4)  # values of frozen_stages to try
 
 
 def require_infopro(cfg: Any) -> None:
@@ -57,12 +57,12 @@ def without_cuts(cfg: Any) -> Any:
 
 
 def lists_heads(cfg: Any) -> bool:
-    """Whether a config has a local head for each of its cuts, not one for all."""
+    """Whether a config lists a local head for each cut, rather than one for all."""
     return not isinstance(backbone_of(cfg).get('local_head'), (dict, type(None)))
 
 
 def with_listed_heads(cfg: Any, modules: int) -> Any:
-    """A copy of a config with one local head per cut if pairs make them differ, else the config itself."""
+    """A copy of a config that lists one local head per cut if these differ; else the config itself."""
     config = backbone_of(cfg).get('local_head')
     if modules < 2 or not isinstance(config, dict):
         return cfg
@@ -88,14 +88,14 @@ def stock_losses(cfg: Any) -> Any:
 
 
 def has_stock_losses(cfg: Any) -> bool:
-    """Whether a config has no lean losses; recomputation in heads does not matter, as recipes set it."""
+    """Whether a config has no lean losses; recomputation in heads does not matter, because recipes set it."""
     cfg = without_cuts(cfg)
     backbone_of(cfg).pop('checkpoint_heads', None)
     return bool(stock_losses(cfg) == _plain(cfg))
 
 
 def frozen_stages(encoder: dict[str, Any]) -> list[int]:
-    """The larger values of `frozen_stages` that an encoder can take; empty if it has no such option.
+    """The values of `frozen_stages` above an encoder's own; empty if it has no such option.
 
     Args:
         encoder: the config of the encoder.

@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from infopro_seg.memory.costs.chain import Chain, PieceCost
-from infopro_seg.memory.costs.together import segment_cost
+from infopro_seg.memory.costs.segments import segment_cost
 from infopro_seg.models.recompute_option import Segment
 
 Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
@@ -16,14 +16,16 @@ Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
 
 @dataclass(frozen=True)
 class ModuleCost:
-    """A module that runs blocks `start` to `end - 1`.
+    """The cost of a module that runs the blocks `start` to `end - 1`.
 
     Args:
+        start: index of its first block.
+        end: index after its last block.
         segments: which blocks it recomputes.
-        peak: peak bytes while it trains. What the model owns and gradients of earlier local heads are not
-            included; gradients of earlier blocks are.
+        peak: peak bytes while it trains. It includes gradients of earlier blocks, but neither what the model
+            owns nor gradients of earlier local heads.
         where: what runs at the peak.
-        flops: floating-point operations of its forward and backward.
+        flops: floating-point operations of its forward and backward pass.
     """
 
     start: int
@@ -43,8 +45,8 @@ class Place:
         closing: the cost of the local head, or of neck and heads.
         unread: bytes of outputs that the heads do not keep; freed before the heads' backward pass.
         gradients: bytes of the gradients of `closing`, alive during the backward pass of the blocks.
-        gone: bytes of outputs of earlier modules that are freed after the backward pass of the heads.
-        attached: the blocks of the module whose outputs are read by the heads, not by a later module.
+        gone: bytes of outputs of earlier modules, freed after the backward pass of the heads.
+        attached: the blocks of the module whose outputs the heads read.
         handed_on: whether a later module takes the state after the last block.
     """
 
@@ -59,7 +61,7 @@ class Place:
 
 @dataclass
 class _Live:
-    """Live bytes in the course of a module, their peak so far, and its place."""
+    """Live bytes in the course of a module, their peak so far, and what ran at the peak."""
 
     now: int
     peak: int = 0
@@ -76,9 +78,9 @@ class _Ran(NamedTuple):
     Args:
         start: its first block.
         end: the block after its last.
-        name: what messages call it.
+        name: its name in messages.
         piece: its cost.
-        base: live bytes below it: those before it, less what it is the first to drop.
+        base: bytes alive when its backward pass has ended: those before it, less what it was first to drop.
     """
 
     start: int
@@ -89,11 +91,11 @@ class _Ran(NamedTuple):
 
 
 class ModuleCosts:
-    """Every module that a chain can be cut into.
+    """The costs of all modules that a chain can be cut into.
 
     Args:
         chain: the costs of the pieces.
-        offsets: bytes by which complete traces differ from the model, by a module's position.
+        offsets: bytes by which traces of complete steps exceed the additive model, by a module's position.
     """
 
     def __init__(self, chain: Chain, offsets: Mapping[Position, int] | None = None) -> None:
@@ -107,7 +109,7 @@ class ModuleCosts:
         return self._cost(self.row(module), start, end, segments)
 
     def row(self, module: int) -> int:
-        """The row of local heads for a module; there is only one row if all modules share one config."""
+        """The row of `chain.heads` for a module: the only one if all modules share one config."""
         return min(module, max(len(self.chain.heads) - 1, 0))
 
     def segment(self, start: int, segment: Segment, first: bool) -> PieceCost:
@@ -137,13 +139,13 @@ class ModuleCosts:
         )
 
     def dropped(self, start: int, piece: PieceCost, before: PieceCost | None) -> int:
-        """Bytes of a segment's input that are freed after it has run; `before` is the previous segment."""
+        """Bytes of a segment's input that are freed once it has run; `before` is the previous segment."""
         if start - 1 in self.chain.outputs:
             return 0
         return piece.unread if before is None else min(piece.unread, before.released)
 
     def waiting(self, place: Place, start: int, end: int, module_end: int, piece: PieceCost) -> int:
-        """Bytes beside a segment's backward: the state for the next module, gradients of earlier outputs."""
+        """Bytes beside a segment's backward pass: the next module's state or gradients of earlier outputs."""
         blocks = self.chain.blocks
         if place.handed_on:
             return piece.released if end == module_end else blocks[module_end - 1].state
@@ -183,8 +185,8 @@ class ModuleCosts:
     def new_gradients(self, start: int, index: int) -> int:
         """Bytes of a block's gradients that do not exist before its backward pass."""
         chain = self.chain
-        there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
-        return 0 if there else chain.blocks[index].gradients
+        exist = chain.accumulated or 0 < start <= index < start + chain.overlap  # from the previous module
+        return 0 if exist else chain.blocks[index].gradients
 
     def _held(self, start: int, last: bool) -> int:
         chain = self.chain

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.costs.chain import PLAIN, BlockCost, PieceCost
-from infopro_seg.memory.costs.seams import fresh, sink, trains
+from infopro_seg.memory.costs.neighbours import fresh, sink, trains
 from infopro_seg.memory.tracing.autocast import autocast
 from infopro_seg.memory.tracing.flops import RecomputedFlops
 from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
@@ -49,7 +49,7 @@ class PieceMeter:
         self._found: dict[Any, Any] = {}
 
     def start(self, batch: dict[str, Any]) -> None:
-        """Preprocesses a batch, which then stays alive."""
+        """Preprocesses a batch, which stays alive from then on."""
         before = self.tracker.live
         data = self.model.data_preprocessor(batch, True)
         self.inputs, self.samples = data['inputs'], data['data_samples']
@@ -59,7 +59,7 @@ class PieceMeter:
         self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
 
     def states(self) -> list[Any]:
-        """The state before each block, and the last one; they are not counted, only their sizes are used."""
+        """The state before each block, and the last one; they do not count, as only their sizes are used."""
         states = [self.inputs]
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             for block in self.blocks:
@@ -68,7 +68,7 @@ class PieceMeter:
         return states
 
     def block(self, index: int, states: Sequence[Any], policies: Policies, owned: int) -> BlockCost:
-        """Measures a block by every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
+        """Measures a block under every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
         block, state = self.blocks[index], states[index]
         key = block_key(block, state)
 
@@ -93,11 +93,11 @@ class PieceMeter:
         )
 
     def trains_before(self, index: int) -> bool:
-        """Whether an earlier block trains, so that gradients flow back to it; frozen stages do not train."""
+        """Whether an earlier block trains, so that gradients flow back to it; frozen blocks do not train."""
         return any(p.requires_grad for b in self.blocks[:index] for m in b.modules for p in m.parameters())
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
-        """The FLOPs of a block that each policy recomputes."""
+        """The FLOPs that a block recomputes under each policy."""
         names = [name for name in policies if name != PLAIN]
         with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
             block.forward(state)
@@ -105,7 +105,7 @@ class PieceMeter:
         return flops
 
     def width(self, reader: Reader, state: Any) -> int:
-        """The channels that a local head reads from the state at its cut; this is not counted."""
+        """The channels that a local head reads from the state at its cut; reading it here does not count."""
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             return int(reader.read(state).shape[1])
 
@@ -129,14 +129,14 @@ class PieceMeter:
         key = (id(head), reader.block.feature, attached, *sizes) if type(reader) is Reader else None
         cost: PieceCost = self._once('head', key, partial(self._run, run, state, attached, owned))
         for parameter in (p for block in reader.shared for p in block.owned):
-            parameter.grad = None  # the model of a module counts these where the blocks are its own
+            parameter.grad = None  # counted with the module that owns the blocks
         return cost
 
     def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
-        """Measures neck and heads, with the last n of the outputs they read attached, for n = 0, 1, 2, ...
+        """Measures neck and heads with the last n of the outputs they read attached, for n = 0, 1, 2, ...
 
-        Each is measured twice: with the last detached output freed as soon as the heads have read it, and
-        with that output kept alive, because it is the state at the start of the module.
+        Each is measured twice: once the last detached output is freed as soon as the heads have read it, once
+        it stays alive, because it is the state at the start of the module.
         """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
         owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
@@ -152,7 +152,7 @@ class PieceMeter:
         outputs = [None if output is None else output(states[index]) for index, output in self._returned]
 
         def given(*args: Any) -> Generator[None, None, list[Any]]:
-            yield  # here the segmentor has made its image, which is not measured again
+            yield  # by now the segmentor has made its image, which does not count again
             return outputs
 
         self.model.backbone.local_losses = given
@@ -167,7 +167,7 @@ class PieceMeter:
         return total
 
     def _once(self, kind: Any, key: Any, find: Callable[[], Any]) -> Any:
-        """What `find` returns, or what it returned for the same key; a key of None is never found again."""
+        """What `find` returns, or returned before for the same key; with None as the key it always runs."""
         if key is None:
             return find()
         if (kind, key) not in self._found:
@@ -193,7 +193,7 @@ class PieceMeter:
         kept = tracker.live - before
         cached = inside - tracker.live
         training = [leaf for leaf in tree_leaves(out) if trains(leaf)]
-        root: Any = sink(training) if training else None  # of a frozen block
+        root: Any = sink(training) if training else None  # None for a frozen block
         del out, training
         released = before + kept - tracker.live
         others = [state[key] for key in held]
@@ -221,7 +221,7 @@ class PieceMeter:
 
 
 def block_key(block: Block, state: Any) -> Any:
-    """A key that blocks of equal cost share; None for blocks that may differ in hidden ways.
+    """A key that blocks of equal cost share; None for a block that may differ in ways that do not show.
 
     Encoders repeat their blocks: ResNet-101 has ten kinds among its 34.
     """

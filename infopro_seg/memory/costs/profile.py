@@ -1,4 +1,4 @@
-"""Measures every block, every local head and the final heads of a config's model separately."""
+"""Measures every block, every local head and the final heads of a config's model, each alone."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def profile_chain(
 ) -> Chain:
     """Measures the costs of all pieces of a config's model.
 
-    Every piece runs forward and backward alone, from fresh inputs: once per policy, as first piece of a
-    module and as a later one. See :func:`infopro_seg.memory.tracing.step.trace_step` for the arguments.
+    Every piece runs forward and backward alone, from fresh inputs. Blocks run once per policy as the first
+    block of a module, and once as a later one. See :func:`infopro_seg.memory.tracing.step.trace_step` for the
+    other arguments.
 
     Args:
-        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`, which is always
-            measured.
-        blocks_of: a chain with the same blocks at the same crop, which are not measured again.
+        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`.
+        blocks_of: a chain whose blocks have the same costs, which are not measured again.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`, or a cut is not a block.
@@ -51,7 +51,7 @@ def profile_chain(
         model = build_model(without_cuts(cfg), crop)
         blocks = model.backbone.local_modules()[0]
         backbone = backbone_of(cfg)
-        if backbone.get('num_modules') is None:  # which replaces the cuts
+        if backbone.get('num_modules') is None:  # otherwise it replaces the cuts
             split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
         meter = PieceMeter(model, blocks, tracker, amp)
         meter.start(fake_batch(batch, crop, tracker, is_classifier(cfg)))
@@ -114,7 +114,7 @@ def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Modu
 
 
 def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reader]:
-    """The reader of a local head after each block, if there were a cut.
+    """The reader that a local head after each block would have.
 
     Args:
         backbone: config of the backbone.
@@ -150,7 +150,7 @@ def _owned(states: Any, *modules: nn.Module, parameters: Sequence[nn.Parameter] 
 
 
 def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:
-    """Bytes that the optimizer's step itself takes, as a share of the gradients' bytes."""
+    """Temporary bytes of the optimizer's step, as a share of the gradients' bytes."""
     layer = nn.Linear(1024, 1024, bias=False)
     built = build_optimizer(cfg, layer, optimizer)
     layer.weight.grad = torch.empty_like(layer.weight)

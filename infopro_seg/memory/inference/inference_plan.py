@@ -1,11 +1,11 @@
-"""What prediction takes: of an image of some size, and the largest image that fits a budget."""
+"""Plans prediction: the memory for an image of some size, and the largest image that fits a budget."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import STDOUT, write_or_print_json
 from infopro_seg.tasks import refuse_classifier
 
-STEP = 256  # pixels of height, in which the largest image is searched
-LARGEST = 16384  # pixels of height
+STEP = 256  # pixels; the largest image is searched in steps of this height
+LARGEST = 16384  # pixels; the greatest height to try
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class InferenceRow:
     """One way to predict.
 
     Args:
-        name: what is predicted, and how.
+        name: its name in the table.
         mode: `whole` or `slide`.
-        in_training: whether it is a validation of a training.
-        peak: bytes that it takes for the size of the plan.
-        largest: height and width of the largest image, twice as wide as high, that fits; to `LARGEST` rows.
+        in_training: whether it is a validation during a training.
+        peak: peak bytes for the image size of the plan.
+        largest: height and width of the largest image, twice as wide as high, that fits; at most `LARGEST`
+            rows.
     """
 
     name: str
@@ -56,23 +57,22 @@ def inference_rows(
     budget: int | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> list[InferenceRow]:
-    """Traces prediction in whole and in sliding mode, alone and as a validation of a training.
+    """Traces prediction of whole images and in sliding windows, alone and as a validation in training.
 
     Args:
-        cfg: a config with `model`; its windows are taken where it slides.
+        cfg: a config with `model`; if its `test_cfg` slides a window, the plan uses that window.
         size: height and width of the image, in pixels.
         window: height and width of sliding windows where the config has none; they overlap by a third.
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         tta: whether scales and flips are averaged.
-        budget: bytes; finds the largest image that fits.
-        announce: is told what is being done.
+        budget: bytes, for which to find the largest image; None to find none.
+        announce: called with each step before it begins.
     """
     variants = tta_variants(cfg) if tta else ()
     rows = []
     for mode in ('whole', 'slide'):
         for in_training in (False, True):
             name = f'{"validation in training" if in_training else "prediction"}, {mode}'
-
             with_mode = in_mode(cfg, mode, window)
             peak = _Peaks(with_mode, amp, variants, in_training, announce)
             row = InferenceRow(name, mode, in_training, peak(*size))
@@ -86,7 +86,7 @@ def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
     """Scale and flip of each variant of an image that the config's `tta_pipeline` lists.
 
     Raises:
-        ConfigError: the config has none, or it resizes otherwise than by `scale_factor`.
+        ConfigError: the config has no `tta_pipeline`, or one that does not resize by `scale_factor`.
     """
     steps = [step for step in cfg.get('tta_pipeline') or () if step['type'] == 'TestTimeAug']
     if not steps:
@@ -98,7 +98,7 @@ def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
     flips = [step for one in lists for step in one if step['type'] == 'RandomFlip']
     scales = [step.get('scale_factor') for step in resizes] or [1.0]
     if not all(isinstance(scale, (int, float)) for scale in scales):
-        raise ConfigError('--tta is planned for scales that the tta_pipeline gives as one scale_factor each')
+        raise ConfigError('--tta needs a tta_pipeline in which each Resize has one number as scale_factor')
     flipped = [step.get('prob', 0) > 0 for step in flips] or [False]
     return tuple((float(scale), flip) for scale in scales for flip in flipped)
 
@@ -155,7 +155,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
 def inference_table(
     rows: list[InferenceRow], setup: TrainingSetup, variants: int, budget: int | None
 ) -> Table:
-    """The rows of a plan of prediction, which averages some variants of the image."""
+    """The rows as a table; `variants` is the number of scales and flips that are averaged, 0 without."""
     height, width = setup.crop
     averaged = f', {variants} scales and flips averaged' if variants else ''
     unit = unit_for(max(row.peak for row in rows))
@@ -176,25 +176,16 @@ def inference_table(
     return table
 
 
+@dataclass(frozen=True)
 class _Peaks:
-    """The peak of a prediction by the size of the image, traced once for each."""
+    """The peak of a prediction by the size of the image; each size is traced once."""
 
-    def __init__(
-        self,
-        cfg: Any,
-        amp: str | None,
-        variants: tuple[tuple[float, bool], ...],
-        in_training: bool,
-        announce: Callable[[str], None],
-    ) -> None:
-        self.cfg, self.amp, self.variants, self.in_training, self.announce = (
-            cfg,
-            amp,
-            variants,
-            in_training,
-            announce,
-        )
-        self.found: dict[tuple[int, int], int] = {}
+    cfg: Any
+    amp: str | None
+    variants: tuple[tuple[float, bool], ...]
+    in_training: bool
+    announce: Callable[[str], None]
+    found: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __call__(self, height: int, width: int) -> int:
         """The peak in bytes."""
@@ -205,10 +196,10 @@ class _Peaks:
         return self.found[height, width]
 
     def extrapolated(self) -> Callable[[int, int], float]:
-        """The peak with sliding windows at any size, from traces at four.
+        """The peak with sliding windows at any size, from traces at four sizes.
 
-        The windows at work grow with the width, image and labels with both. The band at work grows up to
-        `BAND_BYTES`; the sizes to trace lie beyond that.
+        The windows in memory grow with the width of the image; image and labels grow with height and width.
+        The band of logits grows up to `BAND_BYTES` only, so all four sizes are beyond that.
         """
         model = self.cfg.model
         window = model.test_cfg['crop_size']

@@ -1,4 +1,4 @@
-"""The command `tools/benchmark.py`: compares recipes, each trained a few steps in its own process."""
+"""The command `tools/benchmark.py`: measures recipes, each for a few iterations in its own process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
 
-KINDS = {  # of measured bytes; predictions are compared with the first
+KINDS = {  # kinds of measured bytes; the first that was measured is compared with the prediction
     'allocated_bytes': 'peak allocated',
     'reserved_bytes': 'peak reserved',
     'live_bytes': 'peak alive',
@@ -106,7 +106,11 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
 
 
 def _checked_budget(request: BenchmarkRequest) -> int | None:
-    """The bytes of `--max-crop`; None without it."""
+    """The bytes of `--max-crop`; None without it.
+
+    Raises:
+        UserError: there is no GPU, or the budget exceeds its memory.
+    """
     if request.max_crop is None:
         return None
     budget = parse_bytes(request.max_crop)

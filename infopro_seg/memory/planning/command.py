@@ -1,4 +1,4 @@
-"""What `tools/plan.py` does: plan, and show the plan in every form that was asked for."""
+"""The command `tools/plan.py`: plans, and shows the plan in every form that the user asked for."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     budgets = [parse_bytes(text) for text in request.budgets] if request.budgets else None
     counts = parse_range(request.modules) if request.modules else None
     if counts is not None and len(counts) != 1:
-        raise UserError(f'--modules {request.modules}: with --module-parallel give one number')
+        raise UserError(f'--modules {request.modules}: with --module-parallel, give one number')
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
     cfg = load_config(request.config)
@@ -116,7 +116,7 @@ def plan(request: PlanRequest) -> int:
 
 
 def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
-    """Shows what each turn of an asynchronous training takes; returns 1 if one does not fit."""
+    """Shows what each stage of an asynchronous training takes; returns 1 if one exceeds the budget."""
     for option in ('max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(request, option):
             raise UserError(
@@ -132,9 +132,13 @@ def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
 
 
 def _check_outputs(request: PlanRequest) -> None:
-    """Says before a long plan that its results could not be written."""
+    """Checks, before the long planning, that the results can be written.
+
+    Raises:
+        UserError: a file has the wrong suffix or cannot be written.
+    """
     if request.plot is not None and request.plot.suffix.lower() not in PICTURES:
-        raise UserError(f'--plot {request.plot}: cannot draw such a file; end it in {", ".join(PICTURES)}')
+        raise UserError(f'--plot {request.plot}: not a picture; end the name in {", ".join(PICTURES)}')
     target = request.write_config
     if target is not None and target.suffix != '.py':
         raise UserError(f'--write-config {target}: configs are Python files; end it in .py')

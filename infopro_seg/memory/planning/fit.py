@@ -1,4 +1,4 @@
-"""Recipes for a training that fits by itself: the one to take, and smaller ones should memory run out."""
+"""Recipes for `--fit`: the one to train with, and smaller ones in case memory runs out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import has_stock_losses, require_infopro
 
-SMALLER = 0.9  # of a recipe's peak, that the next one may take at most
+SMALLER = 0.9  # the next smaller recipe takes at most this share of a recipe's peak
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ def plan_to_fit(
     setup: TrainingSetup | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> Fit:
-    """Plans a training that fits a budget: exact if few more FLOPs do for it, else local.
+    """Plans a training that fits a budget: exact if that takes few more FLOPs, else local.
 
     Args:
         cfg: a config with an `InfoProBackbone`.
         budget: bytes.
-        exact_flops: of the FLOPs of end-to-end training, up to which an exact recipe is taken.
-        retries: how many smaller recipes to find, each of at most nine tenths of the peak of the one before;
-            they keep the cuts as long as more recomputation makes room.
+        exact_flops: the most FLOPs that an exact recipe may take, as a share of those of end-to-end training.
+        retries: how many smaller recipes to find. Each takes at most nine tenths of the peak of the one
+            before. They keep the cuts as long as more recomputation makes room.
         setup: batch, crop and precision; None for the config's own.
-        announce: told what is being done, before it is done.
+        announce: called with each step before it begins.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`.
-        UserError: nothing fits.
+        UserError: no recipe fits the budget.
     """
     require_infopro(cfg)
     planner = Planner(cfg, setup or training_setup(cfg), announce)

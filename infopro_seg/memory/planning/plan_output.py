@@ -20,7 +20,7 @@ TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numb
 
 
 def plan_table(plan: Plan) -> Table:
-    """The recipes of a plan; those to choose from for a budget are bold."""
+    """The recipes of a plan as a table; the cheapest ones within the budget are bold."""
     unit = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
     table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
@@ -51,7 +51,7 @@ def plan_table(plan: Plan) -> Table:
 
 
 def verdict(plan: Plan, cfg: Config) -> str:
-    """What to choose and to change in the config, or why nothing fits."""
+    """Which recipe to choose and how to change the config; or why nothing fits."""
     if plan.budget is None:
         return ''
     best, reference = plan.recommended, plan.reference.peak
@@ -71,10 +71,10 @@ def verdict(plan: Plan, cfg: Config) -> str:
 
 
 def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
-    """The lines of a config that ask for a recipe, and for batch, crop and precision other than its own."""
+    """The lines that make a config train a recipe; with batch, crop and precision where they change."""
     changes = planned_changes(cfg, recipe, setup)
     model, loader = changes.get('model', {}), changes.get('train_dataloader', {})
-    own = cfg.model.backbone  # what it says must be taken back, where the recipe does without it
+    own = cfg.model.backbone  # an option that the recipe does without must be reset
     options = {'cuts': recipe.cuts, **model.get('backbone', {})}
     shown = {key: value for key, value in options.items() if key == 'cuts' or value or key in own}
     lines = ''.join(f'    {key}={value!r},\n' for key, value in shown.items())
@@ -90,7 +90,7 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
 
 
 def plan_rows(plan: Plan, validation: Validation | None = None) -> list[dict[str, Any]]:
-    """The recipes of a plan for `--json`; what a validation takes is the same in each."""
+    """The recipes of a plan for `--json`; each row repeats what a validation takes."""
     added = {} if validation is None else validation.as_json(plan.budget)
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:

@@ -1,4 +1,4 @@
-"""The config that trains as planned: recipe, batch, crop and precision."""
+"""Writes a plan into a config: recipe, batch, crop and precision."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 
 def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
-    """What a config has to say otherwise to train a recipe in a setup, as a nested dict to merge into it."""
+    """The changes that make a config train a recipe in a setup, as a nested dict to merge into it."""
     own = cfg.to_dict()
     planned = copy.deepcopy(own)
-    _ask_for(planned['model']['backbone'], recipe)
+    _set_recipe(planned['model']['backbone'], recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
         if preprocessor:
             preprocessor['size'] = setup.crop
             if preprocessor.get('size_divisor') is not None:
-                preprocessor['size_divisor'] = None  # mmseg takes one of both
+                preprocessor['size_divisor'] = None  # mmseg accepts only one of the two
     loader = planned.setdefault('train_dataloader', {})
     loader['batch_size'] = setup.batch
     for key in ('train_pipeline', 'train_dataloader'):
@@ -48,12 +48,12 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
 def with_recipe(cfg: Config, recipe: Recipe) -> Config:
     """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
     cfg = copy.deepcopy(cfg)
-    _ask_for(cfg.model.backbone, recipe)
+    _set_recipe(cfg.model.backbone, recipe)
     return cfg
 
 
 def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
-    """Writes a config that inherits from another and asks for what was planned."""
+    """Writes a config that inherits from another one and trains as planned."""
     base = os.path.relpath(source.resolve(), target.resolve().parent)
     changes = Config(planned_changes(load_config(source), recipe, plan.setup)).pretty_text
     peak = show_bytes(recipe.peak, plan.reference.peak)
@@ -62,8 +62,8 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     write_text(target, text)
 
 
-def _ask_for(backbone: Any, recipe: Recipe) -> None:
-    """Makes the config of a backbone ask for a recipe, in place."""
+def _set_recipe(backbone: Any, recipe: Recipe) -> None:
+    """Changes the config of a backbone, in place, so that it trains by a recipe."""
     options = recipe.backbone_options()
     backbone['encoder'].update(options.pop('encoder', {}))
     backbone.update(options, num_modules=None)
@@ -73,7 +73,7 @@ def _ask_for(backbone: Any, recipe: Recipe) -> None:
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
-    """The items that differ, dicts within dicts as well; lists are replaced whole, as configs merge."""
+    """The items that differ, also in nested dicts; lists are replaced whole, as configs merge."""
     found = {}
     for key, value in planned.items():
         if key not in own:

@@ -1,4 +1,4 @@
-"""`tools/plan.py --module-parallel`: what each process takes, and how fast they are together."""
+"""Plans one process per local module: the memory of each process, and the speed of all together."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ProcessPlan:
     """A way to divide a network among processes.
 
     Args:
-        name: what it is.
-        cuts: of the encoder.
-        blocks: of each process, the first and the last.
-        processes: what each takes.
+        name: how its cuts were found.
+        cuts: names of the blocks before each cut.
+        blocks: the first and the last block of each process.
+        processes: the cost of each process.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ProcessPlan:
 
     @property
     def speedup(self) -> float:
-        """Predicted throughput, as a multiple of that of one process: the process with most FLOPs sets it."""
+        """Predicted throughput, relative to one process: the process with the most FLOPs sets the pace."""
         flops = [process.flops for process in self.processes]
         return sum(flops) / max(flops)
 
     def rank_of(self, module: int) -> int:
-        """The rank that trains a module; the first rank has the last one, where all losses come together."""
+        """The rank that trains a module; rank 0 trains the last module, where all losses come together."""
         return len(self.processes) - 1 - module
 
     def as_json(self) -> dict[str, Any]:
@@ -64,17 +64,17 @@ class ProcessPlan:
 def plan_processes(
     cfg: Config, setup: TrainingSetup, modules: int | None = None, budgets: Sequence[int] | None = None
 ) -> list[ProcessPlan]:
-    """Plans the config's own cuts, if it has any, and those that balance FLOPs.
+    """Plans the config's own cuts, if it has any, and the cuts that balance FLOPs.
 
     Args:
         cfg: a config with an `InfoProBackbone`.
         setup: batch, crop and precision.
-        modules: how many processes; by default as many as there are budgets, or local modules in the config.
-        budgets: bytes that each process may take.
+        modules: number of processes; by default that of the budgets, or of local modules in the config.
+        budgets: bytes that each process may take, in the order of the modules; None for no limit.
 
     Raises:
-        ConfigError: the encoder cannot be divided so, or the modules do not fit the budgets.
-        UserError: neither the arguments nor the config say how many modules there are.
+        ConfigError: the encoder cannot be split into so many modules, or no cuts make them fit the budgets.
+        UserError: neither the arguments nor the config name two modules or more.
     """
     backbone = cfg.model.backbone
     own = tuple(backbone.get('cuts') or ())
@@ -142,11 +142,11 @@ def processes_table(
 
 
 def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
-    """The predicted throughput of each plan, against one process and DDP."""
+    """The predicted throughput of each plan, compared with one process and with DDP."""
     count = len(plans[0].processes)
     lines = [
         f'{plan.name}: {plan.speedup:.2f} times the images per second of one process, by FLOPs, without the '
-        'time to send'
+        'time for messages'
         for plan in plans
     ]
     lines.append(
@@ -154,8 +154,8 @@ def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
         'the memory of one process on each'
     )
     lines.append(
-        'messages: main memory for what waits to be received, and for what is received; the peak, which is '
-        "the GPU's, does not count it"
+        'messages: main memory for messages that wait, and for the one being received; the peak counts only '
+        'memory of the GPU'
     )
     lines.append(
         'rank 0, on the first GPU, trains the last module: CUDA_VISIBLE_DEVICES sets the order of the GPUs'

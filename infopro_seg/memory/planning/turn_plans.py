@@ -18,10 +18,10 @@ from infopro_seg.turn_configs import require_turns, turn_config
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """What training takes, all modules at once (`turn` None) or in one turn.
+    """What training takes: in one turn, or with all modules at once.
 
     Args:
-        turn: number of the turn.
+        turn: number of the turn; None for all modules at once.
         setup: batch, crop and precision.
         trace: the bytes and FLOPs of a step.
     """
@@ -50,10 +50,10 @@ class TurnPlan:
 def plan_turns(
     cfg: Config, batch: int | None = None, crop: tuple[int, int] | None = None, amp: str | None = None
 ) -> list[TurnPlan]:
-    """Traces a step with all modules at once, and one of each turn; arguments that are given win.
+    """Traces a step with all modules at once, and one of each turn; arguments override the config.
 
     Raises:
-        UserError: the turns do not fit the config, or it cannot be traced.
+        UserError: the turns do not fit the config, or the model cannot be traced.
     """
     count = require_turns(cfg)
     cfg = resolve_cuts(cfg)
@@ -67,7 +67,7 @@ def plan_turns(
 
 
 def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
-    """The plans as a table; all modules at once come first."""
+    """The plans as a table, all modules at once first."""
     together = plans[0].trace
     unit = unit_for(together.peak)
     table = Table(title=f'Predicted peak memory: {plans[0].setup}')

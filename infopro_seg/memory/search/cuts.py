@@ -22,8 +22,8 @@ from infopro_seg.memory.variants import lists_heads, with_listed_heads
 from infopro_seg.models.recompute import POLICIES
 from infopro_seg.models.recompute_option import module_texts
 
-ATTEMPTS = 4  # complete traces of partitions, if the additive model is not exact
-EXACT = 1e-3  # relative difference between trace and model that still counts as exact
+ATTEMPTS = 4  # partitions to trace whole, if the additive model is not exact
+EXACT = 1e-3  # relative difference between trace and model up to which the model counts as exact
 
 
 def resolve_cuts(cfg: Config) -> Config:
@@ -37,14 +37,14 @@ def resolve_cuts(cfg: Config) -> Config:
 
     Raises:
         ConfigError: `num_modules` is not between 1 and the number of blocks, the model cannot be split, or
-            the length of `checkpoint` is not the number of modules.
+            `checkpoint` does not list one policy per module.
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
     modules = backbone.get('num_modules')
     if modules is None and backbone.get('balance', backbone.get('budgets')) is None:
         return cfg
     cfg = copy.deepcopy(cfg)
-    if modules is None and backbone.get('cuts') is not None:  # found before, and inherited beside them
+    if modules is None and backbone.get('cuts') is not None:  # resolved before; the config inherits balance
         without_balance(cfg.model.backbone)
         return cfg
     balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
@@ -69,12 +69,16 @@ def resolve_cuts(cfg: Config) -> Config:
 
 
 def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
-    """Checks the options by which cuts are found."""
+    """Checks the options that say how to find cuts.
+
+    Raises:
+        ConfigError: `balance` is unknown, `num_modules` is missing, or `budgets` do not go with `balance`.
+    """
     if balance not in ('memory', 'flops'):
         raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
     if modules is None:
         raise ConfigError(
-            'balance and budgets of the backbone find the cuts of num_modules, which is not there'
+            'balance and budgets of the backbone say how to find the cuts of num_modules; set num_modules too'
         )
     if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
         raise ConfigError(
@@ -108,7 +112,7 @@ def profile_modules(cfg: Any, modules: int, setup: TrainingSetup) -> Chain:
 
 
 def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -> tuple[Partition, StepTrace]:
-    """The balanced partition, verified by a complete trace, and that trace.
+    """The balanced partition, verified by a trace of a complete step, and that trace.
 
     If the trace contradicts the additive model, the model is corrected by the difference and searched again,
     until it names a partition that was already traced. The best traced partition is taken.
@@ -137,7 +141,7 @@ def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: Trainin
     cfg = copy.deepcopy(cfg)
     backbone = backbone_of(cfg)
     backbone['cuts'] = partition.cuts(chain)
-    without_turn(backbone)  # modules that train one after the other are balanced together too
+    without_turn(backbone)  # modules that train in turn are balanced together, too
     return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
 
 

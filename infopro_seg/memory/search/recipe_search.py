@@ -1,4 +1,4 @@
-"""Searches recipes for one config: the cheapest within a budget, the smallest within some FLOPs."""
+"""Searches recipes for one config: the cheapest within a budget, or the smallest within a limit of FLOPs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from infopro_seg.memory.variants import stock_losses, without_cuts
 from infopro_seg.models.recompute import POLICIES
 from infopro_seg.models.recompute_option import Option
 
-SIMPLER = 0.01  # of the peak, that a recipe with fewer runs of equal segments may take more
-ALIKE = 0.005  # of end-to-end FLOPs; recipes that differ by less count as equally fast
-ATTEMPTS = 3  # recipes that are traced whole for a budget before giving up on it
+SIMPLER = 0.01  # share of the peak that a recipe may take more, if it has fewer runs of equal segments
+ALIKE = 0.005  # share of end-to-end FLOPs; recipes that differ by less count as equally fast
+ATTEMPTS = 3  # recipes to trace whole for a budget before giving up
 
 
 class RecipeSearch:
@@ -33,7 +33,7 @@ class RecipeSearch:
     Args:
         cfg: a config with an `InfoProBackbone`.
         setup: batch, crop and precision to plan for.
-        announce: told what is being done, before it is done.
+        announce: called with each step before it begins.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RecipeSearch:
         self._costs: dict[bool, ModuleCosts] = {}
 
     def costs(self, heads_recomputed: bool) -> ModuleCosts:
-        """All possible local modules, with or without heads that recompute norms and activations."""
+        """The costs of all local modules, with or without heads that recompute norms and activations."""
         if heads_recomputed not in self._costs:
             what = ', heads recomputing norms' if heads_recomputed else ''
             self.announce(f'measuring every block and head{what}')
@@ -72,7 +72,7 @@ class RecipeSearch:
 
     @cached_property
     def search(self) -> PartitionSearch:
-        """The search for what to recompute, heads recomputing norms and activations."""
+        """The search for cuts and recomputation, with heads that recompute norms and activations."""
         return PartitionSearch(ModuleSearch(self.costs(True), POLICIES))
 
     @cached_property
@@ -98,7 +98,7 @@ class RecipeSearch:
         return cfg
 
     def trace(self, recipe: Recipe, setup: TrainingSetup | None = None) -> tuple[int, int]:
-        """Peak and FLOPs of a complete step of a recipe, in this setup or another."""
+        """Peak and FLOPs of a traced step of a recipe, in this setup or another one."""
         setup = setup or self.setup
         traced = trace_step(
             self.configure(recipe), setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation
@@ -106,17 +106,17 @@ class RecipeSearch:
         return traced.peak, traced.flops
 
     def exact(self, budget: int) -> Recipe | None:
-        """The exact recipe with the fewest FLOPs within a budget, traced whole; None where none fits."""
+        """The exact recipe with the fewest FLOPs within a budget, traced whole; None if none fits."""
         plain = self.recipe_at([], 'E2E')
         return self._verified(budget, lambda room: self._cheapest([1], room, [plain]))
 
     def local(self, counts: Sequence[int], budget: int, others: Sequence[Recipe] = ()) -> Recipe | None:
-        """The cheapest local recipe within a budget, traced whole; None where none fits."""
+        """The cheapest local recipe within a budget, traced whole; None if none fits."""
         counts = [count for count in counts if count > 1]
         return self._verified(budget, lambda room: self._cheapest(counts, room, others)) if counts else None
 
     def within(self, cuts: Sequence[str], budget: int) -> Recipe | None:
-        """The recipe at some cuts with the fewest FLOPs within a budget, traced whole; None if none fits."""
+        """The recipe at given cuts with the fewest FLOPs within a budget, traced whole; None if none fits."""
         ends = self.ends_of(cuts)
 
         def found(room: int) -> Recipe | None:
@@ -132,7 +132,12 @@ class RecipeSearch:
         return self._simplified(best, best.peak, best.flops)
 
     def below(self, count: int, limit: float) -> Recipe | None:
-        """The recipe with the fewest bytes of at most so many FLOPs, or a simpler one nearly as small."""
+        """The recipe with the smallest peak within a limit of FLOPs, or a simpler one nearly as small.
+
+        Args:
+            count: number of local modules.
+            limit: the most FLOPs, as a share of the reference's.
+        """
         flops = limit * self.reference.flops
         partition = self.search.fewest_bytes(count, flops)
         if partition is None:
@@ -142,7 +147,7 @@ class RecipeSearch:
         return replace(recipe, name=f'{recipe.name} (<= {limit:g})') if recipe.recomputing else recipe
 
     def _cheapest(self, counts: Sequence[int], room: int, others: Sequence[Recipe]) -> Recipe | None:
-        """The cheapest predicted recipe; among those alike in FLOPs the one with the smallest peak."""
+        """The recipe with the fewest predicted FLOPs; among alike ones, that with the smallest peak."""
         found = [recipe for recipe in others if recipe.peak <= room]
         for count in counts:
             self.announce(f'searching {count} modules with the fewest FLOPs')
@@ -159,7 +164,7 @@ class RecipeSearch:
         )
 
     def _verified(self, budget: int, find: Callable[[int], Recipe | None]) -> Recipe | None:
-        """What is found for a budget, or for less where a complete trace of it does not fit."""
+        """The recipe found for a budget, traced whole; if its trace is too large, finds one for less."""
         room = budget
         for _ in range(ATTEMPTS):
             found = find(room)
@@ -184,18 +189,18 @@ class RecipeSearch:
 
         Args:
             ends: the numbers of blocks before each cut.
-            name: what tables call it.
+            name: its name in tables.
             option: the option `checkpoint`.
         """
         costs = self.costs(self.own_heads)
         return make_recipe(costs.chain, partition_at(costs, ends, option), self.own_heads, name)
 
     def ends_of(self, cuts: Sequence[str]) -> list[int]:
-        """The numbers of blocks before each cut."""
+        """The number of blocks up to each cut."""
         names = self.costs(self.own_heads).chain.names
         return [names.index(cut) + 1 for cut in cuts]
 
     def traced(self, recipe: Recipe) -> Recipe:
-        """A recipe with peak and FLOPs of a complete step."""
+        """A recipe with the peak and FLOPs of a traced step."""
         peak, flops = self.trace(recipe)
         return replace(recipe, peak=peak, flops=flops, traced=True)

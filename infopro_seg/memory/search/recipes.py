@@ -1,4 +1,4 @@
-"""Recipes: ways to train a config's model, with what each takes."""
+"""Recipes: ways to train a config's model, with the memory and FLOPs that each takes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Recipe:
     """One way to train, and what it takes.
 
     Args:
-        name: what tables call it.
+        name: its name in tables.
         cuts: names of the blocks after which gradients stop.
         recompute: what blocks recompute, see :mod:`infopro_seg.models.recompute_option`.
         heads_recomputed: whether heads recompute norms and activations.
         peak: bytes at the peak of a step.
         flops: floating-point operations of a step.
         bound: what runs at the peak.
-        traced: whether a complete step was traced; else the additive model predicts it.
+        traced: whether peak and FLOPs come from a traced step; else the additive model predicts them.
         stock: whether it is the reference, trained end to end with mmseg's own losses.
-        frozen_stages: the encoder's option of that name, None for that of the config.
-        accuracy: what is known of it.
-        max_crop: height and width of the largest crop that fits the budget, if that was asked for.
-        max_batch: the largest batch that fits the budget, if that was asked for.
+        frozen_stages: the encoder's option of that name; None for the config's own.
+        accuracy: what is known about its accuracy; None if nothing.
+        max_crop: height and width of the largest crop that fits the budget; None if unknown or none fits.
+        max_batch: the largest batch that fits the budget; None if unknown or none fits.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Recipe:
 
     @property
     def short_name(self) -> str:
-        """What plots call it."""
+        """Its name in plots."""
         return self.name.replace('InfoPro* ', '').replace('InfoPro ', '').replace(' + recomputation', '')
 
     @property
@@ -101,7 +101,7 @@ class Recipe:
         return found
 
     def backbone_options(self) -> dict[str, Any]:
-        """What the config's backbone has to say for this recipe."""
+        """The options of the config's backbone for this recipe."""
         options: dict[str, Any] = {
             'cuts': self.cuts,
             'checkpoint': self.recompute,
@@ -128,12 +128,12 @@ def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name
 
 
 def method_name(modules: int, balanced: bool = False) -> str:
-    """What tables call a number of modules; a star says that their cuts are balanced by memory."""
+    """The name of a number of modules in tables; a star marks cuts balanced by memory."""
     return 'E2E' if modules == 1 else f'InfoPro{"*" if balanced else ""} K={modules}'
 
 
 def distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes, but of those that train the same way only the first."""
+    """The recipes without repetitions: of those that train the same way, only the first."""
     found: dict[Any, Recipe] = {}
     for recipe in recipes:
         key = repr(

@@ -1,4 +1,4 @@
-"""The command `tools/list_blocks.py`: traces an encoder block by block, to help you choose cuts."""
+"""The command `tools/list_blocks.py`: traces an encoder block by block, to help choose cuts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BlockRow:
     Args:
         name: its name in cuts.
         feature: channels, height and width of the map that a local head after it reads.
-        outputs: indices of the encoder's outputs that come from it.
+        outputs: indices of the encoder's outputs that the block produces.
         parameters: number of its parameters, including frozen ones.
         kept: bytes that its forward pass keeps for its backward pass, including its output.
         flops: floating-point operations of its forward pass.
