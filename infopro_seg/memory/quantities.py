@@ -55,6 +55,11 @@ def show_bytes(size: int, reference: int) -> str:
     return f'{unit.number(size)} {unit.name}'
 
 
+def fits_text(size: int, budget: int | None) -> str:
+    """Whether an amount is within a budget, for a table; empty without a budget."""
+    return '' if budget is None else 'yes' if size <= budget else 'no'
+
+
 def parse_range(text: str) -> range:
     """Reads numbers of modules, e.g. `1-8` or `4`.
 

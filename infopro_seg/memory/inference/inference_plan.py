@@ -14,11 +14,11 @@ from mmengine.config import Config
 from rich.table import Table
 
 from infopro_seg.config_files import load_config
-from infopro_seg.consoles import spinner, table_console
+from infopro_seg.consoles import new_table, spinner, table_console
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.inference.prediction import trace_prediction
-from infopro_seg.memory.quantities import largest, parse_bytes, show_bytes, unit_for
+from infopro_seg.memory.quantities import fits_text, largest, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.outputs import require_file
 from infopro_seg.strict_json import STDOUT, write_or_print_json
@@ -160,18 +160,15 @@ def inference_table(
     averaged = f', {variants} scales and flips averaged' if variants else ''
     unit = unit_for(max(row.peak for row in rows))
     limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
-    table = Table(
-        title=f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
-    )
-    table.add_column('prediction')
-    for name in [f'peak {unit.name}', *['fits', 'largest image'] * (budget is not None)]:
-        table.add_column(name, justify='right')
+    title = f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
+    columns = ['prediction', f'peak {unit.name}', *['fits', 'largest image'] * (budget is not None)]
+    table = new_table(title, columns, texts=('prediction',))
     for row in rows:
         cells = [row.name, unit.number(row.peak)]
         if budget is not None:
             size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
             size += ' or more' * (row.largest is not None and row.largest[0] == LARGEST)
-            cells += ['yes' if row.peak <= budget else 'no', size]
+            cells += [fits_text(row.peak, budget), size]
         table.add_row(*cells)
     return table
 

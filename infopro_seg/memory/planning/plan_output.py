@@ -8,11 +8,12 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.consoles import new_table
 from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
-from infopro_seg.memory.quantities import show_bytes, unit_for
+from infopro_seg.memory.quantities import fits_text, show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
@@ -23,15 +24,12 @@ def plan_table(plan: Plan) -> Table:
     """The recipes of a plan as a table; the cheapest ones within the budget are bold."""
     unit = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
-    table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
     with_crops = any(recipe.max_crop for recipe in plan.rows)
     with_batches = any(recipe.max_batch for recipe in plan.rows)
     columns = ['recipe', 'gradients', f'peak {unit.name}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
     columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
-    for name in columns:
-        table.add_column(name, justify='left' if name in TEXTS else 'right')
+    table = new_table(f'Predicted peak memory: {plan.setup}{budget}', columns, TEXTS)
     for recipe in plan.rows:
-        fits = recipe.fits(plan.budget)
         row = [
             recipe.name,
             recipe.gradients,
@@ -39,7 +37,7 @@ def plan_table(plan: Plan) -> Table:
             f'{recipe.peak / plan.reference.peak:.3f}',
             f'{recipe.flops / plan.reference.flops:.3f}',
             recipe.accuracy or '-',
-            '' if fits is None else 'yes' if fits else 'no',
+            fits_text(recipe.peak, plan.budget),
         ]
         if with_crops:
             row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')

@@ -10,9 +10,10 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.consoles import new_table
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.module_costs import ModuleCosts
-from infopro_seg.memory.quantities import unit_for
+from infopro_seg.memory.quantities import fits_text, unit_for
 from infopro_seg.memory.search.cuts import profile_modules
 from infopro_seg.memory.search.partition import partition_at
 from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
@@ -108,21 +109,12 @@ def processes_table(
 ) -> Table:
     """The plans as a table, a row per process."""
     unit = unit_for(max(process.peak for plan in plans for process in plan.processes))
-    table = Table(title=f'One local module per process: {setup}')
-    columns = (
-        'cuts',
-        'module',
-        'rank',
-        'blocks',
-        f'peak {unit.name}',
-        'fits',
-        'GFLOPs',
-        'share',
-        'sends MiB',
-        'messages MiB',
+    columns = ['cuts', 'module', 'rank', 'blocks', f'peak {unit.name}', 'fits', 'GFLOPs', 'share']
+    table = new_table(
+        f'One local module per process: {setup}',
+        [*columns, 'sends MiB', 'messages MiB'],
+        texts=('cuts', 'blocks'),
     )
-    for name in columns:
-        table.add_column(name, justify='left' if name in ('cuts', 'blocks') else 'right')
     for plan in plans:
         whole = sum(process.flops for process in plan.processes)
         for index, (process, ends) in enumerate(zip(plan.processes, plan.blocks, strict=True)):
@@ -132,7 +124,7 @@ def processes_table(
                 str(plan.rank_of(index)),
                 ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
                 unit.number(process.peak),
-                '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',
+                fits_text(process.peak, budgets[index] if budgets else None),
                 f'{process.flops / 1e9:.1f}',
                 f'{process.flops / whole:.3f}',
                 f'{process.sent / 2**20:.1f}',

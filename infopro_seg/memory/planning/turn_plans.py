@@ -9,7 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
-from infopro_seg.memory.quantities import unit_for
+from infopro_seg.consoles import new_table
+from infopro_seg.memory.quantities import fits_text, unit_for
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
@@ -70,17 +71,10 @@ def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
     """The plans as a table, all modules at once first."""
     together = plans[0].trace
     unit = unit_for(together.peak)
-    table = Table(title=f'Predicted peak memory: {plans[0].setup}')
-    for name in (
-        'training',
-        f'peak {unit.name}',
-        'of all at once',
-        f'model state {unit.name}',
-        'FLOPs',
-        'fits',
-        'blocks',
-    ):
-        table.add_column(name, justify='left' if name in ('training', 'blocks') else 'right')
+    columns = ['training', f'peak {unit.name}', 'of all at once', f'model state {unit.name}', 'FLOPs', 'fits']
+    table = new_table(
+        f'Predicted peak memory: {plans[0].setup}', [*columns, 'blocks'], texts=('training', 'blocks')
+    )
     for plan in plans:
         trace = plan.trace
         names = [name for module in trace.modules for name in module.blocks]
@@ -91,7 +85,7 @@ def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
             f'{trace.peak / together.peak:.3f}',
             unit.number(plan.state),
             f'{trace.flops / together.flops:.3f}',
-            '' if budget is None else 'yes' if trace.peak <= budget else 'no',
+            fits_text(trace.peak, budget),
             f'{names[0]} to {names[-1]}',
         )
     return table

@@ -72,10 +72,6 @@ class Recipe:
             return self.recompute not in (False, PLAIN)
         return any(item != PLAIN for item in self.recompute)
 
-    def fits(self, budget: int | None) -> bool | None:
-        """Whether the peak is within a budget; None without one."""
-        return None if budget is None else self.peak <= budget
-
     def as_json(self, reference: Recipe, budget: int | None) -> dict[str, Any]:
         """The recipe beside the reference, for `--json`."""
         found: dict[str, Any] = {
@@ -90,7 +86,7 @@ class Recipe:
             'share_of_e2e': round(self.peak / reference.peak, 4),
             'flops_of_e2e': round(self.flops / reference.flops, 4),
             'accuracy': self.accuracy,
-            'fits': self.fits(budget),
+            'fits': None if budget is None else self.peak <= budget,
             'bound_by': self.bound,
             'traced': self.traced,
         }
