@@ -77,7 +77,7 @@ def largest(fits: Callable[[int], bool], limit: int = sys.maxsize) -> int:
     """The largest number for which `fits` holds, by doubling and bisection; 0 if it does not hold for 1.
 
     Args:
-        fits: holds up to some number, and for none above it.
+        fits: holds up to some number, and not above it.
         limit: the largest number to try.
     """
     low, high = 0, limit + 1

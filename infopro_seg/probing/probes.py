@@ -17,7 +17,7 @@ from infopro_seg.datasets.seeding import fork_random
 from infopro_seg.models.decoder import ReconstructionDecoder
 
 HIDDEN = 128
-STRIDE = 4  # classifiers train on every fourth label of each row and column, a sixteenth of the cost
+STRIDE = 4  # classifiers train on every fourth label of each row and column, at a sixteenth of the cost
 CLASSIFIERS = ('linear', 'mlp')
 
 
@@ -125,12 +125,12 @@ P = TypeVar('P', bound=Probe)
 
 
 def build_probe(kind: Callable[[int, int], P], name: str, in_channels: int, num_classes: int, seed: int) -> P:
-    """A probe whose initial weights depend on nothing but the arguments, e.g. not on the other blocks.
+    """A probe whose initial weights depend only on the arguments, not on other probes.
 
     Args:
-        kind: builds it from the channels and the number of classes.
+        kind: builds a probe from the channels and the number of classes.
         name: name of the block.
-        in_channels: channels of its feature map.
+        in_channels: channels of the block's feature map.
         num_classes: classes of the data.
         seed: seed of the weights.
     """
@@ -142,7 +142,7 @@ class ProbeOptimizer:
     """Adam on all probes, with a learning rate that falls to zero along a cosine.
 
     Args:
-        probes: what to train.
+        probes: the probes to train.
         lr: learning rate of the first iteration.
         iterations: number of iterations.
     """
@@ -152,7 +152,7 @@ class ProbeOptimizer:
         self.adam = torch.optim.Adam([p for probe in probes.values() for p in probe.parameters()], lr=lr)
 
     def step(self, losses: Iterable[Tensor]) -> None:
-        """One iteration; takes the losses one by one, so that one graph is alive at a time."""
+        """Runs one iteration; takes the losses one by one, so that only one graph is alive at a time."""
         for group in self.adam.param_groups:
             group['lr'] = self.lr * (1 + math.cos(math.pi * self.done / self.iterations)) / 2
         self.adam.zero_grad()

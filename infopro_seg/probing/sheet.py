@@ -1,4 +1,4 @@
-"""The contact sheet: images, and what can be reconstructed of them at each depth."""
+"""The contact sheet: images, and their reconstructions from each depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from infopro_seg.probing.results import ProbeResults
 
-COLUMNS = 6  # depths shown; more would not be readable
+COLUMNS = 6  # depths to show; more would be too small to read
 CELL_WIDTH, GAP, LETTER = 1.5, 0.04, 0.085  # inches
 TITLE_HEIGHT, IMAGE_GAP = 0.27, 0.14  # inches
 
@@ -19,7 +19,7 @@ def sheet_figure(results: ProbeResults) -> Figure:
     """Draws for each image a row per checkpoint: its reconstructions from depths spread evenly.
 
     Args:
-        results: the findings.
+        results: the results to draw.
     """
     columns = spread_names(results.chosen, COLUMNS)
     left = 0.12 + LETTER * max(len(subject.label) for subject in results.subjects)
@@ -54,6 +54,6 @@ def sheet_figure(results: ProbeResults) -> Figure:
 
 
 def spread_names(names: Sequence[str], count: int) -> list[str]:
-    """At most `count` names, the first and the last among them, spread evenly."""
+    """At most `count` names spread evenly, from the first to the last."""
     positions = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     return [names[position] for position in dict.fromkeys(positions.tolist())]

@@ -15,7 +15,7 @@ from infopro_seg.probing.probes import Probe
 from infopro_seg.probing.tasks import IMAGE, RECONSTRUCTION, ProbeTask
 
 CLASSIFIERS = ('linear', 'convs')
-CHANNELS = 64  # of the convolutions
+CHANNELS = 64  # of the convolutions of `convs`
 
 
 class ImageProbe(Probe):
@@ -66,7 +66,7 @@ class AccuracyScore:
 
 
 class ImageTask(ProbeTask):
-    """The class of the whole image."""
+    """The task of classifiers: the class of the whole image."""
 
     probe = ImageProbe
     classifiers = CLASSIFIERS

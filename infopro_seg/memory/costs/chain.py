@@ -90,7 +90,7 @@ class Chain:
         tails: `tails[n]` is the cost of neck and heads if the last module computes the last n of the outputs
             that are read. It has two cases: the output before these n is freed after the heads, or it is
             kept, because it is the state at the start of the module.
-        outputs: indices of the blocks whose outputs are read.
+        outputs: indices of the blocks whose outputs neck and heads read.
         labels: bytes of the labels, alive throughout.
         image: bytes of the image that local heads reconstruct, alive until the last module.
         inputs: bytes of the network's input.

@@ -80,7 +80,7 @@ class _Ran(NamedTuple):
         end: the block after its last.
         name: its name in messages.
         piece: its cost.
-        base: bytes alive when its backward pass has ended: those before it, less what it was first to drop.
+        base: bytes alive below it in its backward pass: those of earlier segments, less what it has dropped.
     """
 
     start: int

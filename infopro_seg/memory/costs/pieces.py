@@ -135,7 +135,7 @@ class PieceMeter:
     def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
         """Measures neck and heads with the last n of the outputs they read attached, for n = 0, 1, 2, ...
 
-        Each is measured twice: once the last detached output is freed as soon as the heads have read it, once
+        Each is measured in two cases: the last detached output is freed as soon as the heads have read it, or
         it stays alive, because it is the state at the start of the module.
         """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
@@ -167,7 +167,7 @@ class PieceMeter:
         return total
 
     def _once(self, kind: Any, key: Any, find: Callable[[], Any]) -> Any:
-        """What `find` returns, or returned before for the same key; with None as the key it always runs."""
+        """The result of `find`, or its earlier result for the same key; without a key, `find` always runs."""
         if key is None:
             return find()
         if (kind, key) not in self._found:

@@ -28,7 +28,6 @@ def profile_chain(
     batch: int,
     crop: tuple[int, int],
     amp: str | None = None,
-    optimizer: dict[str, Any] | None = None,
     accumulation: int = 1,
     policies: Sequence[str] = (),
     blocks_of: Chain | None = None,
@@ -61,7 +60,7 @@ def profile_chain(
         rows = _build_heads(backbone, widths)
         between = (module for reader in readers for module in reader.owned)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values()), *between])
-        owned = partial(_owned, build_optimizer(cfg, trained, optimizer).state)
+        owned = partial(_owned, build_optimizer(cfg, trained).state)
         if blocks_of is not None:
             costs = blocks_of.blocks
         else:
@@ -89,7 +88,7 @@ def profile_chain(
             image=meter.image_bytes,
             inputs=meter.inputs_bytes,
             owned=owned(model) - sum(cost.owned for cost in costs),
-            optimizer_share=_optimizer_share(cfg, optimizer, tracker),
+            optimizer_share=_optimizer_share(cfg, tracker),
             overlap=backbone.get('overlap', 0),
             accumulated=accumulation > 1,
         )
@@ -149,11 +148,11 @@ def _owned(states: Any, *modules: nn.Module, parameters: Sequence[nn.Parameter] 
     return storage_bytes(tensors)
 
 
-def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:
+def _optimizer_share(cfg: Any, tracker: StorageTracker) -> float:
     """Temporary bytes of the optimizer's step, as a share of the gradients' bytes."""
     layer = nn.Linear(1024, 1024, bias=False)
-    built = build_optimizer(cfg, layer, optimizer)
+    optimizer = build_optimizer(cfg, layer)
     layer.weight.grad = torch.empty_like(layer.weight)
     phase = tracker.begin('optimizer')
-    built.step()
+    optimizer.step()
     return (phase.peak - phase.start) / storage_bytes([layer.weight])
