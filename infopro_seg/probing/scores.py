@@ -58,7 +58,7 @@ class ClassScore:
         intersection, union, _, true = self.areas
         if not true.sum():
             raise DataError(
-                'no pixel of the val split has a label: all are 255, which is ignored; correct the labels, '
+                'no pixel of the val split is labelled: all are 255, which is ignored; correct the labels, '
                 'or give another config'
             )
         seen = union > 0

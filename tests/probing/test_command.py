@@ -162,5 +162,5 @@ def test_labels_are_the_folders_of_the_checkpoints(tmp_path):
     assert choose_labels([one, other], None) == ['a', 'b']
     assert choose_labels([one, two, other], None) == ['a/1', 'a/2', 'b']
     for labels in (['E2E', 'e2e'], ['a b', 'a_b'], ['x', 'x']):
-        with pytest.raises(UserError, match='their results would share a folder'):
+        with pytest.raises(UserError, match='so alike that they share a folder'):
             choose_labels([one, two], labels)
