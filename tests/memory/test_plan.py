@@ -14,8 +14,8 @@ from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.planning import fit
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.fit import plan_to_fit
-from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import stock_losses
 from tests.memory.traces import trace_once

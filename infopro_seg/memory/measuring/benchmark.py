@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from rich.progress import track
 
 import infopro_seg
@@ -28,7 +29,7 @@ from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.quantities import GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
-from infopro_seg.memory.tracing.training_setup import training_setup
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
@@ -77,23 +78,9 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
         planner = Planner(cfg, setup)
         plan = planner.plan(modules)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for recipe in track(plan.rows, description='measuring', console=console):
-            chosen = planner.configure(recipe)
-            path = Path(folder) / 'request.json'
-            chosen_path = path.with_suffix('.py')
-            type(cfg)(dict(chosen)).dump(chosen_path)
-            path.write_text(
-                json.dumps(
-                    {
-                        'config': str(chosen_path),
-                        'setup': asdict(setup),
-                        'iterations': request.iterations,
-                        'budget': budget,
-                    }
-                )
-            )
-            rows.append({**recipe.as_json(plan.reference, budget), 'measured': _measure(path)})
+    for recipe in track(plan.rows, description='measuring', console=console):
+        measured = _measure(planner.configure(recipe), setup, request.iterations, budget)
+        rows.append({**recipe.as_json(plan.reference, budget), 'measured': measured})
     environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
     content = {'environment': environment, 'recipes': rows}
     write_json(request.out / 'results.json', content)
@@ -128,16 +115,20 @@ def _checked_budget(request: BenchmarkRequest) -> int | None:
     return budget
 
 
-def _measure(request: Path) -> dict[str, Any]:
+def _measure(cfg: Any, setup: TrainingSetup, iterations: int, budget: int | None) -> dict[str, Any]:
     """Runs one measurement in its own process, so that none inherits another's memory."""
-    answer = request.with_suffix('.answer.json')
-    answer.unlink(missing_ok=True)
-    command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not answer.is_file():
-        return {'error': done.stderr.strip().rsplit('\n', 1)[-1] or f'exit status {done.returncode}'}
-    found: dict[str, Any] = json.loads(answer.read_text())
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        request, config = Path(folder) / 'request.json', Path(folder) / 'config.py'
+        Config(dict(cfg)).dump(config)
+        asked = {'config': str(config), 'setup': asdict(setup), 'iterations': iterations, 'budget': budget}
+        request.write_text(json.dumps(asked))
+        command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        answer = request.with_suffix('.answer.json')
+        if not answer.is_file():
+            return {'error': done.stderr.strip().rsplit('\n', 1)[-1] or f'exit status {done.returncode}'}
+        found: dict[str, Any] = json.loads(answer.read_text())
+        return found
 
 
 def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping[str, Any]) -> dict[str, Any]:

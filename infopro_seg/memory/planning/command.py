@@ -14,7 +14,7 @@ from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.largest_size import with_largest
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.plan_output import plan_rows, plan_table, plot_plan, verdict
+from infopro_seg.memory.planning.plan_output import advice, plan_rows, plan_table, plot_plan
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
@@ -153,7 +153,7 @@ def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest,
     console = table_console(stderr=request.json == STDOUT)
     console.print(plan_table(plan))
     about = validation.text(plan) if isinstance(validation, Validation) else validation
-    for text in filter(None, (verdict(plan, cfg), about)):
+    for text in filter(None, (advice(plan, cfg), about)):
         console.print(text, markup=False, highlight=False)
     if request.json is not None:
         known = validation if isinstance(validation, Validation) else None

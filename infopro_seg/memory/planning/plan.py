@@ -63,36 +63,35 @@ class Plan:
         if self.budget is None:
             return ''
         size = show_bytes(self.budget, self.reference.peak)
-        if self.exact is None and self.local is None:
+        recipe = self.exact or self.local
+        if recipe is None:
             return f'Nothing fits {size}.'
+        more = recipe.flops / self.reference.flops - 1
+        percent = _percent(more)
+        flops = f'{percent} {"more" if more > 0 else "fewer"} FLOPs' if percent else 'no more FLOPs'
+        described = f'{recipe.name} takes {show_bytes(recipe.peak, self.reference.peak)} and {flops}'
         if self.exact is None:
-            return f'No exact recipe fits {size}; {self._described(self.local)}.'
-        text = f'Exact gradients fit {size}: {self._described(self.exact)}.'
+            return f'No exact recipe fits {size}; {described}.'
+        text = f'Exact gradients fit {size}: {described}.'
         if self.local is None:
             return text
         return f'{text} {self.local.name} would {self._change(self.exact, self.local)}.'
-
-    def _described(self, recipe: Recipe | None) -> str:
-        if recipe is None:
-            return ''
-        size = show_bytes(recipe.peak, self.reference.peak)
-        return f'{recipe.name} takes {size} and {self._more(recipe.flops / self.reference.flops - 1)}'
-
-    def _more(self, share: float) -> str:
-        percent = f'{abs(share):.1%}'.replace('%', ' %')
-        if percent == '0.0 %':
-            return 'no more FLOPs'
-        return f'{percent} {"more" if share > 0 else "fewer"} FLOPs'
 
     def _change(self, exact: Recipe, local: Recipe) -> str:
         """What the local recipe saves and costs, compared with the exact one."""
         saved, flops = exact.peak - local.peak, (exact.flops - local.flops) / self.reference.flops
         size = show_bytes(abs(saved), self.reference.peak)
-        percent = f'{abs(flops):.1%}'.replace('%', ' %')
-        if percent == '0.0 %':
+        percent = _percent(flops)
+        if not percent:
             return f'{"save" if saved >= 0 else "take"} another {size} at the same FLOPs'
         if saved >= 0:
             return f'save another {size} ' + (
                 f'and {percent} FLOPs' if flops > 0 else f'for {percent} more FLOPs'
             )
         return f'take {size} more and ' + (f'save {percent} FLOPs' if flops > 0 else f'{percent} more FLOPs')
+
+
+def _percent(share: float) -> str:
+    """The size of a share, in percent; empty if it rounds to zero."""
+    text = f'{abs(share):.1%}'.replace('%', ' %')
+    return '' if text == '0.0 %' else text

@@ -48,7 +48,7 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def verdict(plan: Plan, cfg: Config) -> str:
+def advice(plan: Plan, cfg: Config) -> str:
     """Which recipe to choose and how to change the config; or why nothing fits."""
     if plan.budget is None:
         return ''

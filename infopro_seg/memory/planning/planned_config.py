@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.config_edits import with_crop, without_balance
+from infopro_seg.config_edits import with_crop
 from infopro_seg.config_files import load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
-from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.search.recipes import Recipe, with_recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, own_precision
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -23,8 +22,7 @@ DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
     """The changes that make a config train a recipe in a setup, as a nested dict to merge into it."""
     own = cfg.to_dict()
-    planned = copy.deepcopy(own)
-    _set_recipe(planned['model']['backbone'], recipe)
+    planned = with_recipe(own, recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
         if preprocessor:
             preprocessor['size'] = setup.crop
@@ -45,13 +43,6 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
     return _difference(own, planned)
 
 
-def with_recipe(cfg: Config, recipe: Recipe) -> Config:
-    """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
-    cfg = copy.deepcopy(cfg)
-    _set_recipe(cfg.model.backbone, recipe)
-    return cfg
-
-
 def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
     """Writes a config that inherits from another one and trains as planned."""
     base = os.path.relpath(source.resolve(), target.resolve().parent)
@@ -60,16 +51,6 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
-
-
-def _set_recipe(backbone: Any, recipe: Recipe) -> None:
-    """Changes the config of a backbone, in place, so that it trains by a recipe."""
-    options = recipe.backbone_options()
-    backbone['encoder'].update(options.pop('encoder', {}))
-    backbone.update(options, num_modules=None)
-    if not recipe.cuts and isinstance(backbone.get('local_head'), list | tuple):
-        backbone['local_head'] = None  # a list has one for each cut
-    without_balance(backbone)
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:

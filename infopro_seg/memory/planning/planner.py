@@ -140,7 +140,7 @@ class Planner(RecipeSearch):
         local = self._with_accuracy(self.local(counts, budget, rows))
         chosen = [recipe for recipe in (exact, local) if recipe is not None]
         found = distinct([*chosen, *plan.recipes])
-        recipes = (*found[len(chosen) :], *found[: len(chosen)])
+        recipes = (*found[len(chosen) :], *found[: len(chosen)])  # the chosen ones last
         return replace(plan, recipes=recipes, exact=exact, local=local)
 
     def _with_accuracy(self, recipe: Any) -> Any:

@@ -13,9 +13,9 @@ from infopro_seg.errors import UserError
 from infopro_seg.evaluation.pipelines import is_step
 from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.quantities import GIB, show_bytes
 from infopro_seg.memory.search.cuts import resolve_cuts
+from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.tasks import is_classifier
 
 

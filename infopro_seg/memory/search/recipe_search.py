@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from infopro_seg.config_edits import backbone_of
+from infopro_seg.config_edits import backbone_of, without_turn
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.costs.module_costs import ModuleCosts
 from infopro_seg.memory.costs.profile import profile_chain
 from infopro_seg.memory.search.module_search import ModuleSearch
 from infopro_seg.memory.search.partition import Partition, partition_at
 from infopro_seg.memory.search.partition_search import PartitionSearch
-from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name
+from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name, with_recipe
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import stock_losses, without_cuts
@@ -84,17 +84,12 @@ class RecipeSearch:
 
     def configure(self, recipe: Recipe) -> Any:
         """The config for a recipe."""
-        cfg = without_cuts(self.cfg)
         if recipe.stock:
-            cfg = stock_losses(cfg)
+            cfg = stock_losses(without_cuts(self.cfg))
             backbone_of(cfg)['local_head'] = None
             return cfg
-        backbone = backbone_of(cfg)
-        options = recipe.backbone_options()
-        backbone['encoder'].update(options.pop('encoder', {}))
-        backbone.update(options)
-        if recipe.cuts:
-            backbone['local_head'] = copy.deepcopy(backbone_of(self.cfg)['local_head'])
+        cfg = with_recipe(self.cfg, recipe)
+        without_turn(backbone_of(cfg))
         return cfg
 
     def trace(self, recipe: Recipe, setup: TrainingSetup | None = None) -> tuple[int, int]:

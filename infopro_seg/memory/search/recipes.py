@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from infopro_seg.config_edits import backbone_of, without_balance
 from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.quantities import GIB
 from infopro_seg.memory.search.partition import Partition
+from infopro_seg.memory.variants import lists_heads
 from infopro_seg.models.recompute_option import Option, show_option
 
 Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
@@ -106,6 +109,18 @@ class Recipe:
         if self.frozen_stages is not None:
             options['encoder'] = {'frozen_stages': self.frozen_stages}
         return options
+
+
+def with_recipe(cfg: Any, recipe: Recipe) -> Any:
+    """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
+    cfg = copy.deepcopy(cfg)
+    backbone, options = backbone_of(cfg), recipe.backbone_options()
+    backbone['encoder'].update(options.pop('encoder', {}))
+    backbone.update(options, num_modules=None)
+    if not recipe.cuts and lists_heads(cfg):
+        backbone['local_head'] = None  # a list has one head per cut
+    without_balance(backbone)
+    return cfg
 
 
 def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name: str) -> Recipe:
