@@ -48,7 +48,7 @@ def draw_fence(
 
     Args:
         canvas: the canvas to draw on.
-        rng: draws its look.
+        rng: random numbers for its look.
         start: one end in metres.
         stop: the other end.
         height: its height in metres.

@@ -35,7 +35,7 @@ class Camera:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, size: tuple[int, int]) -> 'Camera':
-        """Draws a camera for images of `size` (height, width)."""
+        """A random camera for images of `size` (height, width)."""
         height, width = size
         span = max(width, 1.6 * height)
         return cls(

@@ -25,7 +25,7 @@ class Canvas:
     Args:
         camera: camera of the scene.
         mood: light of the scene.
-        rng: draws textures.
+        rng: random numbers for textures.
         scale: number of pixels to paint along each side of a pixel of the final image.
     """
 

@@ -116,7 +116,7 @@ def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
         entries = sorted(path.name for path in out.iterdir() if not path.name.startswith('.'))
         if entries:
             raise DataError(
-                f'{out} holds {", ".join(entries[:4])}{", ..." if len(entries) > 4 else ""} and '
+                f'{out} contains {", ".join(entries[:4])}{", ..." if len(entries) > 4 else ""} and '
                 f'no {MANIFEST}: this is not a synthetic set, so nothing was changed; '
                 'choose an empty or a new folder'
             )
@@ -132,7 +132,7 @@ def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
     if not force:
         state = 'a set' if (out / MANIFEST).is_file() else 'an unfinished set'
         raise DataError(
-            f'{out} holds {state} with {_differences(found, wanted)}; '
+            f'{out} contains {state} with {_differences(found, wanted)}; '
             'choose another folder, or replace the set with --force'
         )
     logger.info('%s: replacing the set with %s', out, _differences(found, wanted))

@@ -80,7 +80,7 @@ class Windows:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, lamps: float) -> 'Windows':
-        """Draws a random style."""
+        """A random style."""
         pitch = rng.uniform(2.2, 4)
         return cls(
             pitch=pitch,

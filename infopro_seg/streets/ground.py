@@ -30,7 +30,7 @@ class Ground:
 
     Args:
         canvas: the canvas to draw on.
-        rng: draws colours and wear.
+        rng: random numbers for colours and wear.
     """
 
     def __init__(self, canvas: Canvas, rng: np.random.Generator) -> None:

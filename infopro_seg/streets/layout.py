@@ -82,7 +82,7 @@ class Street:
 
 
 def sample_street(rng: np.random.Generator) -> Street:
-    """Draws a random plan."""
+    """A random plan."""
     width = rng.uniform(3.0, 3.5)
     side = 1 if rng.random() < 0.6 else -1
     middle = rng.uniform(-0.3, 0.3)

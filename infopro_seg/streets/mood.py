@@ -94,7 +94,7 @@ MOODS = (
 
 
 def sample_mood(rng: np.random.Generator) -> Mood:
-    """Draws a mood at random, and varies its numbers."""
+    """A random mood, with its numbers varied."""
     mood = MOODS[rng.choice(len(MOODS), p=[0.2, 0.17, 0.17, 0.1, 0.12, 0.09, 0.15])]
     gain = rng.uniform(0.85, 1.1)
 

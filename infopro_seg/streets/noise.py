@@ -31,7 +31,7 @@ def patch(
     """Cuts a patch of noise at a random place of a tile.
 
     Args:
-        rng: draws the place.
+        rng: random numbers for the place.
         shape: height and width of the patch in pixels.
         slope: exponent of the spectrum, as in `tile`.
         cell: size in pixels of a point of the tile.

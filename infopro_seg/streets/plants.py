@@ -17,7 +17,7 @@ def draw_tree(canvas: Canvas, rng: np.random.Generator, place: Place, height: fl
 
     Args:
         canvas: the canvas to draw on.
-        rng: draws its shape.
+        rng: random numbers for its shape.
         place: where it stands.
         height: its height in metres.
         spread: radius of the crown in metres.

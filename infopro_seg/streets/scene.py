@@ -17,7 +17,7 @@ from infopro_seg.streets.roadside import cast_shadows, draw_roadside
 from infopro_seg.streets.sky import draw_sky, draw_skyline
 from infopro_seg.streets.traffic import populate
 
-VERSION = 2  # of the generator; with another version the same seed gives other pictures
+VERSION = 2  # of the generator; another version draws other pictures for the same seed
 
 FINE = 384  # height in pixels; smaller images are painted at twice their size
 
@@ -39,7 +39,7 @@ def draw_frame(rng: np.random.Generator, size: tuple[int, int]) -> Frame:
     """Draws a street scene.
 
     Args:
-        rng: draws everything that is random.
+        rng: random numbers for the whole scene.
         size: height and width of the image in pixels.
     """
     camera = Camera.sample(rng, size)
