@@ -62,7 +62,7 @@ def inference_rows(
     Args:
         cfg: a config with `model`; if its `test_cfg` slides a window, the plan uses that window.
         size: height and width of the image, in pixels.
-        window: height and width of sliding windows where the config has none; they overlap by a third.
+        window: height and width of sliding windows if the config has none; they overlap by a third.
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         tta: whether scales and flips are averaged.
         budget: bytes, for which to find the largest image; None to find none.

@@ -87,7 +87,7 @@ def _largest(
 
     Args:
         search: traces the recipe.
-        recipe: the recipe; its own peak is where the search starts.
+        recipe: the recipe; the search starts from its peak.
         budget: bytes.
         setup: maps a size to the setup to trace.
         pixels: maps a size to its number of pixels, as a share of that of the search's own setup.
