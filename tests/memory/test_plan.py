@@ -151,7 +151,7 @@ def test_nothing_fits(capsys):
         ({'batch': 0}, UserError, 'a step of 0 images.*1 or more'),
         ({'crop': (0, 64)}, UserError, '0x64 pixels.*1 or more'),
         ({'max_batch': True}, UserError, '--max-batch needs a budget'),
-        ({'plot': Path('x.xyz')}, UserError, r'x.xyz: cannot draw.*\.png'),
+        ({'plot': Path('x.xyz')}, UserError, r'x.xyz: not a picture.*\.png'),
         ({'budget': '60MiB', 'write_config': Path('x.txt')}, UserError, r'end it in \.py'),
         ({'budget': '60MiB', 'write_config': DEMO}, UserError, 'the config itself'),
         ({'json': ROOT}, UserError, 'is a folder'),
