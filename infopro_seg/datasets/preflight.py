@@ -78,7 +78,8 @@ def _require_files(
     missing = [Path(path) for path in paths if path is not None and not Path(path).is_file()]
     if missing:
         listed = list_file(dataset)
-        names = f'; the list {listed} names them' if listed is not None else ''
+        form = 'one path per line, below img_path and without suffix'
+        names = f'; the list {listed} names them, and should hold {form}' if listed is not None else ''
         raise DataError(
             f'{len(missing)} of {len(paths)} {kind} of the {split} split are missing, e.g. '
             f'{missing[0]}{instead_of(missing[0])}{names}; {remedy_for(howto)}'
