@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmseg.registry import DATASETS
+from mmengine.dataset import Compose
+from mmseg.registry import DATASETS, TRANSFORMS
 
 from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
 from infopro_seg.datasets.split_lists import list_file, require_names
@@ -82,6 +84,14 @@ def _require_texts(dataset: dict[str, Any], split: str) -> None:
                 f'{key}={value!r} {where} is a {type(value).__name__}; write a single text, and join several '
                 'data sets by a ConcatDataset'
             )
+
+
+def build_pipeline(steps: Iterable[Any]) -> Any | None:
+    """Builds a pipeline in any scope; None if it cannot be built, which building the loader will report."""
+    try:
+        return Compose([TRANSFORMS.build(copy.deepcopy(step)) for step in steps])
+    except (KeyError, TypeError, ValueError, AssertionError):
+        return None
 
 
 def remedy_for(howto: str | None) -> str:

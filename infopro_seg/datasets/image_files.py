@@ -166,7 +166,8 @@ def not_readable(header: Header, color_type: str) -> UnreadableError | None:
 
 def _holds_anything(data: bytes) -> bool:
     """Whether any value of an image, as it is stored, is not 0."""
-    return bool(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).any())
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return stored is not None and bool(stored.any())
 
 
 def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:

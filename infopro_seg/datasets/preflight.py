@@ -15,6 +15,7 @@ from infopro_seg.datasets.checks.file_names import instead_of
 from infopro_seg.datasets.checks.inspection import Pair
 from infopro_seg.datasets.checks.label_loading import UnknownLoadingError, loading_of
 from infopro_seg.datasets.checks.pairs import pairs_of, unlabelled, unlisted
+from infopro_seg.datasets.checks.trial import require_pipeline
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.split_lists import list_file
 from infopro_seg.errors import DataError
@@ -69,6 +70,7 @@ def _require(
     _refuse(unlabelled(dataset, pairs), split, config)
     problems, sizes = look_through(pairs, split, built.metainfo['classes'])
     _refuse(problems, split, config)
+    require_pipeline(config, split, dataset, built, sizes)
     return list(zip([pair.image for pair in pairs], sizes, strict=True))
 
 

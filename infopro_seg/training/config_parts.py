@@ -52,6 +52,8 @@ def require_parts(config: Config) -> None:
             raise ConfigError(
                 f'{name}={short(config[name])} of the config is not a dict; write {name}=dict(...)'
             )
+    if not config.get('model'):
+        raise ConfigError('the config has no model; write model=dict(type=...), or a _base_ that has one')
     for part, keys in KEYS_OF_PARTS.items():
         require_known(config.get(part), keys, part)
     _require_hooks(config)

@@ -28,7 +28,7 @@ from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_module_parallel
 from infopro_seg.training.module_parallel.setup import use_module_parallel
 from infopro_seg.training.resuming import latest_checkpoint, require_resumable
-from infopro_seg.training.runner import connect_ranks
+from infopro_seg.training.runner import connect_ranks, require_launched
 from infopro_seg.training.turns import turns_of
 from infopro_seg.training.within_memory import clean_up, train_within_memory
 from infopro_seg.training.work_dir import only_run_in
@@ -87,6 +87,7 @@ def train(
             'each stage takes)'
         )
     cfg.launcher = launcher
+    require_launched(cfg)
     cfg.work_dir = work_dir_of(cfg, work_dir)
     resume = resume or resumed_by(cfg)
     with ExitStack() as locks:
