@@ -20,6 +20,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.consoles import quiet_console
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.hooks.checkpoint_guard import CheckpointGuardHook
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
@@ -109,6 +110,8 @@ class QuietRunner(NamingRunner, SavingRunner):
         self.register_hook(EarlyStopHook())
         if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
             self.register_hook(FiniteLossHook())
+        if self._train_loop is None and not any(isinstance(hook, CheckpointGuardHook) for hook in self.hooks):
+            self.register_hook(CheckpointGuardHook())  # or weights that do not match would be left out
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Sets up mmengine's environment, and TF32 according to `env_cfg.tf32`."""
