@@ -107,6 +107,12 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
                 f'an interval of {interval!r} in dynamic_intervals of train_cfg; write 1 or more'
             )
     name = type(loop).__name__
+    end, begin = getattr(loop, '_max_iters', 0), getattr(loop, 'val_begin', 1)
+    if runner._val_loop is not None and not isinstance(loop, EpochBasedTrainLoop) and begin > end:
+        runner.logger.warning(
+            f'val_begin={begin} of train_cfg lies after the last iteration, {end}: nothing is validated, and '
+            'no best checkpoint is saved'
+        )
     if type(loop).__module__.startswith('mmengine.'):
         runner.logger.warning(
             f'{name} neither resumes exactly nor saves when it is stopped; ResumableIterBasedTrainLoop does'
