@@ -49,7 +49,7 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     try:
         # an empty data set cannot be serialised, and would say so in numpy's words
         built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
-    except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise ConfigError(
             f'cannot build the {split} data set {dataset.get("type")}: {reason}; '

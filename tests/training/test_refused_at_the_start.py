@@ -7,12 +7,16 @@ import pytest
 from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
+from infopro_seg.datasets.loading import LoadImage
 from infopro_seg.errors import CheckpointError, ConfigError, OutputError
+from infopro_seg.evaluation.iou import ClassIoUMetric
 from infopro_seg.models import InfoProEncoderDecoder
+from infopro_seg.models.pretrained import pretrained_of
 from infopro_seg.trained_network import read_checkpoint
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.late_faults import _require_train_loop
 from infopro_seg.training.launch import train
+from infopro_seg.training.metric_names import metric_names
 from tests.runs import DEMO
 
 DEMO_CONFIG = Config.fromfile(str(DEMO))
@@ -73,12 +77,11 @@ def pretrained(init_cfg):
     model = demo().model.to_dict()
     model.pop('type')
     model['backbone']['encoder'].update(init_cfg)
-    return InfoProEncoderDecoder(**model, pretrained='a.pth').backbone.encoder.init_cfg
+    return pretrained_of(InfoProEncoderDecoder(**model, pretrained='a.pth').backbone.encoder)
 
 
 def test_pretrained_of_the_model_initialises_the_encoder():
-    weights = {'type': 'Pretrained', 'checkpoint': 'a.pth'}
-    assert pretrained({'init_cfg': weights}) == weights
+    assert pretrained({'init_cfg': {'type': 'Pretrained', 'checkpoint': 'a.pth'}}) == 'a.pth'
     assert pretrained({'init_cfg': None}) is None  # from scratch
 
 
@@ -93,3 +96,27 @@ def test_two_sources_of_the_encoders_weights_are_refused():
 def test_a_folder_is_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match=r'is a folder, not a checkpoint; .* holds none'):
         read_checkpoint(tmp_path)
+
+
+def iou(**options):
+    return ClassIoUMetric(iou_metrics=['mIoU'], **options)
+
+
+def names(*metrics):
+    return metric_names(SimpleNamespace(metrics=metrics))
+
+
+def test_two_metrics_may_not_report_the_same():
+    with pytest.raises(ConfigError, match='two metrics of val_evaluator report aAcc; give one a prefix'):
+        names(iou(), iou())
+    assert names(iou(), iou(prefix='b')) == {'aAcc', 'mIoU', 'mAcc', 'b/aAcc', 'b/mIoU', 'b/mAcc'}
+
+
+def test_a_metric_that_only_writes_files_reports_nothing(tmp_path):
+    assert names(iou(format_only=True, output_dir=str(tmp_path))) == set()
+
+
+@pytest.mark.parametrize('kind', ['gray', None])
+def test_an_unknown_color_type_is_named(kind):
+    with pytest.raises(ConfigError, match=r'LoadImage has color_type=.*; choose from color, grayscale, '):
+        LoadImage(color_type=kind)
