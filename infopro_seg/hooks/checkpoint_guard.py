@@ -90,6 +90,7 @@ def fit_start(
         del state_dict[key]
     anew = {*renewed, *(key for key in expected if key.startswith(LOCAL_HEADS) and key not in state_dict)}
     wanted = {key: value for key, value in expected.items() if key not in anew}
+    require_finite(state_dict, wanted, name)
     try:
         require_fit(state_dict, wanted, name, strict=not allow_partial)
     except CheckpointError as error:
@@ -124,7 +125,23 @@ def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
         del state_dict[key]
 
 
-def finite(weight: Tensor) -> bool:
+def require_finite(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:
+    """Checks that no weight of a checkpoint is NaN or infinite, if that of the model is not.
+
+    Raises:
+        CheckpointError: a weight is not finite.
+    """
+    infinite = sorted(
+        key for key in given if key in expected and not _finite(given[key]) and _finite(expected[key])
+    )
+    if infinite:
+        raise CheckpointError(
+            f'the checkpoint {name} holds {len(infinite)} weights that are NaN or infinite, e.g. '
+            f'{infinite[0]}: its training has diverged; take an earlier checkpoint'
+        )
+
+
+def _finite(weight: Tensor) -> bool:
     """Whether all values of a weight are finite; a weight without values counts as finite."""
     return weight.is_meta or bool(weight.isfinite().all())
 
@@ -173,14 +190,7 @@ def require_fit(
     Raises:
         CheckpointError: the weights do not match, or are not finite.
     """
-    infinite = sorted(
-        key for key in given if key in expected and not finite(given[key]) and finite(expected[key])
-    )
-    if infinite:
-        raise CheckpointError(
-            f'the checkpoint {name} holds {len(infinite)} weights that are NaN or infinite, e.g. '
-            f'{infinite[0]}: its training has diverged; take an earlier checkpoint'
-        )
+    require_finite(given, expected, name)
     common = given.keys() & expected.keys()
     shapes = sorted(key for key in common if given[key].shape != expected[key].shape)
     problems = []

@@ -44,6 +44,17 @@ def test_other_16_bit_images_are_read_by_their_upper_bits(tmp_path, value, read)
     assert np.array_equal(image, np.full((4, 5, 3), read, np.uint8))
 
 
+def test_images_of_12_bits_in_16_are_refused(tmp_path):
+    root = make(tmp_path, splits=('train',))
+    for index in range(4):
+        save16(root / f'images/train/{index}.png', photograph()[..., 0].astype(int) * 16)
+    refused(
+        config_of(leaf(root)), r'images/train: the values of the 16-bit images are below 4096, .* scale them'
+    )
+    save16(root / 'images/train/3.png', np.full((20, 30), 4096))
+    require_data(config_of(leaf(root)), ('train',))  # then the others may be dark
+
+
 @pytest.mark.parametrize('linked', [False, True])
 def test_an_image_that_is_its_own_label_image_is_refused(tmp_path, linked):
     root = make(tmp_path, splits=('train',))

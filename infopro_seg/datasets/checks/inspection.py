@@ -72,6 +72,7 @@ class Inspection:
         pixels: number of pixels of the image.
         sums: sum of each channel, in OpenCV's order, BGR.
         squares: sum of squares of each channel.
+        highest: the highest value of a 16-bit image, as it is read; None for other images.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Inspection:
     pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    highest: int | None = None
 
     @property
     def usable(self) -> bool:
@@ -115,6 +117,8 @@ def _inspect_image(pair: Pair, found: Inspection) -> Header:
     found.size = image.shape[1], image.shape[0]
     found.pixels = image.shape[0] * image.shape[1]
     found.sums, found.squares = _moments(image)
+    if header.bits == 16 and image.dtype == np.uint8:
+        found.highest = int(image.max())
     return header
 
 
