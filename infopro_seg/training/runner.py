@@ -196,7 +196,7 @@ def require_launched(cfg: Config) -> None:
         ConfigError: the environment lacks what the launcher sets.
     """
     sets = RANK_OF.get(cfg.get('launcher', 'none'))
-    if sets is not None and sets not in os.environ:
+    if sets is not None and sets not in os.environ and not is_distributed():
         raise ConfigError(
             f'--launcher {cfg.launcher} is for processes that it has started, but {sets} is not in the '
             'environment; leave out --launcher, or start several processes by tools/dist_train.sh CONFIG GPUS'
