@@ -79,6 +79,11 @@ def without_balance(backbone: Any) -> None:
         backbone.pop(name, None)
 
 
+def backbone_of(cfg: Any) -> Any:
+    """The config of the backbone in a config, or in the config of a model alone."""
+    return cfg.get('model', cfg)['backbone']
+
+
 def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The config of the encoder, and its cuts; works for stock mmseg models too.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 WIDTH = 150  # columns of tables if the output is not a terminal
 
@@ -26,6 +27,23 @@ def table_console(stderr: bool = False) -> Console:
     """A console for tables, wide enough for them even if the output is not a terminal."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=WIDTH)
+
+
+def new_table(
+    title: str, columns: Iterable[str], texts: Collection[str], caption: str | None = None
+) -> Table:
+    """A table without rows.
+
+    Args:
+        title: the title above it.
+        columns: names of the columns.
+        texts: names of the columns that are aligned on the left; numbers are aligned on the right.
+        caption: a text below it.
+    """
+    table = Table(title=title, caption=caption)
+    for name in columns:
+        table.add_column(name, justify='left' if name in texts else 'right')
+    return table
 
 
 def message_console() -> Console:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infopro_seg.files import whole_file
+
+STDOUT = Path('-')  # how an option names stdout
 
 
 def to_json(content: Any, indent: int | None = 2) -> str:
@@ -26,6 +29,14 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
     """Writes a file, see :func:`to_json`; whoever reads it meanwhile sees the old one or the new one."""
     with whole_file(path) as partial:
         partial.write_text(to_json(content, indent), encoding='utf-8')
+
+
+def write_or_print_json(path: Path, content: Any) -> None:
+    """Writes a file; prints to stdout instead if the path is `STDOUT`."""
+    if path == STDOUT:
+        sys.stdout.write(to_json(content))
+    else:
+        write_json(path, content)
 
 
 def finite(value: Any) -> Any:

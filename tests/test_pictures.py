@@ -19,14 +19,14 @@ from infopro_seg.datasets.checks.inspection import IGNORED, Loading, Pair
 from infopro_seg.datasets.checks.samples import draw_samples
 from infopro_seg.memory.measuring.benchmark import plot
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.report import plot_plan
+from infopro_seg.memory.planning.plan_output import plot_plan
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.visualization.panel import draw_panel
 from tests.comparison.test_results import RESULTS
-from tests.probing.test_report import make_report
+from tests.probing.test_results import make_results
 from tests.runs import read_png
 from tests.stand_ins import CLASSES, SIZE, build, model_config
 
@@ -132,7 +132,7 @@ def test_a_benchmark_shows_recipes_by_their_seconds_and_bytes(saved, tmp_path):
 
 
 def test_depths_and_reconstructions_are_drawn_where_they_belong():
-    report = make_report(list('abcd'))
+    report = make_results(list('abcd'))
     for index, subject in enumerate(report.subjects):
         for shade, name in enumerate('abcd'):
             subject.reconstructions[name][0][:] = (10 + 60 * index, 50 * shade, 200)

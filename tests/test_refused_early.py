@@ -45,7 +45,7 @@ def test_compare(monkeypatch, report_only):
 
 
 def test_probe(monkeypatch, streets, checkpoint, tmp_path):
-    monkeypatch.setattr(probing, 'look_into', fail)
+    monkeypatch.setattr(probing, 'probe_network', fail)
     config = write_config(tmp_path / 'tiny.py', tiny_options(streets, results=True))
     with pytest.raises(UserError, match='cannot write to --out /proc/none'):
         probing.probe(probing.ProbeRequest(config, [checkpoint], NOWHERE))

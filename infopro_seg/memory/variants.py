@@ -1,4 +1,4 @@
-"""The variants of a config that a plan compares: end to end, with mmseg's losses, with frozen stages.
+"""Variants of a config that a plan compares: end to end, with mmseg's losses, or with frozen stages.
 
 Unlike `config_edits`, this module looks up classes that the config names.
 """
@@ -13,12 +13,28 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from infopro_seg.config_edits import edited, without_balance, without_turn
+from infopro_seg.config_edits import backbone_of, edited, without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.local_head import head_configs
 
-FREEZABLE = range(1, 4)  # of the encoder's stages
+FREEZABLE = range(1, 4)  # values of frozen_stages to try
+
+
+def require_infopro(cfg: Any) -> None:
+    """Checks that the backbone of a config can be split into local modules.
+
+    Raises:
+        ConfigError: the backbone is not an `InfoProBackbone`.
+    """
+    kind = cfg.get('model', cfg).get('backbone', {}).get('type')
+    wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
+        raise ConfigError(
+            f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
+            'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
+            'encoder=dict(...), local_head=dict(...))'
+        )
 
 
 def without_cuts(cfg: Any) -> Any:
@@ -27,16 +43,9 @@ def without_cuts(cfg: Any) -> Any:
     Raises:
         ConfigError: the backbone is not an `InfoProBackbone`.
     """
+    require_infopro(cfg)
     cfg = copy.deepcopy(cfg)
-    backbone = cfg.get('model', cfg).get('backbone', {})
-    kind = backbone.get('type')
-    wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
-        raise ConfigError(
-            f'the model has the backbone {kind!r}, not an InfoProBackbone: it cannot be split into local '
-            'modules; wrap it in an InfoProEncoderDecoder: backbone=dict(type="InfoProBackbone", '
-            'encoder=dict(...), local_head=dict(...))'
-        )
+    backbone = backbone_of(cfg)
     backbone['cuts'] = ()
     if lists_heads(cfg):
         backbone['local_head'] = None  # a list has one head per cut
@@ -48,20 +57,20 @@ def without_cuts(cfg: Any) -> Any:
 
 
 def lists_heads(cfg: Any) -> bool:
-    """Whether a config has a local head for each of its cuts, not one for all."""
-    return not isinstance(cfg.get('model', cfg)['backbone'].get('local_head'), (dict, type(None)))
+    """Whether a config lists a local head for each cut, rather than one for all."""
+    return not isinstance(backbone_of(cfg).get('local_head'), (dict, type(None)))
 
 
 def with_listed_heads(cfg: Any, modules: int) -> Any:
-    """A copy of a config with one local head per cut if pairs make them differ, else the config itself."""
-    config = cfg.get('model', cfg)['backbone'].get('local_head')
+    """A copy of a config that lists one local head per cut if these differ; else the config itself."""
+    config = backbone_of(cfg).get('local_head')
     if modules < 2 or not isinstance(config, dict):
         return cfg
     heads = head_configs(config, modules - 1)
     if all(head == heads[0] for head in heads):
         return cfg
     cfg = copy.deepcopy(cfg)
-    cfg.get('model', cfg)['backbone']['local_head'] = heads
+    backbone_of(cfg)['local_head'] = heads
     return cfg
 
 
@@ -75,19 +84,18 @@ def stock_losses(cfg: Any) -> Any:
             node.pop('checkpoint_heads', None)
         return node
 
-    return edited(cfg.to_dict() if isinstance(cfg, Config) else cfg, edit)
+    return edited(_plain(cfg), edit)
 
 
 def has_stock_losses(cfg: Any) -> bool:
-    """Whether a config has no lean losses; recomputation in heads does not matter, as recipes set it."""
+    """Whether a config has no lean losses; recomputation in heads does not matter, because recipes set it."""
     cfg = without_cuts(cfg)
-    cfg.get('model', cfg)['backbone'].pop('checkpoint_heads', None)
-    own = cfg.to_dict() if isinstance(cfg, Config) else cfg
-    return bool(stock_losses(own) == own)
+    backbone_of(cfg).pop('checkpoint_heads', None)
+    return bool(stock_losses(cfg) == _plain(cfg))
 
 
 def frozen_stages(encoder: dict[str, Any]) -> list[int]:
-    """The larger values of `frozen_stages` that an encoder can take; empty if it has no such option.
+    """The values of `frozen_stages` above an encoder's own; empty if it has no such option.
 
     Args:
         encoder: the config of the encoder.
@@ -101,3 +109,7 @@ def frozen_stages(encoder: dict[str, Any]) -> list[int]:
         return []
     own = encoder.get('frozen_stages')
     return [count for count in FREEZABLE if own is None or count > own]
+
+
+def _plain(cfg: Any) -> Any:
+    return cfg.to_dict() if isinstance(cfg, Config) else cfg

@@ -1,4 +1,4 @@
-"""What `tools/probe.py` does: looks into the networks of several checkpoints, and draws them side by side."""
+"""The command `tools/probe.py`: probes the networks of several checkpoints, and compares them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from infopro_seg.probing.data import (
 from infopro_seg.probing.depth_plot import depth_figure
 from infopro_seg.probing.network import FrozenEncoder, choose_blocks
 from infopro_seg.probing.probes import HIDDEN, build_probe
-from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_json
+from infopro_seg.probing.results import ProbeResults, Subject, markdown, write_json
 from infopro_seg.probing.run import LEARNING_RATE, Findings, Track, evaluate_probes, fit_probes, spread
 from infopro_seg.probing.sheet import sheet_figure
 from infopro_seg.probing.store import INPUT, KeptResults, folder_name
@@ -58,14 +58,14 @@ class ProbeRequest:
     options: Mapping[str, Any] | None = None
 
 
-def probe(request: ProbeRequest) -> ProbeReport:
+def probe(request: ProbeRequest) -> ProbeResults:
     """Writes `results.json`, `table.md`, `depth.png` and `reconstructions.png`.
 
     Args:
-        request: what to look into.
+        request: the arguments.
 
     Raises:
-        UserError: an argument, the config, the data or a checkpoint is wrong.
+        UserError: an argument, the config, the data or a checkpoint is invalid.
     """
     console = message_console()
     if request.iterations < 1:
@@ -97,25 +97,25 @@ def probe(request: ProbeRequest) -> ProbeReport:
         kept = KeptResults(request.out / folder_name(label), own)
         missing = [name for name in chosen if name not in kept.blocks]
         if len(missing) < len(chosen):
-            console.print(f'{label}: {len(chosen) - len(missing)} of {len(chosen)} blocks are known already')
+            console.print(f'{label}: {len(chosen) - len(missing)} of {len(chosen)} blocks are done already')
         if missing:
-            kept.add(look_into(network, config, missing, common, label, console))
+            kept.add(probe_network(network, config, missing, common, label, console))
         scores = {name: kept.blocks[name] for name in chosen}
         pictures = {name: kept.pictures(name) for name in chosen}
         subjects.append(Subject(label, str(checkpoint), network.cuts, scores, pictures))
-    report = ProbeReport(names, subjects, kept.ignorance, kept.pictures(INPUT), settings, task_of(config))
-    write_json(report, request.out / 'results.json')
-    write_text(request.out / 'table.md', markdown(report))
+    results = ProbeResults(names, subjects, kept.ignorance, kept.pictures(INPUT), settings, task_of(config))
+    write_json(results, request.out / 'results.json')
+    write_text(request.out / 'table.md', markdown(results))
     for name, figure in (('depth.png', depth_figure), ('reconstructions.png', sheet_figure)):
         with drawing(request.out / name, console.print):
-            figure(report).savefig(request.out / name, dpi=DPI)
+            figure(results).savefig(request.out / name, dpi=DPI)
     console.print(
         f'{request.out}: depth.png, reconstructions.png, table.md, results.json', markup=False, soft_wrap=True
     )
-    return report
+    return results
 
 
-def look_into(
+def probe_network(
     network: FrozenEncoder,
     config: Config,
     blocks: Sequence[str],
@@ -123,10 +123,19 @@ def look_into(
     label: str,
     console: Console,
 ) -> Findings:
-    """Trains and evaluates the probes of some blocks of a network."""
+    """Trains and evaluates the probes of some blocks of a network.
 
-    def show(doing: str) -> Track:
-        description = f'{label}: {doing}'
+    Args:
+        network: the network.
+        config: the config whose data is used.
+        blocks: names of the blocks.
+        settings: seed, batch and iterations of the training, and the images to show.
+        label: the name of the network in progress bars.
+        console: where to show progress.
+    """
+
+    def progress(step: str) -> Track:
+        description = f'{label}: {step}'
         return lambda steps, total: track(steps, description, total, console=console)
 
     seed = settings['seed']
@@ -140,13 +149,15 @@ def look_into(
     }
     training = train_loader(config, settings['batch'], seed)
     fit_probes(
-        network, task, probes, training, settings['iterations'], LEARNING_RATE, show('training probes')
+        network, task, probes, training, settings['iterations'], LEARNING_RATE, progress('training probes')
     )
-    return evaluate_probes(network, task, probes, validation, classes, settings['images'], show('evaluating'))
+    return evaluate_probes(
+        network, task, probes, validation, classes, settings['images'], progress('evaluating')
+    )
 
 
 def task_of(config: Config) -> ProbeTask:
-    """What the probes of a config's network are asked."""
+    """The task of the classifiers that probe a config's network."""
     if is_classifier(config):
         from infopro_seg.probing.whole_images import ImageTask
 
@@ -155,10 +166,10 @@ def task_of(config: Config) -> ProbeTask:
 
 
 def choose_labels(checkpoints: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
-    """What to call each checkpoint: as given, else after its folder, with its own name where that is shared.
+    """The name of each checkpoint: as given, or that of its folder; with its own if it shares the folder.
 
     Raises:
-        UserError: there are more or fewer labels than checkpoints, or two would share a folder of results.
+        UserError: there are not as many labels as checkpoints, or two labels would share a folder of results.
     """
     if labels is None:
         folders = Counter(path.resolve().parent.name for path in checkpoints)
@@ -175,7 +186,7 @@ def choose_labels(checkpoints: Sequence[Path], labels: Sequence[str] | None) -> 
     for label in labels:
         if folders[folder_name(label).lower()] > 1:
             raise UserError(
-                f'two checkpoints are called {label!r}, or so alike that their results would share a folder; '
+                f'two checkpoints have the label {label!r}, or labels so alike that they share a folder; '
                 'give --labels that differ in letters or digits'
             )
     return list(labels)

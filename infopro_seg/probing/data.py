@@ -1,4 +1,4 @@
-"""The data that probes are trained and evaluated on: those of a config."""
+"""The data on which probes are trained and evaluated: those of a config."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SPLITS = ('train', 'val')
 
 
 def require_splits(config: Config) -> None:
-    """Checks that a config has training and validation data, and that they are there.
+    """Checks that a config has training and validation data, and that their files exist.
 
     Raises:
-        ConfigError: a data loader is missing, or classes differ.
+        ConfigError: a data loader is missing, or the splits have different classes.
         DataError: files are missing.
     """
     for split in SPLITS:
@@ -35,7 +35,7 @@ def require_splits(config: Config) -> None:
 
 
 def batch_size(config: Config, given: int | None) -> int:
-    """Images per iteration: as given, else as the config says.
+    """Images per iteration: as given, or else as in the config.
 
     Raises:
         UserError: the number is below 1.
@@ -49,7 +49,7 @@ def batch_size(config: Config, given: int | None) -> int:
 def train_loader(config: Config, batch: int, seed: int) -> Any:
     """An endless loader of the train split in random order; the same seed gives the same batches."""
     loader = {
-        **_kept(config.train_dataloader),
+        **_worker_options(config.train_dataloader),
         'batch_size': batch,
         'dataset': SeededDataset(DATASETS.build(config.train_dataloader['dataset'])),
         'sampler': {'type': 'SeededSampler', 'sampler': {'type': 'InfiniteSampler', 'shuffle': True}},
@@ -60,7 +60,7 @@ def train_loader(config: Config, batch: int, seed: int) -> Any:
 def val_loader(config: Config) -> Any:
     """A loader of the val split, in its order."""
     loader = {
-        **_kept(config.val_dataloader),
+        **_worker_options(config.val_dataloader),
         'batch_size': config.val_dataloader.get('batch_size', 1),
         'dataset': DATASETS.build(config.val_dataloader['dataset']),
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
@@ -69,16 +69,16 @@ def val_loader(config: Config) -> Any:
 
 
 def describe_data(config: Config) -> Any:
-    """What decides which images probes see, as JSON would give it back."""
+    """The parts of a config that decide which images probes see, as JSON would return them."""
     return plain({split: config[f'{split}_dataloader']['dataset'] for split in SPLITS})
 
 
 def plain(value: Any) -> Any:
-    """A part of a config as JSON would give it back."""
+    """A part of a config as JSON would return it."""
     return json.loads(json.dumps(value, default=str))
 
 
-def _kept(loader: dict[str, Any]) -> dict[str, Any]:
-    """What a loader says about workers and memory."""
+def _worker_options(loader: dict[str, Any]) -> dict[str, Any]:
+    """The options of a loader for workers and memory."""
     names = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'collate_fn')
     return {name: loader[name] for name in names if name in loader}

@@ -1,4 +1,4 @@
-"""What is left of image and classes against depth, several checkpoints in one picture."""
+"""Draws the scores of probes against depth, for several checkpoints in one figure."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from infopro_seg.probing.report import ProbeReport
+from infopro_seg.probing.results import ProbeResults
 
 SIZE = (10.5, 3.7)  # inches
-PANEL_WIDTH = 2.8  # of the axes of one panel, in inches
-LETTER = 0.062  # inches
+PANEL_WIDTH = 2.8  # inches, of the axes of one panel
+LETTER = 0.062  # inches, mean width of a letter
 
 
-def depth_figure(report: ProbeReport) -> Figure:
+def depth_figure(results: ProbeResults) -> Figure:
     """Draws reconstruction error, I(h, x), and quality of both classifiers, I(h, y), against depth.
 
-    The last block of each local module has a larger, hollow mark; a dashed line is what a guess reaches that
-    knows nothing of the image (paper, figures 2 and 3).
+    The last block of each local module has a larger, hollow mark. A dashed line shows the best guess that
+    does not depend on the image (paper, figures 2 and 3).
 
     Args:
-        report: the findings.
+        results: the results to draw.
     """
     figure = Figure(figsize=SIZE, layout='constrained')
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(report.task.panels))
-    known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
-    for axes, (title, unit, read) in zip(panels, report.task.panels, strict=True):
-        for index, subject in enumerate(report.subjects):
-            depths = [report.names.index(name) for name in subject.blocks]
+    panels = figure.subplots(1, len(results.task.panels))
+    ignorance = results.ignorance_row
+    for axes, (title, unit, read) in zip(panels, results.task.panels, strict=True):
+        for index, subject in enumerate(results.subjects):
+            depths = [results.names.index(name) for name in subject.blocks]
             values = [read(row) for row in subject.blocks.values()]
             axes.plot(depths, values, color=f'C{index}', marker='o', markersize=3, linewidth=1.6)
             cuts = [i for i, name in enumerate(subject.blocks) if name in subject.cuts]
@@ -42,8 +42,8 @@ def depth_figure(report: ProbeReport) -> Figure:
                 [values[i] for i in cuts],
                 **_cut_mark(f'C{index}'),
             )
-        axes.axhline(read(known), color='0.45', linewidth=1, linestyle='--', zorder=1)
-        _stages(axes, report.names)
+        axes.axhline(read(ignorance), color='0.45', linewidth=1, linestyle='--', zorder=1)
+        _stages(axes, results.names)
         axes.set_title(title, fontsize=10)
         axes.set_ylabel(unit, fontsize=9)
         axes.set_ylim(0, None)
@@ -53,20 +53,20 @@ def depth_figure(report: ProbeReport) -> Figure:
         axes.set_axisbelow(True)
     top = max(axes.get_ylim()[1] for axes in panels[1:])
     for axes in panels[1:]:
-        axes.set_ylim(0, top)  # of one unit: they compare
-    figure.legend(handles=_legend(report), loc='outside lower center', ncols=6, fontsize=9, frameon=False)
+        axes.set_ylim(0, top)  # the same unit, so the same scale
+    figure.legend(handles=_legend(results), loc='outside lower center', ncols=6, fontsize=9, frameon=False)
     return figure
 
 
 def stage_of(name: str) -> str:
-    """The stage that a block lies in: `layer3.12` in layer3, `stages.0.blocks.1` in stages.0."""
+    """The stage of a block: layer3 for `layer3.12`, stages.0 for `stages.0.blocks.1`."""
     parts = name.split('.')
     ends = next((i for i, part in enumerate(parts, 1) if any(c.isdecimal() for c in part)), len(parts))
     return '.'.join(parts[:ends])
 
 
 def _stages(axes: Axes, names: Sequence[str]) -> None:
-    """Names the stages below the axis and shades every other one."""
+    """Writes the names of the stages below the axis, and shades every other one."""
     spans: list[tuple[str, int, int]] = []
     for stage, blocks in groupby(names, stage_of):
         start = spans[-1][2] if spans else 0
@@ -97,12 +97,12 @@ def _cut_mark(color: str) -> dict[str, Any]:
     }
 
 
-def _legend(report: ProbeReport) -> list[Line2D]:
+def _legend(results: ProbeResults) -> list[Line2D]:
     lines = [
         Line2D([], [], color=f'C{index}', marker='o', markersize=3, linewidth=1.6, label=subject.label)
-        for index, subject in enumerate(report.subjects)
+        for index, subject in enumerate(results.subjects)
     ]
-    if any(subject.cuts for subject in report.subjects):
+    if any(subject.cuts for subject in results.subjects):
         lines.append(Line2D([], [], label='end of a local module', **_cut_mark('0.3')))
     lines.append(Line2D([], [], color='0.45', linewidth=1, linestyle='--', label='knowing nothing'))
     return lines

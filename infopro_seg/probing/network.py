@@ -1,4 +1,4 @@
-"""The network that is looked into: an encoder with the weights of a checkpoint, never changed here."""
+"""The network to probe: an encoder with the weights of a checkpoint, which never change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from infopro_seg.models.encoder import build_encoder, without_weights
 from infopro_seg.tasks import is_classifier
 
 BACKBONE = 'backbone.'
-# options of the preprocessor that belong to the weights; sizes belong to the data
+# options of the preprocessor that belong to the weights; its sizes belong to the data
 NORMALISATION = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
 EVERY = 'every:'
 
@@ -32,17 +32,17 @@ EVERY = 'every:'
 class FrozenEncoder:
     """An encoder in test mode, read block by block, without gradients.
 
-    Encoder, cuts and normalisation are those of the config inside the checkpoint, where it has one: methods
+    Encoder, cuts and normalisation come from the config inside the checkpoint, if it has one, because methods
     differ in them. Heads and local heads are not built.
 
     Args:
-        config: the config whose data is used; its encoder must have the checkpoint's weights.
-        checkpoint: the checkpoint, with or without local heads.
-        device: where it runs.
+        config: the config whose data is used; the checkpoint's weights must fit its encoder.
+        checkpoint: path of the checkpoint, with or without local heads.
+        device: the device to run on.
 
     Raises:
-        CheckpointError: the checkpoint is missing, or is of another encoder.
-        ConfigError: the config has no encoder or no data preprocessor, or one that cannot be built.
+        CheckpointError: the checkpoint is missing, or its weights do not fit the encoder.
+        ConfigError: the encoder or the data preprocessor is missing from the config or cannot be built.
     """
 
     def __init__(self, config: Config, checkpoint: str | Path, device: str = 'cpu') -> None:
@@ -71,11 +71,11 @@ class FrozenEncoder:
         return prepared['inputs'], prepared['data_samples']
 
     def features(self, inputs: Tensor, chosen: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-        """Yields name and feature map (N, C, h, w) of each chosen block; one after the other, to save memory.
+        """Yields name and feature map (N, C, h, w) of each chosen block, one at a time to save memory.
 
         Args:
             inputs: normalised images, (N, 3, H, W).
-            chosen: names of blocks; what comes after the last of them is not run.
+            chosen: names of blocks; later blocks do not run.
         """
         last = max(self.names.index(name) for name in chosen)
         state: Any = inputs
@@ -93,21 +93,23 @@ class FrozenEncoder:
 
 
 def choose_blocks(names: Sequence[str], wanted: Sequence[str] = ()) -> list[str]:
-    """The blocks to look into, in the order of the network.
+    """The blocks to probe, in the order of the network.
 
     Args:
         names: all blocks of the encoder.
-        wanted: names, or `every:N` for every N-th block up to and with the last; nothing for all.
+        wanted: names, or `every:N` for every N-th block, counted back from the last one; empty for all.
 
     Raises:
-        UserError: a name is unknown, or N is not a number, 1 or more.
+        UserError: a name is unknown, or N is not a whole number of 1 or more.
     """
     chosen = set() if wanted else set(names)
     for item in wanted:
         if item.startswith(EVERY):
             step = item.removeprefix(EVERY)
             if not step.isdecimal() or int(step) < 1:
-                raise UserError(f'--blocks {item}: {step!r} is not a number, 1 or more; write e.g. {EVERY}2')
+                raise UserError(
+                    f'--blocks {item}: {step!r} is not a whole number of 1 or more; write e.g. {EVERY}2'
+                )
             chosen.update(names[:: -int(step)])
         elif item in names:
             chosen.add(item)

@@ -1,4 +1,4 @@
-"""Trains probes on the frozen output of blocks, and evaluates them."""
+"""Trains and evaluates probes on the features of a frozen network."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Findings:
-    """What probes have found.
+    """The results of a network's probes.
 
     Args:
         blocks: the scores of each block, by its name.
-        ignorance: the scores of a guess that knows nothing of the image.
+        ignorance: the scores of the best guess that does not depend on the image.
         images: the images shown, (H, W, 3) RGB uint8.
-        reconstructions: what each block's decoder makes of them.
+        reconstructions: their reconstructions from each block, by its name.
     """
 
     blocks: dict[str, dict[str, Any]]
@@ -49,14 +49,14 @@ def fit_probes(
 ) -> None:
     """Trains the probes of all blocks in one pass over batches.
 
-    The forward pass stops at each block until its probe has run forward and backward, so that the memory is
-    that of one probe. No probe's result depends on which others are trained with it.
+    The network's forward pass pauses at each block until the block's probe has run forward and backward, so
+    only one probe's activations are in memory. No probe depends on which others are trained with it.
 
     Args:
-        network: the network, which is not changed.
-        task: what their classifiers are asked.
+        network: the network, which does not change.
+        task: the task of the classifiers.
         probes: a probe for each block, by its name.
-        loader: gives batches, at least `iterations` of them.
+        loader: yields batches, at least `iterations` of them.
         iterations: number of iterations.
         lr: learning rate of the first iteration.
         track: shows progress over an iterable of a known length.
@@ -86,11 +86,11 @@ def evaluate_probes(
 
     Args:
         network: the network.
-        task: what their classifiers are asked.
+        task: the task of the classifiers.
         probes: a trained probe for each block, by its name.
-        loader: gives every image once.
+        loader: yields every image once.
         num_classes: classes of the data.
-        shown: the images, by their position, whose reconstructions are kept.
+        shown: positions of the images whose reconstructions are kept.
         track: shows progress over an iterable of a known length.
     """
     for probe in probes.values():
@@ -124,12 +124,12 @@ def evaluate_probes(
 
 
 def spread(count: int, length: int) -> list[int]:
-    """`count` positions spread evenly over a data set, or all where it has fewer."""
+    """`count` positions spread evenly over a data set; all if it has fewer."""
     positions = np.linspace(0, length - 1, min(count, length)).round().astype(int)
     return sorted(set(positions.tolist()))
 
 
 def _without_padding(sample: Any, size: Sequence[int]) -> tuple[slice, slice, slice]:
-    """Where the image lies in a padded one of a size (H, W); padding is right and below."""
+    """The part of a padded image of a size (H, W) that is not padding, which is on the right and below."""
     _, right, _, below = sample.metainfo.get('img_padding_size', (0, 0, 0, 0))
     return slice(None), slice(0, size[0] - below), slice(0, size[1] - right)

@@ -1,4 +1,4 @@
-"""How well probes read a feature map, counted over a data set."""
+"""Scores of probes over a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infopro_seg.errors import DataError
 
 
 class ReconstructionScore:
-    """Errors of reconstructed images, the mean over all pixels and channels of a data set."""
+    """Errors of reconstructed images: means over all pixels and channels of a data set."""
 
     def __init__(self) -> None:
         self.cross_entropy = self.squared = 0.0
@@ -29,12 +29,12 @@ class ReconstructionScore:
         self.count += image.numel()
 
     def result(self) -> dict[str, float | None]:
-        """`bce`, `mse`, and `psnr` in dB of that mean squared error."""
+        """`bce`, `mse`, and `psnr`, which is that of the mean squared error, in dB."""
         return errors(self.cross_entropy / self.count, self.squared / self.count)
 
 
 class ClassScore:
-    """mIoU and pixel accuracy as mmseg counts them; pixels labelled 255 are left out.
+    """mIoU and pixel accuracy as mmseg counts them, without pixels labelled 255.
 
     Args:
         num_classes: classes of the data.
@@ -50,10 +50,10 @@ class ClassScore:
         self.areas += torch.stack([area.double() for area in areas])
 
     def result(self) -> dict[str, float]:
-        """`mIoU`, the mean over the classes that occur or are predicted, and `accuracy`; fractions.
+        """`mIoU`, over the classes that occur or are predicted, and `accuracy`; both are fractions.
 
         Raises:
-            DataError: no pixel was labelled.
+            DataError: no pixel has a label.
         """
         intersection, union, _, true = self.areas
         if not true.sum():
@@ -69,7 +69,7 @@ class ClassScore:
 
 
 class Ignorance:
-    """What the best guess reaches that knows nothing of an image: one colour, the most frequent class.
+    """The scores of the best guess that does not depend on the image: one colour, the most frequent class.
 
     Args:
         num_classes: classes of the data.
@@ -89,11 +89,11 @@ class Ignorance:
         self.squares += image.square().sum((1, 2))
         self.entropy += _entropy(image).sum().item()
         self.pixels += image[0].numel()
-        known = labels[labels != IGNORED].cpu()
-        self.areas += torch.bincount(known.reshape(-1), minlength=len(self.areas))
+        labelled = labels[labels != IGNORED].cpu()
+        self.areas += torch.bincount(labelled.reshape(-1), minlength=len(self.areas))
 
     def result(self) -> dict[str, float | None]:
-        """`bce`, `mse`, `psnr`, `mIoU` and `accuracy`; `bce_floor` is the cross-entropy of perfect images."""
+        """`bce`, `mse`, `psnr`, `mIoU`, `accuracy`; and `bce_floor`, the `bce` of perfect reconstructions."""
         mean = self.colour / self.pixels
         squared = float((self.squares / self.pixels - mean.square()).mean())
         share = float(self.areas.max() / self.areas.sum())
@@ -106,12 +106,12 @@ class Ignorance:
 
 
 def errors(cross_entropy: float, squared: float) -> dict[str, float | None]:
-    """The errors of a reconstruction, per pixel and channel; the PSNR is None where there are none."""
+    """The errors of a reconstruction, per pixel and channel; `psnr` is None for a perfect one."""
     return {'bce': cross_entropy, 'mse': squared, 'psnr': -10 * math.log10(squared) if squared else None}
 
 
 def result_of(reconstruction: ReconstructionScore, classes: dict[str, Any]) -> dict[str, Any]:
-    """All that is known of one block."""
+    """All scores of one block."""
     return {**reconstruction.result(), **{name: score.result() for name, score in classes.items()}}
 
 

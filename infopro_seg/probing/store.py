@@ -1,4 +1,4 @@
-"""Results that are kept, so that a run that is started again goes on where the last one ended."""
+"""Stores results, so that a command that is repeated continues where the last one ended."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ INPUT = 'image'
 
 
 class KeptResults:
-    """The findings of one checkpoint, in a folder of its own.
+    """The stored results of one checkpoint, in a folder of its own.
 
-    `probes.json` holds the settings and the scores of each block, `<block>.png` the reconstructions side by
-    side, `image.png` the images themselves. As probes of different blocks are independent, blocks that are
-    asked for later are added to those that are there.
+    `probes.json` contains the settings and the scores of each block, `<block>.png` the reconstructions side
+    by side, and `image.png` the images themselves. Probes of different blocks are independent, so further
+    blocks can be added later.
 
     Args:
         folder: the folder.
-        settings: all that decides the results, but for the choice of blocks; `images` lists the positions of
-            those that are shown.
+        settings: all that decides the results, except the choice of blocks; `images` lists the positions of
+            the images shown. Stored results with other settings are ignored.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
@@ -42,10 +42,10 @@ class KeptResults:
                 self.blocks, self.ignorance = content['blocks'], content['ignorance']
 
     def add(self, findings: Findings) -> None:
-        """Writes findings beside those that are there."""
+        """Adds findings to the stored ones."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.blocks:
-            self.path.unlink(missing_ok=True)  # of other settings; the pictures are written over
+            self.path.unlink(missing_ok=True)  # it has other settings; the pictures are overwritten
         for name, pictures in {INPUT: findings.images, **findings.reconstructions}.items():
             _write(self._picture(name), pictures)
         self.blocks = {**self.blocks, **findings.blocks}
@@ -54,10 +54,14 @@ class KeptResults:
         write_json(self.path, content)
 
     def pictures(self, name: str) -> list[np.ndarray]:
-        """The images, or what a block's decoder made of them, (H, W, 3) RGB uint8."""
+        """The images, or their reconstructions from a block, (H, W, 3) RGB uint8.
+
+        Raises:
+            UserError: the picture cannot be read.
+        """
         picture = cv2.imread(str(self._picture(name)))
         if picture is None:
-            raise UserError(f'cannot read {self._picture(name)}; remove {self.folder} to have it made again')
+            raise UserError(f'cannot read {self._picture(name)}; delete {self.folder} to recreate it')
         return np.split(picture[..., ::-1], len(self.settings['images']), axis=1)
 
     def _picture(self, name: str) -> Path:
@@ -69,17 +73,17 @@ class KeptResults:
         try:
             content: dict[str, Any] = json.loads(self.path.read_text())
         except ValueError as error:
-            raise UserError(f'{self.path} is damaged ({error}); remove it to have it made again') from error
+            raise UserError(f'{self.path} is damaged ({error}); delete it to recreate it') from error
         return content
 
 
 def folder_name(label: str) -> str:
-    """A label as the name of a folder."""
+    """The name of a label's folder."""
     return re.sub(r'\W+', '_', label).strip('_') or 'checkpoint'
 
 
 def _write(path: Path, pictures: list[np.ndarray]) -> None:
-    """Writes pictures (H, W, 3) RGB uint8 side by side; smaller ones on the lower right filled with black."""
+    """Writes pictures (H, W, 3) RGB uint8 side by side; smaller ones have black on the right and below."""
     height, width = (max(picture.shape[side] for picture in pictures) for side in (0, 1))
     row = np.zeros((height, width * len(pictures), 3), np.uint8)
     for index, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""What the classifiers of probes are asked: the class of each pixel, or that of the whole image."""
+"""The task of a probe's classifiers: to predict the class of each pixel, or that of the whole image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from infopro_seg.probing.probes import CLASSIFIERS, Probe
+from infopro_seg.probing.probes import CLASSIFIERS, PixelProbe, Probe
 from infopro_seg.probing.scores import ClassScore
 
 Read: TypeAlias = Callable[[dict[str, Any]], float]
@@ -25,17 +25,17 @@ RECONSTRUCTION: tuple[Measure, ...] = (
 
 
 class ProbeTask:
-    """What differs between probes of segmentors and of classifiers.
+    """What differs between the probes of segmentors and those of classifiers.
 
     Attributes:
         probe: builds a probe from the channels of a feature map and the number of classes.
         classifiers: the names of its classifiers.
-        score: builds what counts one classifier's predictions, from the number of classes.
-        panels: the pictures of depth: title, unit, and what is read of a block's scores.
-        measures: the tables: title, what is read, and its format.
+        score: builds the score of one classifier from the number of classes.
+        panels: the panels of the depth plot: title, unit, and a function from a block's scores to the value.
+        measures: the tables: title, such a function, and the format of its value.
     """
 
-    probe: Callable[[int, int], Any]
+    probe: Callable[[int, int], Probe]
     classifiers: tuple[str, ...]
     score: Callable[[int], Any]
     panels: tuple[Panel, ...]
@@ -46,20 +46,20 @@ class ProbeTask:
         raise NotImplementedError
 
     def predicted(self, logits: Tensor, part: Sequence[slice], label: Tensor) -> Tensor:
-        """The classes that one classifier's logits of an image predict, of the shape of its label.
+        """The classes that one classifier predicts for an image, in the shape of the image's label.
 
         Args:
-            logits: of one image, as the probe gives them.
-            part: where the image lies in a padded one.
-            label: its label.
+            logits: the classifier's logits of the image, as the probe returns them.
+            part: the part of the padded image that is not padding.
+            label: the label of the image.
         """
         raise NotImplementedError
 
 
 class PixelTask(ProbeTask):
-    """The class of each pixel."""
+    """The task of segmentors: the class of each pixel."""
 
-    probe = Probe
+    probe = PixelProbe
     classifiers = CLASSIFIERS
     score = ClassScore
     panels = (
@@ -81,7 +81,7 @@ class PixelTask(ProbeTask):
         return label
 
     def predicted(self, logits: Tensor, part: Sequence[slice], label: Tensor) -> Tensor:
-        """The classes that logits (classes, H, W) predict, at the size of the labels, as mmseg evaluates."""
+        """The classes that logits (classes, H, W) predict, at the size of the label, as mmseg evaluates."""
         logits = logits[tuple(part)]
         if logits.shape[1:] != label.shape:
             logits = resize(logits[None], label.shape, mode='bilinear', align_corners=False, warning=False)[0]
@@ -89,5 +89,5 @@ class PixelTask(ProbeTask):
 
 
 def batch_labels(task: ProbeTask, samples: Sequence[Any]) -> Tensor:
-    """The labels of a batch of samples of one size, int64."""
+    """The labels of a batch of samples, which have one size, as int64."""
     return torch.stack([task.label(sample) for sample in samples]).long()

@@ -1,29 +1,29 @@
-"""What is trained on a frozen feature map of a classifier: a decoder and two classifiers of whole images."""
+"""Probes of classifiers: what a feature map still knows of the class of the whole image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from infopro_seg.classification.head import ConvClassifierHead
 from infopro_seg.classification.image_decoder import ImageDecoder
+from infopro_seg.probing.probes import Probe
 from infopro_seg.probing.tasks import IMAGE, RECONSTRUCTION, ProbeTask
 
-READERS = ('linear', 'convs')
-CHANNELS = 64  # of the convolutions
+CLASSIFIERS = ('linear', 'convs')
+CHANNELS = 64  # of the convolutions of `convs`
 
 
-class ImageProbe(nn.Module):
-    """The three readers of one block's feature map in a classifier; none shares a weight with another.
+class ImageProbe(Probe):
+    """A probe whose classifiers, `linear` and `convs`, predict the class of the whole image.
 
-    Feature maps are standardised per channel first, with statistics and no weights. The decoder is that of
-    the paper's classification networks. `linear` is a linear layer on the pooled feature map, which says
-    what a classifier could read off at once; `convs`, the paper's "2c2f", what deeper layers could still make
-    of it.
+    The decoder is that of the paper's classification networks. `linear` is a linear layer on the pooled
+    feature map: what a classifier can read off at once. `convs` is the paper's "2c2f": what deeper layers can
+    still make of the feature map.
 
     Args:
         in_channels: channels of the feature map.
@@ -31,42 +31,18 @@ class ImageProbe(nn.Module):
     """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        # frozen features do not drift: the mean of all batches is the best estimate
-        self.standardise = nn.BatchNorm2d(in_channels, affine=False, momentum=None)
-        self.decoder = ImageDecoder(in_channels)
+        super().__init__(in_channels, ImageDecoder(in_channels))
         self.linear = ConvClassifierHead(in_channels, 0, num_classes, num_convs=0, num_linear=1)
         self.convs = ConvClassifierHead(in_channels, CHANNELS, num_classes, num_convs=2)
 
-    def forward(self, feature: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-        """Reads a feature map (N, C, h, w).
+    def classify(self, standardised: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+        """The logits of each classifier, (N, classes)."""
+        return {name: getattr(self, name)([standardised]) for name in CLASSIFIERS}
 
-        Args:
-            feature: the feature map.
-            size: height and width of the image.
-
-        Returns:
-            Logits: `image`, (N, 3, H, W), and for each classifier (N, classes).
-        """
-        feature = self.standardise(feature)
-        return {'image': self.decoder(feature, size), **self._classify(feature)}
-
-    def loss(self, feature: Tensor, image: Tensor, labels: Tensor) -> Tensor:
-        """The sum of the three losses.
-
-        Args:
-            feature: the feature map, (N, C, h, w).
-            image: RGB in [0, 1], (N, 3, H, W).
-            labels: class indices, (N,).
-        """
-        feature = self.standardise(feature)
-        loss: Tensor = self.decoder.loss(feature, image)
-        for logits in self._classify(feature).values():
-            loss = loss + F.cross_entropy(logits, labels)
-        return loss
-
-    def _classify(self, standardised: Tensor) -> dict[str, Tensor]:
-        return {name: getattr(self, name)([standardised]) for name in READERS}
+    def class_losses(self, standardised: Tensor, labels: Tensor) -> Iterator[Tensor]:
+        """Yields the cross-entropy of each classifier; labels are (N,)."""
+        for logits in self.classify(standardised, (1, 1)).values():
+            yield F.cross_entropy(logits, labels)
 
 
 class AccuracyScore:
@@ -90,10 +66,10 @@ class AccuracyScore:
 
 
 class ImageTask(ProbeTask):
-    """The class of the whole image."""
+    """The task of classifiers: the class of the whole image."""
 
     probe = ImageProbe
-    classifiers = READERS
+    classifiers = CLASSIFIERS
     score = AccuracyScore
     panels = (
         IMAGE,

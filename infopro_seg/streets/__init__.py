@@ -1,4 +1,7 @@
-"""Street scenes drawn by a program: camera, light, shapes, and the files of a data set."""
+"""Draws street scenes: camera, light, shapes, and the files of a data set.
+
+Read `scene` first: it composes a frame. `data_set` makes a whole data set.
+"""
 
 from infopro_seg.streets.scene import VERSION, Frame, draw_frame
 

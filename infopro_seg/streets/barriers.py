@@ -47,8 +47,8 @@ def draw_fence(
     """Draws a fence between two points (x, z) of the ground.
 
     Args:
-        canvas: where to draw.
-        rng: where its look is drawn from.
+        canvas: the canvas to draw on.
+        rng: random numbers for its look.
         start: one end in metres.
         stop: the other end.
         height: its height in metres.

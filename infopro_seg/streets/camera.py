@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
-NEAR = 0.4
-"""Depth in metres that nearer points are moved to before they are projected."""
+NEAR = 0.4  # depth in metres, to which nearer points are moved before projection
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Camera:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, size: tuple[int, int]) -> 'Camera':
-        """Draws a camera for images of `size` (height, width)."""
+        """A random camera for images of `size` (height, width)."""
         height, width = size
         span = max(width, 1.6 * height)
         return cls(
@@ -57,15 +56,15 @@ class Camera:
         return pixels
 
     def pixels(self, metres: float, depth: float) -> float:
-        """Returns how many pixels a length has at a depth."""
+        """The number of pixels that a length has at a depth, both in metres."""
         return self.focal * metres / max(depth, NEAR)
 
     def ground_depth(self, row: Floats) -> Floats:
-        """Returns the depth in metres of the road at rows below the horizon."""
+        """The depth of the road in metres at rows of the image below the horizon."""
         depth: Floats = self.focal * self.eye / np.maximum(row - self.horizon, 1e-3)
         return depth
 
     @property
     def hairline(self) -> float:
-        """The least width in pixels of thin things, so that they survive at small sizes."""
+        """The smallest width of thin things in pixels, so that they stay visible in small images."""
         return max(self.width / 145, 1.2)

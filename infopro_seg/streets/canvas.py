@@ -13,21 +13,20 @@ from infopro_seg.streets.camera import Camera, Floats
 from infopro_seg.streets.mood import Mood
 from infopro_seg.streets.noise import patch
 
-SHIFT = 4
-"""Fractional bits of the coordinates given to OpenCV."""
+SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 
 
 class Canvas:
-    """Paints shapes and keeps the outline of every labelled object.
+    """Paints shapes, and keeps the outline of every labelled object.
 
-    Shapes are painted back to front, in image and labels alike. Colours are RGB in [0, 1] and
-    are lit and faded here, so that callers give the colour of the material.
+    Shapes are painted back to front, in the image as in the labels. Colours are RGB in [0, 1]. The canvas
+    adds light and haze, so callers give the colour of the material.
 
     Args:
         camera: camera of the scene.
         mood: light of the scene.
-        rng: where textures are drawn from.
-        scale: pixels painted along each side of a pixel of the final image.
+        rng: random numbers for textures.
+        scale: number of pixels to paint along each side of a pixel of the final image.
     """
 
     def __init__(self, camera: Camera, mood: Mood, rng: np.random.Generator, scale: int) -> None:
@@ -44,7 +43,7 @@ class Canvas:
 
     @contextmanager
     def object(self, label: str) -> Iterator[None]:
-        """Labels the union of what is filled or outlined inside as one object."""
+        """A context in which all that is filled or outlined becomes one object with a label."""
         outer, self._outline = self._outline, []
         yield
         self._label(label, self._outline)
@@ -78,7 +77,7 @@ class Canvas:
     # -- paint ----------------------------------------------------------------------------
 
     def tone(self, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> list[float]:
-        """Returns the 8-bit RGB of a lit colour `(3,)` at a depth in metres."""
+        """The 8-bit RGB of a lit colour `(3,)` at a depth in metres."""
         clear = exp(-depth / self.mood.visibility)
         lit = np.asarray(color) * light
         return [
@@ -87,19 +86,19 @@ class Canvas:
         ]
 
     def fill(self, points: Floats, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> None:
-        """Paints a polygon `(N, 2)` that is part of the current object's outline."""
+        """Paints a polygon `(N, 2)`, and adds it to the outline of the current object."""
         self.outline(points)
         self.paint(points, color, depth, light)
 
     def paint(self, points: Floats, color: ArrayLike, depth: float, light: ArrayLike = 1.0) -> None:
-        """Paints a polygon `(N, 2)` that leaves the outline as it is."""
+        """Paints a polygon `(N, 2)` without adding it to the outline."""
         tone = self.tone(color, depth, light)
         cv2.fillPoly(self.image, [self._scaled(points)], tone, cv2.LINE_AA, SHIFT)
 
     def paint_many(
         self, polygons: Floats, colors: Floats, depth: Floats | float, light: ArrayLike = 1.0
     ) -> None:
-        """Paints polygons `(M, N, 2)` in their colours `(M, 3)`, the first one first."""
+        """Paints polygons `(M, N, 2)` in their colours `(M, 3)`, in this order."""
         tones = np.clip(self.mood.fade(colors * np.asarray(light), depth), 0, 1) * 255
         points = self._scaled(polygons)
         size = np.array([self.camera.width, self.camera.height]) * self.scale << SHIFT
@@ -110,7 +109,7 @@ class Canvas:
                 cv2.fillPoly(self.image, [point], tone, cv2.LINE_AA, SHIFT)
 
     def sees(self, points: Floats) -> bool:
-        """Returns whether pixels `(N, 2)` span a box that overlaps the image."""
+        """Whether pixels `(N, 2)` span a box that overlaps the image."""
         low, high = points.min(axis=0), points.max(axis=0)
         inside = high[0] >= 0 and high[1] >= 0
         return bool(inside and low[0] < self.camera.width and low[1] < self.camera.height)
@@ -124,7 +123,7 @@ class Canvas:
         light: ArrayLike = 1.0,
         closed: bool = False,
     ) -> None:
-        """Paints a line through `(N, 2)`, `width` pixels wide, that leaves the outline."""
+        """Paints a line through points `(N, 2)`, `width` pixels wide, without adding it to the outline."""
         cv2.polylines(
             self.image,
             [self._scaled(points)],
@@ -146,7 +145,7 @@ class Canvas:
     # -- texture --------------------------------------------------------------------------
 
     def cover(self, points: Floats) -> tuple[tuple[slice, slice], NDArray[np.float32]] | None:
-        """Returns where a polygon `(N, 2)` lies in the image and how much of each pixel it has."""
+        """The window around a polygon `(N, 2)` and its share of each pixel there; None if it is too small."""
         fixed = self._scaled(points)
         height, width = self.image.shape[:2]
         low = np.clip(fixed.min(axis=0) >> SHIFT, 0, [width, height])
@@ -159,7 +158,7 @@ class Canvas:
         return window, mask * np.float32(1 / 255)
 
     def modulate(self, points: Floats, strength: float, slope: float, cell: float) -> None:
-        """Lightens and darkens a painted polygon by noise; `cell` is its size in pixels."""
+        """Lightens and darkens a painted polygon by noise with grains of `cell` pixels."""
         covered = self.cover(points)
         if covered is None:
             return
@@ -168,7 +167,7 @@ class Canvas:
         self._multiply(window, 1 + strength * noise * mask)
 
     def glaze(self, points: Floats, color: ArrayLike, alpha: float, depth: float) -> None:
-        """Paints a polygon that lets the picture behind it through."""
+        """Paints a translucent polygon `(N, 2)`."""
         covered = self.cover(points)
         if covered is None:
             return
@@ -182,7 +181,7 @@ class Canvas:
         """Multiplies a painted quad `(4, 2)` by a texture of mean 1 seen in perspective.
 
         Args:
-            points: the corners bottom left, bottom right, top right, top left.
+            points: its corners: bottom left, bottom right, top right, top left.
             texture: brightness `(height, width)`, its last row at the bottom.
         """
         covered = self.cover(points)

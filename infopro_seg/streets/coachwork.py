@@ -1,4 +1,4 @@
-"""What vehicles have in common: paint, panes and tyres."""
+"""Parts that vehicles share: paint, windows and tyres."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ AMBER = (1.1, 0.62, 0.12)
 
 
 def pane(left: float, bottom: float, right: float, top: float) -> list[Decal]:
-    """Returns a window that reflects a slanted strip of sky."""
+    """A window that reflects a slanted strip of sky."""
     width, rise = right - left, top - bottom
     shine = (
         (left + 0.25 * width, bottom), (left + 0.5 * width, bottom),

@@ -1,4 +1,4 @@
-"""Bicycles, motorcycles and those who ride them."""
+"""Bicycles, motorcycles and their riders."""
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def draw_motorcycle(canvas: Canvas, rng: np.random.Generator, place: Place, stre
 
 
 def draw_rider(canvas: Canvas, rng: np.random.Generator, place: Place, stretch: float, motor: bool) -> None:
-    """Draws somebody riding a bicycle, or a motorcycle if `motor`, with what is ridden."""
+    """Draws a bicycle, or a motorcycle if `motor`, with its rider."""
     draw = draw_motorcycle if motor else draw_bicycle
     draw(canvas, rng, place, stretch)
     board = Board(canvas, place, stretch)

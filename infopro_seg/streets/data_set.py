@@ -1,4 +1,4 @@
-"""Synthetic streets: a drawn data set in the layout of Cityscapes."""
+"""Makes the data set Synthetic Streets: drawn street scenes in the layout of Cityscapes."""
 
 import json
 import logging
@@ -8,15 +8,15 @@ from typing import Any
 
 from rich.progress import Progress
 
+from infopro_seg import files
 from infopro_seg.errors import DataError
 from infopro_seg.parallel import map_processes
 from infopro_seg.streets import VERSION
-from infopro_seg.streets.writing import CITIES, Shot, replace, write_shot
+from infopro_seg.streets.writing import CITIES, Shot, write_shot
 
 MANIFEST = 'synthetic_streets.json'
 PARTIAL = 'synthetic_streets.partial.json'
-SMALLEST = (48, 64)
-"""Least height and width in pixels at which every class can still be told apart."""
+SMALLEST = (48, 64)  # height and width in pixels; classes cannot be told apart in smaller images
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +34,21 @@ def make_synthetic_streets(
 ) -> None:
     """Writes drawn street scenes with the folders, file names and labels of Cityscapes.
 
-    A frame depends on `size` and `seed` only, not on the number of workers or of frames. A finished set is
-    left as it is; an interrupted one is completed.
+    A frame depends only on its split and number, `size` and `seed`, not on the number of workers or frames. A
+    finished set is left as it is, and an interrupted one is completed.
 
     Args:
-        out: folder to write to; it is created if it is missing.
+        out: folder to write to; it is created if needed.
         train: number of training images.
         val: number of validation images.
         size: height and width of the images in pixels.
         seed: seed of the set.
-        workers: number of processes; one per core by default.
+        workers: number of processes; None for one per core.
         force: whether to replace another synthetic set in `out`.
-        progress: shows how many frames are drawn.
+        progress: shows how many frames have been drawn; None to show nothing.
 
     Raises:
-        DataError: an argument is invalid, or `out` contains something else.
+        DataError: an argument is invalid, or `out` contains other files, or another set without `force`.
     """
     out = Path(out)
     _check_arguments(train, val, size, seed, workers)
@@ -64,21 +64,21 @@ def make_synthetic_streets(
     shots = list(_shots(out, wanted))
     missing = [shot for shot in shots if not shot.complete]
     if not missing and (out / MANIFEST).is_file():
-        logger.info('%s already holds these %d frames: nothing to do', out, len(shots))
+        logger.info('%s already contains these %d frames: nothing to do', out, len(shots))
         return
     if len(missing) < len(shots):
         logger.info('%s: %d of %d frames are missing', out, len(missing), len(shots))
     text = json.dumps(wanted, indent=2) + '\n'
     if not (out / MANIFEST).is_file():
-        replace(out / PARTIAL, lambda path: path.write_text(text))
+        files.write_text(out / PARTIAL, text)
     task = progress.add_task('drawing streets', total=len(missing)) if progress else None
     for _ in map_processes(write_shot, missing, workers, chunksize=2):
         if progress is not None and task is not None:
             progress.advance(task)
     for path in _drawn(out):
-        if path.name.startswith('.') and path.suffix == '.tmp':
-            path.unlink()  # of a try that was killed
-    replace(out / MANIFEST, lambda path: path.write_text(text))
+        if path.name.startswith('.') and path.suffix == files.PARTIAL:
+            path.unlink()  # left by a process that was killed
+    files.write_text(out / MANIFEST, text)
     (out / PARTIAL).unlink(missing_ok=True)
     logger.info('%s: wrote %d frames, %d train and %d val', out, len(missing), train, val)
 
@@ -88,7 +88,7 @@ def _check_arguments(train: int, val: int, size: tuple[int, int], seed: int, wor
         if count < 0:
             raise DataError(f'cannot draw {count} {name} images; give 0 or more')
     if train + val == 0:
-        raise DataError('asked for 0 train and 0 val images; ask for at least one')
+        raise DataError('0 train and 0 val images; give at least one')
     height, width = size
     if height < SMALLEST[0] or width < SMALLEST[1]:
         raise DataError(
@@ -103,11 +103,11 @@ def _check_arguments(train: int, val: int, size: tuple[int, int], seed: int, wor
     if seed < 0:
         raise DataError(f'seed {seed} is negative; give 0 or more')
     if workers is not None and workers < 1:
-        raise DataError(f'cannot work with {workers} workers; give 1 or more')
+        raise DataError(f'{workers} workers cannot draw; give 1 or more')
 
 
 def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
-    """Refuses a folder with foreign files; deletes another synthetic set if `force` asks for it."""
+    """Refuses a folder with foreign files; deletes another synthetic set if `force` allows it."""
     if out.exists() and not out.is_dir():
         raise DataError(f'{out} is a file; name a folder for the data set')
     out.mkdir(parents=True, exist_ok=True)
@@ -116,15 +116,15 @@ def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
         entries = sorted(path.name for path in out.iterdir() if not path.name.startswith('.'))
         if entries:
             raise DataError(
-                f'{out} holds {", ".join(entries[:4])}{", ..." if len(entries) > 4 else ""} and '
-                f'no {MANIFEST}: this is not a synthetic set and is left alone; '
+                f'{out} contains {", ".join(entries[:4])}{", ..." if len(entries) > 4 else ""} and '
+                f'no {MANIFEST}: this is not a synthetic set, so nothing was changed; '
                 'choose an empty or a new folder'
             )
         return
-    stranger = _stranger(out)
-    if stranger is not None:
+    foreign = _foreign_file(out)
+    if foreign is not None:
         raise DataError(
-            f'{stranger} was not drawn by the generator; nothing was changed: '
+            f'{foreign} was not drawn by the generator; nothing was changed: '
             'move it away or choose another folder'
         )
     if found == wanted:
@@ -132,13 +132,13 @@ def _prepare(out: Path, wanted: dict[str, Any], force: bool) -> None:
     if not force:
         state = 'a set' if (out / MANIFEST).is_file() else 'an unfinished set'
         raise DataError(
-            f'{out} holds {state} with {_differences(found, wanted)}; '
+            f'{out} contains {state} with {_differences(found, wanted)}; '
             'choose another folder, or replace the set with --force'
         )
     logger.info('%s: replacing the set with %s', out, _differences(found, wanted))
     for name in (MANIFEST, PARTIAL):
         (out / name).unlink(missing_ok=True)
-    replace(out / PARTIAL, lambda path: path.write_text(json.dumps(wanted, indent=2) + '\n'))
+    files.write_text(out / PARTIAL, json.dumps(wanted, indent=2) + '\n')
     for path in _drawn(out):
         path.unlink()
 
@@ -152,7 +152,7 @@ def _manifest(out: Path) -> dict[str, Any] | None:
             found = json.loads(path.read_text())
         except ValueError as error:
             raise DataError(
-                f'{path} is no JSON ({error}); if {out} is a synthetic set, delete the folder'
+                f'{path} is not valid JSON ({error}); if {out} is a synthetic set, delete the folder'
             ) from error
         if isinstance(found, dict):
             return found
@@ -166,8 +166,8 @@ def _drawn(out: Path) -> Iterator[Path]:
                 yield path
 
 
-def _stranger(out: Path) -> Path | None:
-    """Returns a file in the data folders that does not belong to an invented city."""
+def _foreign_file(out: Path) -> Path | None:
+    """A file in the data folders that does not belong to an invented city; None if there is none."""
     for path in _drawn(out):
         folders = path.relative_to(out).parts[1:-1]
         ours = len(folders) == 2 and folders[1] in CITIES.get(folders[0], ())

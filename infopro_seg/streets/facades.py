@@ -10,11 +10,10 @@ from infopro_seg.streets.camera import Floats
 from infopro_seg.streets.canvas import Canvas
 from infopro_seg.streets.planes import Side, masonry
 
-DETAILED = 45.0
-"""Depth in metres up to which bricks and stains can be seen."""
+DETAILED = 45.0  # depth in metres up to which bricks and stains can be seen
 
+# adds a rectangle (left, bottom, right, top) in metres, and its colour
 Add = Callable[[float, float, float, float, Floats], None]
-"""Adds a rectangle (left, bottom, right, top) in metres and its colour."""
 
 PLASTER = (
     (0.82, 0.76, 0.64), (0.74, 0.66, 0.54), (0.7, 0.52, 0.43), (0.84, 0.82, 0.78),
@@ -67,7 +66,7 @@ def draw_house(
 
 @dataclass(frozen=True)
 class Windows:
-    """How the windows of a house look; lengths in metres."""
+    """The style of the windows of a house; lengths are in metres."""
 
     pitch: float
     width: float
@@ -81,7 +80,7 @@ class Windows:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, lamps: float) -> 'Windows':
-        """Draws a style of windows."""
+        """A random style."""
         pitch = rng.uniform(2.2, 4)
         return cls(
             pitch=pitch,
@@ -98,7 +97,7 @@ class Windows:
     def rectangles(
         self, rng: np.random.Generator, length: float, height: float, color: Floats, shops: bool
     ) -> tuple[list[tuple[float, float, float, float]], NDArray[np.float64]]:
-        """Returns what to paint on a facade and the colours of it."""
+        """The rectangles to paint on a facade, and their colours."""
         shapes: list[tuple[float, float, float, float]] = []
         colors: list[Floats] = []
 

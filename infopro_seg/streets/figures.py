@@ -13,18 +13,17 @@ from infopro_seg.streets.solids import Place
 Point = tuple[float, float]
 
 _ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 6)
-ARC = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-"""Half a circle that bulges along the first axis."""
+ARC = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)  # half a circle that bulges along the first axis
 
 
 @dataclass(frozen=True)
 class Board:
-    """A flat figure: metres to its front and up, from where it stands.
+    """A flat figure, measured in metres to its front and up from where it stands.
 
     Args:
-        canvas: where to draw.
+        canvas: the canvas to draw on.
         place: where it stands.
-        stretch: factor of its horizontal axis; negative faces left, small is seen from behind.
+        stretch: factor of its horizontal axis: negative if it faces left, small if seen from behind.
     """
 
     canvas: Canvas
@@ -53,7 +52,7 @@ class Board:
         self.fill(oval(center, radii), color)
 
     def limb(self, start: Point, stop: Point, widths: Point, color: ArrayLike) -> None:
-        """Paints a rounded bar that has these widths at its ends, whatever the stretch."""
+        """Paints a rounded bar with these widths at its ends, which do not depend on the stretch."""
         first, last = self.pixels(start), self.pixels(stop)
         metre = self.canvas.camera.pixels(1.0, self.place.z)
         thin = self.canvas.camera.hairline
@@ -61,13 +60,13 @@ class Board:
         self.canvas.fill(bar, color, self.place.z, self.light)
 
     def line(self, points: ArrayLike, width: float, color: ArrayLike, closed: bool = False) -> None:
-        """Paints a line that is in the outline only where something else is."""
+        """Paints a line without adding it to the outline."""
         metre = self.canvas.camera.pixels(1.0, self.place.z)
         self.canvas.stroke(self.pixels(points), width * metre, color, self.place.z, self.light, closed)
 
 
 def oval(center: Point, radii: Point, count: int = 14) -> Floats:
-    """Returns a polygon around an ellipse."""
+    """A polygon around an ellipse."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring: Floats = np.stack(
         [center[0] + radii[0] * np.cos(angle), center[1] + radii[1] * np.sin(angle)], axis=1

@@ -1,4 +1,4 @@
-"""Poles, traffic lights, signs and the things that Cityscapes leaves unlabelled."""
+"""Poles, traffic lights, signs, and small things of the classes static and dynamic."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,7 @@ def draw_lamp(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
 
 
 def draw_bollard(canvas: Canvas, rng: np.random.Generator, place: Place) -> None:
-    """Draws a bollard, which is a pole."""
+    """Draws a bollard, which is labelled as a pole."""
     board = Board(canvas, place)
     color = STEEL * 0.5 if rng.random() < 0.6 else np.array([0.72, 0.7, 0.66])
     height = rng.uniform(0.8, 1.1)
@@ -54,7 +54,7 @@ def draw_bollard(canvas: Canvas, rng: np.random.Generator, place: Place) -> None
 
 
 def draw_traffic_light(canvas: Canvas, rng: np.random.Generator, place: Place, over: float) -> None:
-    """Draws traffic lights on a pole, one of them `over` metres above the road if not 0."""
+    """Draws traffic lights on a pole; one hangs `over` metres out above the road, unless that is 0."""
     board = Board(canvas, place)
     height = 5.6 if over else rng.uniform(3.0, 3.5)
     draw_pole(board, height, 0.09, STEEL * 0.7)
@@ -185,7 +185,7 @@ def draw_clutter(canvas: Canvas, rng: np.random.Generator, place: Place) -> None
 
 
 def draw_wires(canvas: Canvas, x: float, height: float) -> None:
-    """Draws the overhead wire of a tram, too thin to be labelled."""
+    """Draws the overhead wire of a tram, which is too thin to label."""
     depths = np.geomspace(4, 120, 16)
     line = np.stack([np.full(16, x), np.full(16, height), depths], axis=1)
     pixels = canvas.camera.project(line)

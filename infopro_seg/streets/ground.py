@@ -29,8 +29,8 @@ class Ground:
     """Paints the ground of a scene.
 
     Args:
-        canvas: where to draw.
-        rng: where colours and wear are drawn from.
+        canvas: the canvas to draw on.
+        rng: random numbers for colours and wear.
     """
 
     def __init__(self, canvas: Canvas, rng: np.random.Generator) -> None:
@@ -108,7 +108,7 @@ class Ground:
         cv2.fillPoly(self.kinds, [fixed], KINDS.index(kind), cv2.LINE_8, SHIFT)
 
     def paint(self, x: Range, z: Range, color: object) -> None:
-        """Paints a rectangle of the ground that belongs to the area below it."""
+        """Paints a rectangle of the ground, which keeps the label of the area below it."""
         if z[1] > self.near:
             self.canvas.paint(self._quad(x, z), np.asarray(color), 0.0, self.light)
 
@@ -140,7 +140,7 @@ class Ground:
             self.paint((ego.x - 1.5, ego.x + 1.5), (stop, stop + 0.35), white)
 
     def finish(self, shadows: list[Shadow]) -> None:
-        """Adds texture, shadows and haze, when all paint is on the ground."""
+        """Adds texture, shadows and haze, once all paint is on the ground."""
         canvas, camera, scale = self.canvas, self.canvas.camera, self.canvas.scale
         first = self.top * scale
         rows = np.arange(first, canvas.image.shape[0], dtype=np.float32)
@@ -181,7 +181,7 @@ class Ground:
         return np.asarray(factor, dtype=np.float32)
 
     def _shadow_mask(self, shadows: list[Shadow]) -> NDArray[np.float32]:
-        """Returns the share of the light that shadows take, drawn at half the resolution."""
+        """The share of the light that shadows take away, drawn at half the resolution."""
         canvas, sun = self.canvas, self.canvas.mood.toward_sun
         height, width = self.canvas.image.shape[:2]
         cast = np.zeros((height // 2, width // 2), dtype=np.uint8)
@@ -201,7 +201,7 @@ class Ground:
         return np.asarray(cv2.resize(merged, (width, height)), dtype=np.float32)
 
     def _drop(self, mask: NDArray[np.uint8], corners: Floats) -> None:
-        """Fills the hull of spots `(N, 2)` of the ground, given as x and z."""
+        """Fills the convex hull of spots `(N, 2)` of the ground, given as x and z."""
         hull: Floats = np.asarray(cv2.convexHull(corners.astype(np.float32))[:, 0], dtype=np.float64)
         if hull[:, 1].min() < self.near:
             hull = _clip(hull, self.near)
@@ -212,7 +212,7 @@ class Ground:
         cv2.fillPoly(mask, [np.rint(pixels).astype(np.int32)], 255, cv2.LINE_AA, SHIFT)
 
     def light_at(self, x: float, z: float) -> float:
-        """Returns the share of the light that reaches a spot of the ground."""
+        """The share of the light that reaches a spot of the ground."""
         spot = self.canvas.camera.project(np.array([x, 0.0, z])) * (self.canvas.scale / 2)
         column, row = spot.round().astype(int)
         height, width = self.shade.shape
@@ -222,7 +222,7 @@ class Ground:
 
 
 def _clip(polygon: Floats, near: float) -> Floats:
-    """Cuts away the part of a polygon `(N, 2)` of x and z that is nearer than `near`."""
+    """Removes the part of a polygon `(N, 2)` of x and z that is nearer than `near`."""
     kept = []
     for start, stop in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         if start[1] >= near:

@@ -1,4 +1,4 @@
-"""The plan of a street seen from above: lanes, kerbs and what lines it."""
+"""The plan of a street seen from above: lanes, kerbs, and the plots along them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,9 +39,9 @@ class Verge:
 
     Args:
         sign: -1 on the left, 1 on the right.
-        kerb: where the road ends, in metres.
-        outer: where the pavement ends and the plots begin.
-        grass: width of the grass between road and pavement, 0 if there is none.
+        kerb: x where the road ends, in metres.
+        outer: x where the pavement ends and the plots begin, in metres.
+        grass: width of the grass between road and pavement in metres; 0 for none.
         plots: the plots, near to far.
     """
 
@@ -63,12 +63,13 @@ class Street:
 
     Args:
         lanes: all its lanes.
-        lines: where lanes touch: x and whether the line is solid.
+        lines: lines between lanes: x in metres, and whether the line is solid.
         verges: its left and its right side.
-        crossing: depth of the zebra crossing in metres, None if there is none.
-        side_street: depths between which another road crosses, None if there is none.
-        rails: middle of the tram track, None if there is none.
-        reserve: extent of the track if it has its own, void, bed.
+        crossing: depth of the zebra crossing in metres; None without one.
+        side_street: depths in metres between which another road crosses; None without one.
+        rails: x of the middle of the tram track in metres; None without one.
+        reserve: x in metres of both edges of the track bed; None if there is no track, or it lies in the
+            road.
     """
 
     lanes: list[Lane]
@@ -81,7 +82,7 @@ class Street:
 
 
 def sample_street(rng: np.random.Generator) -> Street:
-    """Draws the plan of a street."""
+    """A random plan."""
     width = rng.uniform(3.0, 3.5)
     side = 1 if rng.random() < 0.6 else -1
     middle = rng.uniform(-0.3, 0.3)

@@ -1,4 +1,4 @@
-"""What the camera adds: its own car, exposure, blur, noise and a dark rim."""
+"""What the camera adds to a picture: its own car, exposure, blur, noise and a dark rim."""
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def draw_hood(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def expose(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Returns the image `(height, width, 3)` in RGB as the camera records it."""
+    """The image `(height, width, 3)` in RGB as the camera records it."""
     image: NDArray[np.uint8] = canvas.image
     width, height = canvas.camera.width, canvas.camera.height
     if canvas.scale > 1:

@@ -1,4 +1,4 @@
-"""Weather and time of day: what lights a scene."""
+"""The light of a scene, by weather and time of day."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ class Mood:
     """The light of a scene; colours are RGB in [0, 1].
 
     Args:
-        name: what the mood is called.
+        name: its name.
         zenith: sky colour at the top of the image.
         skyline: sky colour at the horizon.
         cloud: colour of the clouds.
@@ -50,7 +50,7 @@ class Mood:
         return np.array([flat * np.sin(self.azimuth), np.sin(self.elevation), flat * np.cos(self.azimuth)])
 
     def light(self, normal: Floats | None = None) -> Floats:
-        """Returns the RGB light on a surface, on a rounded object where `normal` is None."""
+        """The RGB light on a surface; on a rounded object if `normal` is None."""
         facing = 0.55 if normal is None else max(float(normal @ self.toward_sun), 0.0)
         return np.array(self.ambient) + facing * np.array(self.sun)
 
@@ -94,7 +94,7 @@ MOODS = (
 
 
 def sample_mood(rng: np.random.Generator) -> Mood:
-    """Draws a mood, its numbers varied."""
+    """A random mood, with its numbers varied."""
     mood = MOODS[rng.choice(len(MOODS), p=[0.2, 0.17, 0.17, 0.1, 0.12, 0.09, 0.15])]
     gain = rng.uniform(0.85, 1.1)
 

@@ -1,4 +1,4 @@
-"""Noise tiles that every texture is cut from."""
+"""Tiles of noise, from which all textures are cut."""
 
 from functools import cache
 
@@ -6,16 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TILE = 512
-"""Side length of a tile; tiles repeat seamlessly."""
+TILE = 512  # side length of a tile; tiles repeat seamlessly
 
 
 @cache
 def tile(slope: float) -> NDArray[np.float32]:
-    """Returns a seamless tile of mean 0 and deviation 1.
+    """A seamless tile of mean 0 and deviation 1.
 
     Args:
-        slope: exponent of its spectrum: 0 is white grain, 1 mottled, 2 cloudy.
+        slope: exponent of its spectrum: 0 for white grain, 1 for mottled, 2 for cloudy noise.
     """
     rng = np.random.default_rng(round(slope * 100) + 7)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.fftfreq(TILE)))
@@ -32,7 +31,7 @@ def patch(
     """Cuts a patch of noise at a random place of a tile.
 
     Args:
-        rng: where the place is drawn from.
+        rng: random numbers for the place.
         shape: height and width of the patch in pixels.
         slope: exponent of the spectrum, as in `tile`.
         cell: size in pixels of a point of the tile.

@@ -1,4 +1,4 @@
-"""Persons on foot, and what people wear."""
+"""Pedestrians, and the clothes that people wear."""
 
 from collections.abc import Callable
 
@@ -82,6 +82,6 @@ def _arm(
 
 
 def pick(rng: np.random.Generator, colors: tuple[tuple[float, float, float], ...]) -> Floats:
-    """Returns one of the colours, a little darker or lighter."""
+    """One of the colours at random, a little darker or lighter."""
     picked: Floats = np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.15)
     return picked

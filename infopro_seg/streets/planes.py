@@ -16,11 +16,11 @@ class Side:
     """A vertical plane, measured in metres along the ground and up.
 
     Args:
-        canvas: where to draw.
-        start: world x and z of its lower left corner, seen from the camera.
-        stop: world x and z of its lower right corner.
-        height: its height.
-        base: height of its lower edge.
+        canvas: the canvas to draw on.
+        start: x and z in metres of its lower left corner, as the camera sees it.
+        stop: x and z in metres of its lower right corner.
+        height: its height in metres.
+        base: height of its lower edge in metres.
     """
 
     canvas: Canvas
@@ -76,7 +76,7 @@ class Side:
 
 
 def masonry(rng: np.random.Generator, brick: bool) -> NDArray[np.float32]:
-    """Returns the brightness of rows of bricks, or of stained plaster."""
+    """The brightness of rows of bricks, or of stained plaster."""
     stains = 1 + 0.09 * patch(rng, (128, 256), 1.0)
     return stains * _bricks() if brick else stains
 

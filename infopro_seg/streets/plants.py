@@ -13,11 +13,11 @@ GREENS = (
 
 
 def draw_tree(canvas: Canvas, rng: np.random.Generator, place: Place, height: float, spread: float) -> None:
-    """Draws a tree; the trunk is vegetation, as in Cityscapes.
+    """Draws a tree; its trunk is labelled as vegetation, as in Cityscapes.
 
     Args:
-        canvas: where to draw.
-        rng: where its shape is drawn from.
+        canvas: the canvas to draw on.
+        rng: random numbers for its shape.
         place: where it stands.
         height: its height in metres.
         spread: radius of the crown in metres.

@@ -12,8 +12,7 @@ from infopro_seg.streets.layout import Plot, Street, Verge
 from infopro_seg.streets.plants import draw_bush, draw_hedge, draw_tree
 from infopro_seg.streets.solids import Place
 
-FAR = 65.0
-"""Depth in metres beyond which every plot is drawn as a house."""
+FAR = 65.0  # depth in metres beyond which every plot is drawn as a house
 
 
 def draw_roadside(canvas: Canvas, rng: np.random.Generator, street: Street) -> None:
@@ -26,7 +25,7 @@ def draw_roadside(canvas: Canvas, rng: np.random.Generator, street: Street) -> N
 
 
 def cast_shadows(street: Street) -> Iterator[Shadow]:
-    """Yields the shadows of the plots; their heights are typical ones."""
+    """Yields the shadows of the plots, with typical heights."""
     tall = {'house': 9.0, 'wall': 1.8, 'fence': 1.0}
     for verge in street.verges:
         for plot in verge.plots:

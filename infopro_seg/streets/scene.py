@@ -17,11 +17,9 @@ from infopro_seg.streets.roadside import cast_shadows, draw_roadside
 from infopro_seg.streets.sky import draw_sky, draw_skyline
 from infopro_seg.streets.traffic import populate
 
-VERSION = 2
-"""Number of the generator; another number means other pictures for the same seed."""
+VERSION = 2  # of the generator; another version draws other pictures for the same seed
 
-FINE = 384
-"""Image height from which on one pixel is painted per pixel; below, two along each side."""
+FINE = 384  # height in pixels; smaller images are painted at twice their size
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Frame:
 
     Args:
         image: RGB `(height, width, 3)`.
-        annotation: what Cityscapes keeps in `_gtFine_polygons.json`.
+        annotation: the content of a `_gtFine_polygons.json` of Cityscapes.
     """
 
     image: NDArray[np.uint8]
@@ -38,10 +36,10 @@ class Frame:
 
 
 def draw_frame(rng: np.random.Generator, size: tuple[int, int]) -> Frame:
-    """Draws a street.
+    """Draws a street scene.
 
     Args:
-        rng: where everything is drawn from.
+        rng: random numbers for the whole scene.
         size: height and width of the image in pixels.
     """
     camera = Camera.sample(rng, size)

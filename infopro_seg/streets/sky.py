@@ -6,8 +6,7 @@ import numpy as np
 from infopro_seg.streets.canvas import Canvas
 from infopro_seg.streets.noise import look_up, patch
 
-END = 150.0
-"""Depth in metres of the skyline."""
+END = 150.0  # depth in metres of the skyline
 
 
 def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -37,7 +36,7 @@ def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def draw_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draws the far end of the town: houses, and a line of trees before them."""
+    """Draws the far end of the town: houses behind a line of trees."""
     camera = canvas.camera
     low = camera.horizon + camera.pixels(camera.eye, END) + 1
     edge = -0.02 * camera.width

@@ -1,4 +1,4 @@
-"""Boxes with sloping sides, and what is painted on their faces."""
+"""Boxes with sloping sides, and decals painted on their faces."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from infopro_seg.streets.camera import Floats
 from infopro_seg.streets.canvas import Canvas
 
+# corners of each face, seen from outside: bottom left, bottom right, top right, top left
 FACES = {
     'back': (0, 1, 5, 4),
     'right': (1, 2, 6, 5),
@@ -17,17 +18,14 @@ FACES = {
     'left': (3, 0, 4, 7),
     'top': (4, 5, 6, 7),
 }
-"""Corners of each face, seen from outside: bottom left, bottom right, top right, top left."""
 
-Extent = tuple[float, float, float, float]
-"""x from, x to, z from, z to, in metres; z grows to the front."""
+Extent = tuple[float, float, float, float]  # least and greatest x and z, in metres
 
 Spot = tuple[float, float]
+# a rectangle (left, bottom, right, top) or four corners of a face that is 1 wide and high
 Where = tuple[float, float, float, float] | tuple[Spot, Spot, Spot, Spot]
-"""A rectangle (left, bottom, right, top) or four corners of a face that is 1 wide and high."""
 
-Decal = tuple[Where, ArrayLike]
-"""Where something is painted on a face, and its colour."""
+Decal = tuple[Where, ArrayLike]  # a place on a face, and its colour
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Place:
     Args:
         x: metres to the right of the camera.
         z: metres along the street.
-        yaw: turn about the vertical axis in radians; 0 faces away from the camera.
+        yaw: rotation about the vertical axis in radians; 0 faces away from the camera.
         light: share of the light that reaches it.
         y: height of the ground in metres.
     """
@@ -51,7 +49,7 @@ class Place:
 
 @dataclass
 class Model:
-    """Draws solids given in the coordinates of an object that stands at a place."""
+    """Draws the solids of an object at a place, in the coordinates of the object."""
 
     canvas: Canvas
     place: Place
@@ -80,15 +78,15 @@ class Model:
         decals: Mapping[str, Sequence[Decal]] | None = None,
         colors: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        """Draws the faces of a box that can be seen.
+        """Draws the visible faces of a box.
 
         Args:
             bottom: extent of the lower side.
             top: extent of the upper side.
-            heights: heights of the two in metres.
+            heights: heights of the lower and the upper side in metres.
             color: colour of the material.
-            decals: what is painted on each face.
-            colors: other colours for some faces.
+            decals: the decals of each face, by its name.
+            colors: other colours of some faces, by their names.
         """
         vertices = [
             [x, y, z]
@@ -111,14 +109,14 @@ class Model:
                 self.decals(world[list(face)], decals[name], light)
 
     def light(self, quad: Floats) -> Floats:
-        """Returns the light on a face `(4, 3)`."""
+        """The light on a face `(4, 3)`."""
         (ux, uy, uz), (vx, vy, vz) = (quad[3] - quad[0]).tolist(), (quad[1] - quad[0]).tolist()
         normal = np.array([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
         normal /= max(sqrt(normal @ normal), 1e-9)
         return self.canvas.mood.light(normal) * self.place.light
 
     def decals(self, quad: Floats, decals: Sequence[Decal], light: Floats) -> None:
-        """Paints on a face `(4, 3)` of the world."""
+        """Paints decals on a face, whose corners `(4, 3)` are in the world."""
         spots = np.array([corners(where) for where, _ in decals])
         colors = np.array([color for _, color in decals], dtype=np.float64)
         world = on_quad(quad, spots)
@@ -139,14 +137,14 @@ class Model:
         self.canvas.paint(hub + (pixels - hub) * 0.22, (0.2, 0.2, 0.22), depth, light)
 
     def sees(self, x: float) -> bool:
-        """Returns whether the camera sees the side of the object that faces `x`."""
+        """Whether the camera sees the side of the object that faces `x`."""
         side = np.sign(x) * self._turn[:, 0]
         eye = np.array([0.0, self.canvas.camera.eye, 0.0])
         return bool(side @ (eye - self.world([x, 1.0, 0.0])) > 0)
 
 
 def corners(where: Where) -> Sequence[Spot]:
-    """Returns the four corners of a place on a face."""
+    """The four corners of a decal on a face."""
     spots = np.array(where)
     if spots.ndim == 2:
         return [(float(s), float(t)) for s, t in spots]
@@ -155,7 +153,7 @@ def corners(where: Where) -> Sequence[Spot]:
 
 
 def mirrored(decals: Sequence[Decal]) -> list[Decal]:
-    """Swaps left and right."""
+    """Decals with left and right swapped."""
     flipped: list[Decal] = []
     for where, color in decals:
         a, b, c, d = ((1 - s, t) for s, t in corners(where))

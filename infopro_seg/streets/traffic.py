@@ -1,4 +1,4 @@
-"""What stands and moves in the street, and where."""
+"""Places vehicles, people and furniture in a street."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Item:
 
     Args:
         place: where it stands.
-        draw: what draws it there.
+        draw: draws it at a place.
         size: its width, length and height in metres, for its shadow.
     """
 
@@ -42,7 +42,7 @@ class Item:
 
     @property
     def shadow(self) -> Shadow:
-        """The shadow it casts."""
+        """The shadow that it casts."""
         cos, sin = abs(np.cos(self.place.yaw)), abs(np.sin(self.place.yaw))
         wide = (self.size[0] * cos + self.size[1] * sin) / 2
         long = (self.size[1] * cos + self.size[0] * sin) / 2
@@ -61,7 +61,7 @@ VEHICLES: dict[str, Draw] = {'car': draw_car, 'truck': draw_truck, 'bus': draw_b
 
 
 def populate(rng: np.random.Generator, street: Street) -> list[Item]:
-    """Draws everything in the street, in no particular order."""
+    """Chooses everything that stands or moves in the street, in no particular order."""
     items = [*_traffic(rng, street), *_crossing(rng, street)]
     for verge in street.verges:
         items += _pavement(rng, street, verge)

@@ -68,7 +68,7 @@ def draw_bus(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
 
 
 def draw_tram(canvas: Canvas, rng: np.random.Generator, place: Place) -> float:
-    """Draws a tram (class train), its cars far to near, and returns its length in metres."""
+    """Draws a tram, which is labelled as a train, and returns its length in metres."""
     sections = int(rng.integers(2, 4))
     each, half, tall = rng.uniform(8.5, 10.5), 1.2, 3.3
     livery = (

@@ -1,8 +1,6 @@
-"""The files of a frame, named as Cityscapes names them."""
+"""Writes the files of a frame, with the names that Cityscapes uses."""
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +10,27 @@ from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image
 
+from infopro_seg.files import whole_file, write_bytes, write_text
 from infopro_seg.streets.scene import draw_frame
 
+# invented cities of each split
 CITIES = {
     'train': ('ahornau', 'birkenfeld', 'eichtal', 'lindenbach'),
     'val': ('tannheim', 'weidenau'),
 }
-"""Invented cities of each split."""
 
+# the label images, and the names of their encodings in `createLabelImage`
 ENCODINGS = {'labelIds': 'ids', 'labelTrainIds': 'trainIds', 'color': 'color'}
-"""Label images and what `createLabelImage` calls their encodings."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One frame of a split; all that is needed to draw and name it.
+    """One frame of a split: all that is needed to draw and name it.
 
     Args:
         out: folder of the data set.
         split: `'train'` or `'val'`.
-        index: number of the frame in its split.
+        index: number of the frame in its split, from 0.
         size: height and width in pixels.
         seed: seed of the data set.
     """
@@ -44,7 +43,7 @@ class Shot:
 
     @property
     def stem(self) -> str:
-        """City, sequence and frame number; does not depend on how many frames there are."""
+        """City, sequence and frame number, which do not depend on the number of frames."""
         cities = CITIES[self.split]
         sequence, city = divmod(self.index, len(cities))
         return f'{cities[city]}_{sequence:06d}_000019'
@@ -68,12 +67,12 @@ class Shot:
 
     @property
     def complete(self) -> bool:
-        """Whether every file is there."""
+        """Whether all files exist."""
         return all(path.is_file() for path in self.files)
 
 
 def write_shot(shot: Shot) -> None:
-    """Draws a frame and writes its files, each of which appears whole or not at all."""
+    """Draws a frame and writes its files, each whole or not at all."""
     rng = np.random.default_rng([shot.seed, list(CITIES).index(shot.split), shot.index])
     frame = draw_frame(rng, shot.size)
     text = json.dumps(frame.annotation)
@@ -81,26 +80,17 @@ def write_shot(shot: Shot) -> None:
     annotation.fromJsonText(text)
     for path in (shot.image, shot.label('polygons.json')):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace(shot.label('polygons.json'), lambda path: path.write_text(text))
+    write_text(shot.label('polygons.json'), text)
     for kind, encoding in ENCODINGS.items():
         picture = createLabelImage(annotation, encoding)
         save_image(picture, shot.label(f'{kind}.png'))
     bgr = np.ascontiguousarray(frame.image[..., ::-1])
     fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
     _, data = cv2.imencode('.png', bgr, fast)
-    replace(shot.image, lambda path: path.write_bytes(data.tobytes()))
+    write_bytes(shot.image, data.tobytes())
 
 
 def save_image(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG file that appears whole or not at all."""
-    replace(path, lambda temporary: picture.save(temporary, format='PNG', compress_level=1))
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then renames it to `path`."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a PNG file, whole or not at all."""
+    with whole_file(path) as partial:
+        picture.save(partial, format='PNG', compress_level=1)

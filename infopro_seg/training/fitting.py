@@ -23,9 +23,9 @@ from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import MachineError, UserError
 from infopro_seg.memory.planning.fit import plan_to_fit
 from infopro_seg.memory.planning.plan import EXACT_FLOPS, Plan
-from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.planning.validation import plan_validation
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
+from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.training.first_rank import from_first_rank
 from infopro_seg.training.memory_beside import memory_beside
@@ -152,7 +152,7 @@ def _choose(cfg: Config, request: FitRequest, budget: int, kept: Any) -> dict[st
             'name': recipe.name,
             'gradients': recipe.gradients,
             'peak': recipe.peak,
-            'flops': round(recipe.flops / plan.reference.flops, 4),
+            'flops': round(recipe.flops / plan.plan.reference.flops, 4),
             'backbone': {key: backbone.get(key) for key in sorted(keys)},
         }
         for recipe, backbone in zip(plan.recipes, backbones, strict=True)

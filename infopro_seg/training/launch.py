@@ -27,7 +27,7 @@ from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_module_parallel
-from infopro_seg.training.module_parallel.setup import use_module_parallel
+from infopro_seg.training.module_parallel.prepare import use_module_parallel
 from infopro_seg.training.resuming import checkpoint_folder, latest_checkpoint, require_resumable
 from infopro_seg.training.runner import connect_ranks, require_launched
 from infopro_seg.training.turns import turns_of

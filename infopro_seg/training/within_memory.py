@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from infopro_seg.training.fitting import named, smaller
-from infopro_seg.training.memory_report import memory_report
+from infopro_seg.training.memory_message import memory_message
 from infopro_seg.training.out_of_memory import EVALUATIONS, ran_out_of_memory
 from infopro_seg.training.runners import build_runner
 
@@ -46,7 +46,7 @@ def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:
             following = smaller(cfg) if alone else None
             if following is None:
                 saved = start is not None or (is_distributed() and runner.iter > 0)  # by the first rank
-                for line in memory_report(cfg, runner, ended_in, saved, command):
+                for line in memory_message(cfg, runner, ended_in, saved, command):
                     error.add_note(line)
                 raise
             text = f'{error}'.strip().split('\n', 1)[0]

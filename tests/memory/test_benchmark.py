@@ -11,7 +11,7 @@ from mmengine import Config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.measure_process import main
 from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark, markdown
-from infopro_seg.memory.measuring.measure import CROP_STEP, Trial, largest, largest_crop, live_peak
+from infopro_seg.memory.measuring.measure import CROP_STEP, Trial, largest_crop, live_peak
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.traces import trace_once
 from tests.runs import DEMO
@@ -61,12 +61,6 @@ def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started):
         assert float(predicted) == pytest.approx(row['peak_gib'] * 1024, abs=0.2)  # of rounded GiB
         assert float(alive) == pytest.approx(measured['live_bytes'] / 2**20, abs=0.051)
     assert (tmp_path / 'results.png').read_bytes().startswith(b'\x89PNG')
-
-
-@pytest.mark.parametrize('limit', [0, 1, 2, 3, 7, 8, 9, 30])
-def test_the_largest_crop_is_found(limit):
-    expected = max((n for n in range(40) if n <= limit), default=0) * CROP_STEP
-    assert largest(lambda height: height <= limit * CROP_STEP) == (expected or None)
 
 
 @pytest.mark.parametrize(

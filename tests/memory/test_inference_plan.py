@@ -98,7 +98,7 @@ def test_the_variants_are_those_of_the_config():
     )
     assert tta_variants(cfg) == ((0.5, False), (0.5, True), (2.0, False), (2.0, True))
     cfg.tta_pipeline[1].transforms[0] = [{'type': 'Resize', 'scale': (64, 64)}]
-    with pytest.raises(ConfigError, match='one scale_factor each'):
+    with pytest.raises(ConfigError, match='one number as scale_factor'):
         tta_variants(cfg)
     with pytest.raises(ConfigError, match='needs a tta_pipeline'):
         tta_variants(Config())

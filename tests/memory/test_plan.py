@@ -14,8 +14,8 @@ from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.planning import fit
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.fit import plan_to_fit
-from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import stock_losses
 from tests.memory.traces import trace_once
@@ -151,7 +151,7 @@ def test_nothing_fits(capsys):
         ({'batch': 0}, UserError, 'a step of 0 images.*1 or more'),
         ({'crop': (0, 64)}, UserError, '0x64 pixels.*1 or more'),
         ({'max_batch': True}, UserError, '--max-batch needs a budget'),
-        ({'plot': Path('x.xyz')}, UserError, r'x.xyz: cannot draw.*\.png'),
+        ({'plot': Path('x.xyz')}, UserError, r'x.xyz: not a picture.*\.png'),
         ({'budget': '60MiB', 'write_config': Path('x.txt')}, UserError, r'end it in \.py'),
         ({'budget': '60MiB', 'write_config': DEMO}, UserError, 'the config itself'),
         ({'json': ROOT}, UserError, 'is a folder'),

@@ -8,9 +8,9 @@ from mmengine import Config
 from infopro_seg.config_files import load_config
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.planned_config import with_recipe, write_config
-from infopro_seg.memory.planning.report import config_lines
-from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.planning.plan_output import config_lines
+from infopro_seg.memory.planning.planned_config import write_config
+from infopro_seg.memory.search.recipes import Recipe, with_recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 
 DEMO = Path(__file__).parents[2] / 'configs/infopro_demo.py'

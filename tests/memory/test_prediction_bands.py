@@ -25,8 +25,8 @@ def test_few_bands_have_the_peak_of_all(variants, monkeypatch):
     monkeypatch.setattr(row_maps, 'BAND_BYTES', 4 * 5 * 160 * 8)  # 32 bands of 8 rows
     config = Config({'model': model_config(()) | {'test_cfg': {'mode': 'whole'}}})
     found = trace_prediction(config, SIZE, variants=variants).peak
-    assert len([*prediction.unlike_bands(SIZE, 5)]) == 4
-    monkeypatch.setattr(prediction, 'unlike_bands', row_maps.bands)
+    assert len([*prediction.distinct_bands(SIZE, 5)]) == 4
+    monkeypatch.setattr(prediction, 'distinct_bands', row_maps.bands)
     assert found == pytest.approx(trace_prediction(config, SIZE, variants=variants).peak, rel=0.002)
 
 
@@ -34,7 +34,7 @@ def test_few_bands_have_the_peak_of_all(variants, monkeypatch):
 def test_the_bands_traced_are_some_of_all_with_the_first_and_the_last(height, monkeypatch):
     monkeypatch.setattr(row_maps, 'BAND_BYTES', 4 * 5 * 160 * 8)
     every = [*row_maps.bands((height, 160), 5)]
-    few = [*prediction.unlike_bands((height, 160), 5)]
+    few = [*prediction.distinct_bands((height, 160), 5)]
     assert few == (every if len(every) <= 4 else [*every[:3], every[-1]])
 
 

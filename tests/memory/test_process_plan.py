@@ -17,4 +17,4 @@ def test_messages_are_in_main_memory_and_not_in_the_peak(tmp_path, capsys):
     )
     shown = capsys.readouterr().out
     assert 'messages MiB' in shown
-    assert "the peak, which is the GPU's, does not count it" in shown
+    assert 'the peak counts only memory of the GPU' in shown

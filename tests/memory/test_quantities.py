@@ -1,8 +1,8 @@
-"""Budgets and ranges as users write them."""
+"""Budgets and ranges as users write them, and the largest number that fits."""
 
 import pytest
 
-from infopro_seg.memory.quantities import parse_bytes, parse_range
+from infopro_seg.memory.quantities import largest, parse_bytes, parse_range
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,9 @@ def test_budgets(text, size):
 def test_ranges():
     assert list(parse_range('1-3')) == [1, 2, 3]
     assert list(parse_range('4')) == [4]
+
+
+@pytest.mark.parametrize('last', [0, 1, 2, 3, 7, 8, 9, 30])
+@pytest.mark.parametrize('limit', [1, 8, 9, 100])
+def test_the_largest_number_that_fits_is_found(last, limit):
+    assert largest(lambda number: number <= last, limit) == min(last, limit)

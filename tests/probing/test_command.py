@@ -37,7 +37,7 @@ def asked(monkeypatch):
     """Stands in for the probes, whose training takes seconds, and lists the blocks that were asked for."""
     asked = []
 
-    def look_into(network, config, blocks, settings, *more):
+    def probe_network(network, config, blocks, settings, *more):
         random = np.random.default_rng(len(asked))
         asked.append(list(blocks))
 
@@ -57,7 +57,7 @@ def asked(monkeypatch):
             {name: shown for name, (_, shown) in found.items()},
         )
 
-    monkeypatch.setattr(command, 'look_into', look_into)
+    monkeypatch.setattr(command, 'probe_network', probe_network)
     for name in ('depth_figure', 'sheet_figure'):
         monkeypatch.setattr(command, name, lambda report: Figure(figsize=(1, 1)))
     return asked
@@ -98,7 +98,7 @@ def test_what_is_known_is_not_found_out_again(config, checkpoint, whole, tmp_pat
     [first] = probe(request(config, [checkpoint], out, blocks=('layer4.1',))).subjects
     [more] = probe(request(config, [checkpoint], out)).subjects
     assert asked == [['layer4.1'], ['stem', 'layer3.0']]
-    assert f'{label}: 1 of 3 blocks are known already' in capsys.readouterr().err
+    assert f'{label}: 1 of 3 blocks are done already' in capsys.readouterr().err
     assert list(more.blocks) == list(BLOCKS)
     assert more.blocks['layer4.1'] == first.blocks['layer4.1']
     pictures = [subject.reconstructions['layer4.1'] for subject in (first, more)]
@@ -134,7 +134,7 @@ def test_a_lost_picture_is_made_again_and_a_damaged_file_named(config, checkpoin
     probe(again)
     assert asked == [list(BLOCKS)] * 2
     (tmp_path / 'a' / 'probes.json').write_text('{')
-    with pytest.raises(UserError, match=r'a/probes\.json is damaged .*; remove it to have it made again'):
+    with pytest.raises(UserError, match=r'a/probes\.json is damaged .*; delete it to recreate it'):
         probe(again)
 
 
@@ -162,5 +162,5 @@ def test_labels_are_the_folders_of_the_checkpoints(tmp_path):
     assert choose_labels([one, other], None) == ['a', 'b']
     assert choose_labels([one, two, other], None) == ['a/1', 'a/2', 'b']
     for labels in (['E2E', 'e2e'], ['a b', 'a_b'], ['x', 'x']):
-        with pytest.raises(UserError, match='their results would share a folder'):
+        with pytest.raises(UserError, match='so alike that they share a folder'):
             choose_labels([one, two], labels)

@@ -141,9 +141,9 @@ def test_blocks_are_chosen_in_the_order_of_the_network(wanted, expected):
     ('wanted', 'message'),
     [
         ('x', '--blocks x: the encoder has no such block; choose from a, b, or every:N'),
-        ('every:0', "--blocks every:0: '0' is not a number, 1 or more; write e.g. every:2"),
-        ('every:-1', "--blocks every:-1: '-1' is not a number"),
-        ('every:', "--blocks every:: '' is not a number"),
+        ('every:0', "--blocks every:0: '0' is not a whole number of 1 or more; write e.g. every:2"),
+        ('every:-1', "--blocks every:-1: '-1' is not a whole number"),
+        ('every:', "--blocks every:: '' is not a whole number"),
     ],
 )
 def test_an_unknown_block_is_answered_with_the_list(wanted, message):

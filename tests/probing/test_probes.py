@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from infopro_seg.probing.probes import HIDDEN, Probe, ProbeOptimizer, build_probe
+from infopro_seg.probing.probes import HIDDEN, PixelProbe, ProbeOptimizer, build_probe
 from tests.models.test_decoder import decode
 from tests.stand_ins import CLASSES, assert_same, jitter
 
@@ -13,7 +13,7 @@ CHANNELS = 3
 
 
 def make_probe(name='layer1.0', seed=0):
-    return build_probe(Probe, name, CHANNELS, CLASSES, seed)
+    return build_probe(PixelProbe, name, CHANNELS, CLASSES, seed)
 
 
 def make_data(seed=0):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 
-from infopro_seg.probing.probes import Probe, build_probe
+from infopro_seg.probing.probes import PixelProbe, build_probe
 from infopro_seg.probing.run import evaluate_probes, fit_probes, spread
 from infopro_seg.probing.tasks import PixelTask
 from tests.probing.networks import frozen, patches
@@ -17,7 +17,7 @@ BLOCKS = ('layer1.1', 'layer3.0', 'layer4.1')
 
 def make_probes(network, blocks=BLOCKS, classes=CLASSES):
     return {
-        name: build_probe(Probe, name, channels, classes, 0)
+        name: build_probe(PixelProbe, name, channels, classes, 0)
         for name, channels in network.channels(blocks).items()
     }
 

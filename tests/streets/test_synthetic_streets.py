@@ -184,7 +184,7 @@ def test_a_real_data_set_is_never_touched(tmp_path, force):
     real = tmp_path / 'leftImg8bit' / 'train' / 'aachen' / 'aachen_000000_000019_leftImg8bit.png'
     real.parent.mkdir(parents=True)
     real.write_bytes(b'precious')
-    with pytest.raises(DataError, match=r'holds leftImg8bit .*not a synthetic set'):
+    with pytest.raises(DataError, match=r'contains leftImg8bit .*not a synthetic set'):
         remake(tmp_path, force=force)
     assert contents(tmp_path) == {str(real.relative_to(tmp_path)): b'precious'}
 

@@ -15,7 +15,7 @@ from infopro_seg.memory.quantities import GIB
 from infopro_seg.training import within_memory
 from infopro_seg.training.fitting import FitRequest
 from infopro_seg.training.launch import train
-from infopro_seg.training.memory_report import continued
+from infopro_seg.training.memory_message import continued
 from tests.runs import BATCH, CROP, DEMO, ITERS, STOPPED, load, tiny_options
 from tests.stand_ins import assert_same
 from tests.training.test_fitting import LADDER, plans, recipe  # noqa: F401  a fixture among them

@@ -17,13 +17,13 @@ class PieceCost:
         kept: bytes that its forward pass keeps for the backward pass, including its output.
         backward_rise: peak bytes during its backward pass, including the gradient of its output, above those
             before its forward pass, minus `unread`.
-        released: the part of `kept` that is its output and is kept only by its reader.
+        released: the part of `kept` that is its output and that only the next piece keeps.
         unread: bytes of its input that it does not keep for the backward pass.
         cached: bytes of weights in half precision that autocast keeps until the module's forward ends, beyond
             those in `kept`.
         gradients: bytes of its parameters' gradients.
-        forward_flops: floating-point operations of its forward.
-        backward_flops: those of its backward, recomputation included.
+        forward_flops: floating-point operations of its forward pass.
+        backward_flops: those of its backward pass, including recomputation.
     """
 
     forward_rise: int
@@ -50,11 +50,11 @@ class BlockCost:
         name: name of the block.
         state: bytes of the state that it passes on.
         owned: bytes of its parameters, buffers and their optimizer state.
-        first: by policy, its cost as first block of a module, whose input needs no gradient.
-        inner: by policy, its cost elsewhere.
-        recomputed: by policy, FLOPs of its complete recomputation; for a single block, recomputation may stop
-            before the last operation, which is not needed.
-        lent: bytes of the copies of its norms' statistics that recomputation keeps for the backward pass.
+        first: by policy, its cost as the first block of a module, whose input needs no gradient.
+        inner: by policy, its cost as a later block.
+        recomputed: by policy, FLOPs of its complete recomputation. A block that is recomputed alone may take
+            fewer, because its last operation need not run again.
+        lent: bytes that recomputation keeps until the backward pass for copies of its norms' statistics.
     """
 
     name: str
@@ -88,14 +88,14 @@ class Chain:
         heads: `heads[k][b]` is the local head of module k if the module ends with block b; a single row if
             all modules share one config.
         tails: `tails[n]` is the cost of neck and heads if the last module computes the last n of the outputs
-            that are read. There are two cases: the output before these is freed after the heads, or it is the
-            state at the start of the module.
-        outputs: indices of the blocks whose outputs are read.
+            that are read. It has two cases: the output before these n is freed after the heads, or it is
+            kept, because it is the state at the start of the module.
+        outputs: indices of the blocks whose outputs neck and heads read.
         labels: bytes of the labels, alive throughout.
         image: bytes of the image that local heads reconstruct, alive until the last module.
         inputs: bytes of the network's input.
         owned: bytes of parameters, buffers and optimizer state outside blocks and local heads.
-        optimizer_share: bytes that the optimizer's step takes, as a share of the gradients' bytes.
+        optimizer_share: temporary bytes of the optimizer's step, as a share of the gradients' bytes.
         overlap: number of blocks that neighbouring modules share.
         accumulated: whether gradients are alive throughout, from earlier iterations.
     """
@@ -120,6 +120,11 @@ class Chain:
         """Neck and heads after a last module that begins with the block `start`."""
         computed = sum(start <= output for output in self.outputs)
         return self.tails[computed][start - 1 in self.outputs]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the blocks."""
+        return [block.name for block in self.blocks]
 
     @property
     def shortest(self) -> int:

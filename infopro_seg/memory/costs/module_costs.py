@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import accumulate
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from infopro_seg.memory.costs.chain import Chain, PieceCost
-from infopro_seg.memory.costs.together import segment_cost
+from infopro_seg.memory.costs.segments import segment_cost
 from infopro_seg.models.recompute_option import Segment
 
 Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
@@ -17,14 +16,16 @@ Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
 
 @dataclass(frozen=True)
 class ModuleCost:
-    """A module that runs blocks `start` to `end - 1`.
+    """The cost of a module that runs the blocks `start` to `end - 1`.
 
     Args:
+        start: index of its first block.
+        end: index after its last block.
         segments: which blocks it recomputes.
-        peak: peak bytes while it trains. What the model owns and gradients of earlier local heads are not
-            included; gradients of earlier blocks are.
+        peak: peak bytes while it trains. It includes gradients of earlier blocks, but neither what the model
+            owns nor gradients of earlier local heads.
         where: what runs at the peak.
-        flops: floating-point operations of its forward and backward.
+        flops: floating-point operations of its forward and backward pass.
     """
 
     start: int
@@ -44,8 +45,8 @@ class Place:
         closing: the cost of the local head, or of neck and heads.
         unread: bytes of outputs that the heads do not keep; freed before the heads' backward pass.
         gradients: bytes of the gradients of `closing`, alive during the backward pass of the blocks.
-        gone: bytes of outputs of earlier modules that are freed after the backward pass of the heads.
-        attached: the blocks of the module whose outputs are read by the heads, not by a later module.
+        gone: bytes of outputs of earlier modules, freed after the backward pass of the heads.
+        attached: the blocks of the module whose outputs the heads read.
         handed_on: whether a later module takes the state after the last block.
     """
 
@@ -60,7 +61,7 @@ class Place:
 
 @dataclass
 class _Live:
-    """Live bytes in the course of a module, their peak so far, and its place."""
+    """Live bytes in the course of a module, their peak so far, and what ran at the peak."""
 
     now: int
     peak: int = 0
@@ -71,12 +72,30 @@ class _Live:
             self.peak, self.where = self.now + extra, where
 
 
+class _Ran(NamedTuple):
+    """A segment whose forward pass has run.
+
+    Args:
+        start: its first block.
+        end: the block after its last.
+        name: its name in messages.
+        piece: its cost.
+        base: bytes alive below it in its backward pass: those of earlier segments, less what it has dropped.
+    """
+
+    start: int
+    end: int
+    name: str
+    piece: PieceCost
+    base: int
+
+
 class ModuleCosts:
-    """Every module that a chain can be cut into.
+    """The costs of all modules that a chain can be cut into.
 
     Args:
         chain: the costs of the pieces.
-        offsets: bytes by which complete traces differ from the model, by a module's position.
+        offsets: bytes by which traces of complete steps exceed the additive model, by a module's position.
     """
 
     def __init__(self, chain: Chain, offsets: Mapping[Position, int] | None = None) -> None:
@@ -90,7 +109,7 @@ class ModuleCosts:
         return self._cost(self.row(module), start, end, segments)
 
     def row(self, module: int) -> int:
-        """The row of local heads for a module; there is only one row if all modules share one config."""
+        """The row of `chain.heads` for a module: the only one if all modules share one config."""
         return min(module, max(len(self.chain.heads) - 1, 0))
 
     def segment(self, start: int, segment: Segment, first: bool) -> PieceCost:
@@ -120,13 +139,13 @@ class ModuleCosts:
         )
 
     def dropped(self, start: int, piece: PieceCost, before: PieceCost | None) -> int:
-        """Bytes of a segment's input that are freed after it has run; `before` is the previous segment."""
+        """Bytes of a segment's input that are freed once it has run; `before` is the previous segment."""
         if start - 1 in self.chain.outputs:
             return 0
         return piece.unread if before is None else min(piece.unread, before.released)
 
     def waiting(self, place: Place, start: int, end: int, module_end: int, piece: PieceCost) -> int:
-        """Bytes beside a segment's backward: the state for the next module, gradients of earlier outputs."""
+        """Bytes beside a segment's backward pass: the next module's state or gradients of earlier outputs."""
         blocks = self.chain.blocks
         if place.handed_on:
             return piece.released if end == module_end else blocks[module_end - 1].state
@@ -134,42 +153,40 @@ class ModuleCosts:
 
     def _evaluate(self, row: int, start: int, end: int, segments: tuple[Segment, ...]) -> ModuleCost:
         chain, place = self.chain, self.place(row, start, end)
-        starts = list(accumulate((segment.length for segment in segments), initial=start))[:-1]
-        pieces = [self.segment(at, one, at == start) for at, one in zip(starts, segments, strict=True)]
-        names = [_name(chain, at, one) for at, one in zip(starts, segments, strict=True)]
         live = _Live(place.held)
-        bases: list[int] = []  # live bytes below each segment: those before it, less what it is first to drop
+        ran: list[_Ran] = []
         cached = freed = 0
-        before: PieceCost | None = None
-        for at, one, piece, name in zip(starts, segments, pieces, names, strict=True):
+        at = start
+        for segment in segments:
+            after = at + segment.length
+            piece = self.segment(at, segment, at == start)
+            name = _name(chain, at, after)
             live.reach(piece.forward_rise + cached, f'the forward of {name}')
-            live.now -= self.dropped(at, piece, before)
-            bases.append(live.now - freed)
-            inside = (output for output in place.attached if at <= output < at + one.length - 1)
+            live.now -= self.dropped(at, piece, ran[-1].piece if ran else None)
+            ran.append(_Ran(at, after, name, piece, live.now - freed))
+            inside = (output for output in place.attached if at <= output < after - 1)
             freed += sum(chain.blocks[output].state for output in inside)  # after the heads
             live.now += piece.kept
             cached += piece.cached
-            before = piece
+            at = after
         what = f'the local head after {chain.blocks[end - 1].name}' if place.handed_on else 'neck and heads'
         live.reach(place.closing.forward_rise + cached, f'the forward of {what}')
         live.reach(place.closing.backward_rise - place.unread, f'the backward of {what}')
         gradients = place.gradients
-        for at, one, piece, base, name in reversed(
-            list(zip(starts, segments, pieces, bases, names, strict=True))
-        ):
+        for at, after, name, piece, base in reversed(ran):
             live.now = base - place.gone
-            extra = self.waiting(place, at, at + one.length, end, piece) + gradients
+            extra = self.waiting(place, at, after, end, piece) + gradients
             live.reach(piece.backward_rise + extra, f'the backward of {name}')
-            gradients += sum(self.new_gradients(start, index) for index in range(at, at + one.length))
+            gradients += sum(self.new_gradients(start, index) for index in range(at, after))
         peak = live.peak + self.offsets.get(self.position(start, end), 0)
-        flops = sum(piece.flops for piece in [*pieces, place.closing])
+        flops = place.closing.flops + sum(one.piece.flops for one in ran)
         return ModuleCost(start, end, segments, peak, live.where, flops)
 
     def new_gradients(self, start: int, index: int) -> int:
         """Bytes of a block's gradients that do not exist before its backward pass."""
         chain = self.chain
-        there = chain.accumulated or 0 < start <= index < start + chain.overlap  # since the module before
-        return 0 if there else chain.blocks[index].gradients
+        exist = chain.accumulated or 0 < start <= index < start + chain.overlap  # from the previous module
+        return 0 if exist else chain.blocks[index].gradients
 
     def _held(self, start: int, last: bool) -> int:
         chain = self.chain
@@ -181,6 +198,6 @@ class ModuleCosts:
         return chain.labels + images + sum(chain.blocks[index].state for index in states) + gradients
 
 
-def _name(chain: Chain, start: int, segment: Segment) -> str:
-    first, last = chain.blocks[start].name, chain.blocks[start + segment.length - 1].name
+def _name(chain: Chain, start: int, end: int) -> str:
+    first, last = chain.blocks[start].name, chain.blocks[end - 1].name
     return first if first == last else f'{first} to {last}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.costs.chain import PLAIN, BlockCost, PieceCost
-from infopro_seg.memory.costs.seams import fresh, sink, trains
+from infopro_seg.memory.costs.neighbours import fresh, sink, trains
 from infopro_seg.memory.tracing.autocast import autocast
 from infopro_seg.memory.tracing.flops import RecomputedFlops
 from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
@@ -45,11 +46,10 @@ class PieceMeter:
             for number, (index, output) in enumerate(returned)
         ]
         self.outputs = list(dict.fromkeys(index for index, output in self._returned if output is not None))
-        self._known: dict[Any, PieceCost] = {}
-        self._again: dict[Any, dict[str, int]] = {}
+        self._found: dict[Any, Any] = {}
 
     def start(self, batch: dict[str, Any]) -> None:
-        """Preprocesses a batch, which then stays alive."""
+        """Preprocesses a batch, which stays alive from then on."""
         before = self.tracker.live
         data = self.model.data_preprocessor(batch, True)
         self.inputs, self.samples = data['inputs'], data['data_samples']
@@ -59,56 +59,53 @@ class PieceMeter:
         self.image_bytes = self.tracker.live - before - self.inputs_bytes - self.labels_bytes
 
     def states(self) -> list[Any]:
-        """The state before each block, and the last one; they are not counted, only their sizes are used."""
-        state: Any = self.inputs
-        states = [state]
-        known: dict[Any, Any] = {}
+        """The state before each block, and the last one; they do not count, as only their sizes are used."""
+        states = [self.inputs]
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             for block in self.blocks:
-                key = block_key(block, state)
-                if key is None or key not in known:
-                    known[key] = block.forward(state)
-                state = known[key]
-                states.append(state)
+                state = states[-1]
+                states.append(self._once('state', block_key(block, state), partial(block.forward, state)))
         return states
 
     def block(self, index: int, states: Sequence[Any], policies: Policies, owned: int) -> BlockCost:
-        """Measures a block by every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
-        block = self.blocks[index]
-        costs: list[dict[str, PieceCost]] = [{}, {}]
-        for name, policy in policies.items():
-            for variant, attached in zip(costs, (False, self.trains_before(index)), strict=True):
-                if variant is costs[1] and not attached:
-                    variant[name] = costs[0][name]
-                else:
-                    key = block_key(block, states[index])
-                    key = key and (name, attached, key)
-                    variant[name] = self._measure(policy(block), states[index], attached, block.owned, key)
-        recomputed = self._recomputed(block, states[index], policies)
+        """Measures a block under every policy; see :class:`infopro_seg.memory.costs.chain.BlockCost`."""
+        block, state = self.blocks[index], states[index]
+        key = block_key(block, state)
+
+        def measured(attached: bool) -> dict[str, PieceCost]:
+            return {
+                name: self._once(
+                    (name, attached), key, partial(self._run, policy(block), state, attached, block.owned)
+                )
+                for name, policy in policies.items()
+            }
+
+        first = measured(attached=False)
         buffers = [buffer for module in block.modules for buffer in module.buffers()]
-        lent = storage_bytes(buffer for buffer in buffers if buffer.is_floating_point())
-        first, inner = costs
         return BlockCost(
-            block.name, _bytes(states[index + 1]), owned, first, inner, recomputed=recomputed, lent=lent
+            name=block.name,
+            state=_bytes(states[index + 1]),
+            owned=owned,
+            first=first,
+            inner=measured(attached=True) if self.trains_before(index) else first,
+            recomputed=self._once('recomputed', key, partial(self._recomputed, block, state, policies)),
+            lent=storage_bytes(buffer for buffer in buffers if buffer.is_floating_point()),
         )
 
     def trains_before(self, index: int) -> bool:
-        """Whether an earlier block trains, so that gradients flow back to it; frozen stages do not train."""
+        """Whether an earlier block trains, so that gradients flow back to it; frozen blocks do not train."""
         return any(p.requires_grad for b in self.blocks[:index] for m in b.modules for p in m.parameters())
 
     def _recomputed(self, block: Block, state: Any, policies: Policies) -> dict[str, int]:
-        """The FLOPs of a block that each policy recomputes."""
-        key = block_key(block, state)
-        if key is None or key not in self._again:
-            names = [name for name in policies if name != PLAIN]
-            with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
-                block.forward(state)
-            self._again[key] = counted.flops
-        found: dict[str, int] = self._again[key]
-        return found
+        """The FLOPs that a block recomputes under each policy."""
+        names = [name for name in policies if name != PLAIN]
+        with RecomputedFlops(names) as counted, autocast(self.amp), self.tracker.paused():
+            block.forward(state)
+        flops: dict[str, int] = counted.flops
+        return flops
 
     def width(self, reader: Reader, state: Any) -> int:
-        """The channels that a local head reads from the state at its cut; this is not counted."""
+        """The channels that a local head reads from the state at its cut; reading it here does not count."""
         with torch.no_grad(), autocast(self.amp), self.tracker.paused():
             return int(reader.read(state).shape[1])
 
@@ -130,16 +127,16 @@ class PieceMeter:
         owned = [p for module in (head, *reader.owned) for p in module.parameters()]
         sizes = [(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in tree_leaves(state)]
         key = (id(head), reader.block.feature, attached, *sizes) if type(reader) is Reader else None
-        cost = self._measure(run, state, attached, owned, key)
+        cost: PieceCost = self._once('head', key, partial(self._run, run, state, attached, owned))
         for parameter in (p for block in reader.shared for p in block.owned):
-            parameter.grad = None  # the model of a module counts these where the blocks are its own
+            parameter.grad = None  # counted with the module that owns the blocks
         return cost
 
     def tails(self, states: Sequence[Any]) -> Iterator[tuple[PieceCost, PieceCost]]:
-        """Measures neck and heads, with the last n of the outputs they read attached, for n = 0, 1, 2, ...
+        """Measures neck and heads with the last n of the outputs they read attached, for n = 0, 1, 2, ...
 
-        Each is measured twice: with the last detached output freed as soon as the heads have read it, and
-        with that output kept alive, because it is the state at the start of the module.
+        Each is measured in two cases: the last detached output is freed as soon as the heads have read it, or
+        it stays alive, because it is the state at the start of the module.
         """
         of_blocks = {id(p) for block in self.blocks for p in block.owned}
         owned = [p for p in self.model.parameters() if id(p) not in of_blocks]
@@ -155,7 +152,7 @@ class PieceMeter:
         outputs = [None if output is None else output(states[index]) for index, output in self._returned]
 
         def given(*args: Any) -> Generator[None, None, list[Any]]:
-            yield  # here the segmentor has made its image, which is not measured again
+            yield  # by now the segmentor has made its image, which does not count again
             return outputs
 
         self.model.backbone.local_losses = given
@@ -169,20 +166,13 @@ class PieceMeter:
         total: Tensor = self.model.parse_losses(losses)[0]
         return total
 
-    def _measure(
-        self,
-        run: Callable[[Any], Any],
-        state: Any,
-        attached: Any,
-        owned: Sequence[nn.Parameter],
-        key: Any = None,
-    ) -> PieceCost:
-        """Measures a piece, or reuses the result for an equal piece with the same key."""
+    def _once(self, kind: Any, key: Any, find: Callable[[], Any]) -> Any:
+        """The result of `find`, or its earlier result for the same key; without a key, `find` always runs."""
         if key is None:
-            return self._run(run, state, attached, owned)
-        if key not in self._known:
-            self._known[key] = self._run(run, state, attached, owned)
-        return self._known[key]
+            return find()
+        if (kind, key) not in self._found:
+            self._found[kind, key] = find()
+        return self._found[kind, key]
 
     def _run(
         self,
@@ -203,7 +193,7 @@ class PieceMeter:
         kept = tracker.live - before
         cached = inside - tracker.live
         training = [leaf for leaf in tree_leaves(out) if trains(leaf)]
-        root: Any = sink(training) if training else None  # of a frozen block
+        root: Any = sink(training) if training else None  # None for a frozen block
         del out, training
         released = before + kept - tracker.live
         others = [state[key] for key in held]
@@ -231,7 +221,7 @@ class PieceMeter:
 
 
 def block_key(block: Block, state: Any) -> Any:
-    """A key that blocks of equal cost share; None for blocks that may differ in hidden ways.
+    """A key that blocks of equal cost share; None for a block that may differ in ways that do not show.
 
     Encoders repeat their blocks: ResNet-101 has ten kinds among its 34.
     """

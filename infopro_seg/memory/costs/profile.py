@@ -1,4 +1,4 @@
-"""Measures every block, every local head and the final heads of a config's model separately."""
+"""Measures every block, every local head and the final heads of a config's model, each alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from infopro_seg.config_edits import backbone_of
 from infopro_seg.memory.costs.chain import PLAIN, Chain, HeadCost
 from infopro_seg.memory.costs.pieces import PieceMeter
 from infopro_seg.memory.tracing.fake_model import build_model, build_optimizer, fake_batch, fake_tensors
@@ -27,20 +28,19 @@ def profile_chain(
     batch: int,
     crop: tuple[int, int],
     amp: str | None = None,
-    optimizer: dict[str, Any] | None = None,
     accumulation: int = 1,
     policies: Sequence[str] = (),
     blocks_of: Chain | None = None,
 ) -> Chain:
     """Measures the costs of all pieces of a config's model.
 
-    Every piece runs forward and backward alone, from fresh inputs: once per policy, as first piece of a
-    module and as a later one. See :func:`infopro_seg.memory.tracing.step.trace_step` for the arguments.
+    Every piece runs forward and backward alone, from fresh inputs. Blocks run once per policy as the first
+    block of a module, and once as a later one. See :func:`infopro_seg.memory.tracing.step.trace_step` for the
+    other arguments.
 
     Args:
-        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`, which is always
-            measured.
-        blocks_of: a chain with the same blocks at the same crop, which are not measured again.
+        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`.
+        blocks_of: a chain whose blocks have the same costs, which are not measured again.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`, or a cut is not a block.
@@ -49,8 +49,8 @@ def profile_chain(
     with fake_tensors() as tracker:
         model = build_model(without_cuts(cfg), crop)
         blocks = model.backbone.local_modules()[0]
-        backbone = cfg.get('model', cfg)['backbone']
-        if backbone.get('num_modules') is None:  # which replaces the cuts
+        backbone = backbone_of(cfg)
+        if backbone.get('num_modules') is None:  # otherwise it replaces the cuts
             split_blocks(model.backbone.encoder, backbone.get('cuts') or ())
         meter = PieceMeter(model, blocks, tracker, amp)
         meter.start(fake_batch(batch, crop, tracker, is_classifier(cfg)))
@@ -60,7 +60,7 @@ def profile_chain(
         rows = _build_heads(backbone, widths)
         between = (module for reader in readers for module in reader.owned)
         trained = nn.ModuleList([model, *(head for row in rows for head in row.values()), *between])
-        owned = _Owned(build_optimizer(cfg, trained, optimizer))
+        owned = partial(_owned, build_optimizer(cfg, trained).state)
         if blocks_of is not None:
             costs = blocks_of.blocks
         else:
@@ -88,7 +88,7 @@ def profile_chain(
             image=meter.image_bytes,
             inputs=meter.inputs_bytes,
             owned=owned(model) - sum(cost.owned for cost in costs),
-            optimizer_share=_optimizer_share(cfg, optimizer, tracker),
+            optimizer_share=_optimizer_share(cfg, tracker),
             overlap=backbone.get('overlap', 0),
             accumulated=accumulation > 1,
         )
@@ -113,7 +113,7 @@ def _build_heads(backbone: Any, widths: Sequence[int]) -> list[dict[int, nn.Modu
 
 
 def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reader]:
-    """The reader of a local head after each block, if there were a cut.
+    """The reader that a local head after each block would have.
 
     Args:
         backbone: config of the backbone.
@@ -133,29 +133,26 @@ def _readers(backbone: Any, encoder: Any, blocks: Sequence[Block]) -> list[Reade
     ]
 
 
-class _Owned:
+def _owned(states: Any, *modules: nn.Module, parameters: Sequence[nn.Parameter] = ()) -> int:
     """Bytes that modules own: parameters, buffers and their optimizer state.
 
     Args:
-        optimizer: an optimizer that has a state for every parameter.
+        states: the optimizer's state of each parameter.
+        modules: the modules.
+        parameters: further parameters that count.
     """
-
-    def __init__(self, optimizer: Any) -> None:
-        self.optimizer = optimizer
-
-    def __call__(self, *modules: nn.Module, parameters: Sequence[nn.Parameter] = ()) -> int:
-        tensors: list[Tensor] = [b for module in modules for b in module.buffers()]
-        for parameter in (*parameters, *(p for module in modules for p in module.parameters())):
-            state = self.optimizer.state.get(parameter, {}).values()
-            tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
-        return storage_bytes(tensors)
+    tensors: list[Tensor] = [b for module in modules for b in module.buffers()]
+    for parameter in (*parameters, *(p for module in modules for p in module.parameters())):
+        state = states.get(parameter, {}).values()
+        tensors += [parameter, *(t for t in state if isinstance(t, Tensor))]
+    return storage_bytes(tensors)
 
 
-def _optimizer_share(cfg: Any, optimizer: dict[str, Any] | None, tracker: StorageTracker) -> float:
-    """Bytes that the optimizer's step itself takes, as a share of the gradients' bytes."""
+def _optimizer_share(cfg: Any, tracker: StorageTracker) -> float:
+    """Temporary bytes of the optimizer's step, as a share of the gradients' bytes."""
     layer = nn.Linear(1024, 1024, bias=False)
-    built = build_optimizer(cfg, layer, optimizer)
+    optimizer = build_optimizer(cfg, layer)
     layer.weight.grad = torch.empty_like(layer.weight)
     phase = tracker.begin('optimizer')
-    built.step()
+    optimizer.step()
     return (phase.peak - phase.start) / storage_bytes([layer.weight])

@@ -1,12 +1,11 @@
-"""What prediction takes: of an image of some size, and the largest image that fits a budget."""
+"""Plans prediction: the memory for an image of some size, and the largest image that fits a budget."""
 
 from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,18 @@ from mmengine.config import Config
 from rich.table import Table
 
 from infopro_seg.config_files import load_config
-from infopro_seg.consoles import spinner, table_console
+from infopro_seg.consoles import new_table, spinner, table_console
 from infopro_seg.errors import ConfigError, UserError
-from infopro_seg.files import write_text
 from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.inference.prediction import trace_prediction
-from infopro_seg.memory.quantities import DIGITS, parse_bytes, show_bytes, unit_for
+from infopro_seg.memory.quantities import fits_text, largest, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.outputs import require_file
-from infopro_seg.strict_json import to_json
+from infopro_seg.strict_json import STDOUT, write_or_print_json
 from infopro_seg.tasks import refuse_classifier
 
-STEP = 256  # pixels of height, in which the largest image is searched
-STDOUT = Path('-')
-LARGEST = 16384  # pixels of height
+STEP = 256  # pixels; the largest image is searched in steps of this height
+LARGEST = 16384  # pixels; the greatest height to try
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,12 @@ class InferenceRow:
     """One way to predict.
 
     Args:
-        name: what is predicted, and how.
+        name: its name in the table.
         mode: `whole` or `slide`.
-        in_training: whether it is a validation of a training.
-        peak: bytes that it takes for the size of the plan.
-        largest: height and width of the largest image, twice as wide as high, that fits; to `LARGEST` rows.
+        in_training: whether it is a validation during a training.
+        peak: peak bytes for the image size of the plan.
+        largest: height and width of the largest image, twice as wide as high, that fits; at most `LARGEST`
+            rows.
     """
 
     name: str
@@ -57,27 +55,26 @@ def inference_rows(
     amp: str | None = None,
     tta: bool = False,
     budget: int | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> list[InferenceRow]:
-    """Traces prediction in whole and in sliding mode, alone and as a validation of a training.
+    """Traces prediction of whole images and in sliding windows, alone and as a validation in training.
 
     Args:
-        cfg: a config with `model`; its windows are taken where it slides.
+        cfg: a config with `model`; if its `test_cfg` slides a window, the plan uses that window.
         size: height and width of the image, in pixels.
-        window: height and width of sliding windows where the config has none; they overlap by a third.
+        window: height and width of sliding windows if the config has none; they overlap by a third.
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         tta: whether scales and flips are averaged.
-        budget: bytes; finds the largest image that fits.
-        report: is told what is being done.
+        budget: bytes, for which to find the largest image; None to find none.
+        announce: called with each step before it begins.
     """
     variants = tta_variants(cfg) if tta else ()
     rows = []
     for mode in ('whole', 'slide'):
         for in_training in (False, True):
             name = f'{"validation in training" if in_training else "prediction"}, {mode}'
-
             with_mode = in_mode(cfg, mode, window)
-            peak = _Peaks(with_mode, amp, variants, in_training, report)
+            peak = _Peaks(with_mode, amp, variants, in_training, announce)
             row = InferenceRow(name, mode, in_training, peak(*size))
             if budget is not None:
                 row = replace(row, largest=_largest(peak if mode == 'whole' else peak.extrapolated(), budget))
@@ -89,7 +86,7 @@ def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
     """Scale and flip of each variant of an image that the config's `tta_pipeline` lists.
 
     Raises:
-        ConfigError: the config has none, or it resizes otherwise than by `scale_factor`.
+        ConfigError: the config has no `tta_pipeline`, or one that does not resize by `scale_factor`.
     """
     steps = [step for step in cfg.get('tta_pipeline') or () if step['type'] == 'TestTimeAug']
     if not steps:
@@ -101,7 +98,7 @@ def tta_variants(cfg: Config) -> tuple[tuple[float, bool], ...]:
     flips = [step for one in lists for step in one if step['type'] == 'RandomFlip']
     scales = [step.get('scale_factor') for step in resizes] or [1.0]
     if not all(isinstance(scale, (int, float)) for scale in scales):
-        raise ConfigError('--tta is planned for scales that the tta_pipeline gives as one scale_factor each')
+        raise ConfigError('--tta needs a tta_pipeline in which each Resize has one number as scale_factor')
     flipped = [step.get('prob', 0) > 0 for step in flips] or [False]
     return tuple((float(scale), flip) for scale in scales for flip in flipped)
 
@@ -146,73 +143,60 @@ def plan_inference(request: PlanInferenceRequest) -> int:
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
     window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
-    with spinner() as report:
-        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, report)
+    with spinner() as announce:
+        rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, announce)
     console = table_console(stderr=request.json == STDOUT)
     console.print(inference_table(rows, setup, len(tta_variants(cfg)) if request.tta else 0, budget))
     if request.json is not None:
-        text = to_json([asdict(row) for row in rows])
-        sys.stdout.write(text) if request.json == STDOUT else write_text(request.json, text)
+        write_or_print_json(request.json, [asdict(row) for row in rows])
     return int(budget is not None and all(row.peak > budget for row in rows if not row.in_training))
 
 
 def inference_table(
     rows: list[InferenceRow], setup: TrainingSetup, variants: int, budget: int | None
 ) -> Table:
-    """The rows of a plan of prediction, which averages some variants of the image."""
+    """The rows as a table; `variants` is the number of scales and flips that are averaged, 0 without."""
     height, width = setup.crop
     averaged = f', {variants} scales and flips averaged' if variants else ''
-    unit, factor = unit_for(max(row.peak for row in rows))
+    unit = unit_for(max(row.peak for row in rows))
     limit = '' if budget is None else f', budget {show_bytes(budget, rows[0].peak)}'
-    table = Table(
-        title=f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
-    )
-    table.add_column('prediction')
-    for name in [f'peak {unit}', *['fits', 'largest image'] * (budget is not None)]:
-        table.add_column(name, justify='right')
+    title = f'Predicted peak memory: an image of {height}x{width}, {setup.amp or "fp32"}{averaged}{limit}'
+    columns = ['prediction', f'peak {unit.name}', *['fits', 'largest image'] * (budget is not None)]
+    table = new_table(title, columns, texts=('prediction',))
     for row in rows:
-        cells = [row.name, f'{row.peak / factor:.{DIGITS[unit]}f}']
+        cells = [row.name, unit.number(row.peak)]
         if budget is not None:
             size = '-' if row.largest is None else f'{row.largest[0]}x{row.largest[1]}'
             size += ' or more' * (row.largest is not None and row.largest[0] == LARGEST)
-            cells += ['yes' if row.peak <= budget else 'no', size]
+            cells += [fits_text(row.peak, budget), size]
         table.add_row(*cells)
     return table
 
 
+@dataclass(frozen=True)
 class _Peaks:
-    """The peak of a prediction by the size of the image, traced once for each."""
+    """The peak of a prediction by the size of the image; each size is traced once."""
 
-    def __init__(
-        self,
-        cfg: Any,
-        amp: str | None,
-        variants: tuple[tuple[float, bool], ...],
-        in_training: bool,
-        report: Callable[[str], None],
-    ) -> None:
-        self.cfg, self.amp, self.variants, self.in_training, self.report = (
-            cfg,
-            amp,
-            variants,
-            in_training,
-            report,
-        )
-        self.found: dict[tuple[int, int], int] = {}
+    cfg: Any
+    amp: str | None
+    variants: tuple[tuple[float, bool], ...]
+    in_training: bool
+    announce: Callable[[str], None]
+    found: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __call__(self, height: int, width: int) -> int:
         """The peak in bytes."""
         if (height, width) not in self.found:
-            self.report(f'tracing a prediction of {height}x{width}')
+            self.announce(f'tracing a prediction of {height}x{width}')
             trace = trace_prediction(self.cfg, (height, width), self.amp, self.variants, self.in_training)
             self.found[height, width] = trace.peak
         return self.found[height, width]
 
     def extrapolated(self) -> Callable[[int, int], float]:
-        """The peak with sliding windows at any size, from traces at four.
+        """The peak with sliding windows at any size, from traces at four sizes.
 
-        The windows at work grow with the width, image and labels with both. The band at work grows up to
-        `BAND_BYTES`; the sizes to trace lie beyond that.
+        The windows in memory grow with the width of the image; image and labels grow with height and width.
+        The band of logits grows up to `BAND_BYTES` only, so all four sizes are beyond that.
         """
         model = self.cfg.model
         window = model.test_cfg['crop_size']
@@ -233,18 +217,6 @@ class _Peaks:
 
 
 def _largest(peak: Callable[[int, int], float], budget: int) -> tuple[int, int] | None:
-    """The largest image that fits: the next step does not, or it is the largest that is looked at."""
-
-    def fits(steps: int) -> bool:
-        return peak(steps * STEP, 2 * steps * STEP) <= budget
-
-    if not fits(1):
-        return None
-    low, high = 1, LARGEST // STEP + 1
-    while high - low > 1:
-        middle = min(2 * low, (low + high) // 2)
-        if fits(middle):
-            low = middle
-        else:
-            high = middle
-    return low * STEP, 2 * low * STEP
+    """The largest image that fits, in steps of `STEP` rows and up to `LARGEST`; None if none does."""
+    steps = largest(lambda steps: peak(steps * STEP, 2 * steps * STEP) <= budget, LARGEST // STEP)
+    return (steps * STEP, 2 * steps * STEP) if steps else None

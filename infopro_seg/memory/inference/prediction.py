@@ -1,4 +1,4 @@
-"""Runs one prediction on fake tensors and reports its peak."""
+"""Traces one prediction on fake tensors, to find its peak."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PredictionTrace:
     """The bytes of a prediction.
 
     Args:
-        peak: the most bytes alive.
-        held: bytes of what is there before: the network, and in training the optimizer's state.
+        peak: peak bytes.
+        held: bytes alive before it: the network, and in training the optimizer's state.
     """
 
     peak: int
@@ -44,11 +44,11 @@ def trace_prediction(
 
     Args:
         cfg: a config with `model`.
-        size: height and width of the image that the network is given, in pixels.
+        size: height and width of the images, in pixels.
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
-        variants: scale and flip of each variant of the image, where several are averaged; none without.
+        variants: scale and flip of each variant of the image, if several are averaged; else none.
         in_training: whether it is a validation, with local heads and the optimizer's state in memory.
-        batch: number of images that are predicted at once.
+        batch: number of images to predict at once.
 
     Raises:
         UserError: the model asks for values, which a fake tensor does not have.
@@ -64,10 +64,10 @@ def trace_prediction(
             with torch.enable_grad():
                 optimizer = build_optimizer(cfg, model)
         model.eval()
-        if isinstance(model, BoundedPrediction):  # not of stock mmseg
+        if isinstance(model, BoundedPrediction):  # models of stock mmseg are not
             trace_repeats_once(model, tracker)
         if (model.test_cfg or {}).get('mode') != 'slide':
-            model.row_bands = unlike_bands
+            model.row_bands = distinct_bands
         kinds = variants or ((1.0, False),)
         batches = [_samples(batch, size, scale, flip, tracker) for scale, flip in kinds]
         held = tracker.live
@@ -83,22 +83,22 @@ def trace_prediction(
         return PredictionTrace(peak=max(phase.peak for phase in tracker.phases[before:]), held=held)
 
 
-def unlike_bands(size: tuple[int, int], channels: int) -> Iterator[tuple[int, int]]:
+def distinct_bands(size: tuple[int, int], channels: int) -> Iterator[tuple[int, int]]:
     """The first bands of rows of a whole image, and the last; see :func:`bands`.
 
-    Those between take what the others take, and there are thousands of them in a large image: tracing each
-    would take minutes.
+    The bands between take the same memory. A large image has thousands of them, which would take minutes to
+    trace.
 
     Args:
-        size: height and width.
-        channels: of the logits.
+        size: height and width of the image, in pixels.
+        channels: channels of the logits.
     """
     found = [*bands(size, channels)]
     yield from [*found[:3], *found[3:][-1:]]
 
 
 def _samples(count: int, size: tuple[int, int], scale: float, flip: bool, tracker: Any) -> dict[str, Any]:
-    """Images of a data loader, which take no GPU memory."""
+    """A batch as a data loader gives it; being on the CPU, it takes no GPU memory."""
     height, width = (round(length * scale) for length in size)
     meta: dict[str, Any] = {'img_shape': (height, width), 'ori_shape': size, 'img_path': ''}
     meta |= {'flip': flip, 'flip_direction': 'horizontal'}

@@ -1,4 +1,4 @@
-"""Traces few of the windows and bands of a prediction: the others take the same."""
+"""Traces few of the windows of a prediction, because the others take the same memory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ WindowLogits = Callable[[Tensor, list[dict[str, Any]], Sequence[Box]], Sequence[
 def trace_repeats_once(model: BoundedPrediction, tracker: StorageTracker) -> None:
     """Makes a model trace each shape of window twice, and each operation on scores once for each layout.
 
-    Of the others it only counts what they take. An image has hundreds of windows, thousands with scales and
-    flips. Tracing the network takes about a second; adding one window's logits to a band of rows takes some
-    hundredths.
+    Repetitions only count what the first ones took. An image has hundreds of windows, and thousands with
+    scales and flips. Tracing the network takes about a second, adding a window's logits to a band of rows
+    some hundredths of a second.
 
     Args:
         model: predicts whole images or in sliding windows.
@@ -45,13 +45,13 @@ def trace_repeats_once(model: BoundedPrediction, tracker: StorageTracker) -> Non
 
 
 def repeated(compute: WindowLogits, repeats: Repeats) -> WindowLogits:
-    """A network that runs twice on windows of each shape; from then on it only counts what they take.
+    """A network that runs twice on windows of each shape, and then only counts what the second run took.
 
-    The first run is no measure: autocast keeps the weights that it converts.
+    The first run takes more: autocast keeps the weights that it converts.
 
     Args:
         compute: the network's `window_logits`.
-        repeats: the computations that were traced.
+        repeats: the computations traced so far.
     """
     first: set[Hashable] = set()
 
@@ -59,7 +59,7 @@ def repeated(compute: WindowLogits, repeats: Repeats) -> WindowLogits:
         size = [part.stop - part.start for part in boxes[0]]
         key = (len(boxes), *size, image.shape[:2], image.dtype)
         if key in repeats.known:
-            return [repeats.again(repeats.known[key])] * len(boxes)
+            return [repeats.replay(repeats.known[key])] * len(boxes)
         taken, logits = repeats.measure(lambda: compute(image, metas, boxes))
         if key in first:
             repeats.known[key] = taken
@@ -70,14 +70,14 @@ def repeated(compute: WindowLogits, repeats: Repeats) -> WindowLogits:
 
 
 class OneWindowOfEachRow(SlidingMap):
-    """Adds the logits of one window of each row only: the others of the row take the same, one by one."""
+    """Adds the logits of one window of each row only, because the others take the same, one after another."""
 
     def _across(self, top: int) -> Iterator[tuple[int, RowMap]]:
         return islice(super()._across(top), 1)
 
 
 class _Tensors:
-    """Another map as fake tensors."""
+    """A map of stand-ins, read as fake tensors."""
 
     def __init__(self, source: RowMap) -> None:
         self.source, self.size = source, source.size

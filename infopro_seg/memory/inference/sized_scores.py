@@ -1,4 +1,4 @@
-"""Scores with a size and an owner of their memory that are no tensors: thousands are traced quickly."""
+"""Stand-ins for score tensors: they know only layout and owner of the memory, so they are quick to trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infopro_seg.memory.tracing.storages import StorageTracker
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape, strides and type of a tensor, and where it is."""
+    """Shape, strides, type and device of a tensor."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -29,19 +29,19 @@ class Layout:
         return cls(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
 
     def uncounted(self, tracker: StorageTracker) -> Tensor:
-        """A tensor of this layout, whose bytes the tracker does not count."""
+        """A new tensor of this layout, whose bytes the tracker does not count."""
         with tracker.paused():
             return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a computation takes.
+class Computation:
+    """The memory of a computation, and the layout of its result.
 
     Args:
-        peak: the most bytes alive while it runs, beyond what was alive before.
-        kept: bytes of its result; 0 where that lies in the memory of what it was computed from.
-        layout: of its result.
+        peak: peak bytes while it runs, above those alive before it.
+        kept: bytes of its result; 0 if the result is a view of its input.
+        layout: the layout of its result.
     """
 
     peak: int
@@ -49,8 +49,8 @@ class Taken:
     layout: Layout
 
 
-class Held:
-    """Bytes that count as alive as long as this object is."""
+class HeldBytes:
+    """Bytes that count as alive as long as this object is alive."""
 
     def __init__(self, tracker: StorageTracker, size: int) -> None:
         self.tracker, self.size = tracker, size
@@ -61,7 +61,7 @@ class Held:
 
 
 class Repeats:
-    """What was computed so far: it is not traced again.
+    """The computations traced so far, which are not traced again.
 
     Args:
         tracker: follows the trace.
@@ -69,41 +69,41 @@ class Repeats:
 
     def __init__(self, tracker: StorageTracker) -> None:
         self.tracker = tracker
-        self.known: dict[Hashable, Taken] = {}
+        self.known: dict[Hashable, Computation] = {}
 
-    def measure(self, compute: Callable[[], Any]) -> tuple[Taken, Any]:
-        """Traces a computation; what it takes, and its result: tensors of one layout."""
+    def measure(self, compute: Callable[[], Any]) -> tuple[Computation, Any]:
+        """Traces a computation; returns its memory, and its result: a tensor, or several of one layout."""
         phase = self.tracker.begin('repeated')
         result = compute()
         one = result if isinstance(result, Tensor) else result[0]
-        return Taken(phase.peak - phase.start, self.tracker.live - phase.start, Layout.of(one)), result
+        return Computation(phase.peak - phase.start, self.tracker.live - phase.start, Layout.of(one)), result
 
     def stand_for(self, tensors: Iterable[Tensor]) -> list[SizedScores]:
-        """What stands for each of some tensors, and owns it."""
+        """Stand-ins for tensors, each of which owns its tensor."""
         return [SizedScores(Layout.of(tensor), tensor, self) for tensor in tensors]
 
-    def again(self, taken: Taken, owner: Any = None) -> SizedScores:
-        """The result of a computation that is known.
+    def replay(self, known: Computation, owner: Any = None) -> SizedScores:
+        """Counts a known computation, and returns a stand-in for its result.
 
         Args:
-            taken: by the computation.
-            owner: of the memory that it was computed from.
+            known: the computation.
+            owner: owner of the memory of its input, which a view keeps.
         """
         phase = self.tracker.phases[-1]
-        phase.peak = max(phase.peak, self.tracker.live + taken.peak)
-        return SizedScores(taken.layout, Held(self.tracker, taken.kept) if taken.kept else owner, self)
+        phase.peak = max(phase.peak, self.tracker.live + known.peak)
+        return SizedScores(known.layout, HeldBytes(self.tracker, known.kept) if known.kept else owner, self)
 
 
 class SizedScores:
     """Stands for the scores of a map of logits, see :mod:`infopro_seg.logit_maps.row_maps`.
 
-    It does what such maps ask of tensors. To run an operation even on a fake tensor takes about half a
+    It has the operations that such maps use. Even on a fake tensor an operation takes about half a
     millisecond; here each runs once for each layout.
 
     Args:
-        layout: of the tensor that it stands for.
-        owner: whatever lives as long as its memory.
-        repeats: the operations that ran.
+        layout: layout of the tensor that it stands for.
+        owner: an object that lives as long as its memory.
+        repeats: the operations traced so far.
     """
 
     def __init__(self, layout: Layout, owner: Any, repeats: Repeats) -> None:
@@ -114,7 +114,7 @@ class SizedScores:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> SizedScores:
-        """A part, by slices without a step; views keep the owner."""
+        """A part, by slices without a step; it is a view, so it has the same owner."""
         index = index if isinstance(index, tuple) else (index,)
         if index[0] is Ellipsis:
             index = (slice(None),) * (len(self.shape) - len(index) + 1) + index[1:]
@@ -126,7 +126,7 @@ class SizedScores:
         return SizedScores(layout, self.owner, self.repeats)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Writes in place, which takes no memory; likewise below."""
+        """Writes in place, which takes no memory; the same holds for the operations below."""
 
     def _in_place(self, other: Any) -> SizedScores:
         return self
@@ -134,18 +134,18 @@ class SizedScores:
     __iadd__ = __itruediv__ = add_ = div_ = _in_place
 
     def computed(self, function: Callable[..., Tensor], *args: Any, key: Hashable = None) -> SizedScores:
-        """What a function of a tensor returns.
+        """A stand-in for the result of a function of a tensor.
 
         Args:
-            function: is given the tensor, then `args`.
+            function: takes the tensor, then `args`.
             args: the other arguments.
-            key: what its memory depends on, besides the layout; `args` by default.
+            key: what its memory depends on besides the layout; by default `args`.
         """
         at = (function, self.layout, args if key is None else key)
         if at not in self.repeats.known:
             tensor = self.layout.uncounted(self.repeats.tracker)
             self.repeats.known[at] = self.repeats.measure(lambda: function(tensor, *args))[0]
-        return self.repeats.again(self.repeats.known[at], self.owner)
+        return self.repeats.replay(self.repeats.known[at], self.owner)
 
     def flip(self, axis: int) -> SizedScores:
         """The scores flipped."""
@@ -160,7 +160,7 @@ class SizedScores:
         return self.computed(Tensor.sigmoid)
 
     def tensor(self) -> Tensor:
-        """A fake tensor in this memory."""
+        """A fake tensor with this layout and memory."""
         tensor = self.layout.uncounted(self.repeats.tracker)
         tensor.owner = self.owner  # type: ignore[attr-defined]  # its bytes count as long as the tensor lives
         return tensor

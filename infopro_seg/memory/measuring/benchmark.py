@@ -1,4 +1,4 @@
-"""The command `tools/benchmark.py`: compares recipes, each trained a few steps in its own process."""
+"""The command `tools/benchmark.py`: measures recipes, each for a few iterations in its own process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from rich.progress import track
 
 import infopro_seg
@@ -26,15 +27,15 @@ from infopro_seg.files import write_text
 from infopro_seg.markdown import markdown_table
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
-from infopro_seg.memory.quantities import DIGITS, GIB, parse_bytes, parse_range, show_bytes, unit_for
+from infopro_seg.memory.quantities import GIB, parse_bytes, parse_range, show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
-from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.memory.variants import without_cuts
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
+from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_folder
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
 
-KINDS = {  # of measured bytes; predictions are compared with the first
+KINDS = {  # kinds of measured bytes; the first that was measured is compared with the prediction
     'allocated_bytes': 'peak allocated',
     'reserved_bytes': 'peak reserved',
     'live_bytes': 'peak alive',
@@ -71,29 +72,15 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     modules = parse_range(request.modules)
     cfg = load_config(request.config)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    without_cuts(cfg)  # says early that there are no recipes
+    require_infopro(cfg)
     require_folder(request.out)
     with console.status('predicting'):
         planner = Planner(cfg, setup)
         plan = planner.plan(modules)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for recipe in track(plan.rows, description='measuring', console=console):
-            chosen = planner.configure(recipe)
-            path = Path(folder) / 'request.json'
-            chosen_path = path.with_suffix('.py')
-            type(cfg)(dict(chosen)).dump(chosen_path)
-            path.write_text(
-                json.dumps(
-                    {
-                        'config': str(chosen_path),
-                        'setup': asdict(setup),
-                        'iterations': request.iterations,
-                        'budget': budget,
-                    }
-                )
-            )
-            rows.append({**recipe.as_json(plan.reference, budget), 'measured': _measure(path)})
+    for recipe in track(plan.rows, description='measuring', console=console):
+        measured = _measure(planner.configure(recipe), setup, request.iterations, budget)
+        rows.append({**recipe.as_json(plan.reference, budget), 'measured': measured})
     environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
     content = {'environment': environment, 'recipes': rows}
     write_json(request.out / 'results.json', content)
@@ -106,7 +93,11 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
 
 
 def _checked_budget(request: BenchmarkRequest) -> int | None:
-    """The bytes of `--max-crop`; None without it."""
+    """The bytes of `--max-crop`; None without it.
+
+    Raises:
+        UserError: there is no GPU, or the budget exceeds its memory.
+    """
     if request.max_crop is None:
         return None
     budget = parse_bytes(request.max_crop)
@@ -124,16 +115,20 @@ def _checked_budget(request: BenchmarkRequest) -> int | None:
     return budget
 
 
-def _measure(request: Path) -> dict[str, Any]:
+def _measure(cfg: Any, setup: TrainingSetup, iterations: int, budget: int | None) -> dict[str, Any]:
     """Runs one measurement in its own process, so that none inherits another's memory."""
-    answer = request.with_suffix('.answer.json')
-    answer.unlink(missing_ok=True)
-    command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not answer.is_file():
-        return {'error': done.stderr.strip().rsplit('\n', 1)[-1] or f'exit status {done.returncode}'}
-    found: dict[str, Any] = json.loads(answer.read_text())
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        request, config = Path(folder) / 'request.json', Path(folder) / 'config.py'
+        Config(dict(cfg)).dump(config)
+        asked = {'config': str(config), 'setup': asdict(setup), 'iterations': iterations, 'budget': budget}
+        request.write_text(json.dumps(asked))
+        command = [sys.executable, '-W', 'ignore', '-m', 'infopro_seg.measure_process', str(request)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        answer = request.with_suffix('.answer.json')
+        if not answer.is_file():
+            return {'error': done.stderr.strip().rsplit('\n', 1)[-1] or f'exit status {done.returncode}'}
+        found: dict[str, Any] = json.loads(answer.read_text())
+        return found
 
 
 def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,20 +149,20 @@ def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping
 
 def markdown(environment: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """The results as a Markdown table, with separate columns for predictions and measurements."""
-    unit, factor = unit_for(round(max(row['peak_gib'] for row in rows) * GIB))
+    unit = unit_for(max(row['peak_gib'] for row in rows) * GIB)
     kinds = [(key, name) for key, name in KINDS.items() if any(key in row['measured'] for row in rows)]
-    names = ['recipe', f'predicted peak {unit}', *(f'{name} {unit}, measured' for _, name in kinds)]
+    names = ['recipe', f'predicted peak {unit.name}', *(f'{name} {unit.name}, measured' for _, name in kinds)]
     names += ['of predicted', 's per iteration', 'images per s']
     if any('max_crop' in row['measured'] for row in rows):
         names = [*names[:2], 'largest crop, measured']
     lines = [', '.join(f'{key}: {value}' for key, value in environment.items()), '']
     table = []
     for row in rows:
-        measured, digits = row['measured'], DIGITS[unit]
+        measured = row['measured']
         predicted = row['peak_gib'] * GIB
-        cells = [row['recipe'], f'{predicted / factor:.{digits}f}']
+        cells = [row['recipe'], unit.number(predicted)]
         if 'seconds' in measured:
-            cells += [f'{measured[key] / factor:.{digits}f}' for key, _ in kinds]
+            cells += [unit.number(measured[key]) for key, _ in kinds]
             spread = f'{measured["seconds_min"]:.3f}-{measured["seconds_max"]:.3f}'
             cells += [f'{measured[kinds[0][0]] / predicted:.3f}', f'{measured["seconds"]:.3f} ({spread})']
             cells.append(f'{measured["images_per_second"]:.2f}')
@@ -189,7 +184,7 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
     pairs = [(recipe, row['measured']) for recipe, row in zip(recipes, rows, strict=True)]
     pairs = [(recipe, measured) for recipe, measured in pairs if 'seconds' in measured]
     kind = next(key for key in KINDS if key in pairs[0][1])
-    unit, factor = unit_for(max(measured[kind] for _, measured in pairs))
+    unit = unit_for(max(measured[kind] for _, measured in pairs))
     figure = Figure(figsize=(8, 5))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -197,11 +192,14 @@ def plot(recipes: Sequence[Recipe], rows: Sequence[dict[str, Any]], path: Path) 
         chosen = [m for recipe, m in pairs if recipe.gradients == gradients]
         if chosen:
             axes.scatter(
-                [m['seconds'] for m in chosen], [m[kind] / factor for m in chosen], marker=marker, label=label
+                [m['seconds'] for m in chosen],
+                [m[kind] / unit.size for m in chosen],
+                marker=marker,
+                label=label,
             )
-    axes.set(xlabel='seconds per iteration, measured', ylabel=f'{KINDS[kind]} {unit}, measured')
+    axes.set(xlabel='seconds per iteration, measured', ylabel=f'{KINDS[kind]} {unit.name}, measured')
     axes.margins(x=0.15, y=0.15)
     axes.set_ylim(0)
     axes.legend()
-    annotate(axes, [(m['seconds'], m[kind] / factor, recipe.short_name) for recipe, m in pairs])
+    annotate(axes, [(m['seconds'], m[kind] / unit.size, recipe.short_name) for recipe, m in pairs])
     figure.savefig(path, dpi=150, bbox_inches='tight')

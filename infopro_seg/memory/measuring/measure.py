@@ -1,11 +1,10 @@
-"""Measures one recipe: really trains on synthetic tensors."""
+"""Measures one recipe by training it on synthetic images."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from infopro_seg.memory.quantities import largest
 from infopro_seg.memory.tracing.fake_model import build_model, label_of_image
 from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
@@ -25,16 +25,16 @@ from infopro_seg.precision import use_tf32
 from infopro_seg.tasks import is_classifier
 from infopro_seg.warm_up import warm_up_iterations
 
-SCALES = 20  # steps that float16's loss scaling may skip at most, until gradients are finite
-AMP_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')  # of `AmpOptimWrapper` alone
-CROP_STEP = 64  # pixels; heights of crops that are tried, twice as wide
+SCALES = 20  # most steps that float16's loss scaling skips until gradients are finite
+AMP_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')  # which only `AmpOptimWrapper` takes
+CROP_STEP = 64  # pixels; crops to try have multiples of this height and are twice as wide
 
 
 class Trial:
-    """A model that trains on synthetic tensors.
+    """A model that trains on synthetic images.
 
     Args:
-        cfg: a config, its recipe included.
+        cfg: a config that trains by the recipe.
         setup: batch, crop and precision.
     """
 
@@ -54,13 +54,13 @@ class Trial:
         self.model.train_step(self.data, self.optim_wrapper)
 
     def seconds(self, iterations: int) -> list[float]:
-        """The time of each of some iterations."""
+        """The seconds that each of some iterations takes."""
         times = []
         for _ in range(iterations):
-            self._wait()
+            self._synchronize()
             start = time.perf_counter()
             self.step()
-            self._wait()
+            self._synchronize()
             times.append(time.perf_counter() - start)
         return times
 
@@ -81,7 +81,7 @@ class Trial:
         found = [*parameters, *self.model.buffers(), *gradients, *states]
         return [tensor for tensor in found if isinstance(tensor, Tensor)]
 
-    def _wait(self) -> None:
+    def _synchronize(self) -> None:
         if self.device == 'cuda':
             torch.cuda.synchronize()
 
@@ -89,7 +89,7 @@ class Trial:
         """The config's optimizer wrapper, in the precision of the trial."""
         own = {key: value for key, value in cfg.optim_wrapper.items() if key not in AMP_OPTIONS}
         scaling = {key: cfg.optim_wrapper[key] for key in AMP_OPTIONS if key in cfg.optim_wrapper}
-        if isinstance(own.get('clip_grad'), dict):  # by modules takes as long as of the whole network
+        if isinstance(own.get('clip_grad'), dict):  # clipping by module takes as long as by the whole
             own['clip_grad'] = {k: v for k, v in own['clip_grad'].items() if k != 'per_module'}
         own['accumulative_counts'] = self.setup.accumulation
         if self.setup.amp is None:
@@ -101,11 +101,11 @@ class Trial:
 
 
 def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str, Any]:
-    """Random images and labels, one pixel in ten ignored, collated as a data loader gives them.
+    """Random images and labels, one pixel in ten ignored, as a data loader collates them.
 
     Args:
-        setup: their number and size.
-        classifies: whether a label is one of the whole image.
+        setup: number and size of the images.
+        classifies: whether each image has one label, not one per pixel.
     """
     generator = torch.Generator().manual_seed(0)
     height, width = setup.crop
@@ -128,13 +128,13 @@ def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str,
 
 
 def label_of(sample: Any) -> Tensor:
-    """The labels of a sample: of its pixels, or of the whole image."""
+    """The labels of a sample's pixels, or the label of the whole image."""
     label: Tensor = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else sample.gt_label
     return label
 
 
 def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any]:
-    """Measures time and memory of a recipe.
+    """Measures the time and memory of a recipe.
 
     Returns:
         `seconds` (median), `seconds_min`, `seconds_max`, `images_per_second`; on a GPU the peaks
@@ -143,7 +143,7 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
     trial = Trial(cfg, setup)
     trial.warm_up()
     found: dict[str, Any] = {}
-    iterations = max(iterations, setup.accumulation)  # an optimizer step is among them
+    iterations = max(iterations, setup.accumulation)  # so that they include an optimizer step
     if trial.device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     times = trial.seconds(iterations)
@@ -164,23 +164,23 @@ def measure(cfg: Config, setup: TrainingSetup, iterations: int) -> dict[str, Any
 
 
 def live_peak(trial: Trial) -> int:
-    """The most bytes alive in a step of a warmed-up trial, its storages followed as they come and go.
+    """The peak of live bytes in a step of a warmed-up trial.
 
-    That is what :func:`infopro_seg.memory.tracing.step.trace_step` predicts, here of real tensors. The
-    optimizer takes all parameters at once, as torch chooses on a GPU.
+    It is what :func:`infopro_seg.memory.tracing.step.trace_step` predicts, counted on real tensors. The
+    optimizer updates all parameters at once, which is torch's default on a GPU.
     """
     for group in trial.optim_wrapper.optimizer.param_groups:
         if group.get('foreach', True) is None:
             group['foreach'] = True
     with StorageTracker(values=True) as tracker:
-        with tracker.paused():  # on a GPU the loader's tensors would be elsewhere
+        with tracker.paused():  # in a training on a GPU, these tensors are in main memory
             tracker.follow(
                 tree_leaves(
                     [trial.data['inputs'], [label_of(sample) for sample in trial.data['data_samples']]]
                 )
             )
         tracker.follow(trial.state())
-        for _ in range(min(trial.setup.accumulation, 2)):  # one of two begins with gradients
+        for _ in range(min(trial.setup.accumulation, 2)):  # the second one begins with gradients
             trial.step()
         peak: int = tracker.peak
     return peak
@@ -192,7 +192,7 @@ def largest_crop(cfg: Config, setup: TrainingSetup, budget: int) -> tuple[int, i
     torch.cuda.set_per_process_memory_fraction(min(budget / total, 1.0))
 
     def fits(height: int) -> bool:
-        gc.collect()  # what the last trial left, its traceback included
+        gc.collect()  # the last trial, and its traceback
         torch.cuda.empty_cache()
         try:
             trial = Trial(cfg, replace(setup, crop=(height, 2 * height)))
@@ -204,22 +204,11 @@ def largest_crop(cfg: Config, setup: TrainingSetup, budget: int) -> tuple[int, i
             raise
         return True
 
-    height = largest(fits)
-    return None if height is None else (height, 2 * height)
+    height = CROP_STEP * largest(lambda steps: fits(steps * CROP_STEP))
+    return (height, 2 * height) if height else None
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that the GPU's memory is full: PyTorch's own, or one of CUDA's libraries'."""
+    """Whether an error of PyTorch or of a CUDA library says that the GPU's memory is full."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError) or 'out of memory' in text or 'ALLOC_FAILED' in text
-
-
-def largest(fits: Callable[[int], bool]) -> int | None:
-    """The largest multiple of `CROP_STEP` for which `fits` holds, by doubling and bisection."""
-    low, high = 0, 1
-    while fits(high * CROP_STEP):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle * CROP_STEP) else (low, middle)
-    return low * CROP_STEP or None

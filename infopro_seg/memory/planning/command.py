@@ -1,8 +1,7 @@
-"""What `tools/plan.py` does: plan, and show the plan in every form that was asked for."""
+"""The command `tools/plan.py`: plans, and shows the plan in every form that the user asked for."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,27 +12,20 @@ from infopro_seg.config_files import load_config
 from infopro_seg.consoles import spinner, table_console
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
-from infopro_seg.files import write_text
 from infopro_seg.memory.planning.largest_size import with_largest
 from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.plan_output import advice, plan_rows, plan_table, plot_plan
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.planning.planner import Planner
-from infopro_seg.memory.planning.process_plan import (
-    plan_processes,
-    processes_table,
-    processes_verdict,
-    setup_of,
-)
-from infopro_seg.memory.planning.report import plan_json, plan_table, plot_plan, verdict
+from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
 from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_range
 from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.memory.variants import without_cuts
+from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_file
-from infopro_seg.strict_json import to_json
+from infopro_seg.strict_json import STDOUT, write_or_print_json
 
-STDOUT = Path('-')
 PICTURES = ('.png', '.pdf', '.svg')
 
 
@@ -68,7 +60,7 @@ class PlanModuleParallelRequest:
 
 
 def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
-    """Plans one process per local module, and reports; returns the exit status.
+    """Plans one process per local module, and shows the plans; returns the exit status.
 
     Raises:
         UserError: an argument or the config is invalid, or the modules do not fit the budgets.
@@ -76,25 +68,25 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     budgets = [parse_bytes(text) for text in request.budgets] if request.budgets else None
     counts = parse_range(request.modules) if request.modules else None
     if counts is not None and len(counts) != 1:
-        raise UserError(f'--modules {request.modules}: with --module-parallel give one number')
+        raise UserError(f'--modules {request.modules}: with --module-parallel, give one number')
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
     cfg = load_config(request.config)
     if cfg.get('stages') is not None:
         raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
-    without_cuts(cfg)  # says early that there is nothing to plan
-    setup = setup_of(cfg, request.batch, request.crop, request.amp)
+    require_infopro(cfg)
+    setup = training_setup(cfg, request.batch, request.crop, request.amp)
     plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
     console = table_console(stderr=request.json == STDOUT)
     console.print(processes_table(plans, setup, budgets))
     console.print(processes_verdict(plans), markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+        write_or_print_json(request.json, [plan.as_json() for plan in plans])
     return 0
 
 
 def plan(request: PlanRequest) -> int:
-    """Plans and reports; returns the exit status, 1 if training or validation does not fit the budget.
+    """Plans and shows the plan; returns the exit status: 1 if training or validation exceeds the budget.
 
     Raises:
         UserError: an argument or the config is invalid.
@@ -108,14 +100,14 @@ def plan(request: PlanRequest) -> int:
     cfg = load_config(request.config)
     if cfg.get('stages') is not None:
         return _plan_turns(request, cfg, budget)
-    without_cuts(cfg)  # says early that there is nothing to plan
+    require_infopro(cfg)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    with spinner() as report:
-        planner = Planner(cfg, setup, report)
+    with spinner() as announce:
+        planner = Planner(cfg, setup, announce)
         plan = planner.plan(modules, budget)
         if budget is not None and (request.max_crop or request.max_batch):
             plan = with_largest(planner, plan, budget, request.max_crop, request.max_batch)
-        validation = plan_validation(cfg, plan, report)
+        validation = plan_validation(cfg, plan, announce)
     _show(plan, validation, request, cfg)
     if budget is None:
         return 0
@@ -124,7 +116,7 @@ def plan(request: PlanRequest) -> int:
 
 
 def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
-    """Shows what each turn of an asynchronous training takes; returns 1 if one does not fit."""
+    """Shows what each stage of an asynchronous training takes; returns 1 if one exceeds the budget."""
     for option in ('max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(request, option):
             raise UserError(
@@ -135,14 +127,18 @@ def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     console = table_console(stderr=request.json == STDOUT)
     console.print(turns_table(plans, budget))
     if request.json is not None:
-        _write_json(request.json, to_json([plan.as_json() for plan in plans]))
+        write_or_print_json(request.json, [plan.as_json() for plan in plans])
     return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
 
 
 def _check_outputs(request: PlanRequest) -> None:
-    """Says before a long plan that its results could not be written."""
+    """Checks, before the long planning, that the results can be written.
+
+    Raises:
+        UserError: a file has the wrong suffix or cannot be written.
+    """
     if request.plot is not None and request.plot.suffix.lower() not in PICTURES:
-        raise UserError(f'--plot {request.plot}: cannot draw such a file; end it in {", ".join(PICTURES)}')
+        raise UserError(f'--plot {request.plot}: not a picture; end the name in {", ".join(PICTURES)}')
     target = request.write_config
     if target is not None and target.suffix != '.py':
         raise UserError(f'--write-config {target}: configs are Python files; end it in .py')
@@ -157,20 +153,14 @@ def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest,
     console = table_console(stderr=request.json == STDOUT)
     console.print(plan_table(plan))
     about = validation.text(plan) if isinstance(validation, Validation) else validation
-    for text in filter(None, (verdict(plan, cfg), about)):
+    for text in filter(None, (advice(plan, cfg), about)):
         console.print(text, markup=False, highlight=False)
     if request.json is not None:
-        _write_json(request.json, plan_json(plan, validation if isinstance(validation, Validation) else None))
+        known = validation if isinstance(validation, Validation) else None
+        write_or_print_json(request.json, plan_rows(plan, known))
     if request.plot is not None:
         with drawing(request.plot, console.print):
             plot_plan(plan, request.plot)
     if request.write_config is not None and plan.recommended is not None:
         write_config(plan, plan.recommended, request.config, request.write_config)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)
-
-
-def _write_json(path: Path, text: str) -> None:
-    if path == STDOUT:
-        sys.stdout.write(text)
-    else:
-        write_text(path, text)

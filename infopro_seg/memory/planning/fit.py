@@ -1,4 +1,4 @@
-"""Recipes for a training that fits by itself: the one to take, and smaller ones should memory run out."""
+"""Recipes for `--fit`: the one to train with, and smaller ones in case memory runs out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.memory.variants import has_stock_losses, without_cuts
+from infopro_seg.memory.variants import has_stock_losses, require_infopro
 
-SMALLER = 0.9  # of a recipe's peak, that the next one may take at most
+SMALLER = 0.9  # the next smaller recipe takes at most this share of a recipe's peak
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,9 @@ class Fit:
     plan: Plan
     recipes: tuple[Recipe, ...]
 
-    @property
-    def setup(self) -> TrainingSetup:
-        """Batch, crop and precision."""
-        return self.plan.setup
-
-    @property
-    def reference(self) -> Recipe:
-        """Plain end-to-end training with mmseg's own losses, of which shares are taken."""
-        return self.plan.reference
-
-    @property
-    def verdict(self) -> str:
-        """Which exact recipe fits, and what the cheapest local one would change."""
-        return self.plan.verdict
-
     def lines(self) -> tuple[str, str]:
         """The verdict, and the recipe to train with, as `--fit` prints them."""
-        return self.verdict, f'Training with {self.recipes[0].name}: {recipe_text(self.recipes[0])}'
+        return self.plan.verdict, f'Training with {self.recipes[0].name}: {recipe_text(self.recipes[0])}'
 
 
 def plan_to_fit(
@@ -56,25 +41,25 @@ def plan_to_fit(
     exact_flops: float = EXACT_FLOPS,
     retries: int = 3,
     setup: TrainingSetup | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> Fit:
-    """Plans a training that fits a budget: exact if few more FLOPs do for it, else local.
+    """Plans a training that fits a budget: exact if that takes few more FLOPs, else local.
 
     Args:
         cfg: a config with an `InfoProBackbone`.
         budget: bytes.
-        exact_flops: of the FLOPs of end-to-end training, up to which an exact recipe is taken.
-        retries: how many smaller recipes to find, each of at most nine tenths of the peak of the one before;
-            they keep the cuts as long as more recomputation makes room.
+        exact_flops: the most FLOPs that an exact recipe may take, as a share of those of end-to-end training.
+        retries: how many smaller recipes to find. Each takes at most nine tenths of the peak of the one
+            before. They keep the cuts as long as more recomputation makes room.
         setup: batch, crop and precision; None for the config's own.
-        report: told what is being done, before it is done.
+        announce: called with each step before it begins.
 
     Raises:
         ConfigError: the config has no `InfoProBackbone`.
-        UserError: nothing fits.
+        UserError: no recipe fits the budget.
     """
-    without_cuts(cfg)  # says early that there is nothing to plan
-    planner = Planner(cfg, setup or training_setup(cfg), report)
+    require_infopro(cfg)
+    planner = Planner(cfg, setup or training_setup(cfg), announce)
     planner.require_room(budget)
     counts = planner.counts()
     exact, local = planner.exact(budget), planner.local(counts, budget)

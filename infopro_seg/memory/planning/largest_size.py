@@ -13,12 +13,12 @@ from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 STEP = 64  # pixels; every encoder's stride divides it
-LARGEST = 8192  # pixels of height; beyond any camera
-MOST = 4096  # images
+LARGEST_HEIGHT = 8192  # pixels; beyond any camera
+LARGEST_BATCH = 4096  # images
 
 
 def with_largest(planner: Planner, plan: Plan, budget: int, crop: bool = False, batch: bool = False) -> Plan:
-    """The plan, each recipe with the largest crop (twice as wide as high) or batch that fits a budget.
+    """A copy of a plan whose recipes name the largest crop, twice as wide as high, or batch within a budget.
 
     A recipe keeps its cuts and what it recomputes.
 
@@ -32,10 +32,10 @@ def with_largest(planner: Planner, plan: Plan, budget: int, crop: bool = False, 
 
     def sized(recipe: Recipe) -> Recipe:
         if crop:
-            planner.report(f'searching the largest crop of {recipe.name}')
+            planner.announce(f'searching the largest crop of {recipe.name}')
             recipe = replace(recipe, max_crop=largest_crop(planner, recipe, budget))
         if batch:
-            planner.report(f'searching the largest batch of {recipe.name}')
+            planner.announce(f'searching the largest batch of {recipe.name}')
             recipe = replace(recipe, max_batch=largest_batch(planner, recipe, budget))
         return recipe
 
@@ -57,7 +57,7 @@ def largest_crop(search: RecipeSearch, recipe: Recipe, budget: int) -> tuple[int
 
     height, width = search.setup.crop
     own = height * width / (2 * STEP**2)
-    steps = _largest(search, recipe, budget, setup, lambda steps: steps**2 / own, LARGEST // STEP)
+    steps = _largest(search, recipe, budget, setup, lambda steps: steps**2 / own, LARGEST_HEIGHT // STEP)
     return (steps * STEP, 2 * steps * STEP) if steps else None
 
 
@@ -67,7 +67,10 @@ def largest_batch(search: RecipeSearch, recipe: Recipe, budget: int) -> int | No
     def setup(images: int) -> TrainingSetup:
         return replace(search.setup, batch=images)
 
-    return _largest(search, recipe, budget, setup, lambda images: images / search.setup.batch, MOST) or None
+    return (
+        _largest(search, recipe, budget, setup, lambda images: images / search.setup.batch, LARGEST_BATCH)
+        or None
+    )
 
 
 def _largest(
@@ -80,15 +83,15 @@ def _largest(
 ) -> int:
     """The largest size that fits, while the next does not; 0 if the smallest does not.
 
-    The peak grows nearly straight with the number of pixels, so each trace tells where to look next.
+    The peak grows almost linearly with the number of pixels, so each trace says where to look next.
 
     Args:
-        search: what traces the recipe.
-        recipe: the recipe; its peak is the first to conclude from.
+        search: traces the recipe.
+        recipe: the recipe; the search starts from its peak.
         budget: bytes.
-        setup: the setup at a size.
-        pixels: the pixels at a size, as a share of those of the search's own setup.
-        most: the largest size that is tried.
+        setup: maps a size to the setup to trace.
+        pixels: maps a size to its number of pixels, as a share of that of the search's own setup.
+        most: the largest size to try.
     """
     low, high = 0, most + 1
     points = {0.0: search.state_bytes, 1.0: recipe.peak}

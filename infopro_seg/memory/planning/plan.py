@@ -8,7 +8,7 @@ from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
-EXACT_FLOPS = 1.2  # of end-to-end FLOPs, up to which an exact recipe is preferred to a local one
+EXACT_FLOPS = 1.2  # an exact recipe is preferred up to this share of the FLOPs of end-to-end training
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Plan:
 
     Args:
         setup: batch, crop and precision.
-        reference: plain end-to-end training with mmseg's own losses, of which shares are taken.
-        recipes: what was compared.
+        reference: plain end-to-end training with mmseg's own losses; shares refer to it.
+        recipes: the recipes compared.
         budget: bytes that may be used; None for no limit.
         exact: the exact recipe with the fewest FLOPs that fits the budget.
-        local: the cheapest local one.
+        local: the local recipe with the fewest FLOPs that fits the budget.
         stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
-        exact_flops: of the reference's FLOPs, up to which the exact recipe is recommended.
+        exact_flops: the most FLOPs of an exact recipe to recommend, as a share of the reference's.
     """
 
     setup: TrainingSetup
@@ -37,14 +37,14 @@ class Plan:
 
     @property
     def recommended(self) -> Recipe | None:
-        """The recipe to choose; None without a budget or where none fits."""
+        """The recipe to choose; None without a budget, or if no recipe fits it."""
         if self.exact is not None and self.exact.flops <= self.exact_flops * self.reference.flops:
             return self.exact
         return self.local or self.exact
 
     @property
     def rows(self) -> tuple[Recipe, ...]:
-        """The recipes, after the reference where that is not one of them."""
+        """The recipes; the reference comes first, unless it is one of them."""
         same = any(
             recipe.gradients == 'exact' and not recipe.recomputing and not recipe.heads_recomputed
             for recipe in self.recipes
@@ -63,36 +63,35 @@ class Plan:
         if self.budget is None:
             return ''
         size = show_bytes(self.budget, self.reference.peak)
-        if self.exact is None and self.local is None:
+        recipe = self.exact or self.local
+        if recipe is None:
             return f'Nothing fits {size}.'
+        more = recipe.flops / self.reference.flops - 1
+        percent = _percent(more)
+        flops = f'{percent} {"more" if more > 0 else "fewer"} FLOPs' if percent else 'no more FLOPs'
+        described = f'{recipe.name} takes {show_bytes(recipe.peak, self.reference.peak)} and {flops}'
         if self.exact is None:
-            return f'No exact recipe fits {size}; {self._described(self.local)}.'
-        text = f'Exact gradients fit {size}: {self._described(self.exact)}.'
+            return f'No exact recipe fits {size}; {described}.'
+        text = f'Exact gradients fit {size}: {described}.'
         if self.local is None:
             return text
         return f'{text} {self.local.name} would {self._change(self.exact, self.local)}.'
 
-    def _described(self, recipe: Recipe | None) -> str:
-        if recipe is None:
-            return ''
-        size = show_bytes(recipe.peak, self.reference.peak)
-        return f'{recipe.name} takes {size} and {self._more(recipe.flops / self.reference.flops - 1)}'
-
-    def _more(self, share: float) -> str:
-        percent = f'{abs(share):.1%}'.replace('%', ' %')
-        if percent == '0.0 %':
-            return 'no more FLOPs'
-        return f'{percent} {"more" if share > 0 else "fewer"} FLOPs'
-
     def _change(self, exact: Recipe, local: Recipe) -> str:
-        """What another recipe saves and costs, beside the exact one."""
+        """What the local recipe saves and costs, compared with the exact one."""
         saved, flops = exact.peak - local.peak, (exact.flops - local.flops) / self.reference.flops
         size = show_bytes(abs(saved), self.reference.peak)
-        percent = f'{abs(flops):.1%}'.replace('%', ' %')
-        if percent == '0.0 %':
+        percent = _percent(flops)
+        if not percent:
             return f'{"save" if saved >= 0 else "take"} another {size} at the same FLOPs'
         if saved >= 0:
             return f'save another {size} ' + (
                 f'and {percent} FLOPs' if flops > 0 else f'for {percent} more FLOPs'
             )
         return f'take {size} more and ' + (f'save {percent} FLOPs' if flops > 0 else f'{percent} more FLOPs')
+
+
+def _percent(share: float) -> str:
+    """The size of a share, in percent; empty if it rounds to zero."""
+    text = f'{abs(share):.1%}'.replace('%', ' %')
+    return '' if text == '0.0 %' else text

@@ -1,35 +1,33 @@
-"""The config that trains as planned: recipe, batch, crop and precision."""
+"""Writes a plan into a config: recipe, batch, crop and precision."""
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from infopro_seg.config_edits import with_crop, without_balance
+from infopro_seg.config_edits import with_crop
 from infopro_seg.config_files import load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
-from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.search.recipes import Recipe, with_recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, own_precision
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 
 def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
-    """What a config has to say otherwise to train a recipe in a setup, as a nested dict to merge into it."""
+    """The changes that make a config train a recipe in a setup, as a nested dict to merge into it."""
     own = cfg.to_dict()
-    planned = copy.deepcopy(own)
-    _ask_for(planned['model']['backbone'], recipe)
+    planned = with_recipe(own, recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
         if preprocessor:
             preprocessor['size'] = setup.crop
             if preprocessor.get('size_divisor') is not None:
-                preprocessor['size_divisor'] = None  # mmseg takes one of both
+                preprocessor['size_divisor'] = None  # mmseg accepts only one of the two
     loader = planned.setdefault('train_dataloader', {})
     loader['batch_size'] = setup.batch
     for key in ('train_pipeline', 'train_dataloader'):
@@ -45,15 +43,8 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
     return _difference(own, planned)
 
 
-def with_recipe(cfg: Config, recipe: Recipe) -> Config:
-    """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
-    cfg = copy.deepcopy(cfg)
-    _ask_for(cfg.model.backbone, recipe)
-    return cfg
-
-
 def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
-    """Writes a config that inherits from another and asks for what was planned."""
+    """Writes a config that inherits from another one and trains as planned."""
     base = os.path.relpath(source.resolve(), target.resolve().parent)
     changes = Config(planned_changes(load_config(source), recipe, plan.setup)).pretty_text
     peak = show_bytes(recipe.peak, plan.reference.peak)
@@ -62,18 +53,8 @@ def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None
     write_text(target, text)
 
 
-def _ask_for(backbone: Any, recipe: Recipe) -> None:
-    """Makes the config of a backbone ask for a recipe, in place."""
-    options = recipe.backbone_options()
-    backbone['encoder'].update(options.pop('encoder', {}))
-    backbone.update(options, num_modules=None)
-    if not recipe.cuts and isinstance(backbone.get('local_head'), list | tuple):
-        backbone['local_head'] = None  # a list has one for each cut
-    without_balance(backbone)
-
-
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
-    """The items that differ, dicts within dicts as well; lists are replaced whole, as configs merge."""
+    """The items that differ, also in nested dicts; lists are replaced whole, as configs merge."""
     found = {}
     for key, value in planned.items():
         if key not in own:

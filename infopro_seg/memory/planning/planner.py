@@ -1,4 +1,4 @@
-"""Which recipes train a config, what each takes, and which to choose for a budget."""
+"""Compares the recipes for a config, and recommends one for a budget."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from infopro_seg.config_edits import backbone_of
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.planning.known_accuracy import known_accuracy
@@ -17,9 +18,10 @@ from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe, distinct, make_recipe, method_name
 from infopro_seg.memory.variants import frozen_stages, has_stock_losses, lists_heads
 
-EXACT_LIMITS = (1.02, 1.05, 1.1, 1.2)  # of the reference's FLOPs: exact recipes with the fewest bytes
-LOCAL_LIMITS = (1.02, 1.1)  # the same for each number of local modules
-LARGEST_LIMIT = 1.3  # the same for the recipe with the smallest peak of all
+# limits of FLOPs, as shares of the reference's; for each, the plan has the recipe with the fewest bytes
+EXACT_LIMITS = (1.02, 1.05, 1.1, 1.2)  # exact recipes
+LOCAL_LIMITS = (1.02, 1.1)  # recipes of each number of local modules
+LARGEST_LIMIT = 1.3  # the local recipe with the smallest peak of all
 
 
 class Planner(RecipeSearch):
@@ -29,13 +31,13 @@ class Planner(RecipeSearch):
         """Compares recipes, and recommends one for a budget.
 
         Args:
-            modules: numbers of local modules to try; those that the encoder is too short for, or that do not
-                match a list of local heads, are left out, unless none remains.
+            modules: numbers of local modules to try. Those that the encoder is too short for, or that do not
+                match a list of local heads, are left out; it is an error if none remains.
             budget: bytes.
 
         Raises:
             ConfigError: the config cannot be split into so many modules.
-            UserError: the budget is below what parameters, gradients and optimizer state take alone.
+            UserError: the budget does not exceed the bytes of parameters, gradients and optimizer state.
         """
         counts = self.counts(modules)
         if budget is not None:
@@ -45,8 +47,14 @@ class Planner(RecipeSearch):
         recipes += self._configured()
         if max(counts) > 1:
             recipes += self._smallest(counts)
-        known = tuple(self._known(recipe) for recipe in distinct(recipes))
-        plan = Plan(self.setup, self._known(self.reference), known, budget, stock=has_stock_losses(self.cfg))
+        compared = tuple(self._with_accuracy(recipe) for recipe in distinct(recipes))
+        plan = Plan(
+            self.setup,
+            self._with_accuracy(self.reference),
+            compared,
+            budget,
+            stock=has_stock_losses(self.cfg),
+        )
         return plan if budget is None else self._recommend(plan, counts, budget)
 
     def counts(self, modules: Iterable[int] = range(1, 9)) -> list[int]:
@@ -60,10 +68,10 @@ class Planner(RecipeSearch):
         return counts
 
     def require_room(self, budget: int) -> None:
-        """Checks that a budget is above what every recipe takes.
+        """Checks that a budget exceeds the bytes that every recipe takes.
 
         Raises:
-            UserError: the budget is not above that.
+            UserError: the budget does not exceed the bytes of parameters, gradients and optimizer state.
         """
         least = self.state_bytes
         if budget <= least:
@@ -74,14 +82,14 @@ class Planner(RecipeSearch):
             )
 
     def _rows(self, count: int, fewest: dict[float, int]) -> list[Recipe]:
-        """The rows of a number of modules.
+        """The recipes with a number of local modules that the plan compares.
 
         Args:
             count: number of modules.
-            fewest: for each limit of FLOPs, the bytes of the best local recipe so far. More modules that need
-                no fewer bytes have no row.
+            fewest: for each limit of FLOPs, the peak of the best local recipe so far. A recipe with more
+                modules is compared only if its peak is smaller.
         """
-        self.report(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
+        self.announce(f'balancing {count} local modules' if count > 1 else 'planning end-to-end training')
         costs = self.costs(self.own_heads)
         plain = make_recipe(
             costs.chain, balanced(costs, count), self.own_heads, method_name(count, balanced=True)
@@ -98,44 +106,42 @@ class Planner(RecipeSearch):
 
     def _smallest(self, counts: Sequence[int]) -> list[Recipe]:
         """The recipe with the fewest bytes of all, if it is not among those with fewer FLOPs."""
-        self.report('searching the smallest peak')
+        self.announce('searching the smallest peak')
         found = [recipe for count in counts if count > 1 and (recipe := self.below(count, LARGEST_LIMIT))]
         return [min(found, key=lambda recipe: (recipe.peak, recipe.flops))] if found else []
 
     def _frozen(self) -> list[Recipe]:
         """End-to-end training with the first stages of the encoder frozen."""
-        encoder = self.cfg.get('model', self.cfg)['backbone']['encoder']
-        plain = make_recipe(*self.at(self.own_heads, []), self.own_heads, 'E2E')
+        plain = self.recipe_at([], 'E2E')
         rows = []
-        for count in frozen_stages(encoder):
+        for count in frozen_stages(backbone_of(self.cfg)['encoder']):
             name = f'E2E, {count} stage{"s" if count > 1 else ""} frozen'
-            self.report(f'tracing {name}')
+            self.announce(f'tracing {name}')
             rows.append(self.traced(replace(plain, name=name, frozen_stages=count, bound='')))
         return rows
 
     def _configured(self) -> list[Recipe]:
-        """The recipes with the config's own cuts: recomputing nothing, and by its own policies."""
-        backbone = self.cfg.get('model', self.cfg)['backbone']
+        """The recipes with the config's own cuts: without recomputation, and with its own `checkpoint`."""
+        backbone = backbone_of(self.cfg)
         own = () if backbone.get('num_modules') else tuple(backbone.get('cuts') or ())
         if not own:
             return []
         ends, found = self.ends_of(own), []
         for option in (PLAIN, backbone.get('checkpoint', False)):
-            name = method_name(len(ends) + 1)
-            recipe = make_recipe(*self.at(self.own_heads, ends, option), self.own_heads, name)
+            recipe = self.recipe_at(ends, method_name(len(ends) + 1), option)
             what = ' + recomputation' if recipe.recomputing else ''
-            found.append(replace(recipe, name=f'{name}{what}, cuts of the config'))
+            found.append(replace(recipe, name=f'{recipe.name}{what}, cuts of the config'))
         return found
 
     def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:
         """The cheapest exact and local recipes that fit, both traced whole."""
         rows = [recipe for recipe in plan.recipes if recipe.gradients == 'local' and recipe.peak <= budget]
-        exact = self._known(self.exact(budget)) if 1 in counts else None
-        local = self._known(self.local(counts, budget, rows))
+        exact = self._with_accuracy(self.exact(budget)) if 1 in counts else None
+        local = self._with_accuracy(self.local(counts, budget, rows))
         chosen = [recipe for recipe in (exact, local) if recipe is not None]
         found = distinct([*chosen, *plan.recipes])
-        recipes = (*found[len(chosen) :], *found[: len(chosen)])
+        recipes = (*found[len(chosen) :], *found[: len(chosen)])  # the chosen ones last
         return replace(plan, recipes=recipes, exact=exact, local=local)
 
-    def _known(self, recipe: Any) -> Any:
+    def _with_accuracy(self, recipe: Any) -> Any:
         return recipe and replace(recipe, accuracy=known_accuracy(self.cfg, recipe))

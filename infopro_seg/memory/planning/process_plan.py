@@ -1,4 +1,4 @@
-"""`tools/plan.py --module-parallel`: what each process takes, and how fast they are together."""
+"""Plans one process per local module: the memory of each process, and the speed of all together."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.consoles import new_table
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.module_costs import ModuleCosts
-from infopro_seg.memory.costs.profile import profile_chain
-from infopro_seg.memory.quantities import DIGITS, unit_for
-from infopro_seg.memory.search.cuts import check_modules, cut_names
+from infopro_seg.memory.quantities import fits_text, unit_for
+from infopro_seg.memory.search.cuts import profile_modules
 from infopro_seg.memory.search.partition import partition_at
 from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
-from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.recompute import POLICIES
-from infopro_seg.models.recompute_option import module_texts
+from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -28,10 +25,10 @@ class ProcessPlan:
     """A way to divide a network among processes.
 
     Args:
-        name: what it is.
-        cuts: of the encoder.
-        blocks: of each process, the first and the last.
-        processes: what each takes.
+        name: how its cuts were found.
+        cuts: names of the blocks before each cut.
+        blocks: the first and the last block of each process.
+        processes: the cost of each process.
     """
 
     name: str
@@ -41,12 +38,12 @@ class ProcessPlan:
 
     @property
     def speedup(self) -> float:
-        """Predicted throughput, as a multiple of that of one process: the process with most FLOPs sets it."""
+        """Predicted throughput, relative to one process: the process with the most FLOPs sets the pace."""
         flops = [process.flops for process in self.processes]
         return sum(flops) / max(flops)
 
     def rank_of(self, module: int) -> int:
-        """The rank that trains a module; the first rank has the last one, where all losses come together."""
+        """The rank that trains a module; rank 0 trains the last module, where all losses come together."""
         return len(self.processes) - 1 - module
 
     def as_json(self) -> dict[str, Any]:
@@ -68,17 +65,17 @@ class ProcessPlan:
 def plan_processes(
     cfg: Config, setup: TrainingSetup, modules: int | None = None, budgets: Sequence[int] | None = None
 ) -> list[ProcessPlan]:
-    """Plans the config's own cuts, if it has any, and those that balance FLOPs.
+    """Plans the config's own cuts, if it has any, and the cuts that balance FLOPs.
 
     Args:
         cfg: a config with an `InfoProBackbone`.
         setup: batch, crop and precision.
-        modules: how many processes; by default as many as there are budgets, or local modules in the config.
-        budgets: bytes that each process may take.
+        modules: number of processes; by default that of the budgets, or of local modules in the config.
+        budgets: bytes that each process may take, in the order of the modules; None for no limit.
 
     Raises:
-        ConfigError: the encoder cannot be divided so, or the modules do not fit the budgets.
-        UserError: neither the arguments nor the config say how many modules there are.
+        ConfigError: the encoder cannot be split into so many modules, or no cuts make them fit the budgets.
+        UserError: neither the arguments nor the config name two modules or more.
     """
     backbone = cfg.model.backbone
     own = tuple(backbone.get('cuts') or ())
@@ -86,25 +83,20 @@ def plan_processes(
     if count < 2:
         raise UserError('--module-parallel divides the encoder among processes; add e.g. --modules 2')
     option = backbone.get('checkpoint', False)
-    texts = module_texts(option, count)
-    cfg = with_listed_heads(_free(cfg), count)
-    used = [policy for policy in POLICIES[1:] if any(policy in text for text in texts)]
-    chain = profile_chain(
-        cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation, policies=used
-    )
-    check_modules(chain, count, lists_heads(cfg))
-    costs = ModuleCosts(chain)
-    names = [block.name for block in chain.blocks]
+    cfg = copy.deepcopy(cfg)
+    cfg.model.backbone.pop('num_modules', None)
+    chain = profile_modules(cfg, count, setup)
+    costs, names = ModuleCosts(chain), chain.names
     found = []
-    if len(own) == count - 1 and own and set(own) <= set(names):
+    if len(own) == count - 1 and set(own) <= set(names):
         found.append(
             ('cuts of the config', partition_at(costs, [names.index(cut) + 1 for cut in own], option))
         )
-    found.append(('balanced by FLOPs', balanced_by_flops(costs, count, texts, budgets)))
+    found.append(('balanced by FLOPs', balanced_by_flops(costs, count, option, budgets)))
     return [
         ProcessPlan(
             name,
-            cut_names(chain, partition),
+            partition.cuts(chain),
             tuple((names[module.start], names[module.end - 1]) for module in partition.modules),
             tuple(process_costs(chain, partition)),
         )
@@ -116,22 +108,13 @@ def processes_table(
     plans: Sequence[ProcessPlan], setup: TrainingSetup, budgets: Sequence[int] | None = None
 ) -> Table:
     """The plans as a table, a row per process."""
-    unit, factor = unit_for(max(process.peak for plan in plans for process in plan.processes))
-    table = Table(title=f'One local module per process: {setup}')
-    columns = (
-        'cuts',
-        'module',
-        'rank',
-        'blocks',
-        f'peak {unit}',
-        'fits',
-        'GFLOPs',
-        'share',
-        'sends MiB',
-        'messages MiB',
+    unit = unit_for(max(process.peak for plan in plans for process in plan.processes))
+    columns = ['cuts', 'module', 'rank', 'blocks', f'peak {unit.name}', 'fits', 'GFLOPs', 'share']
+    table = new_table(
+        f'One local module per process: {setup}',
+        [*columns, 'sends MiB', 'messages MiB'],
+        texts=('cuts', 'blocks'),
     )
-    for name in columns:
-        table.add_column(name, justify='left' if name in ('cuts', 'blocks') else 'right')
     for plan in plans:
         whole = sum(process.flops for process in plan.processes)
         for index, (process, ends) in enumerate(zip(plan.processes, plan.blocks, strict=True)):
@@ -140,8 +123,8 @@ def processes_table(
                 str(index),
                 str(plan.rank_of(index)),
                 ends[0] if ends[0] == ends[1] else f'{ends[0]} to {ends[1]}',
-                f'{process.peak / factor:.{DIGITS[unit]}f}',
-                '' if not budgets else 'yes' if process.peak <= budgets[index] else 'no',
+                unit.number(process.peak),
+                fits_text(process.peak, budgets[index] if budgets else None),
                 f'{process.flops / 1e9:.1f}',
                 f'{process.flops / whole:.3f}',
                 f'{process.sent / 2**20:.1f}',
@@ -151,11 +134,11 @@ def processes_table(
 
 
 def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
-    """The predicted throughput of each plan, against one process and DDP."""
+    """The predicted throughput of each plan, compared with one process and with DDP."""
     count = len(plans[0].processes)
     lines = [
         f'{plan.name}: {plan.speedup:.2f} times the images per second of one process, by FLOPs, without the '
-        'time to send'
+        'time for messages'
         for plan in plans
     ]
     lines.append(
@@ -163,24 +146,11 @@ def processes_verdict(plans: Sequence[ProcessPlan]) -> str:
         'the memory of one process on each'
     )
     lines.append(
-        'messages: main memory for what waits to be received, and for what is received; the peak, which is '
-        "the GPU's, does not count it"
+        'messages: main memory for messages that wait, and for the one being received; the peak counts only '
+        'memory of the GPU'
     )
     lines.append(
         'rank 0, on the first GPU, trains the last module: CUDA_VISIBLE_DEVICES sets the order of the GPUs'
     )
     lines.append(f'cuts by FLOPs: {plans[-1].cuts}')
     return '\n'.join(lines)
-
-
-def _free(cfg: Config) -> Config:
-    """The config without what says how its cuts are found."""
-    cfg = copy.deepcopy(cfg)
-    for name in ('num_modules', 'balance', 'budgets'):
-        cfg.model.backbone.pop(name, None)
-    return cfg
-
-
-def setup_of(cfg: Config, batch: int | None, crop: tuple[int, int] | None, amp: str | None) -> TrainingSetup:
-    """Batch, crop and precision of a config whose cuts may not be found yet."""
-    return training_setup(_free(cfg), batch, crop, amp)

@@ -9,7 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
-from infopro_seg.memory.quantities import DIGITS, unit_for
+from infopro_seg.consoles import new_table
+from infopro_seg.memory.quantities import fits_text, unit_for
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
@@ -18,10 +19,10 @@ from infopro_seg.turn_configs import require_turns, turn_config
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """What training takes, all modules at once (`turn` None) or in one turn.
+    """What training takes: in one turn, or with all modules at once.
 
     Args:
-        turn: number of the turn.
+        turn: number of the turn; None for all modules at once.
         setup: batch, crop and precision.
         trace: the bytes and FLOPs of a step.
     """
@@ -50,10 +51,10 @@ class TurnPlan:
 def plan_turns(
     cfg: Config, batch: int | None = None, crop: tuple[int, int] | None = None, amp: str | None = None
 ) -> list[TurnPlan]:
-    """Traces a step with all modules at once, and one of each turn; arguments that are given win.
+    """Traces a step with all modules at once, and one of each turn; arguments override the config.
 
     Raises:
-        UserError: the turns do not fit the config, or it cannot be traced.
+        UserError: the turns do not fit the config, or the model cannot be traced.
     """
     count = require_turns(cfg)
     cfg = resolve_cuts(cfg)
@@ -67,31 +68,24 @@ def plan_turns(
 
 
 def turns_table(plans: Sequence[TurnPlan], budget: int | None = None) -> Table:
-    """The plans as a table; all modules at once come first."""
+    """The plans as a table, all modules at once first."""
     together = plans[0].trace
-    unit, factor = unit_for(together.peak)
-    table = Table(title=f'Predicted peak memory: {plans[0].setup}')
-    for name in (
-        'training',
-        f'peak {unit}',
-        'of all at once',
-        f'model state {unit}',
-        'FLOPs',
-        'fits',
-        'blocks',
-    ):
-        table.add_column(name, justify='left' if name in ('training', 'blocks') else 'right')
+    unit = unit_for(together.peak)
+    columns = ['training', f'peak {unit.name}', 'of all at once', f'model state {unit.name}', 'FLOPs', 'fits']
+    table = new_table(
+        f'Predicted peak memory: {plans[0].setup}', [*columns, 'blocks'], texts=('training', 'blocks')
+    )
     for plan in plans:
         trace = plan.trace
         names = [name for module in trace.modules for name in module.blocks]
         different = '' if plan.setup == plans[0].setup else f' ({plan.setup})'
         table.add_row(
             'all at once' if plan.turn is None else f'stage {plan.turn}{different}',
-            f'{trace.peak / factor:.{DIGITS[unit]}f}',
+            unit.number(trace.peak),
             f'{trace.peak / together.peak:.3f}',
-            f'{plan.state / factor:.{DIGITS[unit]}f}',
+            unit.number(plan.state),
             f'{trace.flops / together.flops:.3f}',
-            '' if budget is None else 'yes' if trace.peak <= budget else 'no',
+            fits_text(trace.peak, budget),
             f'{names[0]} to {names[-1]}',
         )
     return table

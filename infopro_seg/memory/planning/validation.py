@@ -1,4 +1,4 @@
-"""What the validations of a training take, beside the training itself."""
+"""Predicts the memory of the validations during a training."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from infopro_seg.errors import UserError
 from infopro_seg.evaluation.pipelines import is_step
 from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.planned_config import with_recipe
 from infopro_seg.memory.quantities import GIB, show_bytes
 from infopro_seg.memory.search.cuts import resolve_cuts
+from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.tasks import is_classifier
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation takes, with the weights and the optimizer's state of the training in memory.
+    """The memory of a validation, including the weights and the optimizer's state of the training.
 
     Args:
         size: height and width of its images, in pixels.
-        largest: whether images may be smaller, as their ratio is kept.
+        largest: whether images may be smaller than `size`, because their aspect ratio is kept.
         batch: number of images at once.
         mode: `whole` or `slide`.
-        peak: bytes.
+        peak: peak bytes.
     """
 
     size: tuple[int, int]
@@ -38,7 +38,7 @@ class Validation:
     peak: int
 
     def as_json(self, budget: int | None) -> dict[str, Any]:
-        """The keys that it adds to the rows of `--json`."""
+        """The keys to add to the rows of `--json`."""
         return {
             'validation_size': list(self.size),
             'validation_gib': round(self.peak / GIB, 4),
@@ -68,17 +68,17 @@ class Validation:
         return f'{found} {"Both fit" if plan.recommended is not None else "It fits"} {budget}.'
 
 
-def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Validation | str | None:
-    """Traces a validation of the training that a plan recommends, or else that the config asks for.
+def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Validation | str | None:
+    """Traces a validation of the training that a plan recommends, or else of the config's own.
 
     Args:
         cfg: the config.
         plan: the plan of its training.
-        report: is told what is being done.
+        announce: called with each step before it begins.
 
     Returns:
-        What it takes; why that is unknown, as a sentence; or None if the training validates nothing, and for
-        classifiers.
+        The validation; or why its memory is unknown, as a sentence; or None if the training has no validation
+        or trains a classifier.
     """
     loader = cfg.get('val_dataloader')
     if not loader or not cfg.get('val_cfg') or is_classifier(cfg):
@@ -86,14 +86,14 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
     found = validation_size(loader)
     if isinstance(found, str):
         return (
-            f'What validation takes is unknown: {found}. For a size ask tools/plan.py --inference --size '
-            'HEIGHT WIDTH.'
+            f'What validation takes is unknown: {found}. To plan for one size, run '
+            'tools/plan.py --inference --size HEIGHT WIDTH.'
         )
     size, largest = found
     test_cfg = cfg.model.get('test_cfg') or {}
     batch = int(loader.get('batch_size') or 1)
     amp = 'fp16' if cfg.val_cfg.get('fp16') else None
-    report(f'tracing a validation at {size[0]}x{size[1]}')
+    announce(f'tracing a validation at {size[0]}x{size[1]}')
     try:
         peak = trace_prediction(_trained(cfg, plan), size, amp, in_training=True, batch=batch).peak
     except UserError as error:
@@ -102,7 +102,7 @@ def plan_validation(cfg: Any, plan: Plan, report: Callable[[str], None]) -> Vali
 
 
 def _trained(cfg: Any, plan: Plan) -> Any:
-    """The config of the training that validates: the recommended one, or the config's own with its cuts."""
+    """The config of the training: with the recommended recipe, or with the config's own cuts."""
     if plan.recommended is not None:
         return with_recipe(cfg, plan.recommended)
     backbone = cfg.model.backbone
@@ -112,13 +112,13 @@ def _trained(cfg: Any, plan: Plan) -> Any:
 
 
 def validation_size(loader: Any) -> tuple[tuple[int, int], bool] | str:
-    """Height and width of a loader's images and whether they may be smaller; or why they are unknown."""
+    """Height and width of a loader's images and whether images may be smaller; or why that is unknown."""
     pipeline = next(leaves(loader['dataset'])).get('pipeline') or []
     resizing = [step for step in pipeline if is_step(step, Resize)]
     scale = resizing[-1].get('scale') if resizing else None
     if not resizing:
-        return 'the pipeline of val_dataloader does not resize, so that images have their own sizes'
+        return 'the pipeline of val_dataloader does not resize images, so their sizes vary'
     if scale is None:
-        return 'the Resize of val_dataloader has no scale, so that sizes depend on the images'
+        return 'the Resize of val_dataloader has no scale, so sizes depend on the images'
     width, height = (scale, scale) if isinstance(scale, int) else scale
     return (int(height), int(width)), bool(resizing[-1].get('keep_ratio'))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from infopro_seg.config_edits import without_balance, without_turn
+from infopro_seg.config_edits import backbone_of, without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.costs.chain import Chain
 from infopro_seg.memory.costs.module_costs import ModuleCosts, Position
 from infopro_seg.memory.costs.profile import profile_chain
-from infopro_seg.memory.quantities import DIGITS, parse_bytes, unit_for
+from infopro_seg.memory.quantities import parse_bytes, unit_for
 from infopro_seg.memory.search.partition import Partition, balanced, module_peaks
 from infopro_seg.memory.search.process_split import balanced_by_flops
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
@@ -23,8 +22,8 @@ from infopro_seg.memory.variants import lists_heads, with_listed_heads
 from infopro_seg.models.recompute import POLICIES
 from infopro_seg.models.recompute_option import module_texts
 
-ATTEMPTS = 4  # complete traces of partitions, if the additive model is not exact
-EXACT = 1e-3  # relative difference between trace and model that still counts as exact
+ATTEMPTS = 4  # partitions to trace whole, if the additive model is not exact
+EXACT = 1e-3  # relative difference between trace and model up to which the model counts as exact
 
 
 def resolve_cuts(cfg: Config) -> Config:
@@ -38,14 +37,14 @@ def resolve_cuts(cfg: Config) -> Config:
 
     Raises:
         ConfigError: `num_modules` is not between 1 and the number of blocks, the model cannot be split, or
-            the length of `checkpoint` is not the number of modules.
+            `checkpoint` does not list one policy per module.
     """
     backbone = cfg.get('model', {}).get('backbone') or {}
     modules = backbone.get('num_modules')
     if modules is None and backbone.get('balance', backbone.get('budgets')) is None:
         return cfg
     cfg = copy.deepcopy(cfg)
-    if modules is None and backbone.get('cuts') is not None:  # found before, and inherited beside them
+    if modules is None and backbone.get('cuts') is not None:  # resolved before; the config inherits balance
         without_balance(cfg.model.backbone)
         return cfg
     balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
@@ -57,8 +56,49 @@ def resolve_cuts(cfg: Config) -> Config:
     if modules == 1:
         cfg.model.backbone.cuts = ()
         return cfg
-    option = backbone.get('checkpoint', False)
-    texts = module_texts(option, modules)
+    chain = profile_modules(cfg, modules, setup)
+    if balance == 'flops':
+        limits = None if budgets is None else [parse_bytes(budget) for budget in budgets]
+        option = backbone.get('checkpoint', False)
+        partition = balanced_by_flops(ModuleCosts(chain), modules, option, limits)
+    else:
+        partition, trace = best_partition(cfg, chain, modules, setup)
+        MMLogger.get_current_instance().info(_table(trace, setup))
+    cfg.model.backbone.cuts = partition.cuts(chain)
+    return cfg
+
+
+def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
+    """Checks the options that say how to find cuts.
+
+    Raises:
+        ConfigError: `balance` is unknown, `num_modules` is missing, or `budgets` do not go with `balance`.
+    """
+    if balance not in ('memory', 'flops'):
+        raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
+    if modules is None:
+        raise ConfigError(
+            'balance and budgets of the backbone say how to find the cuts of num_modules; set num_modules too'
+        )
+    if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
+        raise ConfigError(
+            f"budgets={budgets!r} of the backbone goes with balance='flops', one per local module, e.g. "
+            "budgets=('8GiB', '24GiB')"
+        )
+
+
+def profile_modules(cfg: Any, modules: int, setup: TrainingSetup) -> Chain:
+    """Measures the pieces of a config's model, with the policies of its `checkpoint`, for some local modules.
+
+    Args:
+        cfg: a config with an `InfoProBackbone`.
+        modules: number of local modules.
+        setup: batch, crop and precision.
+
+    Raises:
+        ConfigError: the model cannot be split into so many modules, or `checkpoint` does not fit them.
+    """
+    texts = module_texts(backbone_of(cfg).get('checkpoint', False), modules)
     chain = profile_chain(
         with_listed_heads(cfg, modules),
         setup.batch,
@@ -68,36 +108,11 @@ def resolve_cuts(cfg: Config) -> Config:
         policies=[policy for policy in POLICIES[1:] if any(policy in text for text in texts)],
     )
     check_modules(chain, modules, lists_heads(cfg))
-    if balance == 'flops':
-        limits = None if budgets is None else [parse_bytes(budget) for budget in budgets]
-        partition = balanced_by_flops(ModuleCosts(chain), modules, texts, limits)
-        cfg.model.backbone.cuts = cut_names(chain, partition)
-        return cfg
-    partition, trace = best_partition(cfg, chain, texts, setup)
-    cfg.model.backbone.cuts = cut_names(chain, partition)
-    MMLogger.get_current_instance().info(_table(trace, setup))
-    return cfg
+    return chain
 
 
-def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
-    """Checks the options by which cuts are found."""
-    if balance not in ('memory', 'flops'):
-        raise ConfigError(f"balance={balance!r} of the backbone; choose from 'memory', 'flops'")
-    if modules is None:
-        raise ConfigError(
-            'balance and budgets of the backbone find the cuts of num_modules, which is not there'
-        )
-    if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
-        raise ConfigError(
-            f"budgets={budgets!r} of the backbone goes with balance='flops', one per local module, e.g. "
-            "budgets=('8GiB', '24GiB')"
-        )
-
-
-def best_partition(
-    cfg: Any, chain: Chain, option: Sequence[str], setup: TrainingSetup
-) -> tuple[Partition, StepTrace]:
-    """The balanced partition, verified by a complete trace, and that trace.
+def best_partition(cfg: Any, chain: Chain, modules: int, setup: TrainingSetup) -> tuple[Partition, StepTrace]:
+    """The balanced partition, verified by a trace of a complete step, and that trace.
 
     If the trace contradicts the additive model, the model is corrected by the difference and searched again,
     until it names a partition that was already traced. The best traced partition is taken.
@@ -106,7 +121,7 @@ def best_partition(
     found: dict[tuple[int, ...], tuple[Partition, StepTrace]] = {}
     for _ in range(ATTEMPTS):
         costs = ModuleCosts(chain, offsets)
-        best = balanced(costs, len(option), option)
+        best = balanced(costs, modules, backbone_of(cfg).get('checkpoint', False))
         if best.ends in found:
             break
         traced = trace_partition(cfg, chain, best, setup)
@@ -124,15 +139,10 @@ def best_partition(
 def trace_partition(cfg: Any, chain: Chain, partition: Partition, setup: TrainingSetup) -> StepTrace:
     """Traces a complete step of a config with the cuts of a partition."""
     cfg = copy.deepcopy(cfg)
-    backbone = cfg.get('model', cfg)['backbone']
-    backbone['cuts'] = cut_names(chain, partition)
-    without_turn(backbone)  # modules that train one after the other are balanced together too
+    backbone = backbone_of(cfg)
+    backbone['cuts'] = partition.cuts(chain)
+    without_turn(backbone)  # modules that train in turn are balanced together, too
     return trace_step(cfg, setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation)
-
-
-def cut_names(chain: Chain, partition: Partition) -> tuple[str, ...]:
-    """The cuts of a partition, as a config names them."""
-    return tuple(chain.blocks[end - 1].name for end in partition.ends)
 
 
 def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
@@ -150,7 +160,7 @@ def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
         shared = f', each to share {chain.overlap} with the module before' if chain.overlap > 1 else ''
         raise ConfigError(
             f'{modules} local modules{shared}, but the encoder has {len(chain.blocks)} blocks: '
-            f'{", ".join(_names(chain))}; choose num_modules from 1 to {chain.most_modules}'
+            f'{", ".join(chain.names)}; choose num_modules from 1 to {chain.most_modules}'
         )
     if modules > 1 and not chain.heads:
         raise ConfigError(f'{modules} local modules need local heads; give the backbone a local_head')
@@ -161,17 +171,13 @@ def check_modules(chain: Chain, modules: int, listed: bool = False) -> None:
         )
 
 
-def _names(chain: Chain) -> list[str]:
-    return [block.name for block in chain.blocks]
-
-
 def _table(trace: StepTrace, setup: TrainingSetup) -> str:
-    unit, factor = unit_for(trace.peak)
-    rows = [('module', 'blocks', f'peak {unit}')]
+    unit = unit_for(trace.peak)
+    rows = [('module', 'blocks', f'peak {unit.name}')]
     for index, module in enumerate(trace.modules):
         first, last = module.blocks[0], module.blocks[-1]
         blocks = first if first == last else f'{first} to {last} ({len(module.blocks)})'
-        rows.append((str(index), blocks, f'{module.peak / factor:.{DIGITS[unit]}f}'))
+        rows.append((str(index), blocks, unit.number(module.peak)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f'{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
     title = f'{len(trace.modules)} local modules, balanced for {setup}:'

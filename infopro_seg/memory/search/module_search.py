@@ -1,4 +1,4 @@
-"""Finds the exact frontier of peak against FLOPs in one module, over all ways to recompute its blocks."""
+"""Finds the exact frontier of peak and FLOPs in one module, over all ways to recompute its blocks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infopro_seg.models.recompute import POLICIES, Policy
 from infopro_seg.models.recompute_option import KEPT, Segment, divided
 
 Numbers: TypeAlias = NDArray[np.int64]
-LONGEST = 12  # longest segment in blocks; longer ones hold too much at once to be useful
-RUNS = 4  # number of runs of equal segments up to which a module counts as simple
+LONGEST = 12  # blocks of the longest segment; longer ones hold too much at once to be useful
+RUNS = 4  # most runs of equal segments of a module that counts as simple
 
 
 class Way(NamedTuple):
@@ -56,7 +56,7 @@ class Frontier:
         flops: FLOPs of the rest of the module; ascending.
         choices: the ways that may come first, each with the frontier after it.
         first: for each point, the index of its choice.
-        rest: for each point, the index of the point after that choice.
+        rest: for each point, the index of its point on the frontier after that choice.
     """
 
     peaks: Numbers
@@ -73,7 +73,7 @@ class Frontier:
         return (*way.segments, *after.segments(int(self.rest[index])))
 
     def fitting(self, peak: float) -> int:
-        """The index of the first point with at most this peak; the number of points if there is none."""
+        """The index of the first point within a peak; the number of points if there is none."""
         return int(np.searchsorted(-self.peaks, -peak))
 
 
@@ -86,7 +86,7 @@ class ModuleSearch:
     depends on how much the previous segment keeps; there is a frontier for each amount.
 
     The search leaves out weights that autocast caches in half precision, and counts gradients of blocks that
-    two modules share twice. The modules that it finds are evaluated correctly.
+    two modules share twice. The costs of the modules that it returns are correct.
 
     Args:
         costs: the costs of modules.
@@ -102,8 +102,8 @@ class ModuleSearch:
         self._first = (KEPT.policy, *self.policies)
         self.longest = longest
         gradients = (0 if costs.chain.accumulated else block.gradients for block in costs.chain.blocks)
-        self._gradients = list(accumulate(gradients, initial=0))  # of the blocks before each
-        self._known = cache(self._whole)
+        self._gradients = list(accumulate(gradients, initial=0))  # of all blocks before each block
+        self._frontiers = cache(self._whole)
         self._after = cache(self._suffix)
         self._runs = cache(self._run)
 
@@ -116,7 +116,7 @@ class ModuleSearch:
             end: index after its last block.
             runs: maximum number of runs of equal segments, None for any number.
         """
-        return self._known(self.costs.row(module), start, end, runs)
+        return self._frontiers(self.costs.row(module), start, end, runs)
 
     def simplest(self, module: int, start: int, end: int, peak: int, flops: float) -> ModuleCost | None:
         """The module with the fewest runs of equal segments within a peak and a number of FLOPs."""
@@ -133,7 +133,7 @@ class ModuleSearch:
         frontier = self.frontier(module, start, end, runs)
         for index in range(frontier.fitting(peak), len(frontier.peaks)):
             found = self.costs.cost(module, start, end, frontier.segments(index))
-            if found.peak <= peak:  # under autocast it may take more than was searched for
+            if found.peak <= peak:  # under autocast the real peak may exceed the searched one
                 return found
         return None
 
@@ -154,7 +154,7 @@ class ModuleSearch:
         return self._merged(place, start, end, released, runs)
 
     def _merged(self, place: Place, start: int, end: int, released: int | None, runs: int | None) -> Frontier:
-        """Merges the frontiers after each possible first way; `released` is None at the start of a module."""
+        """Merges the frontiers after all possible first ways; `released` is None at the start of a module."""
         chain, choices, peaks, flops = self.costs.chain, [], [], []
         for way in self._ways(place, start, end, released is None, runs):
             drop = way.unread if released is None else min(way.unread, released)

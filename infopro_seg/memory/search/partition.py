@@ -36,6 +36,10 @@ class Partition:
         """The number of blocks before each cut."""
         return tuple(module.end for module in self.modules[:-1])
 
+    def cuts(self, chain: Chain) -> tuple[str, ...]:
+        """The names of the blocks before each cut."""
+        return tuple(chain.blocks[end - 1].name for end in self.ends)
+
     @property
     def segments(self) -> tuple[tuple[Segment, ...], ...]:
         """What each module recomputes."""
@@ -71,7 +75,7 @@ def balanced(costs: ModuleCosts, modules: int, option: Option = PLAIN) -> Partit
         option: the option `checkpoint` of a config, if it does not name single blocks.
     """
     texts = module_texts(option, modules)
-    names = [block.name for block in costs.chain.blocks]
+    names = costs.chain.names
     labels: dict[int, list[_Label]] = {0: [_Label()]}
     for module, text in enumerate(texts):
         last = module == modules - 1
@@ -87,7 +91,7 @@ def balanced(costs: ModuleCosts, modules: int, option: Option = PLAIN) -> Partit
 
 def partition_at(costs: ModuleCosts, ends: Sequence[int], option: Option = PLAIN) -> Partition:
     """The partition with the given numbers of blocks before its cuts, and the option `checkpoint`."""
-    names = [block.name for block in costs.chain.blocks]
+    names = costs.chain.names
     bounds = [0, *ends, len(names)]
     modules = [names[start:end] for start, end in pairwise(bounds)]
     segments = module_segments(option, modules)

@@ -1,4 +1,4 @@
-"""Searches cuts and recomputation together: fewest FLOPs for a peak, or smallest peak for some FLOPs."""
+"""Searches cuts and recomputation together: fewest FLOPs within a peak, or smallest peak within FLOPs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from infopro_seg.memory.search.partition import Partition, assembled, head_bytes
 
 Key: TypeAlias = tuple[int, int]  # bytes of the local heads so far, and of their gradients
 Floats: TypeAlias = NDArray[np.float64]
-STEPS = 160  # peaks that one pass tries; two passes come within 0.1 % of the smallest
-ATTEMPTS = 4  # attempts to fit a budget if the search leaves something out
-DEEPEST = 64  # the smallest peak to try is this fraction, 1/64, of the whole chain's
+STEPS = 160  # peaks to try in one pass; two passes come within 0.1 % of the smallest
+ATTEMPTS = 4  # to fit a budget, as the search leaves some bytes out
+DEEPEST = 64  # the smallest peak to try is 1/64 of the whole chain's
 
 
 @dataclass
@@ -25,7 +25,7 @@ class _Cell:
     """The fewest FLOPs to reach a block for each allowed peak, and the modules that do so."""
 
     flops: Floats
-    origins: list[tuple[int, Key]]  # where the last of the modules starts, and the key there
+    origins: list[tuple[int, Key]]  # the start of the last module, and the key there
     choice: NDArray[np.int64]
 
 
@@ -33,7 +33,7 @@ _Cells: TypeAlias = dict[int, dict[Key, _Cell]]
 
 
 class PartitionSearch:
-    """Searches the partitions of a chain with everything that their modules may recompute.
+    """Searches all partitions of a chain, with all ways to recompute blocks of their modules.
 
     Given the largest allowed peak, each module takes the fitting point of its frontier with the fewest
     FLOPs, and dynamic programming finds the cuts. One pass tries many peaks. The bytes of local heads are
@@ -110,7 +110,7 @@ class PartitionSearch:
         return assembled(self.costs, found)
 
     def simplified(self, partition: Partition, peak: int, flops: float) -> Partition:
-        """The partition with the same cuts and fewer runs of equal segments, within limits.
+        """A partition with the same cuts and, if the limits allow, fewer runs of equal segments.
 
         Args:
             partition: a partition within the limits.

@@ -12,7 +12,7 @@ from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.partition import Partition, assembled
 from infopro_seg.models.recompute_option import Option, module_texts, segments_between
 
-OUTSTANDING = 2  # messages that may wait for the next process, in main memory
+OUTSTANDING = 2  # most messages that wait in main memory for the next process
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ProcessCost:
         module: the module that it trains.
         peak: predicted peak bytes on the GPU in a step.
         sent: bytes sent per iteration.
-        waiting: bytes of main memory for messages: those that wait to be received, and one received.
+        waiting: bytes of main memory for messages: those that wait, and the one being received.
     """
 
     module: ModuleCost
@@ -40,8 +40,8 @@ class ProcessCost:
 def process_cost(chain: Chain, index: int, module: ModuleCost) -> ProcessCost:
     """The cost of a process that trains the local module `index`.
 
-    A process has the peak of its module, with only its own parameters and optimizer state, and without the
-    gradients of earlier blocks, which are in other processes. Messages are in main memory, also between GPUs.
+    Its peak is that of the module, with its own parameters and optimizer state only, and without the
+    gradients of earlier blocks, which other processes hold. Messages are in main memory, also between GPUs.
     """
     blocks = chain.blocks[module.start : module.end]
     last = module.end == len(chain.blocks)
@@ -78,14 +78,14 @@ def balanced_by_flops(
         budgets: bytes that the process of each module may take; None for no limit.
 
     Raises:
-        ConfigError: the number of budgets is wrong, or no cuts make every module fit.
+        ConfigError: the number of budgets is not that of the modules, or no cuts make every module fit.
     """
     if budgets is not None and len(budgets) != modules:
         raise ConfigError(
             f'{len(budgets)} budgets for {modules} local modules; give one per module, in their order'
         )
     chain = costs.chain
-    names = [block.name for block in chain.blocks]
+    names = chain.names
     ways: dict[int, tuple[ModuleCost, ...]] = {0: ()}
     for index, text in enumerate(module_texts(option, modules)):
         reached: dict[int, list[tuple[ModuleCost, ...]]] = {}

@@ -1,27 +1,30 @@
-"""Searches recipes for one config: the cheapest within a budget, the smallest within some FLOPs."""
+"""Searches recipes for one config: the cheapest within a budget, or the smallest within a limit of FLOPs."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from infopro_seg.memory.costs.chain import PLAIN, Chain
+from infopro_seg.config_edits import backbone_of, without_turn
+from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.costs.module_costs import ModuleCosts
 from infopro_seg.memory.costs.profile import profile_chain
 from infopro_seg.memory.search.module_search import ModuleSearch
-from infopro_seg.memory.search.partition import Partition, balanced, partition_at
+from infopro_seg.memory.search.partition import Partition, partition_at
 from infopro_seg.memory.search.partition_search import PartitionSearch
-from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name
+from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name, with_recipe
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import stock_losses, without_cuts
 from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recompute_option import Option
 
-SIMPLER = 0.01  # of the peak, that a recipe with fewer runs of equal segments may take more
-ALIKE = 0.005  # of end-to-end FLOPs; recipes that differ by less count as equally fast
-ATTEMPTS = 3  # recipes that are traced whole for a budget before giving up on it
+SIMPLER = 0.01  # share of the peak that a recipe may take more, if it has fewer runs of equal segments
+ALIKE = 0.005  # share of end-to-end FLOPs; recipes that differ by less count as equally fast
+ATTEMPTS = 3  # recipes to trace whole for a budget before giving up
 
 
 class RecipeSearch:
@@ -30,28 +33,34 @@ class RecipeSearch:
     Args:
         cfg: a config with an `InfoProBackbone`.
         setup: batch, crop and precision to plan for.
-        report: told what is being done, before it is done.
+        announce: called with each step before it begins.
     """
 
     def __init__(
-        self, cfg: Any, setup: TrainingSetup, report: Callable[[str], None] = lambda text: None
+        self, cfg: Any, setup: TrainingSetup, announce: Callable[[str], None] = lambda text: None
     ) -> None:
         self.cfg = cfg
         self.setup = setup
-        self.report = report
-        backbone = cfg.get('model', cfg)['backbone']
-        self.own_heads = bool(backbone.get('checkpoint_heads', False))
+        self.announce = announce
+        self.own_heads = bool(backbone_of(cfg).get('checkpoint_heads', False))
         self._costs: dict[bool, ModuleCosts] = {}
-        self._search: PartitionSearch | None = None
-        self._reference: Recipe | None = None
 
     def costs(self, heads_recomputed: bool) -> ModuleCosts:
-        """All possible local modules, with or without heads that recompute norms and activations."""
+        """The costs of all local modules, with or without heads that recompute norms and activations."""
         if heads_recomputed not in self._costs:
             what = ', heads recomputing norms' if heads_recomputed else ''
-            self.report(f'measuring every block and head{what}')
-            known = next((costs.chain for costs in self._costs.values()), None)
-            chain = profile_at(self.cfg, self.setup, heads_recomputed, blocks_of=known)
+            self.announce(f'measuring every block and head{what}')
+            cfg, setup = copy.deepcopy(self.cfg), self.setup
+            backbone_of(cfg)['checkpoint_heads'] = heads_recomputed
+            chain = profile_chain(
+                cfg,
+                setup.batch,
+                setup.crop,
+                setup.amp,
+                accumulation=setup.accumulation,
+                policies=POLICIES[1:],
+                blocks_of=next((costs.chain for costs in self._costs.values()), None),
+            )
             self._costs[heads_recomputed] = ModuleCosts(chain)
         return self._costs[heads_recomputed]
 
@@ -61,40 +70,30 @@ class RecipeSearch:
         chain = self.costs(self.own_heads).chain
         return chain.fixed + chain.gradients
 
-    @property
+    @cached_property
     def search(self) -> PartitionSearch:
-        """The search for what to recompute, heads recomputing norms and activations."""
-        if self._search is None:
-            self._search = PartitionSearch(ModuleSearch(self.costs(True), POLICIES))
-        return self._search
+        """The search for cuts and recomputation, with heads that recompute norms and activations."""
+        return PartitionSearch(ModuleSearch(self.costs(True), POLICIES))
 
-    @property
+    @cached_property
     def reference(self) -> Recipe:
         """Plain end-to-end training with mmseg's own losses, traced whole."""
-        if self._reference is None:
-            self.report('tracing plain end-to-end training')
-            costs = self.costs(self.own_heads)
-            first = make_recipe(costs.chain, balanced(costs, 1), False, 'E2E, stock losses')
-            self._reference = self.traced(replace(first, stock=True))
-        return self._reference
+        self.announce('tracing plain end-to-end training')
+        plain = self.recipe_at([], 'E2E, stock losses')
+        return self.traced(replace(plain, stock=True, heads_recomputed=False))
 
     def configure(self, recipe: Recipe) -> Any:
         """The config for a recipe."""
         if recipe.stock:
             cfg = stock_losses(without_cuts(self.cfg))
-            cfg.get('model', cfg)['backbone']['local_head'] = None
+            backbone_of(cfg)['local_head'] = None
             return cfg
-        cfg = without_cuts(self.cfg)
-        backbone = cfg.get('model', cfg)['backbone']
-        options = recipe.backbone_options()
-        backbone['encoder'].update(options.pop('encoder', {}))
-        backbone.update(options)
-        if recipe.cuts:
-            backbone['local_head'] = copy.deepcopy(self.cfg.get('model', self.cfg)['backbone']['local_head'])
+        cfg = with_recipe(self.cfg, recipe)
+        without_turn(backbone_of(cfg))
         return cfg
 
     def trace(self, recipe: Recipe, setup: TrainingSetup | None = None) -> tuple[int, int]:
-        """Peak and FLOPs of a complete step of a recipe, in this setup or another."""
+        """Peak and FLOPs of a traced step of a recipe, in this setup or another one."""
         setup = setup or self.setup
         traced = trace_step(
             self.configure(recipe), setup.batch, setup.crop, setup.amp, accumulation=setup.accumulation
@@ -102,17 +101,17 @@ class RecipeSearch:
         return traced.peak, traced.flops
 
     def exact(self, budget: int) -> Recipe | None:
-        """The exact recipe with the fewest FLOPs within a budget, traced whole; None where none fits."""
-        plain = make_recipe(*self.at(self.own_heads, []), self.own_heads, 'E2E')
+        """The exact recipe with the fewest FLOPs within a budget, traced whole; None if none fits."""
+        plain = self.recipe_at([], 'E2E')
         return self._verified(budget, lambda room: self._cheapest([1], room, [plain]))
 
     def local(self, counts: Sequence[int], budget: int, others: Sequence[Recipe] = ()) -> Recipe | None:
-        """The cheapest local recipe within a budget, traced whole; None where none fits."""
+        """The cheapest local recipe within a budget, traced whole; None if none fits."""
         counts = [count for count in counts if count > 1]
         return self._verified(budget, lambda room: self._cheapest(counts, room, others)) if counts else None
 
     def within(self, cuts: Sequence[str], budget: int) -> Recipe | None:
-        """The recipe at some cuts with the fewest FLOPs within a budget, traced whole; None if none fits."""
+        """The recipe at given cuts with the fewest FLOPs within a budget, traced whole; None if none fits."""
         ends = self.ends_of(cuts)
 
         def found(room: int) -> Recipe | None:
@@ -128,7 +127,12 @@ class RecipeSearch:
         return self._simplified(best, best.peak, best.flops)
 
     def below(self, count: int, limit: float) -> Recipe | None:
-        """The recipe with the fewest bytes of at most so many FLOPs, or a simpler one nearly as small."""
+        """The recipe with the smallest peak within a limit of FLOPs, or a simpler one nearly as small.
+
+        Args:
+            count: number of local modules.
+            limit: the most FLOPs, as a share of the reference's.
+        """
         flops = limit * self.reference.flops
         partition = self.search.fewest_bytes(count, flops)
         if partition is None:
@@ -138,10 +142,10 @@ class RecipeSearch:
         return replace(recipe, name=f'{recipe.name} (<= {limit:g})') if recipe.recomputing else recipe
 
     def _cheapest(self, counts: Sequence[int], room: int, others: Sequence[Recipe]) -> Recipe | None:
-        """The cheapest predicted recipe; among those alike in FLOPs the one with the smallest peak."""
+        """The recipe with the fewest predicted FLOPs; among alike ones, that with the smallest peak."""
         found = [recipe for recipe in others if recipe.peak <= room]
         for count in counts:
-            self.report(f'searching {count} modules with the fewest FLOPs')
+            self.announce(f'searching {count} modules with the fewest FLOPs')
             partition = self.search.fewest_flops(count, room)
             if partition is not None:
                 most = partition.flops + ALIKE * self.reference.flops
@@ -155,13 +159,13 @@ class RecipeSearch:
         )
 
     def _verified(self, budget: int, find: Callable[[int], Recipe | None]) -> Recipe | None:
-        """What is found for a budget, or for less where a complete trace of it does not fit."""
+        """The recipe found for a budget, traced whole; if its trace is too large, finds one for less."""
         room = budget
         for _ in range(ATTEMPTS):
             found = find(room)
             if found is None:
                 return None
-            self.report(f'tracing {found.name}')
+            self.announce(f'tracing {found.name}')
             found = self.traced(found)
             if found.peak <= budget:
                 return found
@@ -175,37 +179,23 @@ class RecipeSearch:
             return replace(recipe, name=f'{recipe.name} + recomputation')
         return recipe if self.own_heads else replace(recipe, name=f'{recipe.name}, heads recomputing norms')
 
-    def at(self, heads: bool, ends: Sequence[int], option: Any = PLAIN) -> tuple[Chain, Partition]:
-        """The chain, and its partition that ends modules after so many blocks."""
-        costs = self.costs(heads)
-        return costs.chain, partition_at(costs, ends, option)
+    def recipe_at(self, ends: Sequence[int], name: str, option: Option = PLAIN) -> Recipe:
+        """The recipe with given cuts and the config's own heads, its peak predicted.
+
+        Args:
+            ends: the numbers of blocks before each cut.
+            name: its name in tables.
+            option: the option `checkpoint`.
+        """
+        costs = self.costs(self.own_heads)
+        return make_recipe(costs.chain, partition_at(costs, ends, option), self.own_heads, name)
 
     def ends_of(self, cuts: Sequence[str]) -> list[int]:
-        """The numbers of blocks before each cut."""
-        names = [block.name for block in self.costs(self.own_heads).chain.blocks]
+        """The number of blocks up to each cut."""
+        names = self.costs(self.own_heads).chain.names
         return [names.index(cut) + 1 for cut in cuts]
 
     def traced(self, recipe: Recipe) -> Recipe:
-        """A recipe with peak and FLOPs of a complete step."""
+        """A recipe with the peak and FLOPs of a traced step."""
         peak, flops = self.trace(recipe)
         return replace(recipe, peak=peak, flops=flops, traced=True)
-
-
-def profile_at(
-    cfg: Any,
-    setup: TrainingSetup,
-    heads_recomputed: bool,
-    blocks_of: Chain | None = None,
-) -> Chain:
-    """Measures the pieces of a config's model under every policy; see `profile_chain`."""
-    cfg = copy.deepcopy(cfg)
-    cfg.get('model', cfg)['backbone']['checkpoint_heads'] = heads_recomputed
-    return profile_chain(
-        cfg,
-        setup.batch,
-        setup.crop,
-        setup.amp,
-        accumulation=setup.accumulation,
-        policies=POLICIES[1:],
-        blocks_of=blocks_of,
-    )

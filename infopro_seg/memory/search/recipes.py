@@ -1,14 +1,17 @@
-"""Recipes: ways to train a config's model, with what each takes."""
+"""Recipes: ways to train a config's model, with the memory and FLOPs that each takes."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from infopro_seg.config_edits import backbone_of, without_balance
 from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.quantities import GIB
 from infopro_seg.memory.search.partition import Partition
+from infopro_seg.memory.variants import lists_heads
 from infopro_seg.models.recompute_option import Option, show_option
 
 Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
@@ -19,19 +22,19 @@ class Recipe:
     """One way to train, and what it takes.
 
     Args:
-        name: what tables call it.
+        name: its name in tables.
         cuts: names of the blocks after which gradients stop.
         recompute: what blocks recompute, see :mod:`infopro_seg.models.recompute_option`.
         heads_recomputed: whether heads recompute norms and activations.
         peak: bytes at the peak of a step.
         flops: floating-point operations of a step.
         bound: what runs at the peak.
-        traced: whether a complete step was traced; else the additive model predicts it.
+        traced: whether peak and FLOPs come from a traced step; else the additive model predicts them.
         stock: whether it is the reference, trained end to end with mmseg's own losses.
-        frozen_stages: the encoder's option of that name, None for that of the config.
-        accuracy: what is known of it.
-        max_crop: height and width of the largest crop that fits the budget, if that was asked for.
-        max_batch: the largest batch that fits the budget, if that was asked for.
+        frozen_stages: the encoder's option of that name; None for the config's own.
+        accuracy: what is known about its accuracy; None if nothing.
+        max_crop: height and width of the largest crop that fits the budget; None if unknown or none fits.
+        max_batch: the largest batch that fits the budget; None if unknown or none fits.
     """
 
     name: str
@@ -62,7 +65,7 @@ class Recipe:
 
     @property
     def short_name(self) -> str:
-        """What plots call it."""
+        """Its name in plots."""
         return self.name.replace('InfoPro* ', '').replace('InfoPro ', '').replace(' + recomputation', '')
 
     @property
@@ -71,10 +74,6 @@ class Recipe:
         if isinstance(self.recompute, (bool, str)):
             return self.recompute not in (False, PLAIN)
         return any(item != PLAIN for item in self.recompute)
-
-    def fits(self, budget: int | None) -> bool | None:
-        """Whether the peak is within a budget; None without one."""
-        return None if budget is None else self.peak <= budget
 
     def as_json(self, reference: Recipe, budget: int | None) -> dict[str, Any]:
         """The recipe beside the reference, for `--json`."""
@@ -90,7 +89,7 @@ class Recipe:
             'share_of_e2e': round(self.peak / reference.peak, 4),
             'flops_of_e2e': round(self.flops / reference.flops, 4),
             'accuracy': self.accuracy,
-            'fits': self.fits(budget),
+            'fits': None if budget is None else self.peak <= budget,
             'bound_by': self.bound,
             'traced': self.traced,
         }
@@ -101,7 +100,7 @@ class Recipe:
         return found
 
     def backbone_options(self) -> dict[str, Any]:
-        """What the config's backbone has to say for this recipe."""
+        """The options of the config's backbone for this recipe."""
         options: dict[str, Any] = {
             'cuts': self.cuts,
             'checkpoint': self.recompute,
@@ -112,14 +111,25 @@ class Recipe:
         return options
 
 
+def with_recipe(cfg: Any, recipe: Recipe) -> Any:
+    """A copy of a config that trains by a recipe, its batch, crop and precision unchanged."""
+    cfg = copy.deepcopy(cfg)
+    backbone, options = backbone_of(cfg), recipe.backbone_options()
+    backbone['encoder'].update(options.pop('encoder', {}))
+    backbone.update(options, num_modules=None)
+    if not recipe.cuts and lists_heads(cfg):
+        backbone['local_head'] = None  # a list has one head per cut
+    without_balance(backbone)
+    return cfg
+
+
 def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name: str) -> Recipe:
     """The recipe of a partition, its peak predicted by the additive model."""
     worst = max(partition.modules, key=lambda module: module.peak)
-    names = [block.name for block in chain.blocks]
-    blocks = [names[module.start : module.end] for module in partition.modules]
+    blocks = [chain.names[module.start : module.end] for module in partition.modules]
     return Recipe(
         name=name,
-        cuts=tuple(part[-1] for part in blocks[:-1]),
+        cuts=partition.cuts(chain),
         recompute=show_option(partition.segments, blocks),
         heads_recomputed=heads_recomputed,
         peak=partition.peak,
@@ -129,12 +139,12 @@ def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name
 
 
 def method_name(modules: int, balanced: bool = False) -> str:
-    """What tables call a number of modules; a star says that their cuts are balanced by memory."""
+    """The name of a number of modules in tables; a star marks cuts balanced by memory."""
     return 'E2E' if modules == 1 else f'InfoPro{"*" if balanced else ""} K={modules}'
 
 
 def distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes, but of those that train the same way only the first."""
+    """The recipes without repetitions: of those that train the same way, only the first."""
     found: dict[Any, Recipe] = {}
     for recipe in recipes:
         key = repr(

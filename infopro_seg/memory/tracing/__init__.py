@@ -1,5 +1,5 @@
 """Runs one training step on fake tensors, without a GPU, and follows the bytes that are alive.
 
-Read `step` first: it contains `trace_step` and the report of a trace. `storages` does the counting,
-`fake_model` builds the model and its batch, and `list_blocks` shows an encoder block by block.
+Read `step` first: it contains `trace_step` and what it returns. `storages` does the counting, `fake_model`
+builds the model and its batch, and `list_blocks` shows an encoder block by block.
 """

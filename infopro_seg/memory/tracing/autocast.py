@@ -1,4 +1,4 @@
-"""CUDA's autocast rules for tensors that live elsewhere."""
+"""CUDA's autocast rules for tensors on the CPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUSED = {  # CUDA's kernels that read float16 and write float32
     torch.ops.aten.softmax.int: torch.ops.aten._softmax.default,
     torch.ops.aten.log_softmax.int: torch.ops.aten._log_softmax.default,
 }
-# What CUDA's autocast does otherwise than the CPU's, from torch's "CUDA Op-Specific Behavior".
+# Where CUDA's autocast differs from the CPU's, from torch's "CUDA Op-Specific Behavior".
 FLOAT32 = (  # inputs are cast to float32
     *('acos', 'asin', 'cosh', 'erfinv', 'exp', 'expm1', 'log', 'log10', 'log1p', 'log2', 'sinh', 'tan'),
     *('pow.Scalar', 'pow.Tensor_Scalar', 'pow.Tensor_Tensor', 'reciprocal', 'rsqrt', 'softplus', 'logsumexp'),
@@ -59,8 +59,8 @@ UNTOUCHED = (  # no rule at all
 def cuda_rules() -> Iterator[None]:
     """Gives the CPU's autocast the rules of CUDA's, until the context ends.
 
-    Fake tensors on 'cuda' need a PyTorch built for CUDA, so traces run on fake CPU tensors everywhere;
-    what autocast does to them has to be what it does on the GPU, or half the bytes would be wrong.
+    Fake tensors on 'cuda' need a PyTorch built for CUDA, so all traces run on fake CPU tensors. Autocast must
+    treat them as it treats tensors on the GPU, or half the bytes would be wrong.
     """
     library: Any = torch.library.Library('aten', 'IMPL')  # type: ignore[no-untyped-call]
     rules: dict[tuple[str, ...], Callable[[Any], Any]] = {
@@ -71,7 +71,7 @@ def cuda_rules() -> Iterator[None]:
         UNTOUCHED: lambda op: torch.library.fallthrough_kernel,
     }
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of rules that take the place of the CPU's own
+        warnings.simplefilter('ignore')  # torch warns that these replace the CPU's own rules
         for names, make in rules.items():
             for name in names:
                 packet, _, overload = name.partition('.')
@@ -94,7 +94,7 @@ def autocast(amp: str | None) -> Iterator[None]:
 
 
 def _cast(choose: Callable[[set[torch.dtype]], torch.dtype], op: Any) -> Callable[..., Any]:
-    """An operation whose inputs are cast to the type that is chosen from theirs."""
+    """An operation that first casts its inputs to the type that `choose` picks from their types."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         with _without_autocast():

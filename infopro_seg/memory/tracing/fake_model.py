@@ -1,4 +1,4 @@
-"""The fake counterparts of a model, its optimizer and a batch."""
+"""Builds a model, its optimizer and a batch from fake tensors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fake_tensors() -> Iterator[StorageTracker]:
     """A context in which tensors have sizes but no values, and their storages are followed.
 
     Raises:
-        UserError: something in the context needs the values.
+        UserError: an operation in the context needs values.
     """
     with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
         warnings.simplefilter('ignore')
@@ -56,7 +56,10 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
 
 def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
-    """Builds the model of a config for a crop, ready to train on a single process; see `ELSEWHERE`."""
+    """Builds the model of a config for a crop, ready to train in a single process.
+
+    Parameters of modules that a training keeps in main memory are on the device `ELSEWHERE`.
+    """
     model_cfg = copy.deepcopy(cfg.get('model', cfg))
     preprocessor = model_cfg.get('data_preprocessor')
     if preprocessor is not None and not is_classifier(cfg):  # which takes images of any size
@@ -76,16 +79,16 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
 def without_values(build: Callable[[], nn.Module]) -> nn.Module:
     """Builds a module of fake tensors.
 
-    A module that computes its sizes from values, as timm's RegNets do, is built with real tensors first; then
-    each is replaced by a fake one.
+    A module that computes its sizes from values, as timm's RegNets do, is built with real tensors first. Then
+    a fake tensor replaces each of them.
     """
     try:
         return build()
     except VALUES_NEEDED:
         with _disable_current_modes():
             model = build()
-    gc.collect()  # what was begun on fake tensors
-    fakes: dict[Tensor, Tensor] = {}  # some models hold a tensor twice
+    gc.collect()  # the module begun on fake tensors
+    fakes: dict[Tensor, Tensor] = {}  # some models have a tensor in two places
     for module in model.modules():
         own = vars(module)
         plain = [(own, name, value) for name, value in own.items() if isinstance(value, Tensor)]
@@ -99,12 +102,12 @@ def without_values(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def build_optimizer(cfg: Any, model: nn.Module, optimizer: dict[str, Any] | None = None) -> Any:
-    """Builds an optimizer whose state is there, as after its first step.
+    """Builds an optimizer with its state, as after its first step.
 
     Args:
-        cfg: a config whose `optim_wrapper.optimizer` is taken where none is given.
-        model: what it optimizes.
-        optimizer: its config.
+        cfg: a config, maybe with an `optim_wrapper`.
+        model: the model to optimize.
+        optimizer: config of the optimizer; None for that of `cfg`, or else SGD with momentum.
     """
     optimizer = dict(optimizer or cfg.get('optim_wrapper', {}).get('optimizer') or SGD)
     with DefaultScope.overwrite_default_scope('mmengine'):
@@ -128,8 +131,8 @@ def fake_batch(
     Args:
         batch: number of images.
         crop: height and width of the images, in pixels.
-        tracker: what must not count it.
-        classifies: whether a label is one of the whole image.
+        tracker: the tracker, which does not count the batch.
+        classifies: whether each image has one label, not one per pixel.
     """
     with tracker.paused():
         return {
@@ -139,7 +142,7 @@ def fake_batch(
 
 
 def label_of_image(label: Tensor) -> Any:
-    """mmpretrain's sample of a class index (1,)."""
+    """mmpretrain's sample for an image with a class index (1,)."""
     from mmpretrain.structures import DataSample  # slow to import, and not needed for segmentors
 
     return DataSample(gt_label=label)

@@ -18,14 +18,14 @@ CONV_BACKWARD = torch.ops.aten.convolution_backward
 def count_flops(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     """The floating-point operations of a call; 0 of operators that torch does not count.
 
-    torch counts the gradient of a grouped convolution's weight as if it had no groups, which is as many times
-    too much: 960 times in the depthwise convolutions of an EfficientNet.
+    torch counts the gradient of a grouped convolution's weight as if it had no groups. That is too much by
+    the number of groups: 960 times in the depthwise convolutions of an EfficientNet.
 
     Args:
-        operator: what was called, without its overload, e.g. `torch.ops.aten.mm`.
-        args: its arguments.
-        kwargs: those by name.
-        out: what it returned.
+        operator: the operator without its overload, e.g. `torch.ops.aten.mm`.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        out: its result.
     """
     if operator is CONV_BACKWARD:
         return _convolution_backward(*args)
@@ -43,14 +43,14 @@ def _convolution_backward(
     _dilation: Any,
     *rest: Any,
 ) -> int:
-    """The gradients of input and of weight take as much as the forward pass each."""
+    """The gradients of input and weight each take as much as the forward pass."""
     transposed, _output_padding, _groups, (of_input, of_weight, _of_bias) = rest
     forward = conv_flop_count(list(x.shape), list(weight.shape), list(grad.shape), transposed=transposed)
     return (bool(of_input) + bool(of_weight)) * int(forward)
 
 
 class RecomputedFlops(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the FLOPs of the operations that run under it and that a policy would compute again.
+    """Counts the FLOPs of those operations that run under it and that each policy would recompute.
 
     Args:
         policies: the policies, all but `none`.

@@ -1,4 +1,4 @@
-"""The command `tools/list_blocks.py`: traces an encoder block by block, to help you choose cuts."""
+"""The command `tools/list_blocks.py`: traces an encoder block by block, to help choose cuts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infopro_seg.config_edits import encoder_of
 from infopro_seg.config_files import load_config
-from infopro_seg.consoles import table_console
+from infopro_seg.consoles import new_table, table_console
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import autocast
 from infopro_seg.memory.tracing.fake_model import fake_tensors, without_values
@@ -32,7 +32,7 @@ class BlockRow:
     Args:
         name: its name in cuts.
         feature: channels, height and width of the map that a local head after it reads.
-        outputs: indices of the encoder's outputs that come from it.
+        outputs: indices of the encoder's outputs that the block produces.
         parameters: number of its parameters, including frozen ones.
         kept: bytes that its forward pass keeps for its backward pass, including its output.
         flops: floating-point operations of its forward pass.
@@ -106,15 +106,15 @@ def list_blocks(
 def blocks_table(kind: str, rows: Sequence[BlockRow], setup: TrainingSetup, cuts: Sequence[str]) -> Table:
     """The blocks as a table; `so far` is the share of the encoder's kept bytes up to a block's end."""
     total = sum(row.kept for row in rows)
-    table = Table(
-        title=f'{len(rows)} blocks of {kind}: {setup}',
+    table = new_table(
+        f'{len(rows)} blocks of {kind}: {setup}',
+        ['block', 'feature map', 'output', 'parameters', 'kept MiB', 'so far', 'GFLOPs'],
+        texts=('block', 'feature map'),
         caption=(
             f'{sum(row.parameters for row in rows):,} parameters, {total / MIB:.1f} MiB kept for the '
             'backward pass. Any block but the last may be a cut.'
         ),
     )
-    for name in ('block', 'feature map', 'output', 'parameters', 'kept MiB', 'so far', 'GFLOPs'):
-        table.add_column(name, justify='left' if name in ('block', 'feature map') else 'right')
     kept = 0
     for row in rows:
         kept += row.kept

@@ -1,4 +1,4 @@
-"""Runs one training step on fake tensors and reports its bytes."""
+"""Traces one training step on fake tensors: bytes and FLOPs of each local module."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ModuleTrace:
     """The bytes and FLOPs of one local module in a training step.
 
     Args:
-        blocks: names of the encoder's blocks in it; none if the model is not split.
+        blocks: names of its blocks; empty if the model is not split.
         held: bytes alive when its forward pass begins: the model's state, gradients of earlier modules, and
-            what stays alive between modules (image, labels, the state at the cut, outputs to be read).
+            what stays alive between modules (image, labels, the state at the cut, outputs that heads read).
         forward_peak: peak bytes during its forward pass, including `held`.
         backward_peak: peak bytes during its backward pass, including `held`.
         forward_flops: floating-point operations of its forward pass.
@@ -55,7 +55,7 @@ class StepTrace:
         buffers: bytes of the buffers on the device.
         gradients: bytes of the parameters' gradients when the optimizer steps.
         optimizer_state: bytes of the optimizer's state.
-        seconds: how long the trace took.
+        seconds: duration of the trace.
     """
 
     modules: tuple[ModuleTrace, ...]
@@ -88,7 +88,7 @@ def trace_step(
 ) -> StepTrace:
     """Traces one training step of a config: its real `train_step`, on fake tensors, without a GPU.
 
-    The figures correspond to `torch.cuda.max_memory_allocated`, without what a trace cannot see, see
+    The bytes correspond to `torch.cuda.max_memory_allocated`, except for what a trace cannot see; see
     :class:`infopro_seg.memory.tracing.storages.StorageTracker`. SyncBN is traced as BN, which holds the same
     tensors except for a few per channel. Gradient scaling and clipping work in place and are left out.
     Boolean masks count as true everywhere. With a `stage` of the backbone, only tensors on the GPU count.
@@ -99,8 +99,7 @@ def trace_step(
         crop: height and width of the training images, in pixels.
         amp: 'fp16' or 'bf16' for autocast to it, None for float32.
         optimizer: config of the optimizer; None for that of the config, or SGD with momentum.
-        accumulation: iterations whose gradients are accumulated; from two on, gradients are alive
-            throughout the step.
+        accumulation: iterations per optimizer step; from two on, gradients are alive throughout the step.
 
     Raises:
         UserError: the model asks for values, which a fake tensor does not have.
@@ -119,8 +118,8 @@ def trace_step(
         return StepTrace(
             modules=tuple(_modules(tracker.phases, _block_names(model))),
             optimizer_peak=max(phase.peak for phase in tracker.phases if phase.name == 'optimizer'),
-            parameters=storage_bytes(_here(model.parameters())),
-            buffers=storage_bytes(_here(model.buffers())),
+            parameters=storage_bytes(_on_device(model.parameters())),
+            buffers=storage_bytes(_on_device(model.buffers())),
             gradients=wrapper.gradients,
             optimizer_state=storage_bytes(state),
             seconds=time.perf_counter() - start,
@@ -168,7 +167,7 @@ class PhasedOptimWrapper(OptimWrapper):
         super().step(**kwargs)
 
 
-def _here(tensors: Iterable[Tensor]) -> list[Tensor]:
+def _on_device(tensors: Iterable[Tensor]) -> list[Tensor]:
     return [tensor for tensor in tensors if tensor.device != ELSEWHERE]
 
 

@@ -1,4 +1,4 @@
-"""Follows the storages that are alive while a step runs."""
+"""Follows the storages that are alive while a training step runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALLOCATION = 512  # bytes; CUDA's caching allocator rounds every request up to a
 
 @dataclass
 class Phase:
-    """A stretch of a step: live bytes at its start, its peak, and the FLOPs spent in it."""
+    """A part of a step: live bytes at its start, its peak, and its FLOPs."""
 
     name: str
     start: int
@@ -42,7 +42,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     `meta`, which represents other memory.
 
     Args:
-        granularity: bytes that allocations are rounded up to.
+        granularity: bytes; allocations are rounded up to a multiple of them.
         values: whether the tensors are real and have values.
     """
 
@@ -67,7 +67,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A context whose new storages do not count, now or later: they live on the CPU."""
+        """A context whose new storages never count, as if they were on the CPU."""
         self._watching = False
         try:
             yield
@@ -75,7 +75,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._watching = True
 
     def follow(self, tensors: Iterable[Tensor]) -> None:
-        """Counts tensors that were there before the tracker was entered."""
+        """Counts tensors that were created before the tracker was entered."""
         for tensor in tensors:
             self._watch(tensor)
 
@@ -87,7 +87,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is DEVICE and isinstance(args[0], FakeTensor):
-            return args[0].fake_device  # what its own, slower answer is; autograd asks at every step
+            return args[0].fake_device  # the same as its own, slower answer; autograd asks at every step
         kwargs = kwargs or {}
         known = accumulate_in_place(func, args)
         if known is None and not self.values:
@@ -123,10 +123,12 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def accumulate_in_place(func: Any, args: tuple[Any, ...]) -> tuple[Any] | None:
-    """Adds gradients of a tensor that was used twice as autograd does, into the first; else None.
+    """Adds the second gradient of a tensor that was used twice into the first one, as autograd's engine does.
 
-    The engine does so between two nodes, but not for subclasses of tensors such as fake ones, nor while
-    somebody follows its operations.
+    The engine does not do so for subclasses such as fake tensors, nor under a dispatch mode.
+
+    Returns:
+        The sum, alone in a tuple; None if the operation is not such an addition.
     """
     if func is not torch.ops.aten.add.Tensor or torch.is_grad_enabled():
         return None

@@ -1,4 +1,4 @@
-"""What a config says about the step to be traced."""
+"""The setup of a training step: batch, crop, precision and accumulation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infopro_seg.errors import ConfigError, UserError
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Batch per process, crop (height, width) in pixels, precision and accumulated iterations."""
+    """Images per process, crop (height, width) in pixels, precision and iterations per optimizer step."""
 
     batch: int
     crop: tuple[int, int]
@@ -26,10 +26,10 @@ class TrainingSetup:
 def training_setup(
     cfg: Any, batch: int | None = None, crop: tuple[int, int] | None = None, amp: str | None = None
 ) -> TrainingSetup:
-    """Reads a config's own batch, crop, precision and accumulation; arguments that are given win.
+    """Reads batch, crop, precision and accumulation of a config; arguments override them.
 
     Raises:
-        ConfigError: batch or crop are neither given nor in the config.
+        ConfigError: batch or crop is neither an argument nor in the config.
         UserError: batch, height or width is below 1.
     """
     if batch is None:
@@ -67,7 +67,7 @@ def own_precision(cfg: Any) -> str | None:
     if 'Amp' not in kind:
         return None
     if 'CPUAmp' in kind:
-        return 'bf16'  # whatever its dtype says: it has none
+        return 'bf16'  # it takes no dtype
     return 'bf16' if 'bfloat16' in str(wrapper.get('dtype', '')) else 'fp16'
 
 

@@ -1,4 +1,4 @@
-"""Answers the questions about values that fake tensors cannot answer, with the costliest case."""
+"""Stands in for values that fake tensors do not have, assuming the costliest case."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _indices(mask: Tensor) -> Tensor:
 
 
 def _constant(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A fake tensor that knows its values: encoders read the rates of stochastic depth from one."""
+    """A fake tensor with values: encoders read the rates of stochastic depth from one."""
     from torch._subclasses.fake_tensor import unset_fake_temporarily
     from torch.utils._python_dispatch import _get_current_dispatch_mode
 

@@ -1,4 +1,4 @@
-"""Stand-ins for the pieces before and after one that is measured alone."""
+"""Stand-ins for the neighbours of a piece that is measured alone: the pieces before and after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def fresh(state: Any, attached: Any) -> Any:
 
     Args:
         state: tensors in any nesting, or a dict of such states.
-        attached: whether they are attached, or the set of keys whose states are.
+        attached: whether the tensors are attached; for a dict, the set of keys whose states are.
     """
     if isinstance(attached, set):
         return {key: fresh(value, key in attached) for key, value in state.items()}

@@ -8,39 +8,36 @@ from typing import Any
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.consoles import new_table
 from infopro_seg.drawing.point_names import MARKERS, annotate
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
-from infopro_seg.memory.quantities import DIGITS, show_bytes, unit_for
+from infopro_seg.memory.quantities import fits_text, show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
-from infopro_seg.strict_json import to_json
 
 TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
 
 
 def plan_table(plan: Plan) -> Table:
-    """The recipes of a plan; those to choose from for a budget are bold."""
-    unit, factor = unit_for(plan.reference.peak)
+    """The recipes of a plan as a table; the cheapest ones within the budget are bold."""
+    unit = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
-    table = Table(title=f'Predicted peak memory: {plan.setup}{budget}')
     with_crops = any(recipe.max_crop for recipe in plan.rows)
     with_batches = any(recipe.max_batch for recipe in plan.rows)
-    columns = ['recipe', 'gradients', f'peak {unit}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
+    columns = ['recipe', 'gradients', f'peak {unit.name}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
     columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
-    for name in columns:
-        table.add_column(name, justify='left' if name in TEXTS else 'right')
+    table = new_table(f'Predicted peak memory: {plan.setup}{budget}', columns, TEXTS)
     for recipe in plan.rows:
-        fits = recipe.fits(plan.budget)
         row = [
             recipe.name,
             recipe.gradients,
-            f'{recipe.peak / factor:.{DIGITS[unit]}f}',
+            unit.number(recipe.peak),
             f'{recipe.peak / plan.reference.peak:.3f}',
             f'{recipe.flops / plan.reference.flops:.3f}',
             recipe.accuracy or '-',
-            '' if fits is None else 'yes' if fits else 'no',
+            fits_text(recipe.peak, plan.budget),
         ]
         if with_crops:
             row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
@@ -51,8 +48,8 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def verdict(plan: Plan, cfg: Config) -> str:
-    """What to choose and to change in the config, or why nothing fits."""
+def advice(plan: Plan, cfg: Config) -> str:
+    """Which recipe to choose and how to change the config; or why nothing fits."""
     if plan.budget is None:
         return ''
     best, reference = plan.recommended, plan.reference.peak
@@ -72,10 +69,10 @@ def verdict(plan: Plan, cfg: Config) -> str:
 
 
 def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
-    """The lines of a config that ask for a recipe, and for batch, crop and precision other than its own."""
+    """The lines that make a config train a recipe; with batch, crop and precision where they change."""
     changes = planned_changes(cfg, recipe, setup)
     model, loader = changes.get('model', {}), changes.get('train_dataloader', {})
-    own = cfg.model.backbone  # what it says must be taken back, where the recipe does without it
+    own = cfg.model.backbone  # an option that the recipe does without must be reset
     options = {'cuts': recipe.cuts, **model.get('backbone', {})}
     shown = {key: value for key, value in options.items() if key == 'cuts' or value or key in own}
     lines = ''.join(f'    {key}={value!r},\n' for key, value in shown.items())
@@ -90,15 +87,15 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     return text
 
 
-def plan_json(plan: Plan, validation: Validation | None = None) -> str:
-    """The recipes of a plan as a JSON list; what a validation takes is the same in each."""
+def plan_rows(plan: Plan, validation: Validation | None = None) -> list[dict[str, Any]]:
+    """The recipes of a plan for `--json`; each row repeats what a validation takes."""
     added = {} if validation is None else validation.as_json(plan.budget)
     rows: list[dict[str, Any]] = []
     for recipe in plan.rows:
         row = recipe.as_json(plan.reference, plan.budget)
         chosen = {'recommended': recipe == plan.recommended, 'cheapest_local': recipe == plan.local}
         rows.append({**row, **chosen, **added})
-    return to_json(rows)
+    return rows
 
 
 def plot_plan(plan: Plan, path: Path) -> None:
@@ -109,8 +106,8 @@ def plot_plan(plan: Plan, path: Path) -> None:
     figure = Figure(figsize=(10, 7))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    unit, factor = unit_for(plan.reference.peak)
-    points = [(r.flops / plan.reference.flops, r.peak / factor, r) for r in plan.rows]
+    unit = unit_for(plan.reference.peak)
+    points = [(r.flops / plan.reference.flops, r.peak / unit.size, r) for r in plan.rows]
     for gradients, marker, label in MARKERS:
         chosen = [(x, y) for x, y, recipe in points if recipe.gradients == gradients]
         if chosen:
@@ -121,8 +118,8 @@ def plot_plan(plan: Plan, path: Path) -> None:
             line: dict[str, Any] = {'color': 'grey', 'linewidth': 1, 'linestyle': style, 'zorder': 0}
             axes.plot(*zip(*front, strict=True), label=f'best {gradients}', **line)
     if plan.budget is not None:
-        axes.axhline(plan.budget / factor, color='C3', linestyle='--', linewidth=1, label='budget')
-    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit}', title=str(plan.setup))
+        axes.axhline(plan.budget / unit.size, color='C3', linestyle='--', linewidth=1, label='budget')
+    axes.set(xlabel='FLOPs of E2E', ylabel=f'predicted peak, {unit.name}', title=str(plan.setup))
     axes.margins(x=0.1, y=0.1)
     axes.set_ylim(0)
     axes.legend()

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.probing.depth_plot import depth_figure, stage_of
-from infopro_seg.probing.report import ProbeReport, Subject, markdown, write_json
+from infopro_seg.probing.results import ProbeResults, Subject, markdown, write_json
 from infopro_seg.probing.sheet import COLUMNS, sheet_figure, spread_names
 from tests.models.encoder_list import hrnet, swin
 from tests.stand_ins import encoder_config
@@ -24,7 +24,7 @@ IGNORANCE = {'bce': 0.69, 'mse': 0.08, 'psnr': 10.97, 'bce_floor': 0.4, 'mIoU': 
 LABELS = ('E2E', 'greedy SL', 'InfoPro')
 
 
-def make_report(names, cuts=((), (), ()), chosen=None, size=(8, 16)):
+def make_results(names, cuts=((), (), ()), chosen=None, size=(8, 16)):
     random = np.random.default_rng(0)
 
     def scores():
@@ -40,7 +40,7 @@ def make_report(names, cuts=((), (), ()), chosen=None, size=(8, 16)):
         Subject(label, f'{label}.pth', own, {n: scores() for n in chosen}, {n: pictures() for n in chosen})
         for label, own in zip(LABELS, cuts, strict=True)
     ]
-    return ProbeReport(names, subjects, IGNORANCE, pictures(), {'iterations': 7, 'batch': 2, 'seed': 0})
+    return ProbeResults(names, subjects, IGNORANCE, pictures(), {'iterations': 7, 'batch': 2, 'seed': 0})
 
 
 def names_of(encoder):
@@ -80,15 +80,15 @@ def assert_readable(figure):
 @pytest.mark.parametrize('encoder', ENCODERS)
 def test_no_label_of_either_picture_lies_over_another(encoder):
     names = names_of(encoder)
-    report = make_report(names, ((), (names[1],), (names[2], names[4])))
-    assert_readable(drawn(depth_figure(report)))
-    assert_readable(drawn(sheet_figure(report)))
+    results = make_results(names, ((), (names[1],), (names[2], names[4])))
+    assert_readable(drawn(depth_figure(results)))
+    assert_readable(drawn(sheet_figure(results)))
 
 
 def test_the_plot_shows_every_score_at_its_depth():
     names = list('abcdefg')
-    report = make_report(names, ((), ('d',), ('b', 'd', 'f')), chosen=['b', 'd', 'e', 'g'])
-    panels = drawn(depth_figure(report)).axes
+    results = make_results(names, ((), ('d',), ('b', 'd', 'f')), chosen=['b', 'd', 'e', 'g'])
+    panels = drawn(depth_figure(results)).axes
     reads = [
         lambda row: row['mse'],
         lambda row: row['linear']['mIoU'],
@@ -96,7 +96,7 @@ def test_the_plot_shows_every_score_at_its_depth():
     ]
     for panel, read, nothing in zip(panels, reads, (0.08, 0.021, 0.021), strict=True):
         lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines]
-        for index, subject in enumerate(report.subjects):
+        for index, subject in enumerate(results.subjects):
             values = [read(row) for row in subject.blocks.values()]
             assert ([1, 3, 4, 6], values) in lines
             cuts = [[], [1], [0, 1]][index]  # of the cuts only those that were looked into
@@ -112,20 +112,20 @@ def test_the_plot_shows_every_score_at_its_depth():
 
 
 def test_without_cuts_the_legend_does_not_speak_of_them():
-    [legend] = depth_figure(make_report(list('ab'))).legends
+    [legend] = depth_figure(make_results(list('ab'))).legends
     assert 'end of a local module' not in [text.get_text() for text in legend.get_texts()]
 
 
 def test_the_sheet_has_a_row_per_image_and_checkpoint():
     names = [f'layer1.{index}' for index in range(9)]
-    report = make_report(names)
+    results = make_results(names)
     shown = spread_names(names, COLUMNS)
-    cells = [axes.images[0].get_array() for axes in sheet_figure(report).axes]
-    boxes = [axes.get_position() for axes in sheet_figure(report).axes]
+    cells = [axes.images[0].get_array() for axes in sheet_figure(results).axes]
+    boxes = [axes.get_position() for axes in sheet_figure(results).axes]
     expected = []
-    for index, image in enumerate(report.images):
+    for index, image in enumerate(results.images):
         expected.append(image)
-        expected += [s.reconstructions[name][index] for s in report.subjects for name in shown]
+        expected += [s.reconstructions[name][index] for s in results.subjects for name in shown]
     assert len(cells) == len(expected)
     for cell, picture in zip(cells, expected, strict=True):
         assert np.array_equal(cell, picture)
@@ -151,11 +151,11 @@ def test_stages_are_named_after_the_blocks_in_them(name, stage):
 
 
 def test_the_tables_hold_every_score():
-    report = make_report(['a', 'b'], ((), ('a',), ()))
-    lines = markdown(report).splitlines()
+    results = make_results(['a', 'b'], ((), ('a',), ()))
+    lines = markdown(results).splitlines()
     start = lines.index('### mIoU of the classifier with one hidden layer')
     e2e, greedy, infopro = (
-        [f'{row["mlp"]["mIoU"]:.3f}' for row in subject.blocks.values()] for subject in report.subjects
+        [f'{row["mlp"]["mIoU"]:.3f}' for row in subject.blocks.values()] for subject in results.subjects
     )
     assert lines[start + 2 : start + 7] == [
         '| block | E2E | greedy SL | InfoPro |',
@@ -169,14 +169,14 @@ def test_the_tables_hold_every_score():
 
 
 def test_the_json_tells_depths_of_the_whole_encoder(tmp_path):
-    report = make_report(list('abcd'), ((), ('b',), ()), chosen=['b', 'd'])
-    write_json(report, tmp_path / 'results.json')
+    results = make_results(list('abcd'), ((), ('b',), ()), chosen=['b', 'd'])
+    write_json(results, tmp_path / 'results.json')
     content = json.loads((tmp_path / 'results.json').read_text())
-    assert content['settings'] == report.settings
+    assert content['settings'] == results.settings
     assert content['ignorance'] == IGNORANCE
     entry = content['checkpoints'][1]
     assert (entry['label'], entry['checkpoint'], entry['cuts']) == ('greedy SL', 'greedy SL.pth', ['b'])
-    blocks = report.subjects[1].blocks
+    blocks = results.subjects[1].blocks
     assert entry['blocks'] == [
         {'block': 'b', 'depth': 2, **blocks['b']},
         {'block': 'd', 'depth': 4, **blocks['d']},

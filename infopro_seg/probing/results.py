@@ -1,4 +1,4 @@
-"""The findings about several checkpoints as JSON and as tables."""
+"""The results of several checkpoints, as JSON and as tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from infopro_seg.strict_json import write_json as to_file
 
 @dataclass(frozen=True)
 class Subject:
-    """One checkpoint and what its probes have found.
+    """One checkpoint and the results of its probes.
 
     Args:
-        label: how tables and pictures call it.
-        checkpoint: its file.
+        label: its name in tables and pictures.
+        checkpoint: path of its file.
         cuts: the blocks after which gradients stopped in its training.
         blocks: the scores of each chosen block, in the order of the network.
-        reconstructions: what each block's decoder made of the images shown, (H, W, 3) RGB uint8.
+        reconstructions: the reconstructions of the images shown from each block, (H, W, 3) RGB uint8.
     """
 
     label: str
@@ -34,16 +34,16 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class ProbeReport:
+class ProbeResults:
     """Checkpoints side by side.
 
     Args:
         names: all blocks of the encoder, in order.
         subjects: the checkpoints.
-        ignorance: the scores of a guess that knows nothing of the image.
+        ignorance: the scores of the best guess that does not depend on the image.
         images: the images shown, (H, W, 3) RGB uint8.
-        settings: what all results have in common.
-        task: what the classifiers were asked.
+        settings: the settings that all results share.
+        task: the task of the classifiers.
     """
 
     names: list[str]
@@ -55,44 +55,49 @@ class ProbeReport:
 
     @property
     def chosen(self) -> list[str]:
-        """The blocks that were looked into."""
+        """The blocks that were probed."""
         return list(self.subjects[0].blocks)
 
+    @property
+    def ignorance_row(self) -> dict[str, Any]:
+        """The scores of that guess, arranged as those of a block."""
+        return {**self.ignorance, **dict.fromkeys(self.task.classifiers, self.ignorance)}
 
-def write_json(report: ProbeReport, path: Path) -> None:
-    """Writes all figures; `depth` counts the blocks of the encoder from 1."""
+
+def write_json(results: ProbeResults, path: Path) -> None:
+    """Writes all scores; `depth` counts the blocks of the encoder from 1."""
     content = {
-        'settings': report.settings,
-        'ignorance': report.ignorance,
+        'settings': results.settings,
+        'ignorance': results.ignorance,
         'checkpoints': [
             {
                 'label': subject.label,
                 'checkpoint': subject.checkpoint,
                 'cuts': list(subject.cuts),
                 'blocks': [
-                    {'block': name, 'depth': report.names.index(name) + 1, **scores}
+                    {'block': name, 'depth': results.names.index(name) + 1, **scores}
                     for name, scores in subject.blocks.items()
                 ],
             }
-            for subject in report.subjects
+            for subject in results.subjects
         ],
     }
     to_file(path, content)
 
 
-def markdown(report: ProbeReport) -> str:
-    """One table per measure: a row for each block, a column for each checkpoint; bold ends a local module."""
-    shared = ', '.join(f'{key}: {value}' for key, value in report.settings.items())
+def markdown(results: ProbeResults) -> str:
+    """One table per measure, with a row per block and a column per checkpoint; bold ends a local module."""
+    shared = ', '.join(f'{key}: {value}' for key, value in results.settings.items())
     lines = [shared, '', 'Bold: the last block of a local module, after which gradients stopped.']
-    for title, read, digits in report.task.measures:
+    for title, read, digits in results.task.measures:
         lines += ['', f'### {title}', '']
-        header = ['block', *(subject.label for subject in report.subjects)]
+        header = ['block', *(subject.label for subject in results.subjects)]
         rows = [
-            [f'`{name}`', *(_cell(subject, name, read, digits) for subject in report.subjects)]
-            for name in report.chosen
+            [f'`{name}`', *(_cell(subject, name, read, digits) for subject in results.subjects)]
+            for name in results.chosen
         ]
-        known = {**report.ignorance, **dict.fromkeys(report.task.classifiers, report.ignorance)}
-        rows.append(['knowing nothing', *[_number(read(known), digits)] * len(report.subjects)])
+        ignorance = _number(read(results.ignorance_row), digits)
+        rows.append(['knowing nothing', *[ignorance] * len(results.subjects)])
         lines.append(markdown_table(header, rows).rstrip('\n'))
     return '\n'.join(lines) + '\n'
 
@@ -103,5 +108,5 @@ def _cell(subject: Subject, name: str, read: Callable[[dict[str, Any]], float], 
 
 
 def _number(value: float | None, digits: str) -> str:
-    """A figure; the PSNR of a perfect reconstruction is no number, and JSON has none for it."""
+    """A score as text; None is the infinite PSNR of a perfect reconstruction, which JSON cannot hold."""
     return '∞' if value is None else f'{value:{digits}}'

@@ -17,7 +17,7 @@ from infopro_seg.hooks.results import peak_memory
 from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.memory.variants import without_cuts
+from infopro_seg.memory.variants import require_infopro
 from infopro_seg.training.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel
 from infopro_seg.training.out_of_memory import EVALUATIONS
@@ -25,7 +25,7 @@ from infopro_seg.training.out_of_memory import EVALUATIONS
 LESS = 0.9  # the budget of the next attempt, as a share of the prediction or of the free memory
 
 
-def memory_report(
+def memory_message(
     cfg: Config, runner: Any, ended_in: str | None, saved: bool, command: Sequence[str] = ()
 ) -> Iterator[str]:
     """The lines that follow the error message.
@@ -118,7 +118,7 @@ def _in_training(cfg: Config, predicted: int | None) -> list[str]:
         whole = backbone.get('checkpoint') in (True, 'blocks')
         return [] if whole else ['--cfg-options', 'model.backbone.checkpoint=blocks']
     try:
-        without_cuts(cfg)
+        require_infopro(cfg)
     except UserError:
         return []  # a stock backbone: --fit has nothing to choose from
     limits = [] if predicted is None else [predicted + _beside(cfg)]
@@ -127,8 +127,8 @@ def _in_training(cfg: Config, predicted: int | None) -> list[str]:
     if not limits or predicted is None:
         return []
     budget = int(LESS * min(limits))
-    unit, factor = unit_for(budget)
-    return ['--fit', f'{budget / factor:.2f}{unit}']
+    unit = unit_for(budget)
+    return ['--fit', f'{budget / unit.size:.2f}{unit.name}']
 
 
 def _in_validation(cfg: Config) -> list[str]:

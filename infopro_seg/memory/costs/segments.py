@@ -1,4 +1,4 @@
-"""Computes the costs of blocks that are recomputed together from the costs of single blocks."""
+"""Computes the cost of a segment, whose blocks are recomputed together, from the costs of its blocks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from infopro_seg.memory.costs.chain import PLAIN, BlockCost, Chain, PieceCost
 
 
 def segment_cost(chain: Chain, start: int, length: int, policy: str, first: bool) -> PieceCost:
-    """The cost of a segment of blocks: only its input is kept, and what the policy keeps inside the blocks.
+    """The cost of a segment of blocks, which keeps only its input and what the policy keeps in each block.
 
-    In the forward pass the blocks run one after the other, and each state is freed when the next one exists.
-    In the backward pass all blocks run again, except for what the policy kept. Then their backward pass
-    follows as usual.
+    In the forward pass the blocks run one after the other, and each state is freed once the next one exists.
+    In the backward pass all blocks first run again, except for what the policy kept.
 
     Args:
         chain: the costs of the blocks.
@@ -26,7 +25,7 @@ def segment_cost(chain: Chain, start: int, length: int, policy: str, first: bool
     if length == 1:
         return own[0]
     plain = _pieces(blocks, PLAIN, first)
-    held = [start + index in chain.outputs for index in range(length - 1)]  # states that a head reads
+    held = [start + index in chain.outputs for index in range(length - 1)]  # whether heads read the state
     outputs = sum(cost.released for cost, is_read in zip(own, held, strict=False) if is_read)
     recomputed = sum(block.recomputed[policy] for block in blocks[:-1])
     last = own[-1]
@@ -49,7 +48,7 @@ def _pieces(blocks: tuple[BlockCost, ...], policy: str, first: bool) -> list[Pie
 
 
 def _forward_rise(own: list[PieceCost], held: list[bool]) -> int:
-    """The most bytes in the forward pass, above those before it."""
+    """The peak bytes of the forward pass, above those alive before it."""
     rise = kept = handed = 0
     for cost, is_read in zip(own, [*held, False], strict=True):
         rise = max(rise, kept + handed + cost.forward_rise)
@@ -65,8 +64,8 @@ def _backward_rise(
     plain: list[PieceCost],
     held: list[bool],
 ) -> int:
-    """The most bytes in recomputation and backward pass, above those below the segment."""
-    waiting = sum(cost.kept - cost.released for cost in own)  # what the policy kept, until it is used again
+    """The peak bytes of recomputation and backward pass, above those alive before the segment."""
+    waiting = sum(cost.kept - cost.released for cost in own)  # what the policy kept and has not used yet
     gradient, lent = blocks[-1].state, sum(block.lent for block in blocks)
     outputs = [block.state if is_read else 0 for block, is_read in zip(blocks, held, strict=False)]
     rise = now = 0
