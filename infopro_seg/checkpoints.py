@@ -51,6 +51,8 @@ def require_file(checkpoint: str | Path) -> None:
         CheckpointError: there is no such file.
     """
     path = Path(checkpoint)
+    if path.is_dir():
+        raise CheckpointError(f'{path} is a folder, not a checkpoint; {_checkpoints_in(path)}')
     if not path.is_file():
         raise CheckpointError(f'no checkpoint {path}; {_checkpoints_in(path.parent)}')
 

@@ -18,6 +18,7 @@ from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.iou import CLASS_IOU
+from infopro_seg.evaluation.label_files import require_replaceable
 from infopro_seg.evaluation.label_images import LabelImages
 from infopro_seg.evaluation.test_set import drop_labels, read_test_set
 from infopro_seg.evaluation.tta import TTAModel
@@ -28,6 +29,7 @@ from infopro_seg.outputs import require_folder
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.tasks import is_classifier
 from infopro_seg.training.config_check import require_keys
+from infopro_seg.training.runner import require_launched
 from infopro_seg.training.runners import build_runner
 
 TRAINING = (
@@ -72,6 +74,7 @@ def evaluate(
     require_keys(cfg, options)
     require_file(checkpoint)
     cfg.launcher = launcher
+    require_launched(cfg)
     cfg.work_dir = work_dir_of(cfg, work_dir)
     cfg.load_from = str(checkpoint)
     cfg.resume = False
@@ -95,6 +98,7 @@ def evaluate(
     content = read_checkpoint(checkpoint)
     writer = None
     if out is not None:
+        require_replaceable(Path(out) / name for name in tested.names.values())
         writer = LabelImages(str(require_folder(out)), tested.names, tested.ids(content, whole))
     if json_file is not None:
         require_output(json_file, '--json')

@@ -9,7 +9,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from infopro_seg.errors import MachineError, OutputError, RankError, UserError
+from infopro_seg.errors import DataError, MachineError, OutputError, RankError, UserError
 
 # errors of the operating system that no program can avoid; other file errors may be faults of the program
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
@@ -29,6 +29,7 @@ _KILLED = re.compile(
 _GPU_MEMORY = re.compile(r'CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED')
 _CPU_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough|can't allocate) memory|Cannot allocate memory")
 _SHARED_MEMORY = re.compile(r'Bus error|shared memory|/dev/shm')
+_TARGET = re.compile(r'Target (-?\d+) is out of bounds')  # torch's cross-entropy
 _RANK = re.compile(r'gloo/transport|Connection (closed|reset) by peer|NCCL|Timed out waiting')
 _PACKAGE = Path(__file__).resolve().parent
 _OURS = tuple(f'{folder}/' for folder in (_PACKAGE, _PACKAGE.parent / 'tools'))
@@ -65,6 +66,12 @@ def explained(error: BaseException) -> UserError | None:
         )
     if isinstance(error, OSError):
         return _explained_file(error)
+    target = _TARGET.search(text) if isinstance(error, IndexError) else None
+    if target:
+        return DataError(
+            f'a loss got the label {target[1]}, which is neither a class of its head nor its ignore_index; '
+            'convert the labels, or correct num_classes and ignore_index of the heads'
+        )
     if isinstance(error, RuntimeError) and _RANK.search(text):
         return RankError(
             f'another process of this run is gone: {_first_line(text)}. Its own message says why'

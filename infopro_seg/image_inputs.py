@@ -35,7 +35,8 @@ def to_bgr(image: Any) -> np.ndarray:
             )
         array = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))  # upright, as files are read
     elif _is_tensor(image):
-        array = image.detach().cpu().numpy()
+        image = image.detach().cpu()
+        array = (image.float() if image.is_floating_point() else image).numpy()  # NumPy has no bfloat16
         if array.ndim == 3 and array.shape[0] in CHANNELS:
             array = array.transpose(1, 2, 0)
     elif isinstance(image, np.ndarray):
@@ -76,7 +77,9 @@ def _checked(array: np.ndarray, kind: str) -> np.ndarray:
 
 def _remedy(array: np.ndarray) -> str:
     """How to convert an array to uint8, if its range shows it."""
-    low, high = array.min(), array.max()
+    if array.dtype.kind not in 'biuf':
+        return ''
+    low, high = array.min().item(), array.max().item()
     if not 0 <= low <= high <= 65535:
         return '; scale it'
     if array.dtype == bool or high <= 1:

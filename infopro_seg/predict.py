@@ -16,7 +16,7 @@ from rich.progress import Progress
 from infopro_seg.consoles import counting, message_console
 from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
-from infopro_seg.evaluation.label_files import write_image, write_label_image
+from infopro_seg.evaluation.label_files import require_replaceable, write_image, write_label_image
 from infopro_seg.outputs import require_folder
 from infopro_seg.prediction.inputs import Input, find_inputs, require_apart
 from infopro_seg.prediction.onnx_network import OnnxNetwork
@@ -93,6 +93,7 @@ def predict(
     ways = ways or Ways()
     inputs, found = find_inputs(images, ways.video)
     require_apart(inputs, Path(out))
+    require_replaceable(result for one in inputs for result in one.results(Path(out)).values())
     out = require_folder(out)
     run = _Run(console, out, ways)
     if found.earlier:

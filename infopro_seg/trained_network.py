@@ -12,7 +12,8 @@ from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.config_edits import without_local_modules, without_pretraining
-from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit
+from infopro_seg.errors import CheckpointError
+from infopro_seg.hooks.checkpoint_guard import drop_local_heads, require_fit, trained_classes
 
 
 def load_trained(config: Config, checkpoint: str | Path, device: str) -> tuple[Any, dict[str, Any]]:
@@ -35,5 +36,11 @@ def load_trained(config: Config, checkpoint: str | Path, device: str) -> tuple[A
     drop_local_heads(model, content)
     state_dict = content.get('state_dict', content)
     require_fit(state_dict, model.state_dict(), str(checkpoint))
+    classes, count = trained_classes(content), getattr(model, 'num_classes', None)
+    if classes and count is not None and len(classes) != count:
+        raise CheckpointError(
+            f'the checkpoint {checkpoint} names {len(classes)} classes, but the network of the config '
+            f'predicts {count}; use the config that it was trained with'
+        )
     model.load_state_dict(state_dict, strict=False)
     return model.to(device).eval(), content

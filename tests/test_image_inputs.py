@@ -74,3 +74,16 @@ def test_what_a_pipeline_loads_is_made_fit_to_look_at():
     assert np.array_equal(to_picture(RGB[..., 0]), RGB[..., :1].repeat(3, axis=2))
     assert np.array_equal(to_picture(np.dstack([BGR, RGB[..., 0]])), RGB)
     assert to_picture(BGR.astype(np.uint16) * 257).max() == 255
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.filterwarnings('error')
+def test_tensors_of_half_precision_are_refused_with_the_remedy(dtype):
+    with pytest.raises(DataError, match=r'with values from 0\.0 to 1\.0, .*; give \(image \* 255\)'):
+        to_bgr(torch.tensor([0.0, 1.0], dtype=dtype).repeat(3, 2, 1))
+
+
+@pytest.mark.parametrize('dtype', [complex, object])
+def test_arrays_of_other_kinds_are_refused(dtype):
+    with pytest.raises(DataError, match='but an image is'):
+        to_bgr(np.zeros((2, 2, 3), dtype))

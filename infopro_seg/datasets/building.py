@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmseg.registry import DATASETS
+from mmengine.dataset import Compose
+from mmseg.registry import DATASETS, TRANSFORMS
 
 from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
 from infopro_seg.datasets.split_lists import list_file, require_names
 from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.stock_datasets import BaseSegDataset
+
+TEXTS = ('ann_file', 'img_suffix', 'seg_map_suffix')
 
 
 def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -32,6 +38,7 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         DataError: a folder is missing, the list of images cannot be read, or there are no images.
     """
     remedy = remedy_for(howto)
+    _require_texts(dataset, split)
     root = Path(dataset.get('data_root') or '')
     folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
     for folder in folders:
@@ -42,7 +49,7 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     try:
         # an empty data set cannot be serialised, and would say so in numpy's words
         built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
-    except (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise ConfigError(
             f'cannot build the {split} data set {dataset.get("type")}: {reason}; '
@@ -58,6 +65,33 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         )
     require_metainfo(built, dataset.get('type'), split)
     return built
+
+
+def _require_texts(dataset: dict[str, Any], split: str) -> None:
+    """Checks that paths and suffixes are single texts; mmseg would misread others, or fail later."""
+    where = f'of the {split} data set {dataset["type"]}'
+    prefix = dataset.get('data_prefix') or {}
+    if not isinstance(prefix, dict):
+        raise ConfigError(
+            f'data_prefix={prefix!r} {where} is no dict; write dict(img_path=..., seg_map_path=...)'
+        )
+    kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+    stock = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
+    given = {key: dataset.get(key) for key in ('data_root', *(TEXTS if stock else ()))} | prefix
+    for key, value in given.items():
+        if value and not isinstance(value, (str, os.PathLike)):
+            raise ConfigError(
+                f'{key}={value!r} {where} is a {type(value).__name__}; write a single text, and join several '
+                'data sets by a ConcatDataset'
+            )
+
+
+def build_pipeline(steps: Iterable[Any]) -> Any | None:
+    """Builds a pipeline in any scope; None if it cannot be built, which building the loader will report."""
+    try:
+        return Compose([TRANSFORMS.build(copy.deepcopy(step)) for step in steps])
+    except (KeyError, TypeError, ValueError, AssertionError):
+        return None
 
 
 def remedy_for(howto: str | None) -> str:

@@ -107,6 +107,12 @@ def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, He
         raise _reason(data) or UnreadableError(f'OpenCV cannot decode it: {error}', TO_IMAGE) from error
     if image is None:
         raise _reason(data) or UnreadableError(f'OpenCV does not read its kind ({header.mode})', TO_IMAGE)
+    if header.bits == 16 and image.dtype == np.uint8 and not image.any() and _holds_anything(data):
+        raise UnreadableError(
+            'its 16-bit values are all below 256, and of 16 bits the upper 8 are read, so that it would be '
+            'black',
+            'scale its values to 0 to 65535, or save it with 8 bits',
+        )
     if not header.whole:  # OpenCV fills what is missing of some truncated files with gray
         reason = _reason(data)
         if reason:
@@ -156,6 +162,12 @@ def not_readable(header: Header, color_type: str) -> UnreadableError | None:
             f'it holds {header.bands} bands, and images are read as three colours', TO_IMAGE
         )
     return None
+
+
+def _holds_anything(data: bytes) -> bool:
+    """Whether any value of an image, as it is stored, is not 0."""
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return stored is not None and bool(stored.any())
 
 
 def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:

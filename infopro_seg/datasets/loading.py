@@ -40,8 +40,14 @@ class LoadImage(LoadImageFromFile):
     Photographs are rotated as their EXIF orientation says, unless the `color_type` forbids it.
 
     Raises:
+        ConfigError: mmcv has no such `color_type`.
         DataError: the image is missing or unreadable.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.color_type not in FLAGS:
+            raise ConfigError(f'LoadImage has color_type={self.color_type!r}; choose from {", ".join(FLAGS)}')
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Loads `img_path` into `img`, (H, W, 3) BGR uint8."""

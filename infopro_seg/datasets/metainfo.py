@@ -87,6 +87,11 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
     """
     metainfo = dict(dataset.get('metainfo') or {})
     classes, palette = metainfo.get('classes'), metainfo.get('palette')
+    if 'palette' in metainfo and palette is None:
+        raise ConfigError(
+            f'palette=None in metainfo of the {split} data set {dataset.get("type")}; leave palette out, or '
+            'write palette=[], for colours at random'
+        )
     if isinstance(classes, (list, tuple)) and palette is not None and 0 < len(palette) != len(classes):
         raise ConfigError(
             f'the palette of the {split} data set {dataset.get("type")} has {len(palette)} colours for '

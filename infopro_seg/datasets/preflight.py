@@ -15,6 +15,7 @@ from infopro_seg.datasets.checks.file_names import instead_of
 from infopro_seg.datasets.checks.inspection import Pair
 from infopro_seg.datasets.checks.label_loading import UnknownLoadingError, loading_of
 from infopro_seg.datasets.checks.pairs import pairs_of, unlabelled, unlisted
+from infopro_seg.datasets.checks.trial import require_pipeline
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.split_lists import list_file
 from infopro_seg.errors import DataError
@@ -69,6 +70,7 @@ def _require(
     _refuse(unlabelled(dataset, pairs), split, config)
     problems, sizes = look_through(pairs, split, built.metainfo['classes'])
     _refuse(problems, split, config)
+    require_pipeline(config, split, dataset, built, sizes)
     return list(zip([pair.image for pair in pairs], sizes, strict=True))
 
 
@@ -78,7 +80,8 @@ def _require_files(
     missing = [Path(path) for path in paths if path is not None and not Path(path).is_file()]
     if missing:
         listed = list_file(dataset)
-        names = f'; the list {listed} names them' if listed is not None else ''
+        form = 'one path per line, below img_path and without suffix'
+        names = f'; the list {listed} names them, and should hold {form}' if listed is not None else ''
         raise DataError(
             f'{len(missing)} of {len(paths)} {kind} of the {split} split are missing, e.g. '
             f'{missing[0]}{instead_of(missing[0])}{names}; {remedy_for(howto)}'

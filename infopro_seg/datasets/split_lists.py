@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
         split: train, val or test.
 
     Raises:
-        DataError: mmseg would misread the list.
+        DataError: mmseg would misread the list, or images to evaluate are named twice.
     """
     given = Path(dataset.get('data_root') or '') / (dataset.get('ann_file') or '')
     if dataset.get('ann_file') and given.is_dir():
@@ -69,4 +70,10 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
         raise DataError(
             f'blank lines in the list {path} of the {split} split: {lines.count("")}, the first is line '
             f'{number}; remove them, as mmseg would take each for the name of an image'
+        )
+    twice = [name for name, count in Counter(lines).items() if count > 1]
+    if twice and split != 'train':
+        raise DataError(
+            f'the list {path} of the {split} split names {len(twice)} images more than once, e.g. '
+            f'{twice[0]}, and each would count in the metrics as often; name each image once'
         )

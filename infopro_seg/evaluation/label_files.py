@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from infopro_seg.outputs import reason_of
 
 WRITER = 'infopro_seg'  # the software named in the pictures of a prediction
 SOFTWARE = 305  # TIFF's tag for the software
+IMAGES = ('.png', '.tif')
 
 
 def write_label_image(path: Path, prediction: np.ndarray, ids: np.ndarray) -> None:
@@ -48,6 +50,23 @@ def write_image(path: Path, image: np.ndarray) -> None:
     info.add_text('Software', WRITER)
     with whole_file(path) as partial:
         Image.fromarray(image).save(partial, format='png', pnginfo=info, compress_level=1)
+
+
+def require_replaceable(results: Iterable[Path]) -> None:
+    """Checks that results will replace nothing but earlier results: never the user's own label images.
+
+    Args:
+        results: the files that will be written; only images are checked.
+
+    Raises:
+        UserError: a file exists that no prediction or evaluation has written.
+    """
+    for path in results:
+        if path.suffix in IMAGES and path.exists() and not is_written_here(path):
+            raise UserError(
+                f'{path} is there already and is no earlier result, perhaps a label image of yours, and is '
+                'not replaced; name another folder (--out)'
+            )
 
 
 def is_written_here(path: Path) -> bool:

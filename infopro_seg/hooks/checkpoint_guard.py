@@ -50,6 +50,9 @@ class CheckpointGuardHook(Hook):
         if not training:
             drop_local_heads(model, checkpoint)
         if runner._resume or not training:
+            loop = getattr(runner, '_train_loop' if training else '_test_loop', None)
+            data = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+            require_classes(checkpoint, getattr(data, 'metainfo', {}).get('classes'), name)
             require_fit(checkpoint.get('state_dict', checkpoint), model.state_dict(), name)
             return
         renewed = fit_start(checkpoint, model.state_dict(), name, self.allow_partial)
@@ -87,6 +90,7 @@ def fit_start(
         del state_dict[key]
     anew = {*renewed, *(key for key in expected if key.startswith(LOCAL_HEADS) and key not in state_dict)}
     wanted = {key: value for key, value in expected.items() if key not in anew}
+    require_finite(state_dict, wanted, name)
     try:
         require_fit(state_dict, wanted, name, strict=not allow_partial)
     except CheckpointError as error:
@@ -121,6 +125,54 @@ def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
         del state_dict[key]
 
 
+def require_finite(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:
+    """Checks that no weight of a checkpoint is NaN or infinite, if that of the model is not.
+
+    Raises:
+        CheckpointError: a weight is not finite.
+    """
+    infinite = sorted(
+        key for key in given if key in expected and not _finite(given[key]) and _finite(expected[key])
+    )
+    if infinite:
+        raise CheckpointError(
+            f'the checkpoint {name} holds {len(infinite)} weights that are NaN or infinite, e.g. '
+            f'{infinite[0]}: its training has diverged; take an earlier checkpoint'
+        )
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether all values of a weight are finite; a weight without values counts as finite."""
+    return weight.is_meta or bool(weight.isfinite().all())
+
+
+def require_classes(checkpoint: Mapping[str, Any], classes: Sequence[str] | None, name: str) -> None:
+    """Checks that a network was trained on the classes of the data, in the same order.
+
+    Other names are no fault: the same class may have other names in other data.
+
+    Args:
+        checkpoint: the checkpoint, whose `meta` may name the classes.
+        classes: the classes of the data; None if they are unknown.
+        name: name of the checkpoint, for the error message.
+
+    Raises:
+        CheckpointError: the classes are the same in another order.
+    """
+    trained = trained_classes(checkpoint)
+    if trained and classes and list(trained) != list(classes) and sorted(trained) == sorted(classes):
+        raise CheckpointError(
+            f'the checkpoint {name} was trained on the classes {", ".join(trained)}, which the data set '
+            f'has in another order: {", ".join(classes)}; give the data set the order of the checkpoint'
+        )
+
+
+def trained_classes(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that a checkpoint names; none if it names none."""
+    meta = checkpoint.get('meta') or {}
+    return tuple((meta.get('dataset_meta') or {}).get('classes') or meta.get('CLASSES') or ())
+
+
 def require_fit(
     given: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
@@ -136,8 +188,9 @@ def require_fit(
         strict: whether all keys must be on both sides.
 
     Raises:
-        CheckpointError: the weights do not match.
+        CheckpointError: the weights do not match, or are not finite.
     """
+    require_finite(given, expected, name)
     common = given.keys() & expected.keys()
     shapes = sorted(key for key in common if given[key].shape != expected[key].shape)
     problems = []

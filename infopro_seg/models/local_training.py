@@ -54,6 +54,11 @@ class LocalTraining(LocalSteps, BoundedPrediction):
     ) -> None:
         if pretrained is not None and 'encoder' in backbone:
             weights = {'type': 'Pretrained', 'checkpoint': pretrained}
+            if backbone['encoder'].get('init_cfg') not in (None, weights):
+                raise ConfigError(
+                    f'model.pretrained={pretrained!r} and init_cfg={backbone["encoder"]["init_cfg"]} of the '
+                    'encoder both name its weights; keep one, and set the other to None'
+                )
             backbone = {**backbone, 'encoder': {'init_cfg': weights, **backbone['encoder']}}
         self._neck_config = neck  # filled in and built with the heads, once the encoder is known
         super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]

@@ -93,9 +93,9 @@ def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> No
 def _require_options(config: Config, options: Mapping[str, Any]) -> None:
     for option, value in options.items():
         key = option.partition('.')[0]
-        if key in KNOWN | CUSTOMARY:
+        if key in KNOWN:
             continue
-        meant = nearest(key, KNOWN, cutoff=0.8)
+        meant = nearest(key, KNOWN, cutoff=0.8) if key not in CUSTOMARY else None
         places = [path for path in _paths(config) if path.rpartition('.')[2] == option.rpartition('.')[2]]
         if meant is not None:
             raise ConfigError(f'--cfg-options {option}={value}: {key} is not read; did you mean {meant}?')

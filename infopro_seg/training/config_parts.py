@@ -52,6 +52,11 @@ def require_parts(config: Config) -> None:
             raise ConfigError(
                 f'{name}={short(config[name])} of the config is not a dict; write {name}=dict(...)'
             )
+    for name in ('env_cfg', 'randomness'):
+        if name in config and config[name] is None:
+            raise ConfigError(f'{name}=None of the config; leave it out, or write {name}=dict(...)')
+    if not config.get('model'):
+        raise ConfigError('the config has no model; write model=dict(type=...), or a _base_ that has one')
     for part, keys in KEYS_OF_PARTS.items():
         require_known(config.get(part), keys, part)
     _require_hooks(config)
@@ -125,6 +130,13 @@ def _require_loaders(config: Config) -> None:
                 f'{split}_dataloader of the config has no sampler; write '
                 f"sampler=dict(type='{sampler}Sampler', shuffle={split == 'train'})"
             )
+        for name in ('batch_size', 'prefetch_factor') if isinstance(loader, dict) else ():
+            value = loader.get(name, 1)
+            optional = name == 'prefetch_factor' or 'batch_sampler' in loader
+            if not (isinstance(value, int) and value >= 1) and not (value is None and optional):
+                raise ConfigError(
+                    f'{name}={value!r} in {split}_dataloader; write a whole number of 1 or more'
+                )
         if isinstance(loader, dict) and loader.get('dataset') is None:
             raise ConfigError(
                 f'{split}_dataloader of the config has no dataset; write dataset=dict(type=...)'

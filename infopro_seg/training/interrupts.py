@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM, requests to stop, and SIGCHLD, the death of a data-loading worker."""
+"""Signals: Ctrl-C, SIGTERM and SIGHUP, requests to stop, and SIGCHLD, the death of a data-loading worker."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ import torch
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 
+REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Stopped(KeyboardInterrupt):
     """Ends a training on request."""
 
 
 class Interrupts:
-    """Receives SIGINT and SIGTERM while a training runs; does nothing outside the main thread.
+    """Receives SIGINT, SIGTERM and SIGHUP while a training runs; does nothing outside the main thread.
+
+    SIGHUP says that the terminal is closed; under nohup it is ignored, and stays so.
 
     The first signal sets `asked`; while `at_once` is set, it also raises `Stopped`. In a single process the
     second signal ends the training at once. With several processes it changes nothing, because each process
@@ -37,8 +41,9 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._process = os.getpid()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._receive)
+            for number in REQUESTS:
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -49,7 +54,7 @@ class Interrupts:
 
     def _receive(self, number: int, frame: Any) -> None:
         if os.getpid() != self._process:  # a data-loading worker, which inherits the handler
-            if number == signal.SIGTERM:
+            if number != signal.SIGINT:
                 os._exit(128 + number)
             return
         self.asked = True

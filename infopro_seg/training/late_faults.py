@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmseg.models.segmentors import BaseSegmentor
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean
@@ -106,6 +107,12 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
                 f'an interval of {interval!r} in dynamic_intervals of train_cfg; write 1 or more'
             )
     name = type(loop).__name__
+    end, begin = getattr(loop, '_max_iters', 0), getattr(loop, 'val_begin', 1)
+    if runner._val_loop is not None and not isinstance(loop, EpochBasedTrainLoop) and begin > end:
+        runner.logger.warning(
+            f'val_begin={begin} of train_cfg lies after the last iteration, {end}: nothing is validated, and '
+            'no best checkpoint is saved'
+        )
     if type(loop).__module__.startswith('mmengine.'):
         runner.logger.warning(
             f'{name} neither resumes exactly nor saves when it is stopped; ResumableIterBasedTrainLoop does'
@@ -135,6 +142,12 @@ def _require_optimizer(runner: Any) -> None:
     clip = getattr(wrapper, 'clip_grad_kwargs', None)
     if clip:
         _require_call(wrapper.clip_func, clip, 'clip_grad of optim_wrapper', skipped=1)
+        for name in ('max_norm', 'clip_value'):
+            if name in clip and not (isinstance(clip[name], Real) and clip[name] > 0):
+                raise ConfigError(
+                    f'{name}={clip[name]!r} in clip_grad of optim_wrapper; write a number above 0, or leave '
+                    'clip_grad out'
+                )
     paramwise = (runner.cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
     parameters = [name for name, _ in getattr(runner.model, 'module', runner.model).named_parameters()]
     for key in paramwise.get('custom_keys') or ():
@@ -198,7 +211,11 @@ def _require_log_processor(processor: Any) -> None:
 
 def _require_test_mode(model: Any) -> None:
     """Checks `test_cfg` of the model, which mmseg reads only in the first validation."""
-    config = getattr(getattr(model, 'module', model), 'test_cfg', None) or {}
+    model = getattr(model, 'module', model)
+    config = getattr(model, 'test_cfg', None)
+    if config is None and isinstance(model, BaseSegmentor):
+        raise ConfigError("model.test_cfg=None of the config; write test_cfg=dict(mode='whole')")
+    config = config or {}
     mode = config.get('mode', 'whole')
     if mode not in ('whole', 'slide'):
         raise ConfigError(f"mode={mode!r} in model.test_cfg of the config; write 'whole' or 'slide'")

@@ -21,14 +21,15 @@ from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.outputs import require_folder
 from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_module_parallel
 from infopro_seg.training.module_parallel.prepare import use_module_parallel
-from infopro_seg.training.resuming import latest_checkpoint, require_resumable
-from infopro_seg.training.runner import connect_ranks
+from infopro_seg.training.resuming import checkpoint_folder, latest_checkpoint, require_resumable
+from infopro_seg.training.runner import connect_ranks, require_launched
 from infopro_seg.training.turns import turns_of
 from infopro_seg.training.within_memory import clean_up, train_within_memory
 from infopro_seg.training.work_dir import only_run_in
@@ -87,10 +88,14 @@ def train(
             'each stage takes)'
         )
     cfg.launcher = launcher
+    require_launched(cfg)
     cfg.work_dir = work_dir_of(cfg, work_dir)
     resume = resume or resumed_by(cfg)
     with ExitStack() as locks:
         locks.enter_context(only_run_in(cfg.work_dir, launcher))
+        folder = str(checkpoint_folder(cfg))
+        if ':/' not in folder:  # not of a remote store
+            require_folder(folder, 'out_dir of default_hooks.checkpoint, in')
         return _train_in_turn(cfg, locks, resume, amp, seed, auto_scale_lr, options, stage, fit, command)
 
 

@@ -20,7 +20,7 @@ def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
     """The names of the metrics that an evaluator will report; None if only an evaluation can tell.
 
     Raises:
-        ConfigError: mmseg does not know a metric.
+        ConfigError: mmseg does not know a metric, or two report the same.
     """
     names: set[str] = set()
     for metric in evaluator.metrics:
@@ -35,8 +35,16 @@ def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
         reported = metric.total_area_to_metrics(
             area, area, area, area, wanted, metric.nan_to_num, metric.beta
         )
+        if metric.format_only:
+            continue
         prefix = f'{metric.prefix}/' if metric.prefix else ''
-        names |= {f'{prefix}{key if key == "aAcc" else f"m{key}"}' for key in reported}
+        found = {f'{prefix}{key if key == "aAcc" else f"m{key}"}' for key in reported}
+        if names & found:
+            raise ConfigError(
+                f'two metrics of {split}_evaluator report {min(names & found)}; give one a prefix, e.g. '
+                "prefix='second'"
+            )
+        names |= found
     return names
 
 

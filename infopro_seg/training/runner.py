@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +19,8 @@ from mmengine.utils.dl_utils import set_multi_processing
 
 from infopro_seg.checkpoints import config_of, unreadable_checkpoint
 from infopro_seg.consoles import quiet_console
-from infopro_seg.errors import UserError
+from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.hooks.checkpoint_guard import CheckpointGuardHook
 from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
@@ -27,6 +29,8 @@ from infopro_seg.training.late_faults import require_sound
 from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
 from infopro_seg.training.saving import SavingRunner
 from infopro_seg.training.schedule_check import Plan, optimizer_of, other_optimizer
+
+RANK_OF = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}  # in the environment, by launcher
 
 # the key of the config that each method of mmengine's runner builds
 PARTS = {
@@ -106,6 +110,8 @@ class QuietRunner(NamingRunner, SavingRunner):
         self.register_hook(EarlyStopHook())
         if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
             self.register_hook(FiniteLossHook())
+        if self._train_loop is None and not any(isinstance(hook, CheckpointGuardHook) for hook in self.hooks):
+            self.register_hook(CheckpointGuardHook())  # or weights that do not match would be left out
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Sets up mmengine's environment, and TF32 according to `env_cfg.tf32`."""
@@ -181,6 +187,20 @@ class QuietRunner(NamingRunner, SavingRunner):
         logger = super().build_logger(*args, **kwargs)
         quiet_console(logger)
         return logger
+
+
+def require_launched(cfg: Config) -> None:
+    """Checks that a launcher has started this process, if the config says so.
+
+    Raises:
+        ConfigError: the environment lacks what the launcher sets.
+    """
+    sets = RANK_OF.get(cfg.get('launcher', 'none'))
+    if sets is not None and sets not in os.environ and not is_distributed():
+        raise ConfigError(
+            f'--launcher {cfg.launcher} is for processes that it has started, but {sets} is not in the '
+            'environment; leave out --launcher, or start several processes by tools/dist_train.sh CONFIG GPUS'
+        )
 
 
 def connect_ranks(cfg: Config) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
 
-from infopro_seg.datasets.building import leaves
+from infopro_seg.datasets.building import build_pipeline, leaves
 from infopro_seg.errors import DataError
 
 Size = tuple[int, int]
@@ -74,10 +73,9 @@ def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | Non
     steps = [
         step for step, name in zip(pipeline, names, strict=True) if not name.startswith(('Load', 'Pack'))
     ]
-    try:
-        transforms = Compose(steps)
-    except (KeyError, TypeError, ValueError, AssertionError):
-        return None  # building the loader will report it
+    transforms = build_pipeline(steps)
+    if transforms is None:
+        return None
 
     def resized(size: Size) -> Size | None:
         width, height = size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ def require_equal_classes(config: Config) -> None:
         ConfigError: the numbers of classes differ (the message names every place), or a head's loss does not
             work for its classes.
     """
+    _require_one_zero_label(config)
     sets = list(dict.fromkeys(_classes_of_sets(config)))
     for name, classes in sets:
         require_two_classes(classes, f'the data set {name}')
@@ -61,25 +63,46 @@ def require_equal_classes(config: Config) -> None:
 
 
 def _classes_of_sets(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for split, dataset in _leaves(config):
+        kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+        metainfo = {**getattr(kind, 'METAINFO', {}), **dict(dataset.get('metainfo') or {})}
+        classes = metainfo.get('classes')
+        if isinstance(classes, (list, tuple)):
+            yield f'{split} ({dataset["type"]})', tuple(classes)
+
+
+def _require_one_zero_label(config: Config) -> None:
+    """Checks that the label images of one folder are read alike, or ids mean other classes in validation."""
+    seen: dict[tuple[str, str], tuple[str, bool]] = {}
+    for split, dataset in _leaves(config):
+        kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+        default = inspect.signature(kind).parameters.get('reduce_zero_label') if callable(kind) else None
+        value = bool(dataset.get('reduce_zero_label', default is not None and default.default))
+        if not dict(dataset.get('data_prefix') or {}).get('seg_map_path'):
+            continue  # without labels
+        place = str(dataset['type']), str(dataset.get('data_root'))
+        other, before = seen.setdefault(place, (split, value))
+        if value != before:
+            raise ConfigError(
+                f'reduce_zero_label is {before} in the {other} data set and {value} in the {split} data set '
+                f'{place[0]} of the same data_root, so that ids mean other classes; write the same in both'
+            )
+
+
+def _leaves(config: Config) -> Iterator[tuple[str, Any]]:
+    """Each data set of a config without its wrappers, and its split."""
     for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
         for dataset in leaves(loader['dataset']) if loader is not None else ():
-            kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
-            metainfo = {**getattr(kind, 'METAINFO', {}), **dict(dataset.get('metainfo') or {})}
-            classes = metainfo.get('classes')
-            if isinstance(classes, (list, tuple)):
-                yield f'{split} ({dataset["type"]})', tuple(classes)
+            yield split, dataset
 
 
 def _first_type(config: Config) -> Any:
-    loaders = (config.get(f'{split}_dataloader') for split in SPLITS)
-    return next(next(leaves(loader['dataset']))['type'] for loader in loaders if loader is not None)
+    return next(dataset['type'] for _, dataset in _leaves(config))
 
 
 def _classes_of_loaders(config: Config) -> Iterator[tuple[str, int]]:
-    for split in SPLITS:
-        loader = config.get(f'{split}_dataloader')
-        for dataset in leaves(loader['dataset']) if loader is not None else ():
-            for step in dataset.get('pipeline') or ():
-                if step.get('type') in LOADERS and step.get('num_classes') is not None:
-                    yield f'{step["type"]} of {split}_dataloader', step['num_classes']
+    for split, dataset in _leaves(config):
+        for step in dataset.get('pipeline') or ():
+            if step.get('type') in LOADERS and step.get('num_classes') is not None:
+                yield f'{step["type"]} of {split}_dataloader', step['num_classes']

@@ -17,6 +17,7 @@ THREADS = 8  # decoders release Python's lock, and slow disks serve several file
 PIXELS = 50_000_000  # total of the images that are read completely: a few seconds
 MOST_READ = 200  # images that are read completely
 CHUNK = 64
+LEVELS = 16  # what the upper 8 bits hold of values of 12 bits
 
 
 def look_through(
@@ -43,6 +44,7 @@ def look_through(
         chosen = list(dict.fromkeys([*suspects, *_sample(sizes)]))
         found = list(pool.map(inspect, [pairs[index] for index in chosen]))
         problems = [problem for one in found for problem in one.problems]
+        problems += too_dark(pairs, [one.highest for one in found])
         if problems or all(pair.label is None for pair in pairs):
             return problems, sizes
         seen = _classes_in(found)
@@ -51,6 +53,23 @@ def look_through(
                 break
             seen |= set().union(*pool.map(_classes_of, pairs[start : start + CHUNK]))
     return too_few_classes(pairs, seen, split, classes), sizes
+
+
+def too_dark(pairs: Sequence[Pair], highest: Collection[int | None]) -> list[Problem]:
+    """The problem of 16-bit images that use the lower 12 bits only: of the upper 8, which are read, 4 remain.
+
+    Args:
+        pairs: the pairs of the split.
+        highest: the highest value of each image, as it is read; None for images of other depths.
+    """
+    values = [value for value in highest if value is not None]
+    if not values or max(values) >= LEVELS:
+        return []
+    what = (
+        f'the values of the 16-bit images are below {LEVELS * 256}, and the upper 8 bits are read, so that '
+        f'at most {LEVELS} levels remain'
+    )
+    return [Problem(pairs[0].image.parent, what, 'scale them to 0 to 65535, or save the images with 8 bits')]
 
 
 def too_few_classes(

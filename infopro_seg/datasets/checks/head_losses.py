@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.errors import ConfigError
 
 SEVERAL_CHANNELS = ('DiceLoss', 'FocalLoss', 'OhemCrossEntropy', 'TverskyLoss')
@@ -26,12 +28,13 @@ def require_losses(model: Any) -> None:
 
     Raises:
         ConfigError: a head has one channel but a loss for several, or the number of class weights differs
-            from the number of classes.
+            from the number of classes, or a head does not ignore padded pixels.
     """
     for name, head in heads(model):
         kind = _kind(head['type'])
         if not (isinstance(kind, type) and issubclass(kind, BaseDecodeHead)):
             continue
+        _require_ignored(name, head, (model.get('data_preprocessor') or {}).get('seg_pad_val', IGNORED))
         channels = head.get('out_channels') or head['num_classes']
         losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
@@ -51,6 +54,23 @@ def heads(node: Any, name: str = 'model') -> Iterator[tuple[str, dict[str, Any]]
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from heads(value, f'{name}[{index}]')
+
+
+def _require_ignored(name: str, head: dict[str, Any], padding: int) -> None:
+    """Checks that a head ignores the pixels by which crops are padded."""
+    ignored = head.get('ignore_index', IGNORED)
+    if ignored == padding:
+        return
+    what = f'{name} ignores the label {ignored}, but model.data_preprocessor pads crops with {padding}'
+    if padding < head['num_classes']:
+        MMLogger.get_current_instance().warning(
+            f'{what}: padded pixels count as class {padding}; unless they should, write seg_pad_val={ignored}'
+        )
+        return
+    raise ConfigError(
+        f'{what} (seg_pad_val), which is no class; to ignore the label {IGNORED} leave out ignore_index, and '
+        f'to ignore {ignored} write ignore_index={ignored} in every head and seg_pad_val={ignored}'
+    )
 
 
 def _require_one_channel(name: str, loss: dict[str, Any]) -> None:

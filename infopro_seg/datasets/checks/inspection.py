@@ -72,6 +72,7 @@ class Inspection:
         pixels: number of pixels of the image.
         sums: sum of each channel, in OpenCV's order, BGR.
         squares: sum of squares of each channel.
+        highest: the highest value of a 16-bit image, as it is read; None for other images.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Inspection:
     pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    highest: int | None = None
 
     @property
     def usable(self) -> bool:
@@ -94,34 +96,43 @@ class Inspection:
 def inspect(pair: Pair) -> Inspection:
     """Reads the files of a pair, once each."""
     found = Inspection()
-    _inspect_image(pair, found)
+    header = _inspect_image(pair, found)
     if pair.label is not None:
-        _inspect_labels(pair.label, pair, found)
+        _inspect_labels(pair.label, pair, found, header.orientation)
     return found
 
 
-def _inspect_image(pair: Pair, found: Inspection) -> None:
+def _inspect_image(pair: Pair, found: Inspection) -> Header:
     if not pair.image.is_file():
         remedy = 'restore it, or remove it from the list that names it'
         found.problems.append(Problem(pair.image, f'the image is missing{instead_of(pair.image)}', remedy))
-        return
+        return Header()
     try:
         image, header = decode_image(read_bytes(pair.image), pair.loading.color_type)
     except UnreadableError as error:
         found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', error.remedy))
-        return
+        return Header()
     found.image_mode = header.mode
     found.turned = turned_by(header, pair.loading.color_type)
     found.size = image.shape[1], image.shape[0]
     found.pixels = image.shape[0] * image.shape[1]
     found.sums, found.squares = _moments(image)
+    if header.bits == 16 and image.dtype == np.uint8:
+        found.highest = int(image.max())
+    return header
 
 
-def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
+def _inspect_labels(path: Path, pair: Pair, found: Inspection, orientation: int) -> None:
     if not path.is_file():
         remedy = f'draw it, or remove its image {pair.image}'
         what = f'the label image is missing{instead_of(path)}'
         found.problems.append(Problem(path, what, remedy))
+        return
+    if is_image_itself(pair):
+        what = 'the label image is the image itself'
+        found.problems.append(
+            Problem(path, what, 'correct seg_map_path and seg_map_suffix, which say where label images are')
+        )
         return
     try:
         labels, header = decode_labels(read_bytes(path), pair.loading.label_backend)
@@ -134,6 +145,13 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
         found.problems.append(
             Problem(path, what, 'export the labels again as PNG; converting this file is too late')
         )
+        return
+    if is_turned_alone(header, orientation):
+        what = (
+            f'has an EXIF orientation of its own ({header.orientation}), by which viewers turn it, but label '
+            'images are read as they are stored'
+        )
+        found.problems.append(Problem(path, what, 'save it as it lies on its image, without EXIF data'))
         return
     if found.size is not None:
         try:
@@ -159,6 +177,16 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection) -> None:
     for label, count in stored.items():
         if 0 <= label < 256:
             found.counts[pair.loading.classes[label]] += count
+
+
+def is_image_itself(pair: Pair) -> bool:
+    """Whether a label image is the same file as its image, which a wrong folder or suffix gives."""
+    return pair.label is not None and (pair.label == pair.image or pair.label.samefile(pair.image))
+
+
+def is_turned_alone(labels: Header, orientation: int) -> bool:
+    """Whether viewers turn a label image in another way than its image; decoders turn TIFFs themselves."""
+    return not labels.tiff and labels.orientation not in (1, orientation)
 
 
 def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infopro_seg.datasets.checks.inspection import Pair
+from infopro_seg.datasets.checks.inspection import Pair, is_image_itself, is_turned_alone
 from infopro_seg.datasets.image_files import not_readable
 from infopro_seg.datasets.image_headers import Header, read_header
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
@@ -28,6 +28,8 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
     if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY or labels.bits > 8:
         return False, size  # more than 8 bits: ids may exceed 255
     if pair.loading.stock_labels and labels.bits < 8:
+        return False, size
+    if is_image_itself(pair) or is_turned_alone(labels, image.orientation):
         return False, size
     stored = labels.size if labels.tiff else labels.stored_size
     try:

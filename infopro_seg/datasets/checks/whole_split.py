@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 from rich.progress import Progress
 
-from infopro_seg.datasets.checks.contents import too_few_classes
+from infopro_seg.datasets.checks.contents import too_dark, too_few_classes
 from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
 from infopro_seg.datasets.checks.pairs import Split, list_split
 from infopro_seg.datasets.label_ids import IGNORED
@@ -45,6 +45,7 @@ class SplitReport:
         image_pixels: number of pixels of all images read.
         sums: sum of each channel over all images, BGR.
         squares: sum of squares of each channel.
+        highest: the highest value of the 16-bit images, as they are read; None if there are none.
     """
 
     split: Split
@@ -64,6 +65,7 @@ class SplitReport:
     image_pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    highest: int | None = None
 
     def add(self, pair: Pair, found: Inspection) -> None:
         """Adds a pair to the report."""
@@ -72,6 +74,8 @@ class SplitReport:
             self.image_modes[found.image_mode] += 1
         if found.label_mode is not None:
             self.label_modes[found.label_mode] += 1
+        if found.highest is not None:
+            self.highest = max(self.highest or 0, found.highest)
         if found.turned > 1:
             self.turned.append(pair)
         if found.labels_turned:
@@ -146,6 +150,7 @@ def check_split(
         report.add(pair, found)
         if progress is not None and task is not None:
             progress.advance(task)
+    report.problems += too_dark(listed.pairs, [report.highest])
     if report.labels:
         seen = set(np.flatnonzero(report.pixels).tolist())
         report.problems += too_few_classes(listed.pairs, seen, split, listed.classes)

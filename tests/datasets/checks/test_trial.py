@@ -1,0 +1,92 @@
+"""Pipelines that lack a step, or have it in the wrong place, are refused before anything is trained."""
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+import infopro_seg.register  # noqa: F401
+from infopro_seg.datasets.preflight import require_data
+from infopro_seg.errors import UserError
+from tests.datasets.pairs import CLASSES, leaf, make, save
+
+LOAD, LABELS = {'type': 'LoadImage'}, {'type': 'LoadLabels', 'num_classes': len(CLASSES)}
+RESIZE, PACK = {'type': 'Resize', 'scale': (60, 40), 'keep_ratio': True}, {'type': 'PackSegInputs'}
+FLIP, CROP = {'type': 'RandomFlip', 'prob': 0.5}, {'type': 'RandomCrop', 'crop_size': (16, 16)}
+RANDOM = {'type': 'RandomResize', 'scale': 64, 'ratio_range': (0.5, 2.0)}
+NORMALIZE = {'type': 'Normalize', 'mean': [120] * 3, 'std': [60] * 3}
+GOOD = {'train': [LOAD, LABELS, RESIZE, CROP, FLIP, PACK], 'val': [LOAD, RESIZE, LABELS, PACK]}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make(tmp_path, 2)
+
+
+def config(root, split, pipeline, preprocessor=None, evaluator='ClassIoUMetric'):
+    data_preprocessor = {
+        **{'type': 'SegDataPreProcessor', 'size': (16, 16), 'mean': [120] * 3, 'std': [60] * 3},
+        **(preprocessor or {}),
+    }
+    return Config(
+        {
+            'model': {'data_preprocessor': data_preprocessor},
+            f'{split}_dataloader': {'dataset': leaf(root, split, pipeline=pipeline)},
+            f'{split}_evaluator': {'type': evaluator},
+        }
+    )
+
+
+@pytest.mark.parametrize('split', GOOD)
+def test_usual_pipelines_pass_and_leave_random_numbers_alone(root, split):
+    before = np.random.get_state()[1].copy()
+    require_data(config(root, split, GOOD[split]), (split,))
+    assert np.array_equal(before, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize(
+    ('split', 'pipeline', 'words'),
+    [
+        ('train', [LOAD, LABELS, CROP], r"does not pack its results .*; end it with dict\(type='PackSegIn"),
+        ('train', [LOAD, CROP, PACK], r"train data set BaseSegDataset loads no labels; add dict"),
+        ('train', [LOAD, RESIZE, LABELS, CROP, PACK], 'has Resize before it loads the labels, which'),
+        ('train', [LOAD, FLIP, LABELS, CROP, PACK], 'has RandomFlip before it loads the labels'),
+        ('train', [LOAD, LABELS, CROP, NORMALIZE, PACK], 'normalises the images, and model.data_preproc'),
+        ('train', [LOAD, LABELS, PACK], 'crops of 20x30 pixels .* pads them to 16x16; make size equal'),
+        ('train', [LOAD, LABELS, RANDOM, PACK], r'cannot process \S+0.png: NotImplementedError: .*scale=\('),
+        ('val', [LOAD, RESIZE, PACK], 'the val data set BaseSegDataset loads no labels'),
+        ('val', [LOAD, LABELS, RESIZE, PACK], 'labels of 40x60 pixels for an image of 20x30: .*after'),
+        ('val', [LOAD, RESIZE, LABELS, NORMALIZE, PACK], 'normalises the images'),
+    ],
+)  # fmt: skip
+def test_pipelines_that_fail_later_or_silently_are_refused(root, split, pipeline, words):
+    with pytest.raises(UserError, match=words):
+        require_data(config(root, split, pipeline), (split,))
+
+
+def test_a_preprocessor_needs_one_way_to_pad(root):
+    for preprocessor in ({'size': None}, {'size_divisor': 32}):
+        with pytest.raises(UserError, match='needs one of them to pad the crops of a batch'):
+            require_data(config(root, 'train', GOOD['train'], preprocessor), ('train',))
+    with pytest.raises(UserError, match='has size=16; write the height and width'):
+        require_data(config(root, 'train', GOOD['train'], {'size': 16}), ('train',))
+
+
+@pytest.mark.parametrize('split', GOOD)
+def test_an_image_too_narrow_to_be_resized_is_named(root, split):
+    save(root / f'images/{split}/1.png', np.zeros((1, 500, 3), np.uint8))
+    save(root / f'masks/{split}/1.png', np.zeros((1, 500), np.uint8))
+    with pytest.raises(UserError, match=rf'cannot process \S+{split}/1.png: .*; remove the image'):
+        require_data(config(root, split, GOOD[split]), (split,))
+
+
+def test_what_others_complete_or_the_user_defines_is_not_judged(root):
+    unpacked = config(root, 'train', [LOAD, LABELS])
+    dataset = unpacked.train_dataloader.dataset
+    unpacked.train_dataloader.dataset = {
+        'type': 'MultiImageMixDataset',
+        'dataset': dataset,
+        'pipeline': [PACK],
+    }
+    require_data(unpacked, ('train',))
+    require_data(config(root, 'val', [LOAD, RESIZE, PACK], evaluator='LabelFreeMetric'), ('val',))
+    require_data(config(root, 'train', [LOAD, LABELS], {'type': 'OwnPreProcessor'}), ('train',))
