@@ -1,9 +1,13 @@
 """What all tests share; loaded by the processes that run tests, see `conftest`."""
 
+import fcntl
 import gc
 import logging
 import os
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +20,7 @@ from tests import optional_packages
 optional_packages.import_them()  # before mmseg
 
 import infopro_seg.register  # noqa: E402, F401
+from infopro_seg.hooks import results  # noqa: E402
 from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
 from infopro_seg.yapf_import import import_yapf  # noqa: E402
 from tests import config_cache, runs  # noqa: E402
@@ -70,8 +75,16 @@ def _configs_as_they_come():
 @pytest.fixture(scope='session', autouse=True)
 def _traced_once(tmp_path_factory):
     """Plans, balanced cuts and reports of lacking memory ask for the same traces again and again."""
-    folder = tmp_path_factory.getbasetemp()
-    with all_once(folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder):
+    with all_once(common(tmp_path_factory)):
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _seeds_without_tracebacks():
+    """Without a GPU, `torch.manual_seed` notes thrice who called it, for a message if one appears later."""
+    with pytest.MonkeyPatch.context() as patch:
+        for device in (torch.cuda, torch.xpu, torch.mtia):
+            patch.setattr(device, 'traceback', SimpleNamespace(format_stack=list))
         yield
 
 
@@ -82,20 +95,53 @@ def _same_start():
     torch.manual_seed(0)
 
 
+def common(tmp_path_factory):
+    """The folder of this run, the same for all its processes."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder
+
+
+def made_once(folder, make):
+    """A folder that the first process to ask for it fills, while the others wait."""
+    done = folder.with_suffix('.done')
+    with open(folder.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            done.touch()
+    return folder
+
+
+@contextmanager
+def without_pictures():
+    """Lets runs write empty files for the pictures of their results; see hooks/test_results for real ones."""
+
+    def write_nothing(*given):
+        next(path for path in given if isinstance(path, Path)).write_bytes(b'')
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('draw_curves', 'draw_panel'):
+            patch.setattr(results, name, write_nothing)
+        yield
+
+
 @pytest.fixture(scope='session')
 def streets(tmp_path_factory):
     """Synthetic streets of a few images; not to be changed."""
-    out = tmp_path_factory.mktemp('data') / 'streets'
-    make_synthetic_streets(out, runs.TRAIN, runs.VAL, runs.SIZE, seed=5, workers=1)
-    return out
+    return made_once(
+        common(tmp_path_factory) / 'streets',
+        lambda out: make_synthetic_streets(out, runs.TRAIN, runs.VAL, runs.SIZE, seed=5, workers=1),
+    )
 
 
 @pytest.fixture(scope='session')
 def trained(streets, tmp_path_factory):
     """The work dir of one short, uninterrupted training, with `reads`: the images in the order of reading."""
-    folder = tmp_path_factory.mktemp('trained')
-    runs.train_tiny(streets, folder, reads=folder / 'reads', results=True)
-    return folder
+    return made_once(
+        common(tmp_path_factory) / 'trained',
+        lambda folder: runs.train_tiny(streets, folder, reads=folder / 'reads', results=True),
+    )
 
 
 @pytest.fixture(scope='session')
