@@ -1,3 +1,4 @@
+from importlib import import_module
 from pathlib import Path
 
 from tests.leftovers import (  # noqa: F401
@@ -39,7 +40,7 @@ SLOW = (  # files that take long begin first, so that all workers end at the sam
 def pytest_configure(config):
     """The process that only hands the files to workers need not import torch, which takes it ten seconds."""
     if not (is_controller(config) and getattr(config.option, 'tx', None)):
-        config.pluginmanager.import_plugin('tests.fixtures')
+        config.pluginmanager.register(import_module('tests.fixtures'))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,5 @@
 import pytest
 
-from infopro_seg.training.launch import train
 from tests import optional_packages
 from tests.fixtures import common, made_once
 
@@ -12,7 +11,8 @@ collect_ignore_glob = [] if optional_packages.has('mmpretrain') else ['test_*.py
 @pytest.fixture(scope='session')
 def run(tmp_path_factory):
     """The folder of a short training, with its config, data and checkpoint."""
-    from tests.classification.made import write_config, write_npz  # which need mmpretrain
+    from infopro_seg.training.launch import train
+    from tests.classification.made import write_config, write_npz
 
     def make(folder):
         config = write_config(folder / 'config.py', write_npz(folder / 'made.npz'))
