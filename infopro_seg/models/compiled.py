@@ -17,6 +17,7 @@ from mmengine.config import ConfigDict
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
+from infopro_seg.models.selective import is_watched
 
 CompileOption: TypeAlias = bool | Mapping[str, Any]
 DEFAULTS = {'fullgraph': True, 'dynamic': False}  # one graph per block and shape
@@ -59,7 +60,7 @@ def _run(options: dict[str, Any], name: str, forward: Callable[[Any], Any], stat
     The planner's traces watch them, and so does recomputation that keeps the outputs of some operations (the
     policies `norms` and `expansions`). Neither works on compiled code.
     """
-    if not torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack():
+    if not torch.is_grad_enabled() or is_watched():
         return forward(state)
     try:
         with torch._dynamo.config.patch(recompile_limit=GRAPHS):

@@ -22,9 +22,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from mmcv.cnn import ConvModule
-from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from infopro_seg.models.saved_tensors import run_recomputed
 from infopro_seg.models.selective import selective_contexts
 
 Policy: TypeAlias = Literal['none', 'norms', 'expansions', 'blocks']
@@ -42,6 +43,37 @@ _COSTLY = {
     torch.ops.aten._scaled_dot_product_efficient_attention.default,
     torch.ops.aten._scaled_dot_product_cudnn_attention.default,
 }
+# Functions without a costly operation: those that change no argument, and those that may change their first.
+_READING = {
+    F.batch_norm,
+    F.layer_norm,
+    F.group_norm,
+    F.gelu,
+    F.interpolate,
+    F.adaptive_avg_pool2d,
+    torch.add,
+    torch.cat,
+    torch.mul,
+    torch.sigmoid,
+    Tensor.add,
+    Tensor.__add__,
+    Tensor.mul,
+    Tensor.__mul__,
+    Tensor.dim,
+    Tensor.size,
+    Tensor.shape.__get__,  # type: ignore[attr-defined]
+}
+_WRITING = {
+    F.relu,
+    F.relu6,
+    F.silu,
+    F.hardswish,
+    F.hardtanh,
+    Tensor.add_,
+    Tensor.__iadd__,
+    Tensor.mul_,
+    Tensor.__imul__,
+}
 
 
 def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.Module], *inputs: Any) -> Any:
@@ -57,8 +89,7 @@ def recompute(policy: Policy, forward: Callable[..., Any], modules: Iterable[nn.
     """
     if policy == 'none' or not torch.is_grad_enabled():
         return forward(*inputs)
-    contexts = partial(_contexts, policy, tuple(modules))
-    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
+    return run_recomputed(forward, inputs, *_contexts(policy, tuple(modules)))
 
 
 class RecomputedConvModule(ConvModule):
@@ -110,7 +141,7 @@ def _contexts(
     """The contexts of the forward pass and of the recomputation."""
     if policy == 'blocks':
         return nullcontext(), _Recomputation(modules)
-    forward, again = selective_contexts(partial(keeps, policy))
+    forward, again = selective_contexts(partial(keeps, policy), _READING, _WRITING)
     return forward, _Recomputation(modules, again)
 
 

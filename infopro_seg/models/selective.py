@@ -3,32 +3,81 @@
 torch's `create_selective_checkpoint_contexts` does the same, but rejects networks that change a kept output
 in place. Squeeze-and-excitation does this: an in-place activation follows a convolution without a norm. Here
 such an output is copied before it changes. The original is freed in the forward pass, so no extra memory is
-kept.
+kept. Watching an operation takes the host longer than starting it, so only functions that may contain a
+chosen operation are watched.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 Chooses: TypeAlias = Callable[[Any, Sequence[Any]], bool]
 
 
-def selective_contexts(keeps: Chooses) -> tuple[TorchDispatchMode, TorchDispatchMode]:
-    """The contexts of a forward pass and of its recomputation, for `torch.utils.checkpoint`.
+def selective_contexts(
+    keeps: Chooses, reading: Collection[Any] = (), writing: Collection[Any] = ()
+) -> tuple[TorchFunctionMode, TorchFunctionMode]:
+    """The contexts of a forward pass and of its recomputation.
 
     Args:
         keeps: says, given an operation and its positional arguments, whether its output is kept.
+        reading: functions without such an operation that change none of their arguments; they run unwatched.
+        writing: functions without such an operation that may change their first argument in place; they run
+            unwatched unless it is a kept output.
     """
     kept: deque[_Kept] = deque()
-    return _Keeping(keeps, kept), _Reusing(keeps, kept)
+    keeping = _Keeping(keeps, kept)
+    return (
+        _Watching(keeping, reading, writing, keeping.storages),
+        _Watching(_Reusing(keeps, kept), {*reading, *writing}, (), set()),
+    )
+
+
+def is_watched() -> bool:
+    """Whether single operations are watched here, which compiled code would hide."""
+    return bool(torch._C._len_torch_dispatch_stack()) or any(
+        isinstance(mode, _Watching)
+        for mode in _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    )
+
+
+class _Watching(TorchFunctionMode):
+    """Runs functions under a dispatch mode, except those that do not need it."""
+
+    def __init__(
+        self,
+        mode: TorchDispatchMode,
+        reading: Collection[Any],
+        writing: Collection[Any],
+        storages: set[int],
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.reading = reading
+        self.writing = writing
+        self.storages = storages  # of kept outputs
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        spared = func in self.reading or (func in self.writing and self._spares_kept(args))
+        if spared and 'out' not in kwargs:
+            return func(*args, **kwargs)
+        with self.mode:
+            return func(*args, **kwargs)
+
+    def _spares_kept(self, args: Sequence[Any]) -> bool:
+        """Whether the first argument is a tensor that lies in no kept storage."""
+        first = args[0] if args else None
+        return isinstance(first, Tensor) and first.untyped_storage()._cdata not in self.storages
 
 
 class _Kept(NamedTuple):

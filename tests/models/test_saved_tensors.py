@@ -1,0 +1,184 @@
+"""Parts that save nothing, against `torch.utils.checkpoint`."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
+
+from infopro_seg.models import recompute as policies
+from infopro_seg.models.recompute import recompute
+from infopro_seg.models.saved_tensors import run_recomputed
+
+
+class Part(nn.Module):
+    """Saved outputs, saved inputs, a norm, random numbers, and an operation at the end that saves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.norm = nn.LayerNorm(8)
+        self.last = nn.Linear(8, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = F.dropout(torch.sigmoid(self.norm(self.first(x))), 0.4)
+        return x + self.last(hidden)
+
+
+def ours(part: nn.Module, x: torch.Tensor) -> Any:
+    return run_recomputed(part, (x,), nullcontext(), nullcontext())
+
+
+def theirs(part: nn.Module, x: torch.Tensor) -> Any:
+    return checkpoint(part, x, use_reentrant=False)
+
+
+def plain(part: nn.Module, x: torch.Tensor) -> Any:
+    return part(x)
+
+
+def gradients(run: Any, half: bool = False) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    part = Part()
+    x = torch.randn(5, 6, requires_grad=True)
+    with torch.autocast('cpu', enabled=half):
+        middle = run(part, x)
+        loss = run(part, middle).square().sum()
+    torch.rand(3)  # the backward pass begins with other random numbers
+    found = torch.autograd.grad(loss, [x, *part.parameters()])
+    return [*found, torch.rand(3)]
+
+
+@pytest.mark.parametrize('half', [False, True])
+def test_gradients_and_random_numbers_are_those_of_torch(half):
+    expected = gradients(plain, half)
+    for run in (theirs, ours):
+        torch.testing.assert_close(gradients(run, half), expected, rtol=0, atol=0)
+
+
+def test_recomputes_as_much_as_torch():
+    counts = []
+    for run in (theirs, ours, plain):
+        part, x = Part(), torch.randn(5, 6)
+        with FlopCounterMode(display=False) as counter:
+            run(part, x).sum().backward()
+        counts.append(counter.get_total_flops())
+    first = 2 * 5 * 6 * 8  # the second matrix product is not needed again
+    assert counts == [counts[2] + first, counts[2] + first, counts[2]]
+
+
+@pytest.mark.parametrize('policy', ['norms', 'blocks'])
+def test_nothing_stays_alive_after_the_backward_pass(policy):
+    part = nn.Sequential(nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    gc.collect()
+    gc.disable()
+    try:
+        x = torch.randn(2, 2, 4, 4)
+        held = [weakref.ref(x)]
+        part[2].register_forward_hook(lambda *found: held.append(weakref.ref(found[-1])))
+        recompute(policy, part, [part], x).sum().backward()
+        del x
+        assert len(held) == 3
+        assert [reference() for reference in held] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_saved_tensors_are_freed_one_by_one():
+    """As in a plain backward pass, what the later operations saved is gone when the earlier ones run."""
+    part = nn.Sequential(nn.Tanh(), nn.Tanh())
+    held: list[Any] = []
+    alive: list[int] = []
+    part[1].register_forward_hook(lambda _, __, output: held.append(weakref.ref(output)))
+
+    class Probe(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            alive.append(sum(reference() is not None for reference in held))
+            return gradient
+
+    x = torch.randn(3, requires_grad=True)
+    output = run_recomputed(lambda x: part[1](Probe.apply(part[0](x))), (x,), nullcontext(), nullcontext())
+    loss = output.sum()
+    del output
+    loss.backward()
+    assert alive == [0]
+
+
+def test_an_input_that_changed_is_refused():
+    x = torch.randn(5, 6)
+    loss = ours(Part(), x).sum()
+    x.mul_(2)
+    with pytest.raises(RuntimeError, match='an input of a recomputed part was changed in place'):
+        loss.backward()
+
+
+def test_a_part_that_does_something_else_is_refused():
+    depth = [2]
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(depth[0]):
+            x = x.tanh()
+        return x
+
+    loss = run_recomputed(part, (torch.ones(2, requires_grad=True),), nullcontext(), nullcontext()).sum()
+    depth[0] = 1
+    with pytest.raises(RuntimeError, match='the recomputation saved 1 tensors, the forward pass 2'):
+        loss.backward()
+
+
+class Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: set[Any] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations.add(func)
+        return func(*args, **(kwargs or {}))
+
+
+ARGUMENTS: dict[Any, Any] = {
+    F.batch_norm: lambda x: (x, torch.zeros(4), torch.ones(4), None, None, True),
+    F.layer_norm: lambda x: (x, (6,)),
+    F.group_norm: lambda x: (x, 2),
+    F.interpolate: lambda x: (x, (3, 3)),
+    F.adaptive_avg_pool2d: lambda x: (x, 1),
+    torch.cat: lambda x: ([x, x],),
+}
+BINARY = {
+    torch.add,
+    torch.mul,
+    torch.Tensor.add,
+    torch.Tensor.mul,
+    torch.Tensor.__add__,
+    torch.Tensor.__mul__,
+    torch.Tensor.add_,
+    torch.Tensor.mul_,
+    torch.Tensor.__iadd__,
+    torch.Tensor.__imul__,
+}
+
+
+@pytest.mark.parametrize('function', sorted({*policies._READING, *policies._WRITING}, key=str))
+def test_functions_that_run_unwatched_hold_no_costly_operation(function):
+    x, other = torch.randn(2, 4, 6, 6), torch.randn(2, 4, 6, 6)
+    arguments = ARGUMENTS.get(function, (lambda x: (x, other)) if function in BINARY else lambda x: (x,))
+    versions = x._version, other._version
+    with Recorder() as recorder:
+        function(*arguments(x))
+    assert recorder.operations.isdisjoint(policies._COSTLY)
+    assert other._version == versions[1]
+    assert function in policies._WRITING or x._version == versions[0]
