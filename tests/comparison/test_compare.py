@@ -25,6 +25,7 @@ from infopro_seg.comparison.suite import Run
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.turn_plans import plan_turns
+from tests.fixtures import without_pictures
 from tests.forks import run_forked
 from tests.runs import ROOT, read_png
 
@@ -47,7 +48,7 @@ def command(out, suite, *arguments):
 
 
 def call(out, suite, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, without_pictures():  # of the runs, not of the comparison
         patch.setattr(trainings, 'subprocess', SimpleNamespace(run=run_forked))
         return run_forked(command(out, suite, *arguments), cwd=ROOT)
 
@@ -120,6 +121,14 @@ def test_all_methods_start_from_the_same_network(compared):
         assert all(torch.equal(start[key], value) for key, value in initial.items())
 
 
+@pytest.fixture
+def _numbers_only(monkeypatch):
+    """Without the pictures of the comparison, see the first test."""
+    for picture in ('plot_curves', 'plot_memory', 'draw_comparison'):
+        monkeypatch.setattr(f'infopro_seg.comparison.command.{picture}', lambda *_: None)
+
+
+@pytest.mark.usefixtures('_numbers_only')
 def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     folder, _ = compared
     out = tmp_path / 'out'
@@ -202,9 +211,8 @@ def test_runs_of_another_setting_are_not_mixed(compared):
         compare(replace(request, methods=None, report_only=True), lambda line: None)
 
 
-def test_a_report_holds_all_finished_runs_or_those_asked_for(compared, monkeypatch):
-    for picture in ('plot_curves', 'plot_memory', 'draw_comparison'):  # see the first test
-        monkeypatch.setattr(f'infopro_seg.comparison.command.{picture}', lambda *_: None)
+@pytest.mark.usefixtures('_numbers_only')
+def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
     folder, _ = compared
     out = folder / 'out'
 
@@ -228,6 +236,7 @@ def test_a_report_holds_all_finished_runs_or_those_asked_for(compared, monkeypat
     assert reported() == [('e2e', 1), ('greedy', 2)]
 
 
+@pytest.mark.usefixtures('_numbers_only')
 @pytest.mark.parametrize(('status', 'outcome'), [(3, 1), (0, 1), (INTERRUPTED, KeyboardInterrupt)])
 def test_a_training_that_does_not_end_is_reported(compared, tmp_path, monkeypatch, status, outcome):
     folder, _ = compared
