@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Parameter
 from torch.random import fork_rng
@@ -20,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 
-@torch._disable_dynamo  # a compiled forward pass around it would save other tensors than the recomputation
+@_disable_dynamo  # a compiled forward pass around it would save other tensors than the recomputation
 def run_recomputed(
     forward: Callable[..., Any],
     inputs: tuple[Any, ...],
@@ -96,7 +97,9 @@ class _Part:
             ):
                 self.forward(*tree_unflatten(self.leaves, self.tree))
         except _EndError:
-            return found.tensors
+            # What is left of the recomputation's graph, such as a weight that a norm stores, holds the hooks.
+            tensors, found.tensors = found.tensors, []
+            return tensors
         raise RuntimeError(
             f'the recomputation saved {len(found.tensors)} tensors, the forward pass {self.saved}; a '
             'recomputed part must not depend on anything that changes between the two'

@@ -97,6 +97,21 @@ def test_nothing_stays_alive_after_the_backward_pass(policy):
         gc.enable()
 
 
+def test_a_part_that_stores_a_tensor_holds_no_other():
+    """`torch.nn.utils.spectral_norm` stores the weight that it has computed, with its graph."""
+    scale, stored = nn.Parameter(torch.ones(3)), {}
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        stored['weight'] = scale.square()
+        return (x * stored['weight']).sigmoid()
+
+    x = torch.ones(3)
+    held = weakref.ref(x)
+    run_recomputed(part, (x,), nullcontext(), nullcontext()).sum().backward()
+    del x
+    assert held() is None
+
+
 def test_saved_tensors_are_freed_one_by_one():
     """As in a plain backward pass, what the later operations saved is gone when the earlier ones run."""
     part = nn.Sequential(nn.Tanh(), nn.Tanh())
