@@ -6,19 +6,22 @@ checks of shapes. It spends more of the host's time on each saved tensor, and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Parameter
 from torch.random import fork_rng
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 
+@_disable_dynamo  # a compiled forward pass around it would save other tensors than the recomputation
 def run_recomputed(
     forward: Callable[..., Any],
     inputs: tuple[Any, ...],
@@ -36,6 +39,7 @@ def run_recomputed(
         first: context of the forward pass.
         again: context of the recomputation; entered once for each.
     """
+    _leave_uncompiled()
     part = _Part(forward, inputs, again)
     with saved_tensors_hooks(part.drop, part.restore), first:
         return forward(*inputs)
@@ -51,10 +55,12 @@ class _Part:
         self, forward: Callable[..., Any], inputs: tuple[Any, ...], again: AbstractContextManager[Any]
     ) -> None:
         self.forward = forward
-        self.inputs = inputs
+        # Not the trees themselves: the part may put other tensors into a list.
+        self.leaves, self.tree = tree_flatten(inputs)
+        self.tensors = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
         self.again = again
-        self.versions = _versions(inputs)
-        self.surroundings = _Surroundings(inputs)
+        self.versions = _versions(self.tensors)
+        self.surroundings = _Surroundings(self.tensors)
         self.saved = 0
         self.restored: dict[int, Tensor] = {}
 
@@ -76,65 +82,89 @@ class _Part:
         return tensor
 
     def _recompute(self) -> list[Tensor]:
-        if _versions(self.inputs) != self.versions:
+        if _versions(self.tensors) != self.versions:
             raise RuntimeError(
                 'an input of a recomputed part was changed in place after the forward pass; change a copy '
                 'instead'
             )
-        found: list[Tensor] = []
-
-        def collect(tensor: Tensor) -> Tensor:
-            if type(tensor) is Parameter:
-                return tensor
-            # An operation that saved its own output with its graph would keep itself alive.
-            tensor = tensor.detach() if tensor.requires_grad else tensor
-            found.append(tensor)
-            if len(found) == self.saved:
-                raise _EndError
-            return tensor
-
-        inputs = tree_map_only(Tensor, _apart, self.inputs)
+        found = _Found(self.saved)
         try:
             with (
                 torch.enable_grad(),
                 self.surroundings.restored(),
-                saved_tensors_hooks(collect, _same),
+                saved_tensors_hooks(found.add, _same),
                 self.again,
             ):
-                self.forward(*inputs)
+                self.forward(*tree_unflatten(self.leaves, self.tree))
         except _EndError:
-            return found
+            # What is left of the recomputation's graph, such as a weight that a norm stores, holds the hooks.
+            tensors, found.tensors = found.tensors, []
+            return tensors
         raise RuntimeError(
-            f'the recomputation saved {len(found)} tensors, the forward pass {self.saved}; a recomputed part '
-            'must not depend on anything that changes between the two'
+            f'the recomputation saved {len(found.tensors)} tensors, the forward pass {self.saved}; a '
+            'recomputed part must not depend on anything that changes between the two'
         )
 
 
-class _EndError(Exception):
-    """Not a fault: ends a recomputation when all saved tensors are there."""
+class _Found:
+    """The tensors that a recomputation has saved so far; the last one ends it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tensors: list[Tensor] = []
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Called with each tensor that the recomputation saves."""
+        if type(tensor) is Parameter:
+            return tensor
+        # An operation that saved its own output with its graph would keep itself alive.
+        tensor = tensor.detach() if tensor.requires_grad else tensor
+        self.tensors.append(tensor)
+        if len(self.tensors) == self.number:
+            raise _EndError
+        return tensor
+
+
+@cache
+def _leave_uncompiled() -> None:
+    """Keeps Dynamo, where a part is compiled into several graphs, from compiling these for each tensor."""
+    for function in (_Part.drop, _Found.add):
+        torch._dynamo.decorators.skip(function)
+
+
+class _EndError(BaseException):
+    """Not a fault: ends a recomputation when all saved tensors are there.
+
+    Not an `Exception` either, which a part might catch to do something else.
+    """
 
 
 class _Surroundings:
-    """What a forward pass depends on besides its inputs: random numbers and autocast."""
+    """What a forward pass depends on besides its inputs: random numbers, autocast and the default device."""
 
-    def __init__(self, inputs: tuple[Any, ...]) -> None:
-        kinds = {leaf.device.type for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)}
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        one_each = {tensor.device: tensor for tensor in tensors}  # of each device
+        kinds = {device.type for device in one_each}
         self.kind = next(iter(sorted(kinds - {'cpu', 'meta'})), 'cpu')
         self.cpu_state = torch.get_rng_state()
-        in_use = self.kind != 'cpu' and torch.get_device_module(self.kind).is_initialized()
-        self.devices, self.states = get_device_states(*inputs) if in_use else ([], [])
+        # As in torch, random numbers of MPS, which has a single device, are not repeated.
+        in_use = self.kind not in ('cpu', 'mps') and torch.get_device_module(self.kind).is_initialized()
+        self.devices, self.states = get_device_states(*one_each.values()) if in_use else ([], [])
         self.autocasts = self._autocasts()
+        self.default_device = torch.get_default_device()
 
-    def restored(self) -> ExitStack:
-        """A context with the same random numbers and autocast as then."""
-        stack = ExitStack()
-        stack.enter_context(fork_rng(self.devices, device_type=self.kind))
-        torch.set_rng_state(self.cpu_state)
-        set_device_states(self.devices, self.states, device_type=self.kind)
-        if self._autocasts() != self.autocasts:
-            for kind, (enabled, dtype, cached) in self.autocasts.items():
-                stack.enter_context(torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=cached))
-        return stack
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """The same random numbers, autocast and default device as then."""
+        with fork_rng(self.devices, device_type=self.kind), ExitStack() as stack:
+            torch.set_rng_state(self.cpu_state)
+            set_device_states(self.devices, self.states, device_type=self.kind)
+            if self._autocasts() != self.autocasts:
+                for kind, (enabled, dtype, cached) in self.autocasts.items():
+                    stack.enter_context(torch.autocast(kind, dtype, enabled, cached))
+            if torch.get_default_device() != self.default_device:
+                stack.enter_context(self.default_device)
+            yield
 
     def _autocasts(self) -> dict[str, tuple[bool, torch.dtype, bool]]:
         cached = torch.is_autocast_cache_enabled()
@@ -144,13 +174,8 @@ class _Surroundings:
         }
 
 
-def _versions(inputs: Any) -> list[int]:
-    return [leaf._version for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
-
-
-def _apart(tensor: Tensor) -> Tensor:
-    """The tensor without its graph."""
-    return tensor.detach().requires_grad_(tensor.requires_grad)
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor._version for tensor in tensors]
 
 
 def _same(tensor: Tensor) -> Tensor:

@@ -137,8 +137,8 @@ class _Reusing(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         if versions != [tensor._version for tensor in _tensors(output)]:
             raise RuntimeError(
-                f'the output of {func} was changed in place after the checkpointed part had returned it; '
-                'change a copy instead, or recompute whole blocks there'
+                f'the output of {func} was changed in place by a scripted function, or after the '
+                'checkpointed part had returned it; change a copy instead, or recompute whole blocks there'
             )
         return output
 

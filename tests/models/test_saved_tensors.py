@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from contextlib import nullcontext
 from typing import Any
@@ -15,9 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
+from infopro_seg.models import Block
 from infopro_seg.models import recompute as policies
+from infopro_seg.models.compiled import compile_options, compiled_blocks
 from infopro_seg.models.recompute import recompute
 from infopro_seg.models.saved_tensors import run_recomputed
+from infopro_seg.models.selective import is_watched
 
 
 class Part(nn.Module):
@@ -93,6 +97,21 @@ def test_nothing_stays_alive_after_the_backward_pass(policy):
         gc.enable()
 
 
+def test_a_part_that_stores_a_tensor_holds_no_other():
+    """`torch.nn.utils.spectral_norm` stores the weight that it has computed, with its graph."""
+    scale, stored = nn.Parameter(torch.ones(3)), {}
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        stored['weight'] = scale.square()
+        return (x * stored['weight']).sigmoid()
+
+    x = torch.ones(3)
+    held = weakref.ref(x)
+    run_recomputed(part, (x,), nullcontext(), nullcontext()).sum().backward()
+    del x
+    assert held() is None
+
+
 def test_saved_tensors_are_freed_one_by_one():
     """As in a plain backward pass, what the later operations saved is gone when the earlier ones run."""
     part = nn.Sequential(nn.Tanh(), nn.Tanh())
@@ -138,6 +157,131 @@ def test_a_part_that_does_something_else_is_refused():
     depth[0] = 1
     with pytest.raises(RuntimeError, match='the recomputation saved 1 tensors, the forward pass 2'):
         loss.backward()
+
+
+def test_a_part_may_catch_exceptions():
+    """The recomputation ends at its last saved tensor, and nobody takes that for a fault."""
+    layer = nn.Linear(3, 3)
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        hidden = layer(x)
+        try:
+            return hidden.sigmoid()
+        except Exception:
+            return hidden.tanh()
+
+    x = torch.randn(2, 3)
+    [expected] = torch.autograd.grad(part(x).sum(), layer.weight)
+    output = run_recomputed(part, (x,), nullcontext(), nullcontext())
+    torch.testing.assert_close(torch.autograd.grad(output.sum(), layer.weight)[0], expected, rtol=0, atol=0)
+
+
+def test_a_part_may_put_its_results_into_a_list_of_inputs():
+    layer = nn.Linear(3, 3)
+
+    def part(state: list[torch.Tensor]) -> torch.Tensor:
+        state[0] = layer(state[0]).sigmoid()
+        return state[0]
+
+    x = torch.randn(2, 3)
+    [expected] = torch.autograd.grad(part([x]).sum(), layer.weight)
+    output = run_recomputed(part, ([x],), nullcontext(), nullcontext())
+    torch.testing.assert_close(torch.autograd.grad(output.sum(), layer.weight)[0], expected, rtol=0, atol=0)
+
+
+def test_makes_new_tensors_on_the_same_device():
+    devices = []
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        devices.append(torch.empty(1).device.type)
+        return x.sigmoid()
+
+    with torch.device('meta'):
+        output = run_recomputed(part, (torch.ones(2, requires_grad=True),), nullcontext(), nullcontext())
+    output.sum().backward()
+    assert devices == ['meta', 'meta']
+
+
+@pytest.mark.parametrize('during', [torch.bfloat16, torch.float16, None])
+def test_another_thread_recomputes_with_the_same_precision(during):
+    """The threads of a GPU's backward passes have precisions of their own."""
+    layer, x, types = nn.Linear(3, 3), torch.ones(2, 3), []
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        hidden = layer(x)
+        types.append(hidden.dtype)
+        return hidden.sigmoid()
+
+    with torch.autocast('cpu', dtype=torch.float16):
+        loss = run_recomputed(part, (x,), nullcontext(), nullcontext()).sum()
+
+    def backward() -> None:
+        with torch.autocast('cpu', dtype=during, enabled=during is not None):
+            loss.backward()
+
+    thread = threading.Thread(target=backward)
+    thread.start()
+    thread.join()
+    assert types == [torch.float16, torch.float16]
+
+
+@pytest.mark.parametrize('policy', ['norms', 'blocks'])
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+def test_a_fault_in_the_recomputation_leaves_nothing_behind(policy, error):
+    layer, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
+    held: list[Any] = []
+
+    def part(x: torch.Tensor) -> torch.Tensor:
+        hidden = norm(layer(x)).sigmoid()
+        held.append(weakref.ref(hidden))
+        if len(held) == 2:
+            raise error
+        return hidden.tanh()
+
+    buffers = dict(norm._buffers)
+    random = torch.get_rng_state()
+    gc.collect()
+    gc.disable()
+    try:
+        loss = recompute(policy, part, [layer, norm], torch.ones(1, 2, 3, 3)).sum()
+        with pytest.raises(error):
+            loss.backward()
+        del loss
+        assert [reference() for reference in held] == [None, None]
+    finally:
+        gc.enable()
+    assert all(norm._buffers[name] is buffer for name, buffer in buffers.items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not is_watched()
+
+
+def test_a_block_in_several_graphs_compiles_nothing_for_each_saved_tensor():
+    torch._dynamo.reset()
+    layer = nn.Linear(3, 3)
+
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            torch._dynamo.graph_break()
+            ctx.save_for_backward(x, x * 2)
+            return x.square()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient * ctx.saved_tensors[1]
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return Broken.apply(layer(x)).sigmoid()
+
+    options = compile_options({'backend': 'eager', 'fullgraph': False})
+    [block] = compiled_blocks([Block('stem', (), forward)], options)
+    graphs = []
+    for policy in ('none', 'blocks'):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        recompute(policy, block.forward, (), torch.ones(2, 3)).sum().backward()
+        graphs.append(torch._dynamo.utils.counters['stats']['unique_graphs'])
+    assert graphs[0] == graphs[1] > 0
 
 
 class Recorder(TorchDispatchMode):
