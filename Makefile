@@ -11,8 +11,9 @@ demo: .venv/users.stamp
 	$(BIN)/python tools/train.py configs/infopro_demo.py
 	@echo "The results are in work_dirs/demo: panel.png, metrics.json, iter_*.pth"
 
+# each worker, and each process that a test starts, would compile our modules anew without their bytecode
 test: .venv/developers.stamp
-	$(BIN)/python -m pytest
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 lint: .venv/developers.stamp
 	$(BIN)/ruff check .

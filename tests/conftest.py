@@ -1,62 +1,46 @@
-import gc
-import logging
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-import pytest
-import torch
-from mmengine.logging import MMLogger
-from mmengine.optim.optimizer import amp_optimizer_wrapper
-from mmengine.registry import init_default_scope
-
-from tests import optional_packages
-
-optional_packages.import_them()  # before mmseg
-
-import infopro_seg.register  # noqa: E402, F401
-from infopro_seg.streets.data_set import make_synthetic_streets  # noqa: E402
-from infopro_seg.yapf_import import import_yapf  # noqa: E402
-from tests import config_cache, runs  # noqa: E402
-from tests.leftovers import (  # noqa: E402, F401
+from tests.leftovers import (  # noqa: F401
+    is_controller,
     pytest_sessionfinish,
     pytest_sessionstart,
     pytest_terminal_summary,
 )
-from tests.memory.traces import all_once  # noqa: E402
 
 pytest_plugins = ['pytester']
 
 SLOW = (  # files that take long begin first, so that all workers end at the same time
-    'memory/test_cuts.py',
+    'training/module_parallel/test_training.py',
     'comparison/test_compare.py',
-    'memory/test_repeated_windows.py',
+    'memory/test_cuts.py',
+    'training/test_ending.py',
     'models/test_encoders.py',
     'memory/test_next_module.py',
-    'test_configs.py',
-    'models/test_encoder_use.py',
-    'memory/test_benchmark.py',
-    'training/test_ending.py',
-    'training/module_parallel/test_training.py',
-    'memory/test_plan.py',
-    'docs/test_run_commands.py',
-    'memory/test_trace.py',
-    'test_export_graph.py',
     'training/test_loop.py',
-    'training/test_launch.py',
+    'test_configs.py',
     'training/test_out_of_memory.py',
+    'memory/test_plan.py',
+    'models/test_encoder_use.py',
+    'memory/test_repeated_windows.py',
+    'memory/test_benchmark.py',
+    'docs/test_run_commands.py',
+    'training/test_launch.py',
+    'memory/test_trace.py',
+    'memory/test_inference_plan.py',
+    'probing/test_command.py',
+    'test_export_graph.py',
+    'models/test_compiled.py',
+    'training/module_parallel/test_processes.py',
+    'training/module_parallel/test_prediction.py',
+    'training/module_parallel/test_ends.py',
 )
 
-config_cache.install()
-torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
-
-def pytest_collection_finish():
-    """What is imported and collected stays; without this each collection of garbage looks through all of it.
-
-    mmseg collects garbage for each data set that it builds, which takes half a second so.
-    """
-    gc.collect()
-    gc.freeze()
+def pytest_configure(config):
+    """The process that only hands the files to workers need not import torch, which takes it ten seconds."""
+    if not (is_controller(config) and getattr(config.option, 'tx', None)):
+        config.pluginmanager.register(import_module('tests.fixtures'))
 
 
 def pytest_collection_modifyitems(items):
@@ -65,82 +49,3 @@ def pytest_collection_modifyitems(items):
         return SLOW.index(name) if name in SLOW else len(SLOW)
 
     items.sort(key=place)
-
-
-@pytest.fixture(scope='session', autouse=True)
-def _quiet_logger():
-    MMLogger.get_current_instance().setLevel(logging.ERROR)
-
-
-@pytest.fixture(scope='session', autouse=True)
-def _workers_end_soon():
-    """Where a loader was left in the middle, torch waits 5 s for each worker before it ends it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.5)
-        yield
-
-
-@pytest.fixture(scope='session', autouse=True)
-def _configs_as_they_come():
-    """Laying out a config's text takes yapf half a second, and a run does it nine times."""
-    import_yapf()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **kwargs: (text, True))
-        yield
-
-
-@pytest.fixture(scope='session', autouse=True)
-def _traced_once():
-    """Plans, balanced cuts and reports of lacking memory ask for the same traces again and again."""
-    with all_once():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _same_start():
-    """Every test finds mmseg's registries and the same random numbers, whatever ran before it."""
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-
-
-@pytest.fixture(scope='session')
-def streets(tmp_path_factory):
-    """Synthetic streets of a few images; not to be changed."""
-    out = tmp_path_factory.mktemp('data') / 'streets'
-    make_synthetic_streets(out, runs.TRAIN, runs.VAL, runs.SIZE, seed=5, workers=1)
-    return out
-
-
-@pytest.fixture(scope='session')
-def trained(streets, tmp_path_factory):
-    """The work dir of one short, uninterrupted training, with `reads`: the images in the order of reading."""
-    folder = tmp_path_factory.mktemp('trained')
-    runs.train_tiny(streets, folder, reads=folder / 'reads', results=True)
-    return folder
-
-
-@pytest.fixture(scope='session')
-def checkpoint(trained):
-    return trained / f'iter_{runs.ITERS}.pth'
-
-
-@pytest.fixture(scope='session')
-def lively(checkpoint, tmp_path_factory):
-    """A checkpoint of the same network that predicts many classes."""
-    return runs.make_lively(checkpoint, tmp_path_factory.mktemp('lively') / 'lively.pth')
-
-
-@pytest.fixture
-def amp_on_a_cpu(monkeypatch):
-    """Lets mmengine's `AmpOptimWrapper`, which asks for a GPU, work with torch's loss scaling on a CPU.
-
-    Autocast leaves float64 alone, so that with a network in float64 the oracles are exact.
-    """
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, 'cpu'))
-
-
-@pytest.fixture
-def spoilt(streets, tmp_path):
-    """A copy of the streets that a test may spoil."""
-    return runs.copy_streets(streets, tmp_path / 'spoilt')

@@ -16,6 +16,7 @@ from infopro_seg.errors import ConfigError, DataError, UserError
 from infopro_seg.export import export
 from infopro_seg.export_graph import Network, require_onnx
 from infopro_seg.inference import Predictor
+from tests.memory.short_resnets import short_encoder
 from tests.models.test_heads import NETWORKS
 from tests.runs import images, load
 from tests.stand_ins import (
@@ -54,7 +55,7 @@ def test_a_graph_gives_the_logits_of_the_network_at_two_sizes(tmp_path, form, ca
     if form == 'onnx':
         onnxruntime = pytest.importorskip('onnxruntime')
         pytest.importorskip('onnxscript')
-    checkpoint, model = saved(tmp_path)
+    checkpoint, model = saved(tmp_path, ('layer2.0',), encoder=short_encoder(5))
     with warnings.catch_warnings(record=True) as told, caplog.at_level('WARNING'):
         written = export(checkpoint, tmp_path / 'graphs', format=form)
     assert [*map(str, told), *caplog.messages] == []

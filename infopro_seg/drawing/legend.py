@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+
+if TYPE_CHECKING:  # slow to import, and not needed until something is drawn
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
 
 ENTRIES = 40  # more would not be readable
 
@@ -18,6 +20,8 @@ def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> fl
     Returns:
         The height that this takes, in inches.
     """
+    from matplotlib.patches import Patch
+
     shown = entries[:ENTRIES]
     handles: list[Artist] = [Patch(color=tuple((color / 255).tolist()), label=name) for name, color in shown]
     if len(entries) > len(shown):

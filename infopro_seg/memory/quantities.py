@@ -22,7 +22,7 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r'\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?)b?\s*', text.lower())
     if match is None or float(match[1]) <= 0:
         raise UserError(f'cannot read the budget {text!r}; write a positive number with its unit, e.g. 11GiB')
-    return int(float(match[1]) * FACTORS[match[2]])
+    return round(float(match[1]) * FACTORS[match[2]])
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from infopro_seg.files import whole_file
 from infopro_seg.visualization.training_log import Series, TrainingLog
+
+if TYPE_CHECKING:  # matplotlib takes a second to import, and every training imports this module
+    from matplotlib.axes import Axes
 
 PANEL = (5.4, 3.1)  # inches
 POINTS = 70  # of a line; each is a mean of the iterations around it
@@ -32,6 +30,10 @@ def draw_curves(log: TrainingLog, path: Path) -> None:
         log: what the run has logged.
         path: the PNG to write.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     panels: list[Callable[[Axes], None]] = []
     styles = _styles({*log.tasks, *log.reconstructions})
     if log.tasks:
@@ -69,8 +71,10 @@ def draw_curves(log: TrainingLog, path: Path) -> None:
 
 def _styles(names: set[str]) -> dict[str, dict[str, Any]]:
     """Of each local module, a shade from dark to light and a mark, the same in every panel."""
+    from matplotlib import colormaps
+
     ordered = sorted(names, key=lambda name: (len(name.partition(',')[0]), name))  # module 2 before module 10
-    shades = matplotlib.colormaps['viridis'](np.linspace(0.05, 0.8, len(ordered)))
+    shades = colormaps['viridis'](np.linspace(0.05, 0.8, len(ordered)))
     return {
         name: {
             'color': tuple(shade),
@@ -118,9 +122,11 @@ def _name_ends(axes: Axes, ends: list[tuple[float, str, dict[str, Any]]]) -> Non
 
 def _validations(axes: Axes, log: TrainingLog) -> None:
     """A point for each validation; the best and the last one with their numbers."""
+    from matplotlib import colormaps
+
     series = log.validations
     assert series is not None
-    color = matplotlib.colormaps['viridis'](0.25)
+    color = colormaps['viridis'](0.25)
     line: dict[str, Any] = {'linewidth': 1.7, 'marker': 'o', 'markersize': 4.5, 'clip_on': False, 'zorder': 3}
     axes.plot(series.iterations, series.values, color=color, **line)
     axes.set_title(f'{log.metric} of the validations', fontsize=10.5, loc='left')
@@ -160,6 +166,8 @@ def _choose_scale(axes: Axes, values: np.ndarray, span: float) -> None:
 
     A linear one begins with 0 where that costs little of its height.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     values = values[np.isfinite(values)]
     if not values.size:
         return

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from mmengine.dataset import pseudo_collate
 
 from infopro_seg.drawing.legend import draw_legend
@@ -110,6 +108,9 @@ def _draw(
     palette: np.ndarray,
     path: Path,
 ) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, see curves
+    from matplotlib.figure import Figure
+
     height, width = cells[0][0][1].shape[:2]
     columns = len(cells[0])
     cell_height = CELL_WIDTH * height / width

@@ -4,15 +4,12 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
 from mmengine.config import Config
 
 from infopro_seg.checkpoints import config_of
 from infopro_seg.classification.prediction import ImageNetwork
 from infopro_seg.export import export
-from infopro_seg.training.launch import train
-from tests.classification.made import write_config, write_npz
 from tests.classification.tiny import CLASSES, SIZE, model_config
 from tests.runs import load
 from tests.stand_ins import assert_same, build
@@ -37,15 +34,6 @@ with torch.no_grad():
     scores = torch.stack([sample.pred_score for sample in model.predict(torch.load(sys.argv[3]))])
 torch.save({'scores': scores, 'meta': content['meta'], 'type': type(model).__module__}, sys.argv[3])
 """
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """The folder of a short training, with its config, data and checkpoint."""
-    folder = tmp_path_factory.mktemp('classifier')
-    config = write_config(folder / 'config.py', write_npz(folder / 'made.npz'))
-    train(config, work_dir=str(folder / 'run'))
-    return folder
 
 
 def in_a_process(folder, config, checkpoint, inputs):

@@ -13,21 +13,11 @@ from infopro_seg.probing.network import FrozenEncoder
 from infopro_seg.probing.probes import build_probe
 from infopro_seg.probing.run import evaluate_probes, fit_probes
 from infopro_seg.probing.whole_images import ImageProbe, ImageTask
-from infopro_seg.training.launch import train
-from tests.classification.made import picture, write_config, write_npz
+from tests.classification.made import picture
 from tests.classification.tiny import CLASSES, SIZE
 from tests.stand_ins import MEAN, STD, jitter
 
 BLOCKS = ('stem', 'layer2.0')
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """The folder of a short training, with its config, data and checkpoint."""
-    folder = tmp_path_factory.mktemp('classifier')
-    config = write_config(folder / 'config.py', write_npz(folder / 'made.npz'))
-    train(config, work_dir=str(folder / 'run'))
-    return folder
 
 
 def normalised(feature):

@@ -18,18 +18,7 @@ from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.inference import load
 from infopro_seg.predict import predict
-from infopro_seg.training.launch import train
-from tests.classification.made import NAMES, picture, write_config, write_npz
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """The folder of a short training, with its config, data and checkpoint."""
-    folder = tmp_path_factory.mktemp('classifier')
-    data = write_npz(folder / 'made.npz')
-    config = write_config(folder / 'config.py', data)
-    train(config, work_dir=str(folder / 'run'))
-    return folder
+from tests.classification.made import NAMES, picture
 
 
 def checkpoint_of(run):

@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,48 +19,12 @@ from mmengine.config import Config
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison import trainings
 from infopro_seg.comparison.command import CompareRequest, compare
-from infopro_seg.comparison.results import read_scalars, trace_settings
+from infopro_seg.comparison.results import read_scalars
 from infopro_seg.comparison.suite import Run
-from infopro_seg.config_files import load_config
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.turn_plans import plan_turns
-from tests.forks import run_forked
+from tests.comparison.small_suite import ITERATIONS, call, command, trace_here, write_suite
 from tests.runs import ROOT, read_png
-
-ITERATIONS = 2
-SUITE = """
-_base_ = ['{root}/configs/compare/smoke.py']
-data_root = '{data}'
-train_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root))
-val_dataloader = dict(dataset=dict(data_root=data_root))
-train_cfg = dict(max_iters={iterations}, val_interval=1)
-custom_imports = dict(imports=['infopro_seg.register', 'tests.runs'], allow_failed_imports=False)
-custom_hooks = [dict(type='CheckpointGuardHook'), dict(type='ResultsHook'), dict(type='NoteStart')]
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-comparison = dict(data=dict(train=4, val=2), panel=dict(e2e=1, greedy=2))
-"""
-
-
-def command(out, suite, *arguments):
-    return [sys.executable, 'tools/compare.py', '--suite', str(suite), '--out', str(out), *arguments]
-
-
-def call(out, suite, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainings, 'subprocess', SimpleNamespace(run=run_forked))
-        return run_forked(command(out, suite, *arguments), cwd=ROOT)
-
-
-def trace_here(folder, suite, *runs):  # which this process's copies then know
-    trace_settings(load_config(suite), runs, folder, lambda line: None)
-
-
-def write_suite(folder, iterations=ITERATIONS):
-    suite = folder / f'suite_{iterations}.py'
-    text = SUITE.format(root=ROOT.as_posix(), data=(folder / 'data').as_posix(), iterations=iterations)
-    suite.write_text(text)
-    return suite
-
 
 CHOICE = ('--methods', 'e2e', 'greedy', '--modules', '2', '--jobs', '2')
 
@@ -120,6 +83,14 @@ def test_all_methods_start_from_the_same_network(compared):
         assert all(torch.equal(start[key], value) for key, value in initial.items())
 
 
+@pytest.fixture
+def _numbers_only(monkeypatch):
+    """Without the pictures of the comparison, see the first test."""
+    for picture in ('plot_curves', 'plot_memory', 'draw_comparison'):
+        monkeypatch.setattr(f'infopro_seg.comparison.command.{picture}', lambda *_: None)
+
+
+@pytest.mark.usefixtures('_numbers_only')
 def test_stages_are_one_run_on_the_same_images(compared, tmp_path):
     folder, _ = compared
     out = tmp_path / 'out'
@@ -202,9 +173,8 @@ def test_runs_of_another_setting_are_not_mixed(compared):
         compare(replace(request, methods=None, report_only=True), lambda line: None)
 
 
-def test_a_report_holds_all_finished_runs_or_those_asked_for(compared, monkeypatch):
-    for picture in ('plot_curves', 'plot_memory', 'draw_comparison'):  # see the first test
-        monkeypatch.setattr(f'infopro_seg.comparison.command.{picture}', lambda *_: None)
+@pytest.mark.usefixtures('_numbers_only')
+def test_a_report_holds_all_finished_runs_or_those_asked_for(compared):
     folder, _ = compared
     out = folder / 'out'
 
@@ -228,6 +198,7 @@ def test_a_report_holds_all_finished_runs_or_those_asked_for(compared, monkeypat
     assert reported() == [('e2e', 1), ('greedy', 2)]
 
 
+@pytest.mark.usefixtures('_numbers_only')
 @pytest.mark.parametrize(('status', 'outcome'), [(3, 1), (0, 1), (INTERRUPTED, KeyboardInterrupt)])
 def test_a_training_that_does_not_end_is_reported(compared, tmp_path, monkeypatch, status, outcome):
     folder, _ = compared

@@ -16,7 +16,7 @@ from tests.stand_ins import assert_same, make_batch
 CROP = (32, 64)
 MODULES = 3
 METHODS = ('e2e', 'e2e_checkpointed', 'greedy', 'dgl', 'infopro', 'infopro_contrast')
-PROJECTED, PER_CLASS = 4, 10**6  # every pixel is drawn
+PROJECTED, PER_CLASS = 4, 80  # every pixel is drawn
 
 
 @pytest.fixture(params=METHODS)

@@ -10,8 +10,8 @@ from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.tables import comparison_table
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, DataError
-from infopro_seg.memory import trace_step
 from tests.comparison.test_results import MIB, RESULTS, cells
+from tests.memory.traces import trace_once
 from tests.runs import ROOT
 
 CUTS = [['layer1.0'], ['layer1.0', 'layer2.1', 'layer3.0']]
@@ -51,7 +51,7 @@ def test_the_real_use_is_traced_at_its_size(suite, tmp_path):
     trace_settings(suite, [run], tmp_path, lambda line: None)
     found = json.loads((tmp_path / 'traces.json').read_text())[run.setting]
     for traced, size in ((found, (8, (32, 64))), (found['real_use'], (3, (64, 64)))):
-        trace = trace_step(run_config(suite, run), *size)
+        trace = trace_once(run_config(suite, run), *size)
         assert (traced['peak_bytes'], traced['flops']) == (trace.peak, trace.flops)
     assert (found['real_use']['batch'], found['real_use']['crop']) == (3, [64, 64])
 

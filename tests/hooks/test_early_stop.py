@@ -18,13 +18,6 @@ def stopping(streets, folder, hooks=(GUARD, STOPPER), resume=False, **options):
     return train_tiny(streets, folder, resume=resume, results=True, custom_hooks=[*hooks, RESULTS], **options)
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Results without the panel, which takes a second."""
-    monkeypatch.setattr('infopro_seg.hooks.results.draw_panel', lambda *args: None)
-
-
-@pytest.mark.usefixtures('short')
 def test_an_early_stop_is_the_end_of_the_run_also_when_it_is_resumed(streets, tmp_path):
     runner = stopping(streets, tmp_path)
     assert (runner.iter, is_finished(runner)) == (2, True)
@@ -45,7 +38,6 @@ def test_an_early_stop_is_the_end_of_the_run_also_when_it_is_resumed(streets, tm
     assert STOPPED_EARLY not in load(tmp_path / 'iter_3.pth')['message_hub']['runtime_info']
 
 
-@pytest.mark.usefixtures('short')
 def test_a_checkpoint_that_is_saved_again_after_a_validation_has_what_early_stopping_has_seen(
     streets, tmp_path
 ):
@@ -78,7 +70,6 @@ def test_what_early_stopping_has_seen_is_resumed(resume):
         assert same is resume
 
 
-@pytest.mark.usefixtures('short')
 def test_mmengines_own_loop_stops_early_too(streets, tmp_path):
     loop = {'_delete_': True, 'type': 'IterBasedTrainLoop', 'max_iters': 6, 'val_interval': 1}
     runner = stopping(streets, tmp_path, train_cfg=loop)

@@ -12,6 +12,7 @@ from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.measure_process import main
 from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark, markdown
 from infopro_seg.memory.measuring.measure import CROP_STEP, Trial, largest_crop, live_peak
+from infopro_seg.memory.search import recipe_search
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from tests.memory.traces import trace_once
 from tests.runs import DEMO
@@ -40,7 +41,8 @@ def started(monkeypatch):
     return commands
 
 
-def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started):
+def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started, monkeypatch):
+    monkeypatch.setattr(recipe_search, 'POLICIES', ('none', 'blocks'))  # less to measure
     config = tmp_path / 'config.py'
     config_with(cuts=()).dump(config)
     rows = benchmark(BenchmarkRequest(config, tmp_path, batch=2, crop=CROP, modules='2', iterations=1))

@@ -15,13 +15,15 @@ from infopro_seg.memory.search.partition import module_peaks, partition_at
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
 from infopro_seg.models.recompute import POLICIES
+from tests.memory.short_resnets import short_encoder
 from tests.memory.traces import profile_once, trace_once
-from tests.stand_ins import encoder_config, head_config, local_head_config, model_config
+from tests.stand_ins import head_config, local_head_config, model_config
 
 CROP = (64, 64)
 
 
 def config_with(num_modules=None, **kwargs):
+    kwargs = {'encoder': short_encoder(), **kwargs}
     model = model_config((), local_head=local_head_config(), **kwargs)
     model['backbone']['local_head'] = local_head_config()
     if num_modules is not None:
@@ -50,8 +52,8 @@ CASES = [
     ((), ['none']),
     (('layer2.0', 'layer3.1'), ['none', 'none', 'none']),
     (('stem', 'layer3.0'), ['none', 'blocks', 'norms']),
-    (('layer4.0',), ['blocks', 'expansions']),
-    ((), 'stem-layer1: norms*3, layer2-layer3.0: expansions*2, layer4: blocks*2'),
+    (('layer3.1',), ['blocks', 'expansions']),
+    ((), 'stem-layer1: norms*2, layer2-layer3.0: expansions*3, layer3.1-layer4: blocks*2'),
     (('layer3.1',), 'expansions*3'),
 ]
 
@@ -79,14 +81,14 @@ def test_outputs_that_blocks_keep_too_are_alive_while_the_heads_run_backward(mon
     monkeypatch.setattr(upsampled_cross_entropy, 'STRIP_BYTES', 2**15)  # logits small beside the features
     lean = {'num_classes': 2, 'loss_decode': {'type': 'LeanCrossEntropyLoss'}}
     config = config_with(
-        encoder=encoder_config(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
+        encoder=short_encoder(5, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
         decode_head=head_config(type='ASPPHead', in_index=3, **lean, channels=48, dilations=(1, 2, 3)),
         auxiliary_head=head_config(in_index=2, **lean),
     )
     size = (128, 128)
     chain = profile_once(config, 2, size, policies=['blocks'])
     names = [block.name for block in chain.blocks]
-    for cuts, policy in [((), 'none'), (('layer3.1',), 'none'), (('layer4.0',), 'none'), ((), 'blocks')]:
+    for cuts, policy in [((), 'none'), (('layer2.0',), 'none'), (('layer3.0',), 'none'), ((), 'blocks')]:
         partition = partition_at(ModuleCosts(chain), [names.index(cut) + 1 for cut in cuts], policy)
         config.model.backbone.update(cuts=cuts, checkpoint=policy)
         trace = trace_once(config, 2, size)
@@ -103,11 +105,14 @@ def test_balanced_cut_is_the_best_of_all_by_complete_traces():
 
 
 def test_balanced_cut_with_checkpointing_is_the_best_of_all_by_complete_traces():
-    config = config_with(2)
+    config = config_with(2, encoder=short_encoder(5))
     policies = config.model.backbone.checkpoint = ['none', 'blocks']
     (cut,) = resolve_cuts(config).model.backbone.cuts
-    names = traced_with(()).modules[0].blocks[:-1]
-    peaks = {name: traced_with((name,), policies).peak for name in names}
+    peaks = {}
+    for name in ('stem', 'layer1.0', 'layer2.0', 'layer3.0'):
+        traced = config_with(encoder=short_encoder(5))
+        traced.model.backbone.update(cuts=(name,), checkpoint=policies)
+        peaks[name] = trace_once(traced, 2, CROP).peak
     assert peaks[cut] == min(peaks.values())
 
 
@@ -119,10 +124,11 @@ def test_plans_and_balances_lists_of_local_heads(monkeypatch):
     monkeypatch.setattr(
         recipe_search, 'POLICIES', ('none', 'blocks')
     )  # those of the recipes; less to measure
-    config = config_with(3)
+    short = short_encoder(5)
+    config = config_with(3, encoder=short)
     config.model.backbone.local_head = [local_head_config(), local_head_config(0.5)]
     resolved = resolve_cuts(config)
-    assert resolved.model.backbone.cuts == resolve_cuts(config_with(3)).model.backbone.cuts
+    assert resolved.model.backbone.cuts == resolve_cuts(config_with(3, encoder=short)).model.backbone.cuts
     both = Planner(config, training_setup(config))
     recipes = both.plan(range(2, 5)).recipes
     assert {recipe.modules for recipe in recipes} == {3}
@@ -146,7 +152,7 @@ def test_predicts_the_cuts_of_the_config_by_its_own_policies():
 def test_plan_refuses_unknown_cuts():
     config = config_with()
     config.model.backbone.cuts = ('layer3.9',)
-    with pytest.raises(ConfigError, match=r"cannot cut ResNetV1c after 'layer3\.9'.*choose from stem"):
+    with pytest.raises(ConfigError, match=r"cannot cut ShortResNet after 'layer3\.9'.*choose from stem"):
         planned(config, [1])
 
 
@@ -186,7 +192,7 @@ def test_no_number_of_modules(wrong):
 
 
 def test_more_modules_than_blocks():
-    with pytest.raises(ConfigError, match=r'99 local modules, but the encoder has 9 blocks: stem, .* 1 to 9'):
+    with pytest.raises(ConfigError, match=r'99 local modules, but the encoder has 7 blocks: stem, .* 1 to 7'):
         resolve_cuts(config_with(99))
 
 

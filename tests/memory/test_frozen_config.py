@@ -5,13 +5,14 @@ import pytest
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search import recipe_search
 from infopro_seg.memory.tracing.training_setup import training_setup
+from tests.memory.short_resnets import short_encoder
 from tests.memory.test_cuts import config_with
 
 
 @pytest.fixture
 def planner(monkeypatch):
     monkeypatch.setattr(recipe_search, 'POLICIES', ('none', 'blocks'))  # less to measure
-    config = config_with()
+    config = config_with(encoder=short_encoder(5))
     config.model.backbone.encoder.frozen_stages = 1
     return Planner(config, training_setup(config))
 

@@ -7,7 +7,13 @@ from infopro_seg.memory.quantities import largest, parse_bytes, parse_range
 
 @pytest.mark.parametrize(
     ('text', 'size'),
-    [('11GiB', 11 * 2**30), ('11 gb', 11 * 10**9), ('0.5g', 5 * 10**8), ('10MiB', 10 * 2**20)],
+    [
+        ('11GiB', 11 * 2**30),
+        ('11 gb', 11 * 10**9),
+        ('0.5g', 5 * 10**8),
+        ('10MiB', 10 * 2**20),
+        ('1041.408kB', 1041408),  # whose product of floats is a little less
+    ],
 )
 def test_budgets(text, size):
     assert parse_bytes(text) == size

@@ -10,17 +10,18 @@ from infopro_seg.memory.inference import prediction
 from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.models.segmentor import InfoProEncoderDecoder
+from tests.memory.short_resnets import short_encoder
 from tests.memory.test_prediction import SIZE, SLIDE, VARIANTS
 from tests.stand_ins import model_config
 
-SCALES = ((0.5, False), (1.0, True), (1.75, False))
+SCALES = ((0.5, False), (1.0, True), (1.25, False))
 STRIPES = {'crop_size': (24, 999), 'stride': (17, 999)}
 COLUMNS = {'crop_size': (999, 40), 'stride': (999, 23)}
 
 
 def config(classes=5, **test_cfg):
     """With few classes the network takes most memory, with many the scores of the bands."""
-    cfg = Config({'model': model_config(()) | {'test_cfg': SLIDE | test_cfg}})
+    cfg = Config({'model': model_config((), encoder=short_encoder(5)) | {'test_cfg': SLIDE | test_cfg}})
     cfg.model.decode_head.num_classes = cfg.model.auxiliary_head.num_classes = classes
     return cfg
 

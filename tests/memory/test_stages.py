@@ -7,9 +7,10 @@ from mmengine.config import Config
 
 from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import UserError
-from infopro_seg.memory import trace_step
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.turn_plans import plan_turns
+from tests.memory.short_resnets import short_encoder
+from tests.memory.traces import trace_once
 from tests.stand_ins import CUTS, SIZE, model_config
 
 BATCH = 2
@@ -20,7 +21,7 @@ def config(tmp_path_factory):
     """Three stages, the second with half the images."""
     path = tmp_path_factory.mktemp('plan') / 'staged.py'
     stages = [{}, {'train_dataloader': {'batch_size': BATCH // 2}}, {}]
-    model = model_config()
+    model = model_config(encoder=short_encoder())
     Config({'model': model, 'train_dataloader': {'batch_size': BATCH}, 'stages': stages}).dump(path)
     return path
 
@@ -45,7 +46,7 @@ def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
         cfg = Config.fromfile(str(config))
         if row['stage'] is not None:
             with_turn(cfg.model.backbone, row['stage'])
-        trace = trace_step(cfg, BATCH // 2 if row['stage'] == 1 else BATCH, SIZE)
+        trace = trace_once(cfg, BATCH // 2 if row['stage'] == 1 else BATCH, SIZE)
         state = trace.parameters + trace.buffers + trace.gradients + trace.optimizer_state
         assert (row['peak_bytes'], row['state_bytes'], row['flops']) == (trace.peak, state, trace.flops)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from mmengine import ConfigDict
-from mmseg.models.backbones import ResNetV1c
 from mmseg.models.losses import accuracy
 from mmseg.registry import MODELS
 from torch import nn
@@ -17,12 +16,17 @@ from infopro_seg.errors import UserError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.tracing.autocast import autocast
 from infopro_seg.memory.tracing.fake_model import fake_tensors
+from tests.memory.short_resnets import ShortResNet, short_encoder
 from tests.memory.traces import trace_once
-from tests.stand_ins import SIZE, build, encoder_config, make_batch, model_config, stock_config
+from tests.stand_ins import CUTS, SIZE, build, make_batch, model_config, stock_config
+
+
+def short_config(cuts=CUTS, encoder=None):
+    return model_config(cuts, encoder=encoder or short_encoder())
 
 
 def test_state_of_the_model_by_hand():
-    config = ConfigDict(model_config())
+    config = ConfigDict(short_config())
     trace = trace_once(config, 2, SIZE, optimizer={'type': 'Adam', 'lr': 0.1})
     model = build(config, double=False)
 
@@ -33,16 +37,16 @@ def test_state_of_the_model_by_hand():
 
 
 def test_modules_and_their_peaks():
-    whole = trace_once(ConfigDict(model_config(())), 2, (128, 256))
-    cut = trace_once(ConfigDict(model_config()), 2, (128, 256))
-    assert [module.blocks[-1] for module in cut.modules] == ['layer2.0', 'layer3.1', 'layer4.1']
+    whole = trace_once(ConfigDict(short_config(())), 2, (128, 256))
+    cut = trace_once(ConfigDict(short_config()), 2, (128, 256))
+    assert [module.blocks[-1] for module in cut.modules] == ['layer2.0', 'layer3.1', 'layer4.0']
     assert sum(len(module.blocks) for module in cut.modules) == len(whole.modules[0].blocks)
     assert cut.peak == max(module.peak for module in cut.modules)
     assert cut.flops > whole.flops
 
 
 def test_stock_segmentor_has_the_same_flops():
-    config = model_config(())
+    config = short_config(())
     stock = trace_once(ConfigDict(stock_config(config)), 2, SIZE)
     ours = trace_once(ConfigDict(config), 2, SIZE)
     assert len(stock.modules) == 1
@@ -51,14 +55,14 @@ def test_stock_segmentor_has_the_same_flops():
 
 
 def test_synced_norms_count_as_plain_ones():
-    plain = model_config()
-    synced = ConfigDict(model_config(encoder=encoder_config(norm_cfg={'type': 'SyncBN'})))
+    plain = short_config()
+    synced = ConfigDict(short_config(encoder=short_encoder(norm_cfg={'type': 'SyncBN'})))
     assert trace_once(synced, 2, SIZE).peak == trace_once(ConfigDict(plain), 2, SIZE).peak
 
 
 @pytest.mark.parametrize('amp', ['fp16', 'bf16'])
 def test_half_precision_takes_less(amp):
-    config = ConfigDict(model_config(()))
+    config = ConfigDict(short_config(()))
     full, half = (trace_once(config, 2, (128, 256), precision) for precision in (None, amp))
     assert half.peak < 0.9 * full.peak  # logits at full resolution stay in float32
     assert half.parameters == full.parameters
@@ -86,14 +90,14 @@ def test_autocast_goes_by_the_rules_of_cuda():
 
 
 def test_accumulated_gradients_are_alive_throughout():
-    config = ConfigDict(model_config())
+    config = ConfigDict(short_config())
     once, twice = (trace_once(config, 2, SIZE, accumulation=count) for count in (1, 2))
     assert twice.modules[0].held == once.modules[0].held + once.gradients
     assert twice.flops == once.flops
 
 
 def test_checkpointing_trades_flops_for_bytes():
-    config = ConfigDict(model_config(()))
+    config = ConfigDict(short_config(()))
     plain = trace_once(config, 2, (128, 256))
     config.backbone.checkpoint = True
     recomputed = trace_once(config, 2, (128, 256))
@@ -116,7 +120,7 @@ def test_values_that_a_trace_does_not_have():
 
 
 @MODELS.register_module()
-class HeldTwice(ResNetV1c):
+class HeldTwice(ShortResNet):
     """Two norms have one weight; a tensor is no buffer, and the encoder refers to itself."""
 
     def __init__(self, **kwargs):
@@ -141,20 +145,20 @@ class ComputedWidth(HeldTwice):
 
 
 def test_sizes_that_are_computed_from_values():
-    known = encoder_config(type='HeldTwice')
-    computed = encoder_config(type='ComputedWidth')
+    known = {**short_encoder(), 'type': 'HeldTwice'}
+    computed = {**short_encoder(), 'type': 'ComputedWidth'}
     computed['width'] = computed.pop('base_channels')
     gc.disable()  # else chance collects what was begun
     try:
-        first, second = (trace_step(model_config(encoder=encoder), 2, SIZE) for encoder in (known, computed))
+        first, second = (trace_step(short_config(encoder=encoder), 2, SIZE) for encoder in (known, computed))
     finally:
         gc.enable()
-    assert first.parameters < trace_once(model_config(), 2, SIZE).parameters
+    assert first.parameters < trace_once(short_config(), 2, SIZE).parameters
     assert replace(first, seconds=0) == replace(second, seconds=0)
 
 
 def test_a_trace_does_not_touch_the_config():
-    config = ConfigDict(model_config())
+    config = ConfigDict(short_config())
     before = config.to_dict()
     trace_step(config, 1 + 1, (64, 64))
     assert config.to_dict() == before
@@ -167,7 +171,7 @@ def rounded(tensors):
 
 
 def staged(stage):
-    config = model_config()
+    config = short_config()
     if stage is not None:
         with_turn(config['backbone'], stage)
     return ConfigDict(config)

@@ -1,11 +1,15 @@
-"""Traces and chains that several tests ask for, each made once."""
+"""Traces and chains that several tests ask for, each made once for all processes that run tests."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +18,45 @@ from infopro_seg.memory import StepTrace, trace_step
 from infopro_seg.memory.costs.chain import Chain
 from infopro_seg.memory.costs.profile import profile_chain
 
-_known: dict[str, Any] = {}
+
+class _Known:
+    """What was traced, by a text that says what of."""
+
+    def __init__(self) -> None:
+        self.here: dict[str, Any] = {}
+        self.folder: Path | None = None  # where the processes leave it for each other
+
+    def get(self, key: str) -> Any:
+        """The trace, or None."""
+        file = self._file(key)
+        if key not in self.here and file is not None and file.exists():
+            self.here[key] = pickle.loads(file.read_bytes())
+        return self.here.get(key)
+
+    def add(self, key: str, trace: Any) -> None:
+        self.here[key] = trace
+        file = self._file(key)
+        if file is not None:
+            part = file.with_suffix(f'.{os.getpid()}')
+            part.write_bytes(pickle.dumps(trace))
+            part.replace(file)
+
+    def _file(self, key: str) -> Path | None:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return None if self.folder is None else self.folder / f'{digest}.trace'
+
+
+_known = _Known()
 
 
 def trace_once(config: Any, *args: Any, **kwargs: Any) -> StepTrace:
     """`trace_step` of a config, or what it gave before for an equal one."""
     key = _key(trace_step, _traced_part(config), args, kwargs)
-    if key not in _known:
-        _known[key] = trace_step(config, *args, **kwargs)
-    return _known[key]
+    found = _known.get(key)
+    if found is None:
+        found = trace_step(config, *args, **kwargs)
+        _known.add(key, found)
+    return found
 
 
 def profile_once(config: Any, *args: Any, blocks_of: Chain | None = None, **kwargs: Any) -> Chain:
@@ -34,18 +68,24 @@ def profile_once(config: Any, *args: Any, blocks_of: Chain | None = None, **kwar
         cuts = set()
     backbone.pop('checkpoint', None)
     key = _key(profile_chain, part, args, kwargs)
-    if key not in _known or not cuts <= {block.name for block in _known[key].blocks}:
-        _known[key] = profile_chain(config, *args, blocks_of=blocks_of, **kwargs)
-    return _known[key]
+    found = _known.get(key)
+    if found is None or not cuts <= {block.name for block in found.blocks}:
+        found = profile_chain(config, *args, blocks_of=blocks_of, **kwargs)
+        _known.add(key, found)
+    return found
 
 
 @contextmanager
-def all_once() -> Iterator[None]:
+def all_once(folder: Path) -> Iterator[None]:
     """Lets everything in the package start from what was traced or measured for others.
 
     Tests that call :func:`trace_step` or :func:`profile_chain` themselves still have the real ones.
+
+    Args:
+        folder: of the run, the same for all its processes.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_known, 'folder', folder)
         for module in [module for name, module in sys.modules.items() if name.startswith('infopro_seg.')]:
             for real, once in ((trace_step, trace_once), (profile_chain, profile_once)):
                 if getattr(module, real.__name__, None) is real:

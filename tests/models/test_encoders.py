@@ -51,6 +51,8 @@ def test_running_the_blocks_equals_the_encoder_bit_for_bit(tiny, training):
     assert [output.stride() for output in outputs] == [output.stride() for output in expected]
     assert_same(outputs, expected)
     assert_same(dict(twin.named_buffers()), dict(encoder.named_buffers()))
+    if not training:
+        return
     for results in (outputs, expected):
         sum(output.sin().sum() for output in results).backward()
     assert_same([p.grad for p in twin.parameters()], [p.grad for p in encoder.parameters()])

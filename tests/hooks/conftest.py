@@ -1,0 +1,10 @@
+import pytest
+
+from tests.fixtures import without_pictures
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _no_pictures(trained):
+    """The shared run is made before, with its pictures."""
+    with without_pictures():
+        yield
