@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmseg.registry import DATASETS, TRANSFORMS
 
 from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
@@ -23,7 +23,7 @@ TEXTS = ('ann_file', 'img_suffix', 'seg_map_suffix')
 def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`."""
     inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
+    if inner is None or not all(isinstance(item, dict) for item in inner):
         yield dataset
     else:
         for item in inner:
@@ -40,7 +40,9 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     remedy = remedy_for(howto)
     _require_texts(dataset, split)
     root = Path(dataset.get('data_root') or '')
-    folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
+    folders = []
+    if lists_files(dataset) and is_local(dataset):  # others know what to do with their prefixes
+        folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f'the {split} data is missing: no folder {folder}; {remedy}')
@@ -48,34 +50,65 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     require_palette_length(dataset, split)
     try:
         # an empty data set cannot be serialised, and would say so in numpy's words
-        built = DATASETS.build({'serialize_data': False, **dataset, 'pipeline': []})
+        added = {'serialize_data': False, 'pipeline': []} if _is_base_dataset(dataset) else {}
+        try:
+            built = DATASETS.build({**dataset, **added})
+        except TypeError:  # a data set of the user's own may not take these
+            built = DATASETS.build(copy.deepcopy(dataset))
     except (AssertionError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise ConfigError(
             f'cannot build the {split} data set {dataset.get("type")}: {reason}; '
             f'correct its config, or {remedy}'
         ) from error
+    if not isinstance(built, BaseDataset):
+        return built  # the user's own
     if len(built) == 0:
         folder = folders[0] if folders else root
         listed = list_file(dataset)
         if listed is not None:
             raise DataError(f'the {split} split is empty: the list {listed} names no image; {remedy}')
         raise DataError(
-            f'the {split} split is empty: no *{built.img_suffix} in {folder}{_suffixes(folder)}; {remedy}'
+            f'the {split} split is empty: no *{getattr(built, "img_suffix", "")} in {folder}'
+            f'{_suffixes(folder)}; {remedy}'
         )
-    require_metainfo(built, dataset.get('type'), split)
+    if isinstance(built, BaseSegDataset):
+        require_metainfo(built, dataset.get('type'), split)
     return built
+
+
+def lists_files(dataset: dict[str, Any]) -> bool:
+    """Whether mmseg itself lists the images of a data set; a class of the user's own may do so in any way."""
+    lists = getattr(_class_of(dataset), 'load_data_list', None)
+    return str(getattr(lists, '__module__', '')).partition('.')[0] in ('mmseg', 'mmengine', 'infopro_seg')
+
+
+def is_local(dataset: dict[str, Any]) -> bool:
+    """Whether the files of a data set are in the file system, not in a remote store."""
+    backend = (dataset.get('backend_args') or {}).get('backend', 'local')
+    return backend == 'local' and '://' not in str(dataset.get('data_root'))
+
+
+def _class_of(dataset: dict[str, Any]) -> Any:
+    return DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+
+
+def _is_base_dataset(dataset: dict[str, Any]) -> bool:
+    kind = _class_of(dataset)
+    return kind is None or (isinstance(kind, type) and issubclass(kind, BaseDataset))
 
 
 def _require_texts(dataset: dict[str, Any], split: str) -> None:
     """Checks that paths and suffixes are single texts; mmseg would misread others, or fail later."""
     where = f'of the {split} data set {dataset["type"]}'
     prefix = dataset.get('data_prefix') or {}
+    if not lists_files(dataset):
+        return
     if not isinstance(prefix, dict):
         raise ConfigError(
             f'data_prefix={prefix!r} {where} is no dict; write dict(img_path=..., seg_map_path=...)'
         )
-    kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+    kind = _class_of(dataset)
     stock = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
     given = {key: dataset.get(key) for key in ('data_root', *(TEXTS if stock else ()))} | prefix
     for key, value in given.items():
@@ -90,7 +123,7 @@ def build_pipeline(steps: Iterable[Any]) -> Any | None:
     """Builds a pipeline in any scope; None if it cannot be built, which building the loader will report."""
     try:
         return Compose([TRANSFORMS.build(copy.deepcopy(step)) for step in steps])
-    except (KeyError, TypeError, ValueError, AssertionError):
+    except Exception:  # any, from a step of the user's own
         return None
 
 

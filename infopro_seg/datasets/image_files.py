@@ -76,7 +76,15 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
         DataError: the file is missing, damaged, or not an image.
     """
     try:
-        return decode_image(read_bytes(Path(path)))[0]
+        data = read_bytes(Path(path))
+        image, header = decode_image(data)
+        if header.bits == 16 and not image.any() and _holds_anything(data):
+            raise UnreadableError(
+                'its 16-bit values are all below 256, and of 16 bits the upper 8 are read, so that it would '
+                'be black',
+                'scale its values to 0 to 65535, or save it with 8 bits',
+            )
+        return image
     except (OSError, AttributeError, ValueError, cv2.error) as error:
         raise unreadable(os.fspath(path), 'image', error) from error
 
@@ -107,12 +115,6 @@ def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, He
         raise _reason(data) or UnreadableError(f'OpenCV cannot decode it: {error}', TO_IMAGE) from error
     if image is None:
         raise _reason(data) or UnreadableError(f'OpenCV does not read its kind ({header.mode})', TO_IMAGE)
-    if header.bits == 16 and image.dtype == np.uint8 and not image.any() and _holds_anything(data):
-        raise UnreadableError(
-            'its 16-bit values are all below 256, and of 16 bits the upper 8 are read, so that it would be '
-            'black',
-            'scale its values to 0 to 65535, or save it with 8 bits',
-        )
     if not header.whole:  # OpenCV fills what is missing of some truncated files with gray
         reason = _reason(data)
         if reason:

@@ -46,7 +46,7 @@ class LoadImage(LoadImageFromFile):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.color_type not in FLAGS:
+        if self.color_type not in FLAGS and not isinstance(self.color_type, int):  # OpenCV's own flags
             raise ConfigError(f'LoadImage has color_type={self.color_type!r}; choose from {", ".join(FLAGS)}')
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
+from mmseg.registry import DATASETS
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.stock_datasets import BaseSegDataset
 
 MOST_CLASSES = 255  # label images have 8 bits, of which 255 is ignored
 EXAMPLE = "metainfo=dict(classes=('background', 'thing'), palette=[(0, 0, 0), (255, 0, 0)])"
@@ -85,8 +88,14 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
     Raises:
         ConfigError: the palette has more or fewer colours than there are classes.
     """
+    kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+    if getattr(kind, '_update_palette', None) is not BaseSegDataset._update_palette:
+        return
     metainfo = dict(dataset.get('metainfo') or {})
     classes, palette = metainfo.get('classes'), metainfo.get('palette')
+    own = kind.METAINFO.get('classes')
+    if own is not None and isinstance(palette, (list, tuple)) and len(palette) == len(own):
+        return  # of which mmseg takes the colours of the chosen classes
     if 'palette' in metainfo and palette is None:
         raise ConfigError(
             f'palette=None in metainfo of the {split} data set {dataset.get("type")}; leave palette out, or '
@@ -102,7 +111,7 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
 def _is_colour(colour: Any) -> bool:
     if isinstance(colour, str) or not isinstance(colour, (Sequence, np.ndarray)) or len(colour) != 3:
         return False
-    whole = all(isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in colour)
+    whole = all(isinstance(part, Real) and not isinstance(part, bool) and part % 1 == 0 for part in colour)
     return whole and all(0 <= part <= 255 for part in colour)
 
 

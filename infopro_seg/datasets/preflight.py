@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 
-from infopro_seg.datasets.building import build_leaf, leaves, remedy_for
+from infopro_seg.datasets.building import build_leaf, is_local, leaves, lists_files, remedy_for
 from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
 from infopro_seg.datasets.checks.contents import look_through
 from infopro_seg.datasets.checks.file_names import instead_of
@@ -56,19 +59,23 @@ def _require(
     """Checks one data set; returns its images and their sizes, if its pipeline can be followed."""
     howto = config.get('data_howto')
     built = build_leaf(dataset, split, howto)
-    infos = [built.get_data_info(index) for index in range(len(built))]
-    for kind, key in (('images', 'img_path'), ('label images', 'seg_map_path')):
-        _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
-    _refuse(unlisted(built), split, config)
-    if not all('img_path' in info for info in infos):
-        return []  # the user's own kind of data set
-    try:
-        loading = loading_of(dataset, built, len(built.metainfo['classes']))
-    except UnknownLoadingError:
+    if not isinstance(built, BaseDataset) or not is_local(dataset):
         return []
+    infos = [built.get_data_info(index) for index in range(len(built))]
+    classes = built.metainfo.get('classes') or ()
+    loading = None
+    with suppress(UnknownLoadingError):
+        loading = loading_of(dataset, built, len(classes))
+    if loading is not None or lists_files(dataset):
+        for kind, key in (('images', 'img_path'), ('label images', 'seg_map_path')):
+            _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
+    _refuse(unlisted(built), split, config)
+    usual = all(isinstance(info.get('img_path'), (str, os.PathLike)) for info in infos)
+    if loading is None or not classes or not usual:
+        return []  # the user's own kind of data set
     pairs: list[Pair] = pairs_of(built, loading)
     _refuse(unlabelled(dataset, pairs), split, config)
-    problems, sizes = look_through(pairs, split, built.metainfo['classes'])
+    problems, sizes = look_through(pairs, split, classes)
     _refuse(problems, split, config)
     require_pipeline(config, split, dataset, built, sizes)
     return list(zip([pair.image for pair in pairs], sizes, strict=True))
@@ -77,7 +84,9 @@ def _require(
 def _require_files(
     paths: Sequence[str | None], kind: str, split: str, dataset: dict[str, Any], howto: str | None
 ) -> None:
-    missing = [Path(path) for path in paths if path is not None and not Path(path).is_file()]
+    missing = [
+        Path(path) for path in paths if isinstance(path, (str, os.PathLike)) and not Path(path).is_file()
+    ]
     if missing:
         listed = list_file(dataset)
         form = 'one path per line, below img_path and without suffix'

@@ -15,6 +15,7 @@ from infopro_seg.errors import CheckpointError
 from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.models.state_dict import TRAINING_ONLY
 
+TRAINED = ('weight', 'bias', 'running_mean', 'running_var')  # ends of names
 LOCAL_HEADS = tuple(f'backbone.{name}' for name in TRAINING_ONLY)  # with their momentum blocks
 
 
@@ -128,11 +129,18 @@ def drop_local_heads(model: nn.Module, checkpoint: dict[str, Any]) -> None:
 def require_finite(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:
     """Checks that no weight of a checkpoint is NaN or infinite, if that of the model is not.
 
+    A buffer may be infinite, as masks and observed extremes are; only the statistics of norms may not.
+
     Raises:
         CheckpointError: a weight is not finite.
     """
     infinite = sorted(
-        key for key in given if key in expected and not _finite(given[key]) and _finite(expected[key])
+        key
+        for key in given
+        if key in expected
+        and not _finite(given[key])
+        and _finite(expected[key])
+        and (key.endswith(TRAINED) or bool(given[key].isnan().any()))
     )
     if infinite:
         raise CheckpointError(
@@ -141,9 +149,16 @@ def require_finite(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
         )
 
 
-def _finite(weight: Tensor) -> bool:
-    """Whether all values of a weight are finite; a weight without values counts as finite."""
-    return weight.is_meta or bool(weight.isfinite().all())
+def _finite(weight: Any) -> bool:
+    """Whether all values of a weight are finite; what holds no numbers, or odd ones, counts as finite."""
+    if not isinstance(weight, Tensor) or weight.is_meta or weight.is_quantized:
+        return True
+    return bool((weight if weight.element_size() > 1 else weight.float()).isfinite().all())
+
+
+def _shape(weight: Any) -> Any:
+    """The shape of a weight; None of another state that a module keeps."""
+    return getattr(weight, 'shape', None)
 
 
 def require_classes(checkpoint: Mapping[str, Any], classes: Sequence[str] | None, name: str) -> None:
@@ -192,7 +207,7 @@ def require_fit(
     """
     require_finite(given, expected, name)
     common = given.keys() & expected.keys()
-    shapes = sorted(key for key in common if given[key].shape != expected[key].shape)
+    shapes = sorted(key for key in common if _shape(given[key]) != _shape(expected[key]))
     problems = []
     if shapes:
         key = shapes[0]

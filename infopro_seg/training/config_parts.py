@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import (
     FUNCTIONS,
@@ -85,16 +86,19 @@ def _inside(part: Any, key: str) -> Any:
 
 
 def require_known(part: Any, keys: Iterable[str], name: str) -> None:
-    """Rejects keys of a part of a config that are not in a list.
+    """Rejects misspelt keys of a part of a config, and warns of others that are not in a list.
 
     Raises:
-        ConfigError: a key is not in the list.
+        ConfigError: a key is not in the list, but resembles one that is.
     """
     if not isinstance(part, dict):
         return
     for key in [key for key in part if key not in keys]:
-        hint = did_you_mean(key, keys) or f'; there are {", ".join(keys)}'
-        raise ConfigError(f'{name}.{key}={short(part[key])} of the config is not read{hint}')
+        hint = did_you_mean(key, keys)
+        text = f'{name}.{key}={short(part[key])} of the config is not read'
+        if hint:
+            raise ConfigError(f'{text}{hint}')
+        MMLogger.get_current_instance().warning(f'{text}; there are {", ".join(keys)}')
 
 
 def _require_hooks(config: Config) -> None:
@@ -125,7 +129,9 @@ def _require_loaders(config: Config) -> None:
     samplers = {'train': 'Infinite', 'val': 'Default', 'test': 'Default'}
     for split, sampler in samplers.items():
         loader = config.get(f'{split}_dataloader')
-        if isinstance(loader, dict) and loader.get('sampler') is None:
+        if isinstance(loader, dict) and (
+            'sampler' not in loader or (split == 'train' and loader['sampler'] is None)
+        ):
             raise ConfigError(
                 f'{split}_dataloader of the config has no sampler; write '
                 f"sampler=dict(type='{sampler}Sampler', shuffle={split == 'train'})"

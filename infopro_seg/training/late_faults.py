@@ -13,14 +13,19 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmseg.models.segmentors import BaseSegmentor
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import arguments_of, did_you_mean
 from infopro_seg.training.metric_names import metric_names, require_metrics
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
+INFINITY = float('inf')  # which may stand for 'never', also where whole numbers are counted
 SAVED = ('meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers', 'ema_state_dict')
+CUSTOMARY_KEYS = {  # in mmseg's own recipes also for networks without such parameters
+    *('absolute_pos_embed', 'relative_position_bias_table', 'pos_block', 'pos_embed', 'cls_token', 'norm'),
+    *('query_embed', 'query_feat', 'level_embed', 'head', 'rpe', 'ffm', 'auxiliary_head'),
+}
 NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
 
 
@@ -63,7 +68,7 @@ def _require_numbers(part: str, built: Any) -> None:
         text = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
         found = NUMBER.match(text)
         value = getattr(built, name, None)
-        if found is None or value is None or name not in vars(built):
+        if found is None or value is None or name not in vars(built) or value in (INFINITY, -INFINITY):
             continue
         if not isinstance(value, Real) or (found['kind'] == 'int' and value % 1 != 0):
             kind = 'a whole number' if found['kind'] == 'int' else 'a number'
@@ -125,7 +130,8 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
                 f'its {scheduler.param_name} never changes; give it by_epoch=False'
             )
     sampler = getattr(loop.dataloader, 'sampler', None)
-    if isinstance(loop, EpochBasedTrainLoop) and isinstance(sampler, InfiniteSampler):
+    ends = getattr(type(loop), 'run_epoch', None) is not EpochBasedTrainLoop.run_epoch
+    if isinstance(loop, EpochBasedTrainLoop) and not ends and isinstance(sampler, InfiniteSampler):
         raise ConfigError(
             f'{name} would never finish its first epoch with the {type(sampler).__name__} of '
             "train_dataloader; write sampler=dict(type='DefaultSampler', shuffle=True)"
@@ -150,8 +156,9 @@ def _require_optimizer(runner: Any) -> None:
                 )
     paramwise = (runner.cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
     parameters = [name for name, _ in getattr(runner.model, 'module', runner.model).named_parameters()]
-    for key in paramwise.get('custom_keys') or ():
-        if not any(key in name for name in parameters):
+    default = 'constructor' not in (runner.cfg.get('optim_wrapper') or {})
+    for key in (paramwise.get('custom_keys') or ()) if default else ():
+        if key not in CUSTOMARY_KEYS and not any(key in name for name in parameters):
             runner.logger.warning(
                 f'{key!r} in custom_keys of optim_wrapper.paramwise_cfg matches no parameter name (the '
                 f'first are {", ".join(parameters[:2])})'
@@ -164,9 +171,9 @@ def _require_hook(hook: Any, runner: Any) -> None:
         _require_call(Runner.save_checkpoint, hook.args, f'the hook {name}', known=arguments_of(type(hook)))
         try:
             names = {hook.filename_tmpl.format(step) for step in (1, 2)}
-        except (IndexError, KeyError, ValueError, AttributeError) as error:
-            names = {str(error)}
-        if len(names) < 2:
+        except (IndexError, KeyError, ValueError, AttributeError):
+            names = set()
+        if not names or (len(names) < 2 and hook.max_keep_ckpts > 0):  # which would delete the only one
             raise ConfigError(
                 f'filename_tmpl={hook.filename_tmpl!r} of the hook {name} gives every checkpoint the same '
                 "name, or none; write one {} for the iteration, e.g. 'iter_{}.pth'"
@@ -213,9 +220,12 @@ def _require_test_mode(model: Any) -> None:
     """Checks `test_cfg` of the model, which mmseg reads only in the first validation."""
     model = getattr(model, 'module', model)
     config = getattr(model, 'test_cfg', None)
-    if config is None and isinstance(model, BaseSegmentor):
+    predicts = getattr(type(model), 'predict', None) in (None, EncoderDecoder.predict)
+    if config is None and isinstance(model, BaseSegmentor) and predicts:
         raise ConfigError("model.test_cfg=None of the config; write test_cfg=dict(mode='whole')")
     config = config or {}
+    if getattr(type(model), 'inference', None) is not EncoderDecoder.inference:
+        return  # it may know other modes
     mode = config.get('mode', 'whole')
     if mode not in ('whole', 'slide'):
         raise ConfigError(f"mode={mode!r} in model.test_cfg of the config; write 'whole' or 'slide'")

@@ -27,6 +27,8 @@ def metric_names(evaluator: Any, split: str = 'val') -> set[str] | None:
         known = (IoUMetric.compute_metrics, ClassIoUMetric.compute_metrics)
         if not isinstance(metric, IoUMetric) or type(metric).compute_metrics not in known:
             return None
+        if type(metric).total_area_to_metrics is not IoUMetric.total_area_to_metrics:
+            return None  # the user's own may know other metrics
         wanted = [metric.metrics] if isinstance(metric.metrics, str) else list(metric.metrics)
         for name in set(wanted) - set(IOU_METRICS):
             hint = did_you_mean(name, IOU_METRICS) or f'; there are {", ".join(IOU_METRICS)}'

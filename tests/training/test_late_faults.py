@@ -53,7 +53,7 @@ def reported(**arguments):
         ),
         (checkpoints(interval='10'), "interval='10' in hook CheckpointHook of the config is a str"),
         (checkpoints(interval=0.5), 'interval=0.5'),
-        (checkpoints(filename_tmpl='last.pth'), "filename_tmpl='last.pth'"),
+        (checkpoints(filename_tmpl='last.pth', max_keep_ckpts=1), "filename_tmpl='last.pth'"),
         (checkpoints(filename_tmpl='{}_{}.pth'), "filename_tmpl='{}_{}.pth'"),
         (EarlyStoppingHook('mIoU ', rule='greater'), 'did you mean mIoU?'),
         (EarlyStoppingHook('mIoU', patience='5'), "patience='5'"),

@@ -30,14 +30,18 @@ def require_equal_sizes(config: Config, split: str, images: Sequence[tuple[Path,
     """
     loader = config[f'{split}_dataloader']
     count = loader.get('batch_size', 1)
-    if split == 'train' or count == 1 or not isinstance(loader.get('sampler'), dict):
+    sampler, kind = loader.get('sampler'), (config.model.get('data_preprocessor') or {}).get('type')
+    in_order = isinstance(sampler, dict) and sampler.get('type') == 'DefaultSampler'
+    if split == 'train' or count == 1 or not in_order or sampler.get('shuffle', True):
         return
+    if kind is not None and str(kind).rpartition('.')[2].strip("'>") != 'SegDataPreProcessor':
+        return  # the user's own, which may pad
     pipelines = [leaf.get('pipeline') or [] for leaf in leaves(loader['dataset'])]
     resized = _resizing(pipelines[0])
     if any(pipeline != pipelines[0] for pipeline in pipelines) or resized is None:
         return
     known: dict[Size, Size | None] = {}
-    for batch in _batches(images, count):
+    for batch in _batches(images, count, config.get('launcher', 'none')):
         first: tuple[Path, Size] | None = None
         for path, size in batch:
             if size is None:
@@ -56,9 +60,12 @@ def require_equal_sizes(config: Config, split: str, images: Sequence[tuple[Path,
             first = first or (path, found)
 
 
-def _batches(images: Sequence[tuple[Path, Size | None]], count: int) -> Iterator[Sequence[Any]]:
+def _batches(
+    images: Sequence[tuple[Path, Size | None]], count: int, launcher: str
+) -> Iterator[Sequence[Any]]:
     """The batches of every process, as mmengine's `DefaultSampler` deals images out in order."""
-    processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_NTASKS') or 1)
+    variable = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS'}.get(launcher, '')
+    processes = int(os.environ.get(variable) or 1)
     for rank in range(processes):
         mine = images[rank::processes]
         for start in range(0, len(mine), count):
@@ -67,9 +74,11 @@ def _batches(images: Sequence[tuple[Path, Size | None]], count: int) -> Iterator
 
 def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | None] | None:
     """A function from the size of an image to its size after the pipeline; None if this cannot be tried."""
+    if not all(isinstance(step, dict) for step in pipeline):
+        return None
     names = [step['type'] if isinstance(step['type'], str) else step['type'].__name__ for step in pipeline]
-    if 'TestTimeAug' in names:  # each of its variants scales all images alike
-        return lambda size: size
+    if 'TestTimeAug' in names:  # each of its variants scales all images alike, or to one size
+        return None if "'scale'" in str(pipeline) else lambda size: size
     steps = [
         step for step, name in zip(pipeline, names, strict=True) if not name.startswith(('Load', 'Pack'))
     ]
@@ -85,7 +94,7 @@ def _resizing(pipeline: Sequence[dict[str, Any]]) -> Callable[[Size], Size | Non
         try:
             out = transforms({'img': image, 'img_shape': (height, width), 'ori_shape': (height, width)})
             return out['img'].shape[1], out['img'].shape[0]
-        except (KeyError, TypeError, ValueError, AttributeError, AssertionError):
+        except Exception:  # of a step that needs more than an image, perhaps the user's own
             return None
 
     return resized

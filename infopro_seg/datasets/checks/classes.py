@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -16,6 +18,7 @@ from infopro_seg.errors import ConfigError
 
 SPLITS = ('train', 'val', 'test')
 LOADERS = ('LoadLabels',)
+SPLIT_NAMES = re.compile(r'train(ing)?|val(id(ation)?)?|test(ing)?')  # in the names of folders
 
 
 def require_equal_classes(config: Config) -> None:
@@ -34,7 +37,7 @@ def require_equal_classes(config: Config) -> None:
     sets = list(dict.fromkeys(_classes_of_sets(config)))
     for name, classes in sets:
         require_two_classes(classes, f'the data set {name}')
-    require_losses(config.model)
+    require_losses(config.model, trains=config.get('train_dataloader') is not None)
     counts = sorted({len(classes) for _, classes in sets})
     if not counts:
         return
@@ -80,12 +83,14 @@ def _require_one_zero_label(config: Config) -> None:
         value = bool(dataset.get('reduce_zero_label', default is not None and default.default))
         if not dict(dataset.get('data_prefix') or {}).get('seg_map_path'):
             continue  # without labels
-        place = str(dataset['type']), str(dataset.get('data_root'))
+        labels = Path(dataset.get('data_root') or '') / dataset['data_prefix']['seg_map_path']
+        place = str(dataset['type']), SPLIT_NAMES.sub('*', str(labels))
         other, before = seen.setdefault(place, (split, value))
         if value != before:
             raise ConfigError(
                 f'reduce_zero_label is {before} in the {other} data set and {value} in the {split} data set '
-                f'{place[0]} of the same data_root, so that ids mean other classes; write the same in both'
+                f'{place[0]}, whose label images lie in {labels}, so that ids mean other classes; write the '
+                'same in both'
             )
 
 
@@ -104,5 +109,5 @@ def _first_type(config: Config) -> Any:
 def _classes_of_loaders(config: Config) -> Iterator[tuple[str, int]]:
     for split, dataset in _leaves(config):
         for step in dataset.get('pipeline') or ():
-            if step.get('type') in LOADERS and step.get('num_classes') is not None:
+            if isinstance(step, dict) and step.get('type') in LOADERS and step.get('num_classes') is not None:
                 yield f'{step["type"]} of {split}_dataloader', step['num_classes']

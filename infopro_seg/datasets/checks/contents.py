@@ -44,7 +44,7 @@ def look_through(
         chosen = list(dict.fromkeys([*suspects, *_sample(sizes)]))
         found = list(pool.map(inspect, [pairs[index] for index in chosen]))
         problems = [problem for one in found for problem in one.problems]
-        problems += too_dark(pairs, [one.highest for one in found])
+        problems += too_dark(pairs, [one.highest for one in found], split)
         if problems or all(pair.label is None for pair in pairs):
             return problems, sizes
         seen = _classes_in(found)
@@ -55,15 +55,16 @@ def look_through(
     return too_few_classes(pairs, seen, split, classes), sizes
 
 
-def too_dark(pairs: Sequence[Pair], highest: Collection[int | None]) -> list[Problem]:
+def too_dark(pairs: Sequence[Pair], highest: Collection[int | None], split: str) -> list[Problem]:
     """The problem of 16-bit images that use the lower 12 bits only: of the upper 8, which are read, 4 remain.
 
     Args:
         pairs: the pairs of the split.
         highest: the highest value of each image, as it is read; None for images of other depths.
+        split: train, val or test; only in train are images reported, as others may be taken at night.
     """
     values = [value for value in highest if value is not None]
-    if not values or max(values) >= LEVELS:
+    if split != 'train' or not values or max(values) >= LEVELS:
         return []
     what = (
         f'the values of the 16-bit images are below {LEVELS * 256}, and the upper 8 bits are read, so that '
@@ -80,12 +81,15 @@ def too_few_classes(
     Args:
         pairs: the pairs of the split, at least one with a label image.
         seen: the class indices that they contain, and 255 for ignored pixels.
-        split: train, val or test; in val and test, label images without ignored pixels are not reported.
+        split: train, val or test; in val and test, only masks of 0 and 255 are reported, and labels that are
+            ignored everywhere.
         classes: names of the classes.
     """
     held = sorted(set(seen) - {IGNORED})
-    if len(held) > 1 or (split != 'train' and IGNORED not in seen):
+    if len(held) > 1 or any(pair.loading.changed for pair in pairs):
         return []
+    if split != 'train' and held and (IGNORED not in seen or held != [0]):
+        return []  # some images to evaluate may show one class only
     folder = next(pair.label for pair in pairs if pair.label is not None).parent
     if not held:
         what = f'the label images of the {split} split hold ignored pixels only'

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmengine.logging import MMLogger
+from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.losses.utils import get_class_weight
@@ -20,21 +21,21 @@ SEVERAL_CHANNELS = ('DiceLoss', 'FocalLoss', 'OhemCrossEntropy', 'TverskyLoss')
 SIGMOID = "loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)"
 
 
-def require_losses(model: Any) -> None:
-    """Checks the losses of every decode head of a model.
+def require_losses(model: Any, trains: bool = True) -> None:
+    """Checks the losses of every decode head of a model, and warns if padded pixels are not ignored.
 
     Args:
         model: the config of the model.
+        trains: whether the model is trained, and crops are padded.
 
     Raises:
         ConfigError: a head has one channel but a loss for several, or the number of class weights differs
-            from the number of classes, or a head does not ignore padded pixels.
+            from the number of classes.
     """
-    for name, head in heads(model):
-        kind = _kind(head['type'])
-        if not (isinstance(kind, type) and issubclass(kind, BaseDecodeHead)):
-            continue
-        _require_ignored(name, head, (model.get('data_preprocessor') or {}).get('seg_pad_val', IGNORED))
+    padding = (model.get('data_preprocessor') or {}).get('seg_pad_val', IGNORED)
+    for name, head in _classifiers(model):
+        if trains:
+            _warn_of_padding(name, head, padding)
         channels = head.get('out_channels') or head['num_classes']
         losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
@@ -43,10 +44,45 @@ def require_losses(model: Any) -> None:
             _require_weights(name, loss, channels)
 
 
+def require_labels(model: Any, labels: Iterable[int], where: str) -> None:
+    """Checks that every label of a training crop is a class of each head, or ignored by it.
+
+    Args:
+        model: the config of the model.
+        labels: the labels that the crop holds, with those of its padding.
+        where: the pipeline that made the crop, for the message.
+
+    Raises:
+        ConfigError: a softmax loss would fail on a label.
+    """
+    for name, head in _classifiers(model):
+        ignored = head.get('ignore_index', IGNORED)
+        outside = [label for label in sorted(labels) if label != ignored and label >= head['num_classes']]
+        losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
+        if outside and any(map(_is_softmax, losses if isinstance(losses, (list, tuple)) else (losses,))):
+            raise ConfigError(
+                f'{where} and its padding (seg_pad_val) give the label {outside[0]}, which is no class of '
+                f'{name} and is not ignored, as its ignore_index is {ignored}; to ignore the label {IGNORED} '
+                f'leave out ignore_index, and to ignore {ignored} write ignore_index={ignored} in every head '
+                f'and seg_pad_val={ignored}, with no other label outside the classes'
+            )
+
+
+def _classifiers(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The heads whose losses compare logits with labels in mmseg's own way."""
+    for name, head in heads(model):
+        kind = _kind(head['type'])
+        known = isinstance(kind, type) and issubclass(kind, BaseDecodeHead)
+        if known and kind.loss_by_feat is BaseDecodeHead.loss_by_feat:
+            yield name, head
+
+
 def heads(node: Any, name: str = 'model') -> Iterator[tuple[str, dict[str, Any]]]:
     """Every config with a `num_classes` below a node, with its path."""
     if isinstance(node, dict):
-        if 'type' in node and isinstance(node.get('num_classes'), int):
+        kind = _kind(node['type']) if 'type' in node else None
+        detail = isinstance(kind, type) and issubclass(kind, STDCHead)  # whose classes are edges
+        if 'type' in node and isinstance(node.get('num_classes'), int) and not detail:
             yield name, node
         for key, value in node.items():
             if key != 'encoder':  # an encoder's num_classes is that of its pretraining
@@ -56,31 +92,30 @@ def heads(node: Any, name: str = 'model') -> Iterator[tuple[str, dict[str, Any]]
             yield from heads(value, f'{name}[{index}]')
 
 
-def _require_ignored(name: str, head: dict[str, Any], padding: int) -> None:
-    """Checks that a head ignores the pixels by which crops are padded."""
+def _warn_of_padding(name: str, head: dict[str, Any], padding: int) -> None:
+    """Warns if a head does not ignore the pixels by which crops smaller than their size are padded."""
     ignored = head.get('ignore_index', IGNORED)
     if ignored == padding:
         return
     what = f'{name} ignores the label {ignored}, but model.data_preprocessor pads crops with {padding}'
-    if padding < head['num_classes']:
-        MMLogger.get_current_instance().warning(
-            f'{what}: padded pixels count as class {padding}; unless they should, write seg_pad_val={ignored}'
-        )
-        return
-    raise ConfigError(
-        f'{what} (seg_pad_val), which is no class; to ignore the label {IGNORED} leave out ignore_index, and '
-        f'to ignore {ignored} write ignore_index={ignored} in every head and seg_pad_val={ignored}'
-    )
+    effect = f'padded pixels count as class {padding}; unless they should,'
+    if padding >= head['num_classes']:
+        effect = 'this is no class, and a padded crop would end the training; if there may be any,'
+    MMLogger.get_current_instance().warning(f'{what}: {effect} write seg_pad_val={ignored}')
 
 
 def _require_one_channel(name: str, loss: dict[str, Any]) -> None:
     kind = _kind(loss.get('type'))
-    softmax = isinstance(kind, type) and issubclass(kind, CrossEntropyLoss) and not loss.get('use_sigmoid')
-    if softmax or getattr(kind, '__name__', loss.get('type')) in SEVERAL_CHANNELS:
+    if _is_softmax(loss) or getattr(kind, '__name__', loss.get('type')) in SEVERAL_CHANNELS:
         raise ConfigError(
             f'{name} has one output channel, but its loss {loss.get("type")} compares several; give it '
             f'num_classes=2, out_channels=1 and {SIGMOID}, or leave out out_channels'
         )
+
+
+def _is_softmax(loss: dict[str, Any]) -> bool:
+    kind = _kind(loss.get('type'))
+    return isinstance(kind, type) and issubclass(kind, CrossEntropyLoss) and not loss.get('use_sigmoid')
 
 
 def _require_weights(name: str, loss: dict[str, Any], channels: int) -> None:

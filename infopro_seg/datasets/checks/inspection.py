@@ -37,6 +37,7 @@ class Loading:
         drawn_on: the form of rotated photographs on which labels were drawn, see `LoadLabels`.
         stock_labels: whether mmseg's own `LoadAnnotations` reads the label images. It does not rotate them,
             wraps ids above 255, and misreads images of 2 or 4 bits.
+        changed: whether steps of the user's own may give the labels other ids after they are loaded.
     """
 
     classes: np.ndarray
@@ -45,6 +46,7 @@ class Loading:
     label_backend: str = 'pillow'
     drawn_on: str | None = None
     stock_labels: bool = False
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection, orientation: int)
             Problem(path, what, 'export the labels again as PNG; converting this file is too late')
         )
         return
-    if is_turned_alone(header, orientation):
+    if is_turned_alone(header, orientation, found.size):
         what = (
             f'has an EXIF orientation of its own ({header.orientation}), by which viewers turn it, but label '
             'images are read as they are stored'
@@ -184,9 +186,18 @@ def is_image_itself(pair: Pair) -> bool:
     return pair.label is not None and (pair.label == pair.image or pair.label.samefile(pair.image))
 
 
-def is_turned_alone(labels: Header, orientation: int) -> bool:
-    """Whether viewers turn a label image in another way than its image; decoders turn TIFFs themselves."""
-    return not labels.tiff and labels.orientation not in (1, orientation)
+def is_turned_alone(labels: Header, orientation: int, size: tuple[int, int] | None) -> bool:
+    """Whether viewers turn a label image in another way than its image; decoders turn TIFFs themselves.
+
+    A label image that fits its image only as it is stored is right, whatever its orientation says.
+
+    Args:
+        labels: the header of the label image.
+        orientation: EXIF's of the image.
+        size: width and height of the image as it is loaded.
+    """
+    fits_as_stored_only = labels.stored_size == size != labels.size
+    return not labels.tiff and labels.orientation not in (1, orientation) and not fits_as_stored_only
 
 
 def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:

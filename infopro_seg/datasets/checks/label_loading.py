@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import Albu
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from infopro_seg.datasets.checks.inspection import Loading
 from infopro_seg.datasets.image_files import FLAGS
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.errors import ConfigError
 from infopro_seg.stock_datasets import LoadAnnotations
 
 LABEL_BACKENDS = ('pillow', 'cv2')
+KNOWN = ('LoadImageFromFile', 'LoadImage', 'LoadAnnotations', 'LoadLabels', 'BaseTransform')
+STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')
 STOCK_LABELS = ('LoadAnnotations', 'mmseg.LoadAnnotations', LoadAnnotations)
 
 
@@ -39,6 +43,10 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
     """
     steps = list(_steps(dataset.get('pipeline') or ()))
     image = _loader(steps, LoadImageFromFile, 'images')
+    if image.get('imdecode_backend', 'cv2') not in (None, 'cv2'):
+        raise UnknownLoadingError(
+            f'cannot check images read with {image["imdecode_backend"]}; the check uses cv2'
+        )
     labels = _loader(steps, LoadAnnotations, 'labels')
     color_type = image.get('color_type', 'color')
     backend = labels.get('imdecode_backend', 'pillow')
@@ -53,7 +61,10 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
         )
     classes = label_classes(built, labels.get('reduce_zero_label'))
     stock = labels.get('type', 'LoadAnnotations') in STOCK_LABELS
-    return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'), stock)
+    changed = any(not _is_stock(_kind_of(step)) for step in steps)
+    if changed and labels.get('num_classes') is None:  # of LoadLabels, which then checks the stored ids
+        num_classes = IGNORED + 1
+    return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'), stock, changed)
 
 
 def loads_labels(dataset: dict[str, Any]) -> bool:
@@ -93,29 +104,57 @@ def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarr
     return classes
 
 
-def _steps(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """The transforms of a pipeline, including nested ones."""
+def _kind_of(step: Any) -> Any:
+    kind = step.get('type') if isinstance(step, dict) else type(step)
+    return TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+
+
+def _is_stock(kind: Any) -> bool:
+    """Whether a transform is not of the user's own, who may do anything."""
+    return kind is not None and str(kind.__module__).partition('.')[0] in STOCK
+
+
+def _reads_alike(kind: type) -> bool:
+    """Whether a loader reads files as the known ones do; mmseg has others that derive from these."""
+    found = [getattr(kind, name, None) for name in ('transform', '_load_seg_map', '__call__')]
+    return all(
+        method is None or (_is_stock(method) and method.__qualname__.partition('.')[0] in KNOWN)
+        for method in found
+    )
+
+
+def _steps(pipeline: Any) -> Iterator[Any]:
+    """The transforms of a pipeline, including nested ones; any callable may be one."""
     if isinstance(pipeline, dict):
         if 'type' in pipeline:
             yield pipeline
-        for key in ('transforms', 'transform'):
+        inner = (
+            ('transforms', 'transform') if pipeline.get('type') not in ('Albu', 'mmseg.Albu', Albu) else ()
+        )
+        for key in inner:
             yield from _steps(pipeline.get(key) or ())
-    else:
+    elif isinstance(pipeline, (list, tuple)):
         for item in pipeline:
             yield from _steps(item)
+    else:
+        yield pipeline
 
 
-def _loader(steps: list[dict[str, Any]], base: type, what: str) -> dict[str, Any]:
+def _loader(steps: list[Any], base: type, what: str) -> dict[str, Any]:
     """The transform that loads images or labels; an empty dict, mmseg's default, if there is none."""
     others = []
     for step in steps:
-        kind = TRANSFORMS.get(step['type']) if isinstance(step['type'], str) else step['type']
-        if isinstance(kind, type) and issubclass(kind, base):
-            return step
-        others.append(getattr(kind, '__name__', str(step['type'])))
-    strange = [name for name in others if name.startswith('Load') and ('Image' in name) == (what == 'images')]
-    if strange:
+        kind = _kind_of(step)
+        name = getattr(kind, '__name__', str(kind))
+        if isinstance(step, dict) and isinstance(kind, type) and issubclass(kind, base):
+            if _reads_alike(kind):
+                return step
+            others = [name]
+            break
+        if not _is_stock(kind) or (name.startswith('Load') and ('Image' in name) == (what == 'images')):
+            others.append(name)
+    if others:
         raise UnknownLoadingError(
-            f'cannot check {what} loaded by {strange[0]}; the check reads what {base.__name__} reads'
+            f'cannot check {what} loaded by {others[0]}; the check reads what {base.__name__} reads'
         )
     return {}

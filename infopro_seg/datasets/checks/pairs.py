@@ -144,7 +144,12 @@ def _without_image(dataset: Any, known: set[str]) -> list[Problem]:
 def _takes_folder(dataset: Any) -> bool:
     """Whether a data set takes all images of a folder."""
     listed = getattr(dataset, 'ann_file', '') or getattr(dataset, '_indices', None) is not None
-    return isinstance(dataset, BaseSegDataset) and not listed and bool(dataset.data_prefix.get('img_path'))
+    if not isinstance(dataset, BaseSegDataset) or listed:
+        return False
+    own = type(dataset)  # may choose among the images
+    chooses = own.load_data_list is not BaseSegDataset.load_data_list
+    chooses = chooses or own.filter_data is not BaseSegDataset.filter_data
+    return not chooses and bool(dataset.data_prefix.get('img_path'))
 
 
 def _class_counts(config: Config, count: int) -> list[Problem]:

@@ -29,7 +29,7 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
         return False, size  # more than 8 bits: ids may exceed 255
     if pair.loading.stock_labels and labels.bits < 8:
         return False, size
-    if is_image_itself(pair) or is_turned_alone(labels, image.orientation):
+    if is_image_itself(pair) or is_turned_alone(labels, image.orientation, size):
         return False, size
     stored = labels.size if labels.tiff else labels.stored_size
     try:

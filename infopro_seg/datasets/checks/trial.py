@@ -14,6 +14,8 @@ from mmseg.models import SegDataPreProcessor
 from mmseg.registry import METRICS, MODELS, TRANSFORMS
 
 from infopro_seg.datasets.building import build_pipeline
+from infopro_seg.datasets.checks.head_losses import require_labels
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.seeding import fork_random
 from infopro_seg.errors import ConfigError, DataError, UserError
 from infopro_seg.faults import cause_of
@@ -22,7 +24,7 @@ from infopro_seg.stock_datasets import LoadAnnotations
 Size = tuple[int, int]
 STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')  # transforms of the user's own are not tried
 GEOMETRIC = ('Resize', 'Flip', 'Crop', 'Rotat', 'Affine', 'Pad', 'Shift', 'CutOut')
-MOST_PIXELS = 50_000_000  # of an image to try
+MOST_PIXELS = 20_000_000  # of an image to try
 WITH_PACK = "end it with dict(type='PackSegInputs')"
 
 
@@ -47,10 +49,13 @@ def require_pipeline(
     loader = config[f'{split}_dataloader']
     kinds = [_kind(step, TRANSFORMS) for step in dataset.get('pipeline') or ()]
     plain = 'collate_fn' not in loader and not _completed_outside(loader['dataset'])
-    if not plain or not _is(_kind(preprocessor, MODELS), SegDataPreProcessor) or None in kinds:
+    if not plain or _kind(preprocessor, MODELS) is not SegDataPreProcessor or None in kinds:
         return
     where = f'the pipeline of the {split} data set {dataset["type"]}'
-    if any(_is(kind, Normalize) for kind in kinds) and preprocessor.get('mean') is not None:
+    steps = dataset.get('pipeline') or ()
+    if any(
+        _is(k, Normalize) and _normalises_alike(s, preprocessor) for k, s in zip(kinds, steps, strict=True)
+    ):
         raise ConfigError(
             f'{where} normalises the images, and model.data_preprocessor does it again; leave Normalize out '
             'of the pipeline, or mean and std out of the data_preprocessor'
@@ -58,13 +63,13 @@ def require_pipeline(
     if split == 'train':
         _require_size(preprocessor)
         _require_order(kinds, where)
-    if type(built).prepare_data is BaseDataset.prepare_data and all(
-        kind.__module__.partition('.')[0] in STOCK for kind in kinds
-    ):
-        for index in _various(sizes):
-            sample = _try(dataset, built, index, where)
-            if sample is not None:
-                _require_sample(sample, config, split, where)
+    if type(built).prepare_data is BaseDataset.prepare_data and all(map(_is_stock, kinds)):
+        tried = [_try(dataset, built, index, where) for index in _various(sizes)]
+        samples = [sample for sample in tried if sample is not None]
+        for sample in samples:
+            _require_sample(sample, config, split, where)
+        if split == 'train':
+            _require_batches(samples, config, where)
 
 
 def _require_sample(sample: dict[str, Any], config: Config, split: str, where: str) -> None:
@@ -93,11 +98,24 @@ def _require_sample(sample: dict[str, Any], config: Config, split: str, where: s
             f'{where} gives labels of {_text(found)} pixels for inputs of {_text(size)}; load labels right '
             'after the image, so that every step changes both'
         )
+    held = set(labels.data.unique().tolist())
+    preprocessor = config.model.data_preprocessor
+    if any(a < b for a, b in zip(size, preprocessor.get('size') or size, strict=True)):
+        held.add(preprocessor.get('seg_pad_val', IGNORED))
+    require_labels(config.model, held, where)
+
+
+def _require_batches(samples: Sequence[dict[str, Any]], config: Config, where: str) -> None:
+    """Checks that crops of different sizes are padded to one size, or they would not form a batch."""
     padded = config.model.data_preprocessor.get('size')
-    if padded is not None and any(a > b for a, b in zip(size, padded, strict=True)):
+    sizes = {tuple(sample['inputs'].shape[-2:]) for sample in samples}
+    if padded is None or config.train_dataloader.get('batch_size', 1) == 1:
+        return
+    if len({tuple(map(max, size, padded)) for size in sizes}) > 1:
         raise ConfigError(
-            f'{where} gives crops of {_text(size)} pixels (height x width), but model.data_preprocessor.size '
-            f'pads them to {_text(padded)}; make size equal to the crop_size of the pipeline'
+            f'{where} gives crops of {", ".join(map(_text, sorted(sizes)))} pixels (height x width), but '
+            f'model.data_preprocessor.size pads them to {_text(padded)}; make size equal to the crop_size of '
+            'the pipeline'
         )
 
 
@@ -120,7 +138,8 @@ def _require_order(kinds: Sequence[Any], where: str) -> None:
     for kind in kinds:
         if _is(kind, LoadAnnotations):
             return
-        if any(word in kind.__name__ for word in GEOMETRIC) and any(_is(k, LoadAnnotations) for k in kinds):
+        moves = _is_stock(kind) and any(word in kind.__name__ for word in GEOMETRIC)
+        if moves and any(_is(k, LoadAnnotations) for k in kinds):
             raise ConfigError(
                 f'{where} has {kind.__name__} before it loads the labels, which would no longer lie on the '
                 'image; load labels right after the image'
@@ -177,7 +196,18 @@ def _completed_outside(dataset: dict[str, Any]) -> bool:
 def _measures_iou(config: Config, split: str) -> bool:
     evaluator = config.get(f'{split}_evaluator') or ()
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    return any(_is(_kind(metric, METRICS), IoUMetric) for metric in metrics)
+    kinds = [_kind(metric, METRICS) for metric in metrics if not metric.get('format_only')]
+    return any(_is(kind, IoUMetric) and kind.process is IoUMetric.process for kind in kinds)
+
+
+def _normalises_alike(step: dict[str, Any], preprocessor: dict[str, Any]) -> bool:
+    """Whether a step subtracts and divides by the same as the data preprocessor, in RGB or BGR."""
+    one, other = ([sorted(part.get(key) or ()) for key in ('mean', 'std')] for part in (step, preprocessor))
+    return one == other
+
+
+def _is_stock(kind: Any) -> bool:
+    return str(kind.__module__).partition('.')[0] in STOCK
 
 
 def _kind(part: Any, registry: Any) -> Any:

@@ -150,7 +150,7 @@ def check_split(
         report.add(pair, found)
         if progress is not None and task is not None:
             progress.advance(task)
-    report.problems += too_dark(listed.pairs, [report.highest])
+    report.problems += too_dark(listed.pairs, [report.highest], split)
     if report.labels:
         seen = set(np.flatnonzero(report.pixels).tolist())
         report.problems += too_few_classes(listed.pairs, seen, split, listed.classes)

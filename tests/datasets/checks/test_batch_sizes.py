@@ -17,9 +17,10 @@ def images(*sizes):
     return [(Path(f'{index}.png'), size) for index, size in enumerate(sizes)]
 
 
-def check(sizes, steps=(), batch_size=2, split='val'):
+def check(sizes, steps=(), batch_size=2, split='val', launcher='none'):
     pipeline = [{'type': 'LoadImage'}, *steps, {'type': 'LoadLabels'}, {'type': 'PackSegInputs'}]
     config = config_of(leaf(Path('d'), pipeline=pipeline), split, batch_size)
+    config.launcher = launcher
     require_equal_sizes(config, split, images(*sizes))
 
 
@@ -50,10 +51,10 @@ def test_other_sizes_in_a_batch_are_named_with_the_remedy(steps):
 def test_each_process_has_batches_of_its_own(monkeypatch):
     sizes = [(30, 20), (24, 20)] * 2
     monkeypatch.setenv('WORLD_SIZE', '2')
-    check(sizes)
+    check(sizes, launcher='pytorch')
     monkeypatch.setenv('WORLD_SIZE', '1')
     with pytest.raises(DataError):
-        check(sizes)
+        check(sizes, launcher='pytorch')
 
 
 def test_the_files_of_a_split_are_compared(tmp_path):
