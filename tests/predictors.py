@@ -64,13 +64,16 @@ def load_once(monkeypatch: Any) -> None:
     )
 
 
-def save_network(folder: Path, test_cfg: dict[str, Any], *steps: dict[str, Any], **change: Any) -> Saved:
+def save_network(
+    folder: Path, test_cfg: dict[str, Any], *steps: dict[str, Any], classes: int | None = None, **change: Any
+) -> Saved:
     """A network that finds all classes somewhere, in float32.
 
     Args:
         folder: for its files.
         test_cfg: how it predicts.
         steps: of the test pipeline, between loading and packing.
+        classes: how many of the classes it names; all by default.
         change: of the model's config.
     """
     init_default_scope('mmseg')
@@ -78,11 +81,12 @@ def save_network(folder: Path, test_cfg: dict[str, Any], *steps: dict[str, Any],
     model = build(model_cfg, double=False)
     settle(model)
     pipeline = [LOAD, *steps, PACK]
-    dataset = {'type': 'BaseSegDataset', 'metainfo': META, 'reduce_zero_label': True, 'pipeline': pipeline}
+    named = META | {key: META[key][:classes] for key in ('classes', 'palette')}
+    dataset = {'type': 'BaseSegDataset', 'metainfo': named, 'reduce_zero_label': True, 'pipeline': pipeline}
     config = Config({'model': model_cfg, 'test_dataloader': {'dataset': dataset}, 'crop_size': WINDOW})
     folder.mkdir(parents=True, exist_ok=True)
     config.dump(folder / 'net.py')
-    meta = {'cfg': config.pretty_text, 'dataset_meta': META}
+    meta = {'cfg': config.pretty_text, 'dataset_meta': named}
     torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'net.pth')
     return Saved(folder / 'net.py', folder / 'net.pth')
 

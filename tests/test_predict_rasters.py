@@ -176,7 +176,11 @@ def test_two_classes_of_one_channel(tmp_path):
     head = {'in_index': 1, 'num_classes': 2, 'out_channels': 1, 'threshold': 0.501}
     loss = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
     network = save_network(
-        tmp_path / 'net', SLIDE, decode_head=head_config(loss_decode=loss, **head), auxiliary_head=None
+        tmp_path / 'net',
+        SLIDE,
+        classes=2,
+        decode_head=head_config(loss_decode=loss, **head),
+        auxiliary_head=None,
     )
     image = picture(90, 100)
     run(network, write_tiff(tmp_path / 'a.tif', image), tmp_path / 'out')

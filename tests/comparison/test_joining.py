@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from infopro_seg.comparison.panel import runs_shown
@@ -62,9 +63,9 @@ def test_the_panel_shows_the_first_seed_that_has_all_runs_with_their_checkpoints
 
 def test_two_networks_stand_side_by_side(monkeypatch, tmp_path):
     figures = []
-    draw = panel.Figure.savefig
+    draw = Figure.savefig
     monkeypatch.setattr(
-        panel.Figure, 'savefig', lambda figure, *a, **k: (figures.append(figure), draw(figure, *a, **k))
+        Figure, 'savefig', lambda figure, *a, **k: (figures.append(figure), draw(figure, *a, **k))
     )
     models = {}
     for title, label, cuts in (('e2e', 2, ()), ('local', 3, CUTS)):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmseg.models.decode_heads import point_head
 
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.point_sample import point_sample
 from tests.stand_ins import (
     CUTS,
@@ -191,8 +192,8 @@ def test_pretrained_of_a_stock_config_is_the_encoder_s():
     model = build(config)
     assert model.backbone.encoder.init_cfg == {'type': 'Pretrained', 'checkpoint': 'weights.pth'}
     given = encoder_config(init_cfg={'type': 'Kaiming', 'layer': 'Conv2d'})
-    kept = build(model_config(CUTS, encoder=given, pretrained='weights.pth'))
-    assert kept.backbone.encoder.init_cfg == {'type': 'Kaiming', 'layer': 'Conv2d'}
+    with pytest.raises(ConfigError, match='both name its weights'):  # as in mmseg
+        build(model_config(CUTS, encoder=given, pretrained='weights.pth'))
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
