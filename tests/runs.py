@@ -99,6 +99,13 @@ class DigestHook(Hook):
         (Path(runner.work_dir) / f'digest_{runner.rank}').write_text(digest.hexdigest())
 
 
+def demo(**changes: Any) -> Config:
+    """The demo's config, changed."""
+    config = Config.fromfile(str(DEMO))
+    config.merge_from_dict(changes)
+    return config
+
+
 def images(streets: Path, split: str = 'train') -> list[Path]:
     return sorted((streets / 'leftImg8bit' / split).glob('*/*.png'))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose
+from mmengine.registry import Registry
 from mmseg.registry import DATASETS, TRANSFORMS
 
 from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
@@ -17,6 +18,7 @@ from infopro_seg.datasets.split_lists import list_file, require_names
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.stock_datasets import BaseSegDataset
 
+STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')
 TEXTS = ('ann_file', 'img_suffix', 'seg_map_suffix')
 
 
@@ -79,8 +81,7 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
 
 def lists_files(dataset: dict[str, Any]) -> bool:
     """Whether mmseg itself lists the images of a data set; a class of the user's own may do so in any way."""
-    lists = getattr(_class_of(dataset), 'load_data_list', None)
-    return str(getattr(lists, '__module__', '')).partition('.')[0] in ('mmseg', 'mmengine', 'infopro_seg')
+    return is_stock(getattr(class_of(dataset, DATASETS), 'load_data_list', None))
 
 
 def is_local(dataset: dict[str, Any]) -> bool:
@@ -89,12 +90,19 @@ def is_local(dataset: dict[str, Any]) -> bool:
     return backend == 'local' and '://' not in str(dataset.get('data_root'))
 
 
-def _class_of(dataset: dict[str, Any]) -> Any:
-    return DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+def class_of(part: Any, registry: Registry) -> Any:
+    """The class that a part of a config names; of a step that is not a dict, its own."""
+    kind = part.get('type') if isinstance(part, dict) else type(part)
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
+def is_stock(kind: Any) -> bool:
+    """Whether a class or method is not of the user's own, which may do anything."""
+    return str(getattr(kind, '__module__', '')).partition('.')[0] in STOCK
 
 
 def _is_base_dataset(dataset: dict[str, Any]) -> bool:
-    kind = _class_of(dataset)
+    kind = class_of(dataset, DATASETS)
     return kind is None or (isinstance(kind, type) and issubclass(kind, BaseDataset))
 
 
@@ -108,7 +116,7 @@ def _require_texts(dataset: dict[str, Any], split: str) -> None:
         raise ConfigError(
             f'data_prefix={prefix!r} {where} is no dict; write dict(img_path=..., seg_map_path=...)'
         )
-    kind = _class_of(dataset)
+    kind = class_of(dataset, DATASETS)
     stock = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
     given = {key: dataset.get(key) for key in ('data_root', *(TEXTS if stock else ()))} | prefix
     for key, value in given.items():

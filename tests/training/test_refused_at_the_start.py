@@ -4,7 +4,6 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.loading import LoadImage
@@ -17,15 +16,7 @@ from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.late_faults import _require_train_loop
 from infopro_seg.training.launch import train
 from infopro_seg.training.metric_names import metric_names
-from tests.runs import DEMO
-
-DEMO_CONFIG = Config.fromfile(str(DEMO))
-
-
-def demo(**changes):
-    config = Config(DEMO_CONFIG.to_dict())
-    config.merge_from_dict(changes)
-    return config
+from tests.runs import DEMO, demo
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,7 @@ from infopro_seg.faults import explained
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.late_faults import _require_optimizer, _require_test_mode
 from infopro_seg.training.runner import require_launched
-from tests.runs import DEMO
-
-DEMO_CONFIG = Config.fromfile(str(DEMO))
-
-
-def demo(**changes):
-    config = Config(DEMO_CONFIG.to_dict())
-    config.merge_from_dict(changes)
-    return config
+from tests.runs import demo
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from infopro_seg.datasets.building import leaves
+from infopro_seg.datasets.building import class_of, leaves
 from infopro_seg.datasets.checks.head_losses import heads, require_losses
 from infopro_seg.datasets.metainfo import require_two_classes
 from infopro_seg.errors import ConfigError
@@ -67,7 +67,7 @@ def require_equal_classes(config: Config) -> None:
 
 def _classes_of_sets(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
     for split, dataset in _leaves(config):
-        kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+        kind = class_of(dataset, DATASETS)
         metainfo = {**getattr(kind, 'METAINFO', {}), **dict(dataset.get('metainfo') or {})}
         classes = metainfo.get('classes')
         if isinstance(classes, (list, tuple)):
@@ -78,7 +78,7 @@ def _require_one_zero_label(config: Config) -> None:
     """Checks that the label images of one folder are read alike, or ids mean other classes in validation."""
     seen: dict[tuple[str, str], tuple[str, bool]] = {}
     for split, dataset in _leaves(config):
-        kind = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
+        kind = class_of(dataset, DATASETS)
         default = inspect.signature(kind).parameters.get('reduce_zero_label') if callable(kind) else None
         value = bool(dataset.get('reduce_zero_label', default is not None and default.default))
         if not dict(dataset.get('data_prefix') or {}).get('seg_map_path'):

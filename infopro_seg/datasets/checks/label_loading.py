@@ -13,6 +13,7 @@ from mmseg.datasets.transforms import Albu
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from infopro_seg.datasets.building import class_of, is_stock
 from infopro_seg.datasets.checks.inspection import Loading
 from infopro_seg.datasets.image_files import FLAGS
 from infopro_seg.datasets.label_ids import IGNORED
@@ -21,7 +22,6 @@ from infopro_seg.stock_datasets import LoadAnnotations
 
 LABEL_BACKENDS = ('pillow', 'cv2')
 KNOWN = ('LoadImageFromFile', 'LoadImage', 'LoadAnnotations', 'LoadLabels', 'BaseTransform')
-STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')
 STOCK_LABELS = ('LoadAnnotations', 'mmseg.LoadAnnotations', LoadAnnotations)
 
 
@@ -61,7 +61,7 @@ def loading_of(dataset: dict[str, Any], built: Any, num_classes: int) -> Loading
         )
     classes = label_classes(built, labels.get('reduce_zero_label'))
     stock = labels.get('type', 'LoadAnnotations') in STOCK_LABELS
-    changed = any(not _is_stock(_kind_of(step)) for step in steps)
+    changed = any(not is_stock(class_of(step, TRANSFORMS)) for step in steps)
     if changed and labels.get('num_classes') is None:  # of LoadLabels, which then checks the stored ids
         num_classes = IGNORED + 1
     return Loading(classes, num_classes, color_type, backend, labels.get('drawn_on'), stock, changed)
@@ -104,21 +104,11 @@ def label_classes(built: Any, reduce_zero_label: bool | None = None) -> np.ndarr
     return classes
 
 
-def _kind_of(step: Any) -> Any:
-    kind = step.get('type') if isinstance(step, dict) else type(step)
-    return TRANSFORMS.get(kind) if isinstance(kind, str) else kind
-
-
-def _is_stock(kind: Any) -> bool:
-    """Whether a transform is not of the user's own, who may do anything."""
-    return kind is not None and str(kind.__module__).partition('.')[0] in STOCK
-
-
 def _reads_alike(kind: type) -> bool:
     """Whether a loader reads files as the known ones do; mmseg has others that derive from these."""
     found = [getattr(kind, name, None) for name in ('transform', '_load_seg_map', '__call__')]
     return all(
-        method is None or (_is_stock(method) and method.__qualname__.partition('.')[0] in KNOWN)
+        method is None or (is_stock(method) and method.__qualname__.partition('.')[0] in KNOWN)
         for method in found
     )
 
@@ -144,14 +134,14 @@ def _loader(steps: list[Any], base: type, what: str) -> dict[str, Any]:
     """The transform that loads images or labels; an empty dict, mmseg's default, if there is none."""
     others = []
     for step in steps:
-        kind = _kind_of(step)
+        kind = class_of(step, TRANSFORMS)
         name = getattr(kind, '__name__', str(kind))
         if isinstance(step, dict) and isinstance(kind, type) and issubclass(kind, base):
             if _reads_alike(kind):
                 return step
             others = [name]
             break
-        if not _is_stock(kind) or (name.startswith('Load') and ('Image' in name) == (what == 'images')):
+        if not is_stock(kind) or (name.startswith('Load') and ('Image' in name) == (what == 'images')):
             others.append(name)
     if others:
         raise UnknownLoadingError(

@@ -13,7 +13,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import METRICS, MODELS, TRANSFORMS
 
-from infopro_seg.datasets.building import build_pipeline
+from infopro_seg.datasets.building import build_pipeline, class_of, is_stock
 from infopro_seg.datasets.checks.head_losses import require_labels
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.seeding import fork_random
@@ -22,7 +22,6 @@ from infopro_seg.faults import cause_of
 from infopro_seg.stock_datasets import LoadAnnotations
 
 Size = tuple[int, int]
-STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')  # transforms of the user's own are not tried
 GEOMETRIC = ('Resize', 'Flip', 'Crop', 'Rotat', 'Affine', 'Pad', 'Shift', 'CutOut')
 MOST_PIXELS = 20_000_000  # of an image to try
 WITH_PACK = "end it with dict(type='PackSegInputs')"
@@ -47,12 +46,12 @@ def require_pipeline(
     """
     preprocessor = config.model.get('data_preprocessor') or {}
     loader = config[f'{split}_dataloader']
-    kinds = [_kind(step, TRANSFORMS) for step in dataset.get('pipeline') or ()]
+    steps = dataset.get('pipeline') or ()
+    kinds = [class_of(step, TRANSFORMS) if isinstance(step, dict) else None for step in steps]
     plain = 'collate_fn' not in loader and not _completed_outside(loader['dataset'])
-    if not plain or _kind(preprocessor, MODELS) is not SegDataPreProcessor or None in kinds:
+    if not plain or class_of(preprocessor, MODELS) is not SegDataPreProcessor or None in kinds:
         return
     where = f'the pipeline of the {split} data set {dataset["type"]}'
-    steps = dataset.get('pipeline') or ()
     if any(
         _is(k, Normalize) and _normalises_alike(s, preprocessor) for k, s in zip(kinds, steps, strict=True)
     ):
@@ -63,7 +62,7 @@ def require_pipeline(
     if split == 'train':
         _require_size(preprocessor)
         _require_order(kinds, where)
-    if type(built).prepare_data is BaseDataset.prepare_data and all(map(_is_stock, kinds)):
+    if type(built).prepare_data is BaseDataset.prepare_data and all(map(is_stock, kinds)):
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]
         samples = [sample for sample in tried if sample is not None]
         for sample in samples:
@@ -138,7 +137,7 @@ def _require_order(kinds: Sequence[Any], where: str) -> None:
     for kind in kinds:
         if _is(kind, LoadAnnotations):
             return
-        moves = _is_stock(kind) and any(word in kind.__name__ for word in GEOMETRIC)
+        moves = is_stock(kind) and any(word in kind.__name__ for word in GEOMETRIC)
         if moves and any(_is(k, LoadAnnotations) for k in kinds):
             raise ConfigError(
                 f'{where} has {kind.__name__} before it loads the labels, which would no longer lie on the '
@@ -196,7 +195,7 @@ def _completed_outside(dataset: dict[str, Any]) -> bool:
 def _measures_iou(config: Config, split: str) -> bool:
     evaluator = config.get(f'{split}_evaluator') or ()
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    kinds = [_kind(metric, METRICS) for metric in metrics if not metric.get('format_only')]
+    kinds = [class_of(metric, METRICS) for metric in metrics if not metric.get('format_only')]
     return any(_is(kind, IoUMetric) and kind.process is IoUMetric.process for kind in kinds)
 
 
@@ -204,15 +203,6 @@ def _normalises_alike(step: dict[str, Any], preprocessor: dict[str, Any]) -> boo
     """Whether a step subtracts and divides by the same as the data preprocessor, in RGB or BGR."""
     one, other = ([sorted(part.get(key) or ()) for key in ('mean', 'std')] for part in (step, preprocessor))
     return one == other
-
-
-def _is_stock(kind: Any) -> bool:
-    return str(kind.__module__).partition('.')[0] in STOCK
-
-
-def _kind(part: Any, registry: Any) -> Any:
-    kind = part.get('type') if isinstance(part, dict) else None
-    return registry.get(kind) if isinstance(kind, str) else kind
 
 
 def _is(kind: Any, base: type) -> bool:
