@@ -35,6 +35,23 @@ def test_outputs_that_change_in_place_are_kept_as_they_were(policy):
     torch.testing.assert_close(*found, rtol=0, atol=0)
 
 
+def test_an_output_written_by_another_operation_is_kept_as_it_was():
+    convolution = nn.Conv2d(2, 2, 1)
+
+    def part(x):
+        with torch.no_grad():
+            hidden = convolution(x)
+            torch.mul(hidden, 3, out=hidden)
+        return (x * hidden).square()
+
+    x = torch.randn(1, 2, 4, 4, requires_grad=True)
+    found = [
+        torch.autograd.grad(recompute(policy, part, [convolution], x).sum(), x)[0]
+        for policy in ('none', 'norms')
+    ]
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+
+
 def test_a_change_after_the_part_has_ended_is_refused():
     convolution = nn.Conv2d(2, 2, 1)
 
