@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C, SIGTERM and SIGHUP, requests to stop, and SIGCHLD, the death of a data-loading worker."""
+"""Signals: requests to stop (Ctrl-C and those of schedulers), and SIGCHLD, the death of a data-loading worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import torch
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 
-REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# schedulers send SIGTERM, or SIGUSR1 or SIGUSR2 some time before it: sbatch --signal=USR1@120
+REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+USERS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Stopped(KeyboardInterrupt):
@@ -23,9 +25,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupts:
-    """Receives SIGINT, SIGTERM and SIGHUP while a training runs; does nothing outside the main thread.
+    """Receives the signals in `REQUESTS` while a training runs; does nothing outside the main thread.
 
-    SIGHUP says that the terminal is closed; under nohup it is ignored, and stays so.
+    SIGHUP says that the terminal is closed; under nohup it is ignored, and stays so. If your own code handles
+    SIGUSR1 or SIGUSR2, its handler stays.
 
     The first signal sets `asked`; while `at_once` is set, it also raises `Stopped`. In a single process the
     second signal ends the training at once. With several processes it changes nothing, because each process
@@ -42,7 +45,7 @@ class Interrupts:
         self._process = os.getpid()
         if threading.current_thread() is threading.main_thread():
             for number in REQUESTS:
-                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                if self._is_ours(number):
                     self._previous[number] = signal.signal(number, self._receive)
         return self
 
@@ -51,6 +54,13 @@ class Interrupts:
     ) -> None:
         while self._previous:
             signal.signal(*self._previous.popitem())
+
+    @staticmethod
+    def _is_ours(number: int) -> bool:
+        handler = signal.getsignal(number)
+        if number in USERS:
+            return handler is signal.SIG_DFL
+        return number == signal.SIGINT or handler is not signal.SIG_IGN
 
     def _receive(self, number: int, frame: Any) -> None:
         if os.getpid() != self._process:  # a data-loading worker, which inherits the handler
