@@ -131,7 +131,7 @@ class InfoProBackbone(BaseModule):
         Raises:
             CheckpointError: the encoder's pretrained weights cannot be loaded.
         """
-        with pretrained_errors(self.encoder):
+        with pretrained_errors(self.encoder, 'encoder'):
             super().init_weights()
 
     def local_modules(self) -> list[list[Block]]:

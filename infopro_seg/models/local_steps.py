@@ -12,6 +12,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from infopro_seg.models.backbone import Losses
 from infopro_seg.models.image import to_rgb
+from infopro_seg.models.pretrained import pretrained_errors, require_pretrained_files
 from infopro_seg.models.train_step import local_train_step
 from infopro_seg.models.turns import freeze_others, pin_elsewhere, placed
 
@@ -63,6 +64,16 @@ class LocalSteps:
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
+
+    def init_weights(self) -> None:
+        """Initialises all parts.
+
+        Raises:
+            CheckpointError: pretrained weights of the encoder, the model or a head cannot be loaded.
+        """
+        require_pretrained_files(self)  # type: ignore[arg-type]
+        with pretrained_errors(self, 'model'):
+            super().init_weights()  # type: ignore[misc]
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration: a backward pass per module, one optimizer step."""

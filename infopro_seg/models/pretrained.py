@@ -5,45 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 from mmengine.runner.checkpoint import get_deprecated_model_names
+from torch import nn
 
 from infopro_seg.checkpoints import SCHEMES, location_of
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.pretrained_fit import Fit
 
-REMEDY = (
-    'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE, or '
+ENCODER = 'backbone.encoder'
+REMEDIES = {
+    'encoder': 'give a local file (--cfg-options model.backbone.encoder.init_cfg.checkpoint=FILE, or '
     'model.pretrained=FILE if the config has that key), or train from scratch '
-    '(--cfg-options model.backbone.encoder.init_cfg=None)'
-)
+    '(--cfg-options model.backbone.encoder.init_cfg=None)',
+    'model': 'give a local file (--cfg-options model.init_cfg.checkpoint=FILE), or start without it '
+    '(--cfg-options model.init_cfg=None)',
+}
 
 
 @contextmanager
-def pretrained_errors(encoder: Any) -> Iterator[None]:
-    """Explains errors of the encoder's initialisation, which runs within the context.
+def pretrained_errors(network: Any, part: str) -> Iterator[None]:
+    """Explains errors of the initialisation of an encoder or a whole model, which runs within the context.
+
+    Args:
+        network: the encoder or model.
+        part: `encoder` or `model`.
 
     Raises:
         CheckpointError: the pretrained weights are unknown, cannot be loaded, or belong to another network.
     """
-    name = pretrained_of(encoder)
+    name, remedy = pretrained_of(network), REMEDIES[part]
     if name is None:
         yield
         return
-    require_known(name)
-    fit = Fit(encoder)
+    require_known(name, remedy)
+    fit = Fit(network, part)
     try:
         with fit.watch():
             yield
     except (OSError, ImportError, UnpicklingError) as error:
-        raise pretrained_error(name, error) from error
+        raise pretrained_error(name, part, error) from error
     except RuntimeError as error:
         if 'torchvision' in str(error):
-            raise pretrained_error(name, error) from error
+            raise pretrained_error(name, part, error) from error
         if fit.loaded and 'size mismatch' in str(error):
-            raise fit.error(name, 'do not fit', REMEDY) from error
+            raise fit.error(name, 'do not fit', remedy) from error
         raise
     except AssertionError as error:  # mmengine's, of a prefix that no name begins with
         if 'is not in the pretrained model' not in str(error):
@@ -52,20 +61,46 @@ def pretrained_errors(encoder: Any) -> Iterator[None]:
             f'no name in the pretrained weights {name!r} begins with the prefix of init_cfg: {error}; '
             'correct the prefix, or leave it out'
         ) from error
-    fit.require_some(name, REMEDY)
+    fit.require_some(name, remedy)
 
 
-def pretrained_of(encoder: Any) -> str | None:
-    """The name of the weights that an encoder starts from, None for none."""
-    init = getattr(encoder, 'init_cfg', None)
+def require_pretrained_files(model: nn.Module) -> None:
+    """Checks that the pretrained weights of a model's heads and other parts exist, where they are files.
+
+    Args:
+        model: a segmentor or classifier. The weights of its encoder and of the whole model are not looked at:
+            `pretrained_errors` explains what is wrong with them.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    for key, module in model.named_modules():
+        name = pretrained_of(module)
+        if key in ('', ENCODER) or name is None or '://' in name or Path(name).is_file():
+            continue
+        option = f'model.{key}.init_cfg'
+        raise CheckpointError(
+            f'{option} names the pretrained weights {name!r}, but there is no file {Path(name).absolute()}; '
+            f'give one (--cfg-options {option}.checkpoint=FILE), or start without it (--cfg-options '
+            f'{option}=None)'
+        )
+
+
+def pretrained_of(network: Any) -> str | None:
+    """The name of the weights that a network or a part of it starts from, None for none."""
+    init = getattr(network, 'init_cfg', None)
     for item in init if isinstance(init, (list, tuple)) else [init]:
         if isinstance(item, dict) and item.get('type') == 'Pretrained':
             return str(item['checkpoint'])
     return None
 
 
-def require_known(name: str) -> None:
+def require_known(name: str, remedy: str) -> None:
     """Checks that a name such as `open-mmlab://NAME` is in mmengine's lists.
+
+    Args:
+        name: name of the weights.
+        remedy: what to do instead of loading them.
 
     Raises:
         CheckpointError: the name is unknown; the message lists similar names.
@@ -78,13 +113,13 @@ def require_known(name: str) -> None:
                 similar = get_close_matches(model, names, n=5, cutoff=0.4)
                 hint = ', '.join(scheme + other for other in similar) or 'see the model zoo of mmengine'
                 raise CheckpointError(
-                    f'there are no pretrained weights {name!r}; similar: {hint}; or {REMEDY}'
+                    f'there are no pretrained weights {name!r}; similar: {hint}; or {remedy}'
                 )
 
 
-def pretrained_error(name: str, error: BaseException) -> CheckpointError:
-    """The error for pretrained weights that cannot be loaded."""
+def pretrained_error(name: str, part: str, error: BaseException) -> CheckpointError:
+    """The error for pretrained weights of the encoder or model that cannot be loaded."""
     return CheckpointError(
-        f'cannot load the pretrained weights {name!r} of the encoder ({type(error).__name__}: {error}). They '
-        f'are looked for in {location_of(name)}. Put the file there, {REMEDY}'
+        f'cannot load the pretrained weights {name!r} of the {part} ({type(error).__name__}: {error}). They '
+        f'are looked for in {location_of(name)}. Put the file there, {REMEDIES[part]}'
     )

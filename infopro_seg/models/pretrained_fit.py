@@ -1,4 +1,4 @@
-"""Checks how many pretrained weights an encoder got."""
+"""Checks how many pretrained weights a network got."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ SHOWN = 3
 
 
 class Fit:
-    """Watches an encoder while it loads weights, and reports which ones it got.
+    """Watches a network while it loads weights, and reports which ones it got.
 
     Encoders load weights in different ways; some convert names and shapes. But in the end they all pass a
     state dict to torch, and a hook sees it.
 
     Args:
-        encoder: the encoder, before its initialisation.
+        network: the encoder or model, before its initialisation.
+        part: what messages call it, `encoder` or `model`.
     """
 
-    def __init__(self, encoder: nn.Module) -> None:
-        self.encoder: Any = encoder
+    def __init__(self, network: nn.Module, part: str) -> None:
+        self.network: Any = network
+        self.part = part
         self.loaded = False
         self.offered: dict[str, tuple[int, ...]] = {}
 
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Records what is loaded within the context; timm's own names become those of `TIMMBackbone`."""
-        hook = self.encoder.register_load_state_dict_pre_hook(self._note)
+        hook = self.network.register_load_state_dict_pre_hook(self._note)
         try:
             yield
         finally:
@@ -48,11 +50,11 @@ class Fit:
             remedy: what to do instead of loading them.
 
         Raises:
-            CheckpointError: none of the weights fit the encoder.
+            CheckpointError: none of the weights fit the network.
         """
         if not self.loaded:
             return  # loaded without a state dict, so nothing is known
-        own = weights(self.encoder)
+        own = weights(self.network)
         lacking = [key for key, shape in own.items() if self.offered.get(key) != shape]
         if len(lacking) == len(own):
             raise self.error(name, 'share no weight with', remedy)
@@ -60,7 +62,7 @@ class Fit:
             modules = dict.fromkeys(key.rpartition('.')[0] or key for key in lacking)
             print_log(
                 f'the pretrained weights {name!r} lack {len(lacking)} of the {len(own)} weights of the '
-                f'encoder {type(self.encoder).__name__}, which start from scratch: those of '
+                f'{self.part} {type(self.network).__name__}, which start from scratch: those of '
                 f'{", ".join(modules)}',
                 logger='current',
                 level=logging.WARNING,
@@ -71,19 +73,20 @@ class Fit:
 
         Args:
             name: name of the weights.
-            verb: what is wrong, e.g. `do not fit`; the name of the encoder follows.
+            verb: what is wrong, e.g. `do not fit`; the name of the network follows.
             remedy: what to do instead of loading them.
         """
+        of_encoder = '; if their names begin with a prefix, give it: init_cfg=dict(..., prefix="backbone.")'
         return CheckpointError(
-            f'the pretrained weights {name!r} {verb} the encoder {type(self.encoder).__name__}: '
-            f'{self._difference()}. Take weights of this encoder; if their names begin with a prefix, '
-            f'give it: init_cfg=dict(..., prefix="backbone."). Or {remedy}'
+            f'the pretrained weights {name!r} {verb} the {self.part} {type(self.network).__name__}: '
+            f'{self._difference()}. Take weights of this {self.part}'
+            f'{of_encoder if self.part == "encoder" else ""}. Or {remedy}'
         )
 
     def _note(self, module: Any, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
-        of_timm = any(name.startswith(TIMM) for name, _ in self.encoder.named_parameters())
+        of_timm = any(name.startswith(TIMM) for name, _ in self.network.named_parameters())
         if of_timm:
-            name_as_encoder(state_dict, weights(self.encoder))
+            name_as_encoder(state_dict, weights(self.network))
         self.loaded = True
         self.offered = {
             key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, Tensor)
@@ -93,13 +96,13 @@ class Fit:
                 del state_dict[key]  # the classifier's; mmengine would warn about them
 
     def _difference(self) -> str:
-        own = weights(self.encoder)
+        own = weights(self.network)
         other = [key for key in own if self.offered.get(key, own[key]) != own[key]]
         if other:
             shapes = f'{self.offered[other[0]]} instead of {own[other[0]]}'
             return f'{len(other)} have other shapes, e.g. {other[0]} {shapes}'
         theirs = ', '.join([*self.offered][:SHOWN]) or 'no tensor'
-        return f'they contain {theirs}, ..., the encoder has {", ".join([*own][:SHOWN])}, ...'
+        return f'they contain {theirs}, ..., the {self.part} has {", ".join([*own][:SHOWN])}, ...'
 
 
 def weights(module: nn.Module) -> dict[str, tuple[int, ...]]:

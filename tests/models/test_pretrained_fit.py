@@ -41,7 +41,7 @@ def initialised(config, path, **init):
     """An encoder after its initialisation from a file."""
     weights = {'type': 'Pretrained', 'checkpoint': str(path), **init}
     encoder = build_encoder({**config, 'init_cfg': weights})
-    with pretrained_errors(encoder):
+    with pretrained_errors(encoder, 'encoder'):
         encoder.init_weights()
     return encoder
 
