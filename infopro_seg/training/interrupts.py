@@ -1,4 +1,4 @@
-"""Signals: requests to stop (Ctrl-C, those of schedulers), and SIGCHLD, the death of a data-loading worker."""
+"""Signals: requests to stop (Ctrl-C, schedulers), and SIGCHLD, the death of a data-loading worker."""
 
 from __future__ import annotations
 
