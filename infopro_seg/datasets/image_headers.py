@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gra
 DEPTHS = {'1': 1, 'I;16': 16, 'I;16B': 16, 'I;16L': 16, 'I': 32, 'F': 32}
 SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'float'}  # TIFF's SampleFormat
 TIFF_KINDS = {1: 'gray', 3: 'RGB'}  # by number of bands, if the file says nothing else
+WIDTH = 256  # TIFF tag
+NO_PAGE = 1 | 4  # bits of TIFF's NewSubfileType: a smaller copy, a mask
 LOSSY_TIFF = (6, 7, 34892)  # kinds of JPEG among TIFF's compressions
 
 FAILURES = (
@@ -52,6 +55,7 @@ class Header:
         tiff: whether it is a TIFF; decoders always rotate these upright.
         lossy: whether its compression changes values.
         whole: whether the file has the end that its format requires.
+        pages: number of images in a TIFF, without smaller copies and masks; decoders read the first.
     """
 
     kind: str = 'unknown'
@@ -63,6 +67,7 @@ class Header:
     tiff: bool = False
     lossy: bool = False
     whole: bool = True
+    pages: int = 1
 
     @property
     def mode(self) -> str:
@@ -133,9 +138,10 @@ def _tiff(file: BinaryIO) -> Header:
     file.seek(0)
     start = file.read(8)
     directory = ImageFileDirectory_v2(start + file.read(8) if start[2] == 43 or start[3] == 43 else start)
-    file.seek(directory.next)
+    first = directory.next
+    file.seek(first)
     directory.load(file)
-    width, height = int(directory[256]), int(directory[257])
+    width, height = int(directory[WIDTH]), int(directory[257])
     bands = int(directory.get(277, 1))
     extra = tuple(directory.get(338, ()))
     depths, samples = directory.get(258, (1,)), directory.get(339, (1,))
@@ -151,7 +157,21 @@ def _tiff(file: BinaryIO) -> Header:
     size = (height, width) if orientation >= 5 else (width, height)
     sample = SAMPLES.get(_first(samples), 'unsigned')
     lossy = directory.get(259) in LOSSY_TIFF
-    return Header(kind, _first(depths), sample, size, orientation, bands, tiff=True, lossy=lossy)
+    pages = _pages(file, directory, first)
+    return Header(kind, _first(depths), sample, size, orientation, bands, tiff=True, lossy=lossy, pages=pages)
+
+
+def _pages(file: BinaryIO, directory: ImageFileDirectory_v2, first: int) -> int:
+    """The number of images in a TIFF, read from its directories; `directory` is the first, and is changed."""
+    pages, seen = 1, {first}
+    with warnings.catch_warnings(), suppress(*FAILURES):  # a damaged directory behind the first is no page
+        warnings.simplefilter('ignore')
+        while directory.next and directory.next not in seen:
+            seen.add(directory.next)
+            file.seek(directory.next)
+            directory.load(file)
+            pages += WIDTH in directory and not int(directory.get(254, 0)) & NO_PAGE
+    return pages
 
 
 def _other(file: BinaryIO, start: bytes) -> Header:

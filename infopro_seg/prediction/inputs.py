@@ -10,7 +10,7 @@ from pathlib import Path
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.names import output_names
 from infopro_seg.predict_images import Found, find_images
-from infopro_seg.prediction.raster_files import is_raster
+from infopro_seg.prediction.raster_files import is_raster, tiff_header
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.ts'})
 ENDS = {
@@ -59,6 +59,12 @@ def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[
         return _videos([*map(Path, paths)]), Found()
     found = find_images(paths)
     return [Input(path, name, _kind(path)) for path, name in found.images], found
+
+
+def paged_inputs(inputs: Sequence[Input]) -> list[Path]:
+    """The TIFFs with several pages, of which only the first is predicted."""
+    headers = ((one.path, tiff_header(one.path)) for one in inputs if one.kind != 'video')
+    return [path for path, header in headers if header is not None and header.pages > 1]
 
 
 def require_apart(inputs: Sequence[Input], out: Path) -> None:

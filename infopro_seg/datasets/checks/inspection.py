@@ -74,6 +74,7 @@ class Inspection:
         pixels: number of pixels of the image.
         sums: sum of each channel, in OpenCV's order, BGR.
         squares: sum of squares of each channel.
+        pages: number of pages of the image, of which the first is read.
         highest: the highest value of a 16-bit image, as it is read; None for other images.
     """
 
@@ -87,6 +88,7 @@ class Inspection:
     pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    pages: int = 1
     highest: int | None = None
 
     @property
@@ -114,7 +116,7 @@ def _inspect_image(pair: Pair, found: Inspection) -> Header:
     except UnreadableError as error:
         found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', error.remedy))
         return Header()
-    found.image_mode = header.mode
+    found.image_mode, found.pages = header.mode, header.pages
     found.turned = turned_by(header, pair.loading.color_type)
     found.size = image.shape[1], image.shape[0]
     found.pixels = image.shape[0] * image.shape[1]

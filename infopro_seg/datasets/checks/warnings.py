@@ -19,7 +19,7 @@ MUCH_IGNORED = 0.5
 
 def warnings_of(report: SplitReport) -> list[str]:
     """The warnings, each a sentence with its remedy."""
-    found = [*_unseen(report), *_ignored(report), *_turned(report), *_modes(report)]
+    found = [*_unseen(report), *_ignored(report), *_turned(report), *_pages(report), *_modes(report)]
     return [*found, *_normalisation(report)]
 
 
@@ -64,6 +64,15 @@ def _turned(report: SplitReport) -> list[str]:
     return [
         f'images that are turned by their EXIF orientation: {count}, e.g. {report.turned[0].image}{drawn}; '
         'check in the samples that labels cover the right objects'
+    ]
+
+
+def _pages(report: SplitReport) -> list[str]:
+    if not report.paged:
+        return []
+    return [
+        f'TIFFs of several pages: {len(report.paged)}, e.g. {report.paged[0].image}; only the first page is '
+        'read: save each page as a file of its own if you need the others'
     ]
 
 

@@ -38,6 +38,7 @@ class SplitReport:
             and 255.
         images: number of label images that contain each class index, (256,) int64.
         labels: number of label images read.
+        paged: images with several pages, of which the first is read.
         turned: images that their EXIF orientation rotates.
         labels_turned: images whose labels are rotated with them.
         unlabelled: label images in which every pixel is ignored.
@@ -58,6 +59,7 @@ class SplitReport:
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
     images: np.ndarray = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
     labels: int = 0
+    paged: list[Pair] = field(default_factory=list)
     turned: list[Pair] = field(default_factory=list)
     labels_turned: list[Pair] = field(default_factory=list)
     unlabelled: list[Pair] = field(default_factory=list)
@@ -76,6 +78,8 @@ class SplitReport:
             self.label_modes[found.label_mode] += 1
         if found.highest is not None:
             self.highest = max(self.highest or 0, found.highest)
+        if found.pages > 1:
+            self.paged.append(pair)
         if found.turned > 1:
             self.turned.append(pair)
         if found.labels_turned:

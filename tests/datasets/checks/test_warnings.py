@@ -79,3 +79,15 @@ def test_modes_are_read_from_the_header(tmp_path):
     for name, (values, mode) in pictures.items():
         cv2.imwrite(str(tmp_path / name), values)
         assert read_header((tmp_path / name).read_bytes()).mode in (mode, 'palette 8 bit'), name
+
+
+def test_pages_that_are_not_read_are_told(root):
+    photo = root / 'images/0.png'
+    image = cv2.imread(str(photo))
+    stack = root / 'stack.tif'
+    cv2.imwritemulti(str(stack), [image, image])
+    stack.rename(photo)  # what a file is, its content says
+    report = check(leaf(root))
+    assert report.problems == []
+    (text,) = [text for text in warnings_of(report) if 'several pages' in text]
+    assert f'several pages: 1, e.g. {photo}' in text

@@ -1,0 +1,75 @@
+"""Of a TIFF with several pages the first is read, and users are told."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from infopro_seg.datasets.image_headers import read_header
+from infopro_seg.prediction.inputs import find_inputs, paged_inputs
+
+SHADES = (50, 100, 150)
+
+
+def page(shade):
+    return np.full((64, 96, 3), shade, np.uint8)
+
+
+def pages_of(path):
+    return read_header(path.read_bytes()).pages
+
+
+def write_pages(path, count):
+    assert cv2.imwritemulti(str(path), [page(shade) for shade in SHADES[:count]])
+    return path
+
+
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_pages_are_counted(tmp_path, count):
+    assert pages_of(write_pages(tmp_path / 'stack.tif', count)) == count
+
+
+@pytest.mark.parametrize('mask', [False, True])
+def test_smaller_copies_and_masks_are_no_pages(tmp_path, mask):
+    rasterio = pytest.importorskip('rasterio')
+    path = tmp_path / 'pyramid.tif'
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, 'w', driver='GTiff', width=96, height=64, count=3, dtype='uint8') as dataset,
+    ):
+        dataset.write(page(50).transpose(2, 0, 1))
+        dataset.build_overviews([2, 4])
+        if mask:
+            dataset.write_mask(True)
+    assert path.read_bytes().count(struct.pack('<HHI', 254, 4, 1)) >= 2  # there are copies
+    assert pages_of(path) == 1
+
+
+def test_a_chain_that_returns_to_its_start_ends(tmp_path):
+    path = write_pages(tmp_path / 'stack.tif', 1)
+    data = bytearray(path.read_bytes())
+    [first] = struct.unpack_from('<I', data, 4)
+    [entries] = struct.unpack_from('<H', data, first)
+    struct.pack_into('<I', data, first + 2 + 12 * entries, first)
+    path.write_bytes(data)
+    assert pages_of(path) == 1
+
+
+def test_a_damaged_second_page_is_none(tmp_path):
+    path = write_pages(tmp_path / 'stack.tif', 1)
+    data = bytearray(path.read_bytes())
+    [first] = struct.unpack_from('<I', data, 4)
+    [entries] = struct.unpack_from('<H', data, first)
+    struct.pack_into('<I', data, first + 2 + 12 * entries, len(data) + 1000)
+    path.write_bytes(data)
+    header = read_header(bytes(data))
+    assert (header.pages, header.size) == (1, (96, 64))
+
+
+def test_inputs_of_several_pages_are_found(tmp_path):
+    stack, single = write_pages(tmp_path / 'stack.tif', 2), write_pages(tmp_path / 'single.tif', 1)
+    cv2.imwrite(str(tmp_path / 'photo.png'), page(50))
+    inputs, _ = find_inputs([tmp_path])
+    assert {one.path for one in inputs} == {stack, single, tmp_path / 'photo.png'}
+    assert paged_inputs(inputs) == [stack]
