@@ -21,8 +21,8 @@ from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
+from infopro_seg.models.batch_norm import batch_norm_needs_two
 from infopro_seg.outputs import require_folder
-from infopro_seg.training.batch_norm import batch_norm_needs_two
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp
 from infopro_seg.training.fitting import FitRequest, fit_config

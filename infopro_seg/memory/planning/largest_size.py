@@ -11,6 +11,7 @@ from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.models.batch_norm import SingleValueError
 
 STEP = 64  # pixels; every encoder's stride divides it
 LARGEST_HEIGHT = 8192  # pixels; beyond any camera
@@ -62,7 +63,7 @@ def largest_crop(search: RecipeSearch, recipe: Recipe, budget: int) -> tuple[int
 
 
 def largest_batch(search: RecipeSearch, recipe: Recipe, budget: int) -> int | None:
-    """The largest batch whose traced step fits a budget; None if a single image does not."""
+    """The largest batch whose traced step fits a budget; None if no batch does."""
 
     def setup(images: int) -> TrainingSetup:
         return replace(search.setup, batch=images)
@@ -100,7 +101,10 @@ def _largest(
         (x, y), (x2, y2) = next((pair for pair in pairwise(known) if pair[1][1] > budget), known[-2:])
         room = x + (budget - y) * (x2 - x) / max(y2 - y, 1)
         guess = max((size for size in range(low + 1, high) if pixels(size) <= room), default=low + 1)
-        points[pixels(guess)], _ = search.trace(recipe, setup(guess))
+        try:
+            points[pixels(guess)], _ = search.trace(recipe, setup(guess))
+        except SingleValueError:  # it does not train, whatever it takes
+            points[pixels(guess)] = budget + 1
         if points[pixels(guess)] <= budget:
             low = guess
         else:

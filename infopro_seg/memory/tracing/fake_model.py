@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.model.utils import _BatchNormXd, revert_sync_batchnorm
 from mmengine.registry import OPTIMIZERS, DefaultScope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -28,6 +28,7 @@ import infopro_seg.models  # noqa: F401  registers the models
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import cuda_rules
 from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
+from infopro_seg.models.batch_norm import batch_norm_needs_two
 from infopro_seg.models.encoder import without_weights
 from infopro_seg.models.turns import modules_elsewhere, slots
 from infopro_seg.tasks import is_classifier
@@ -42,8 +43,14 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
     Raises:
         UserError: an operation in the context needs values.
+        SingleValueError: a batch norm sees one value per channel.
     """
-    with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
+    with (
+        batch_norm_needs_two(),
+        warnings.catch_warnings(),
+        cuda_rules(),
+        DefaultScope.overwrite_default_scope('mmseg'),
+    ):
         warnings.simplefilter('ignore')
         try:
             with FakeTensorMode(), StorageTracker() as tracker:
@@ -68,11 +75,33 @@ def build_model(cfg: Any, crop: tuple[int, int]) -> Any:
     backbone = model_cfg['backbone']
     if 'encoder' in backbone:
         backbone['encoder'] = without_weights(backbone['encoder'])
-    model: Any = revert_sync_batchnorm(without_values(lambda: MODELS.build(copy.deepcopy(model_cfg))))
+    model: Any = without_sync(without_values(lambda: MODELS.build(copy.deepcopy(model_cfg))))
     model.train()
     for module in modules_elsewhere(model).values():
         for store, name, tensor in slots(module):
             store[name] = nn.Parameter(tensor.detach().to(ELSEWHERE), requires_grad=False)
+    return model
+
+
+class _OneOfSeveral(_BatchNormXd):
+    """SyncBN in one of several processes: it takes a single value per channel, as others have more."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.numel() > inputs.shape[1]:
+            normalised: Tensor = super().forward(inputs)
+            return normalised
+        return torch.batch_norm(inputs, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+
+
+def without_sync(model: nn.Module) -> nn.Module:
+    """Replaces SyncBN, which needs several processes, by norms that keep the same tensors."""
+    model = revert_sync_batchnorm(model)
+    for parent in [*model.modules()]:
+        for name, norm in [*parent.named_children()]:
+            if type(norm) is _BatchNormXd:
+                made = _OneOfSeveral(1)
+                made.__dict__.update(norm.__dict__)  # its tensors and its settings
+                setattr(parent, name, made)
     return model
 
 

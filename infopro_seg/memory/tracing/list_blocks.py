@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.model.utils import revert_sync_batchnorm
 from rich.table import Table
 
 from infopro_seg.config_edits import encoder_of
@@ -17,7 +16,7 @@ from infopro_seg.config_files import load_config
 from infopro_seg.consoles import new_table, table_console
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import autocast
-from infopro_seg.memory.tracing.fake_model import fake_tensors, without_values
+from infopro_seg.memory.tracing.fake_model import fake_tensors, without_sync, without_values
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.models.blocks import iter_blocks
 from infopro_seg.models.encoder import build_encoder, without_weights
@@ -59,7 +58,7 @@ def block_rows(encoder: dict[str, Any], setup: TrainingSetup) -> list[BlockRow]:
     """
     rows: list[BlockRow] = []
     with fake_tensors() as tracker:
-        built: Any = revert_sync_batchnorm(
+        built: Any = without_sync(
             without_values(lambda: build_encoder(without_weights(copy.deepcopy(encoder))))
         )
         built.train()

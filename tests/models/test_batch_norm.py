@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.batch_norm import batch_norm_needs_two
+from infopro_seg.models.batch_norm import batch_norm_needs_two
 
 
 @batch_norm_needs_two()
