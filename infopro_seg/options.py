@@ -6,6 +6,13 @@ from argparse import Action, ArgumentParser, Namespace
 from typing import Any
 
 
+def add_cfg_options(parser: ArgumentParser) -> None:
+    """Adds `--cfg-options KEY=VALUE ...`; its value is `{'a.b': value}`, or None."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
+    )
+
+
 class CfgOptions(Action):
     """mmengine's `--cfg-options KEY=VALUE ...`, with clear errors."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from infopro_seg.options import add_cfg_options
+
 
 def main() -> None:
     """Runs the command."""
@@ -28,11 +30,14 @@ def main() -> None:
     parser.add_argument(
         '--max-crop', metavar='BUDGET', help='find by trial the largest crop that trains in e.g. 11GiB'
     )
+    add_cfg_options(parser)
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark
+    from infopro_seg.training.config_check import require_options_of
 
+    require_options_of(args.config, args.cfg_options)
     benchmark(
         BenchmarkRequest(
             config=Path(args.config),
@@ -43,5 +48,6 @@ def main() -> None:
             modules=args.modules,
             iterations=args.iterations,
             max_crop=args.max_crop,
+            options=args.cfg_options,
         )
     )

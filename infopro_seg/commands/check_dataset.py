@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 
+from infopro_seg.options import add_cfg_options
+
 
 def main() -> int:
     """Runs the command."""
@@ -23,9 +25,12 @@ def main() -> int:
     parser.add_argument('--out', metavar='DIR', help='for the pictures; default work_dirs/<config>/dataset')
     parser.add_argument('--workers', type=int, metavar='N', help='processes; default: one per core')
     parser.add_argument('--json', metavar='FILE', help='write the whole report')
+    add_cfg_options(parser)
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.datasets.checks.command import check_dataset
+    from infopro_seg.training.config_check import require_options_of
 
-    return check_dataset(args.config, args.split, args.out, args.workers, args.json)
+    require_options_of(args.config, args.cfg_options)
+    return check_dataset(args.config, args.split, args.out, args.workers, args.json, args.cfg_options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from infopro_seg.options import CfgOptions
+from infopro_seg.options import add_cfg_options
 
 
 def main() -> None:
@@ -20,13 +20,13 @@ def main() -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
     parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.tracing.list_blocks import list_blocks
+    from infopro_seg.training.config_check import require_options_of
 
+    require_options_of(args.config, args.cfg_options)
     crop = tuple(args.crop) if args.crop else None
     list_blocks(Path(args.config), args.batch, crop, args.cfg_options)

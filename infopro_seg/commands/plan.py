@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from infopro_seg.errors import UserError
+from infopro_seg.options import add_cfg_options
 
 DEFAULT_MODULES = '1-8'
 OUTPUTS = ('json', 'plot', 'write_config')
@@ -68,10 +69,13 @@ def main() -> int:
     parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
     parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
+    add_cfg_options(parser)
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.training.config_check import require_options_of
 
+    require_options_of(args.config, args.cfg_options)
     if args.module_parallel:
         return _plan_module_parallel(args)
     if args.budgets:
@@ -92,6 +96,7 @@ def main() -> int:
         modules=args.modules,
         max_crop=args.max_crop,
         max_batch=args.max_batch,
+        options=args.cfg_options,
         **paths,
     )
     return plan(request)
@@ -107,7 +112,9 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
     modules = None if args.modules == DEFAULT_MODULES else args.modules
     json = Path(args.json) if args.json else None
     return plan_module_parallel(
-        PlanModuleParallelRequest(Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json)
+        PlanModuleParallelRequest(
+            Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json, args.cfg_options
+        )
     )
 
 
@@ -122,5 +129,5 @@ def _plan_inference(args: argparse.Namespace) -> int:
     size = tuple(args.size) if args.size else None
     json = Path(args.json) if args.json else None
     return plan_inference(
-        PlanInferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json)
+        PlanInferenceRequest(Path(args.config), size, args.amp, args.tta, args.budget, json, args.cfg_options)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from infopro_seg.options import CfgOptions
+from infopro_seg.options import add_cfg_options
 
 EXPORTED = '.onnx'
 
@@ -47,9 +47,7 @@ def main() -> int:
     parser.add_argument(
         '--fps', type=_rate, help="frames per second of overlay videos; default: the video's, 25 of frames"
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     config, *rest = args.given
     checkpoint = None if config.lower().endswith(EXPORTED) or not rest else rest.pop(0)
@@ -58,6 +56,9 @@ def main() -> int:
 
     if checkpoint is not None:
         import infopro_seg.register  # noqa: F401  what configs name
+        from infopro_seg.training.config_check import require_options_of
+
+        require_options_of(config, args.cfg_options)
     from infopro_seg.predict import Ways, predict
 
     ways = Ways(args.half, args.batch, not args.no_resize, args.video, args.fps)

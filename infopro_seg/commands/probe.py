@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from infopro_seg.options import CfgOptions
+from infopro_seg.options import add_cfg_options
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
     parser.add_argument('--batch', type=int, metavar='N', help="images per iteration; default: the config's")
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.probing.command import ProbeRequest, probe
+    from infopro_seg.training.config_check import require_options_of
 
+    require_options_of(args.config, args.cfg_options)
     probe(
         ProbeRequest(
             config=Path(args.config),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from infopro_seg.options import CfgOptions
+from infopro_seg.options import add_cfg_options
 
 
 def main() -> None:
@@ -23,9 +23,7 @@ def main() -> None:
     parser.add_argument('--out', metavar='DIR', help="write label images, in the data set's own ids")
     parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
     parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()

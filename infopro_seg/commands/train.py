@@ -15,7 +15,7 @@ import sys
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.errors import UserError
-from infopro_seg.options import CfgOptions
+from infopro_seg.options import add_cfg_options
 
 
 def main() -> int:
@@ -66,9 +66,7 @@ def main() -> int:
         action='store_true',
         help='scale the learning rate to the real total batch size',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
-    )
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()

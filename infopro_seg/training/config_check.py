@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.building import nearest
 from infopro_seg.training.config_parts import require_parts, short
@@ -69,7 +71,7 @@ def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> No
         ConfigError: a key is misspelt, an override changes a variable that has already been used, or one of
             several parts that belong together is missing.
     """
-    _require_options(config, options or {})
+    require_options(config, options or {})
     logger = MMLogger.get_current_instance()
     for key in [key for key in config if key not in KNOWN | CUSTOMARY]:
         if key in OF_OLD:
@@ -90,7 +92,22 @@ def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> No
     require_parts(config)
 
 
-def _require_options(config: Config, options: Mapping[str, Any]) -> None:
+def require_options_of(path: str | Path, options: Mapping[str, Any] | None) -> None:
+    """Checks the overrides of a config file as `require_options` does."""
+    if options:
+        require_options(load_config(path, options), options)
+
+
+def require_options(config: Config, options: Mapping[str, Any]) -> None:
+    """Rejects overrides that change nothing; warns about those that only the user's own code can read.
+
+    Args:
+        config: a whole config, with the overrides.
+        options: the overrides, `{'a.b': value}`.
+
+    Raises:
+        ConfigError: a key is misspelt, or an override changes a variable that has already been used.
+    """
     for option, value in options.items():
         key = option.partition('.')[0]
         if key in KNOWN:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from infopro_seg.config_files import load_config, work_dir_of
 from infopro_seg.consoles import counting, message_console, table_console
@@ -22,6 +24,7 @@ def check_dataset(
     out: str | Path | None = None,
     workers: int | None = None,
     json_file: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Checks a split, prints a report, and draws pictures.
 
@@ -31,6 +34,7 @@ def check_dataset(
         out: folder of the pictures; by default `work_dirs/<config>/dataset`.
         workers: number of processes; one per core by default.
         json_file: where to write the report.
+        options: overrides of the config, `{'a.b': value}`.
 
     Returns:
         The exit status: 1 if a file has a problem, else 0.
@@ -38,7 +42,7 @@ def check_dataset(
     Raises:
         UserError: the config or an argument is wrong, or there is no data to check.
     """
-    cfg = load_config(config)
+    cfg = load_config(config, options)
     refuse_classifier(cfg, 'tools/check_dataset.py', 'tools/train.py checks that its images are there')
     folder = Path(out) if out is not None else Path(work_dir_of(cfg, None)) / 'dataset'
     require_folder(folder)

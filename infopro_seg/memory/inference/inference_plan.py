@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,7 @@ class PlanInferenceRequest:
     tta: bool = False
     budget: str | None = None
     json: Path | None = None
+    options: Mapping[str, Any] | None = None
 
 
 def plan_inference(request: PlanInferenceRequest) -> int:
@@ -139,7 +140,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
     if request.size is not None and min(request.size) < 1:
         given = ' '.join(map(str, request.size))
         raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')
-    cfg = load_config(request.config)
+    cfg = load_config(request.config, request.options)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
     setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
     window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop

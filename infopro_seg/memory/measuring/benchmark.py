@@ -54,6 +54,7 @@ class BenchmarkRequest:
     modules: str = '1-4'
     iterations: int = 10
     max_crop: str | None = None
+    options: Mapping[str, Any] | None = None
 
 
 def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
     modules = parse_range(request.modules)
-    cfg = load_config(request.config)
+    cfg = load_config(request.config, request.options)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     require_infopro(cfg)
     require_folder(request.out)
@@ -136,6 +137,7 @@ def describe_environment(request: BenchmarkRequest, plan: Plan, env_cfg: Mapping
     gpu = torch.cuda.is_available()
     return {
         'config': str(request.config),
+        **({'options': dict(request.options)} if request.options else {}),
         'batch': plan.setup.batch,
         'crop': list(plan.setup.crop),
         'precision': plan.setup.amp or (f'fp32, {describe_tf32(env_cfg)}' if gpu else 'fp32'),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -44,6 +45,7 @@ class PlanRequest:
     json: Path | None = None
     plot: Path | None = None
     write_config: Path | None = None
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class PlanModuleParallelRequest:
     modules: str | None = None
     budgets: Sequence[str] | None = None
     json: Path | None = None
+    options: Mapping[str, Any] | None = None
 
 
 def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
@@ -71,7 +74,7 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
         raise UserError(f'--modules {request.modules}: with --module-parallel, give one number')
     if request.json is not None and request.json != STDOUT:
         require_file(request.json, '--json')
-    cfg = load_config(request.config)
+    cfg = load_config(request.config, request.options)
     if cfg.get('stages') is not None:
         raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
     require_infopro(cfg)
@@ -97,7 +100,7 @@ def plan(request: PlanRequest) -> int:
         if getattr(request, option) and budget is None:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
     _check_outputs(request)
-    cfg = load_config(request.config)
+    cfg = load_config(request.config, request.options)
     if cfg.get('stages') is not None:
         return _plan_turns(request, cfg, budget)
     require_infopro(cfg)
@@ -162,5 +165,5 @@ def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest,
         with drawing(request.plot, console.print):
             plot_plan(plan, request.plot)
     if request.write_config is not None and plan.recommended is not None:
-        write_config(plan, plan.recommended, request.config, request.write_config)
+        write_config(plan, plan.recommended, request.config, request.write_config, request.options)
         console.print(f'wrote {request.write_config}', markup=False, highlight=False)

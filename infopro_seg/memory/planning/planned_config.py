@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from infopro_seg.config_edits import with_crop
-from infopro_seg.config_files import load_config
+from infopro_seg.config_files import find_config, load_config
 from infopro_seg.files import write_text
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
@@ -21,8 +22,12 @@ DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
     """The changes that make a config train a recipe in a setup, as a nested dict to merge into it."""
-    own = cfg.to_dict()
-    planned = with_recipe(own, recipe)
+    return _difference(cfg.to_dict(), _planned(cfg, recipe, setup))
+
+
+def _planned(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
+    """A whole config, changed so that it trains a recipe in a setup."""
+    planned: dict[str, Any] = with_recipe(cfg.to_dict(), recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
         if preprocessor:
             preprocessor['size'] = setup.crop
@@ -40,13 +45,24 @@ def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[s
         wrapper.update(type='AmpOptimWrapper', dtype=DTYPES[setup.amp])
         if setup.amp == 'fp16':
             wrapper['loss_scale'] = 'dynamic'
-    return _difference(own, planned)
+    return planned
 
 
-def write_config(plan: Plan, recipe: Recipe, source: Path, target: Path) -> None:
-    """Writes a config that inherits from another one and trains as planned."""
-    base = os.path.relpath(source.resolve(), target.resolve().parent)
-    changes = Config(planned_changes(load_config(source), recipe, plan.setup)).pretty_text
+def write_config(
+    plan: Plan, recipe: Recipe, source: Path, target: Path, options: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a config that inherits from another one and trains as planned.
+
+    Args:
+        plan: the plan.
+        recipe: the recipe to train by.
+        source: path or name of the config that was planned.
+        target: the file to write.
+        options: the overrides that it was planned with, `{'a.b': value}`; they are written too.
+    """
+    base = os.path.relpath(find_config(source).resolve(), target.resolve().parent)
+    planned = _planned(load_config(source, options), recipe, plan.setup)
+    changes = Config(_difference(load_config(source).to_dict(), planned)).pretty_text
     peak = show_bytes(recipe.peak, plan.reference.peak)
     text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
