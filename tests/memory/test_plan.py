@@ -121,6 +121,12 @@ def test_written_config_gives_the_predicted_peak(planned):
     assert trace.peak / 2**30 == pytest.approx(best['peak_gib'], abs=1e-4)
 
 
+def test_the_exact_recipe_is_named_whatever_numbers_of_modules_are_asked_for():
+    config = load_config(DEMO)
+    plans = [Planner(config, training_setup(config)).plan(modules, 55 * 2**20) for modules in ([1, 2], [2])]
+    assert plans[0].exact == plans[1].exact is not None
+
+
 def test_plots(planned):
     _, _, files = planned
     assert files['plan.png'].read_bytes().startswith(b'\x89PNG')

@@ -33,7 +33,7 @@ class Planner(RecipeSearch):
         Args:
             modules: numbers of local modules to try. Those that the encoder is too short for, or that do not
                 match a list of local heads, are left out; it is an error if none remains.
-            budget: bytes.
+            budget: bytes; the cheapest exact recipe within it is named whatever the numbers are.
 
         Raises:
             ConfigError: the config cannot be split into so many modules.
@@ -136,7 +136,7 @@ class Planner(RecipeSearch):
     def _recommend(self, plan: Plan, counts: Sequence[int], budget: int) -> Plan:
         """The cheapest exact and local recipes that fit, both traced whole."""
         rows = [recipe for recipe in plan.recipes if recipe.gradients == 'local' and recipe.peak <= budget]
-        exact = self._with_accuracy(self.exact(budget)) if 1 in counts else None
+        exact = self._with_accuracy(self.exact(budget))
         local = self._with_accuracy(self.local(counts, budget, rows))
         chosen = [recipe for recipe in (exact, local) if recipe is not None]
         found = distinct([*chosen, *plan.recipes])
