@@ -33,7 +33,9 @@ def main() -> int:
         '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
     )
     parser.add_argument(
-        '--modules', default=DEFAULT_MODULES, help='numbers of local modules; default: %(default)s'
+        '--modules',
+        default=DEFAULT_MODULES,
+        help='numbers of local modules, e.g. 4 or 1,4,6-8; default: %(default)s',
     )
     parser.add_argument(
         '--max-crop', action='store_true', help='the largest crop of each recipe that fits the budget'

@@ -60,17 +60,20 @@ def fits_text(size: int, budget: int | None) -> str:
     return '' if budget is None else 'yes' if size <= budget else 'no'
 
 
-def parse_range(text: str) -> range:
-    """Reads numbers of modules, e.g. `1-8` or `4`.
+def parse_numbers(text: str) -> list[int]:
+    """Reads numbers of modules in ascending order, e.g. `4`, `1-8` or `1,4,6-8`.
 
     Raises:
-        UserError: the text is neither a number nor a range of numbers of 1 or more.
+        UserError: the text is not made of numbers of 1 or more and ranges of them.
     """
-    match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', text)
-    found = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
-    if not found or found[0] < 1:
-        raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4 or 1-8')
-    return found
+    found: set[int] = set()
+    for part in text.split(','):
+        match = re.fullmatch(r'\s*(\d+)\s*(?:-\s*(\d+)\s*)?', part)
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+        if not numbers or numbers[0] < 1:
+            raise UserError(f'cannot read the numbers of modules {text!r}; write e.g. 4, 1-8 or 1,4,6-8')
+        found.update(numbers)
+    return sorted(found)
 
 
 def largest(fits: Callable[[int], bool], limit: int = sys.maxsize) -> int:

@@ -11,7 +11,7 @@ from torch.distributed.run import parse_args as parse_torchrun
 
 from infopro_seg.comparison.suite import find_suite, select_runs
 from infopro_seg.config_files import load_config, shipped_configs
-from infopro_seg.memory.quantities import parse_bytes, parse_range
+from infopro_seg.memory.quantities import parse_bytes, parse_numbers
 from tests import optional_packages
 from tests.docs.shell import PAGES, calls, name
 from tests.runs import ROOT
@@ -57,7 +57,7 @@ def check(program, words, monkeypatch):
         if 'suite' in args:
             assert select_runs(suite(args['suite']), args['methods'], args['modules'], args['seeds'])
         elif 'modules' in args:
-            assert parse_range(args['modules'])
+            assert parse_numbers(args['modules'])
         assert args.get('budget') is None or parse_bytes(args['budget'])
 
 

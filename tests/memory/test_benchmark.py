@@ -154,7 +154,7 @@ def test_tables_of_a_gpu():
         ({'iterations': 0}, UserError, 'iterations is 0'),
         ({'max_crop': '11GiB'}, UserError, 'there is none'),
         ({'batch': 0}, UserError, '0'),
-        ({'modules': '0'}, UserError, 'e.g. 4 or 1-8'),
+        ({'modules': '0'}, UserError, 'e.g. 4, 1-8 or'),
         ({'out': DEMO / 'results'}, UserError, 'cannot write to --out .*results'),
         ({'config': DEMO.with_name('deeplabv3_none.py')}, ConfigError, 'no config'),
     ],

@@ -150,7 +150,7 @@ def test_nothing_fits(capsys):
         ({'budget': 'eleven'}, UserError, "cannot read the budget 'eleven'.*11GiB"),
         ({'budget': '11'}, UserError, "cannot read the budget '11'"),
         ({'budget': '-3GiB'}, UserError, 'positive number with its unit'),
-        ({'modules': '0-3'}, UserError, 'e.g. 4 or 1-8'),
+        ({'modules': '0-3'}, UserError, 'e.g. 4, 1-8 or'),
         ({'modules': '5-3'}, UserError, 'numbers of modules'),
         ({'modules': '64'}, ConfigError, '64 local modules, but the encoder has 9 blocks'),
         ({'max_crop': True}, UserError, '--max-crop needs a budget'),

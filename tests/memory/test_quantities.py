@@ -2,7 +2,8 @@
 
 import pytest
 
-from infopro_seg.memory.quantities import largest, parse_bytes, parse_range
+from infopro_seg.errors import UserError
+from infopro_seg.memory.quantities import largest, parse_bytes, parse_numbers
 
 
 @pytest.mark.parametrize(
@@ -19,9 +20,18 @@ def test_budgets(text, size):
     assert parse_bytes(text) == size
 
 
-def test_ranges():
-    assert list(parse_range('1-3')) == [1, 2, 3]
-    assert list(parse_range('4')) == [4]
+@pytest.mark.parametrize(
+    ('text', 'numbers'),
+    [('1-3', [1, 2, 3]), ('4', [4]), ('6-8, 1,4,7', [1, 4, 6, 7, 8])],
+)
+def test_numbers_of_modules(text, numbers):
+    assert parse_numbers(text) == numbers
+
+
+@pytest.mark.parametrize('text', ['', '0', '3-1', '1,', 'two', '1;2', '-1'])
+def test_what_is_no_number_of_modules_is_refused(text):
+    with pytest.raises(UserError, match=r'write e\.g\. 4, 1-8 or 1,4,6-8'):
+        parse_numbers(text)
 
 
 @pytest.mark.parametrize('last', [0, 1, 2, 3, 7, 8, 9, 30])

@@ -27,7 +27,7 @@ from infopro_seg.files import write_text
 from infopro_seg.markdown import markdown_table
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
-from infopro_seg.memory.quantities import GIB, parse_bytes, parse_range, show_bytes, unit_for
+from infopro_seg.memory.quantities import GIB, parse_bytes, parse_numbers, show_bytes, unit_for
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import require_infopro
@@ -70,7 +70,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     budget = _checked_budget(request)
     if request.iterations < 1:
         raise UserError(f'--iterations is {request.iterations}; give 1 or more')
-    modules = parse_range(request.modules)
+    modules = parse_numbers(request.modules)
     cfg = load_config(request.config, request.options)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     require_infopro(cfg)

@@ -21,7 +21,7 @@ from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
 from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
-from infopro_seg.memory.quantities import parse_bytes, parse_range
+from infopro_seg.memory.quantities import parse_bytes, parse_numbers
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_file
@@ -69,7 +69,7 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
         UserError: an argument or the config is invalid, or the modules do not fit the budgets.
     """
     budgets = [parse_bytes(text) for text in request.budgets] if request.budgets else None
-    counts = parse_range(request.modules) if request.modules else None
+    counts = parse_numbers(request.modules) if request.modules else None
     if counts is not None and len(counts) != 1:
         raise UserError(f'--modules {request.modules}: with --module-parallel, give one number')
     if request.json is not None and request.json != STDOUT:
@@ -95,7 +95,7 @@ def plan(request: PlanRequest) -> int:
         UserError: an argument or the config is invalid.
     """
     budget = None if request.budget is None else parse_bytes(request.budget)
-    modules = parse_range(request.modules)
+    modules = parse_numbers(request.modules)
     for option in ('max_crop', 'max_batch', 'write_config'):
         if getattr(request, option) and budget is None:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
