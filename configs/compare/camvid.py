@@ -120,6 +120,8 @@ methods = dict(
     infopro_no_decoder=dict(
         local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
         config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
+    # mmseg's auxiliary head stays, as in the paper; it is of use where its block is in the last module, K = 2
+    infopro_auxiliary=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py'),
     infopro_contrast=dict(config=without_auxiliary),
     infopro_deeper_early=dict(
         local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
