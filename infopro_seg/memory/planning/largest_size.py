@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search.recipe_search import RecipeSearch
@@ -62,7 +63,7 @@ def largest_crop(search: RecipeSearch, recipe: Recipe, budget: int) -> tuple[int
 
 
 def largest_batch(search: RecipeSearch, recipe: Recipe, budget: int) -> int | None:
-    """The largest batch whose traced step fits a budget; None if a single image does not."""
+    """The largest batch whose traced step fits a budget; None if none does."""
 
     def setup(images: int) -> TrainingSetup:
         return replace(search.setup, batch=images)
@@ -83,7 +84,8 @@ def _largest(
 ) -> int:
     """The largest size that fits, while the next does not; 0 if the smallest does not.
 
-    The peak grows almost linearly with the number of pixels, so each trace says where to look next.
+    The peak grows almost linearly with the number of pixels, so each trace says where to look next. A size
+    at which the network cannot train, as a batch of one, is no answer, but larger ones may be.
 
     Args:
         search: traces the recipe.
@@ -93,16 +95,20 @@ def _largest(
         pixels: maps a size to its number of pixels, as a share of that of the search's own setup.
         most: the largest size to try.
     """
-    low, high = 0, most + 1
+    low, high, largest = 0, most + 1, 0
     points = {0.0: search.state_bytes, 1.0: recipe.peak}
     while high - low > 1:
         known = sorted(points.items())
         (x, y), (x2, y2) = next((pair for pair in pairwise(known) if pair[1][1] > budget), known[-2:])
         room = x + (budget - y) * (x2 - x) / max(y2 - y, 1)
         guess = max((size for size in range(low + 1, high) if pixels(size) <= room), default=low + 1)
-        points[pixels(guess)], _ = search.trace(recipe, setup(guess))
-        if points[pixels(guess)] <= budget:
+        try:
+            points[pixels(guess)], _ = search.trace(recipe, setup(guess))
+        except SingleValueError:
             low = guess
+            continue
+        if points[pixels(guess)] <= budget:
+            low = largest = guess
         else:
             high = guess
-    return low
+    return largest

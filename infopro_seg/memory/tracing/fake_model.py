@@ -25,6 +25,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import _disable_current_modes
 
 import infopro_seg.models  # noqa: F401  registers the models
+from infopro_seg.batch_norm import batch_norm_needs_two
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import cuda_rules
 from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
@@ -42,11 +43,12 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
     Raises:
         UserError: an operation in the context needs values.
+        SingleValueError: a batch norm in the context sees one value per channel.
     """
     with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
         warnings.simplefilter('ignore')
         try:
-            with FakeTensorMode(), StorageTracker() as tracker:
+            with batch_norm_needs_two(), FakeTensorMode(), StorageTracker() as tracker:
                 yield tracker
         except VALUES_NEEDED as error:
             raise UserError(
