@@ -191,12 +191,19 @@ def test_a_training_that_fits_gets_ever_smaller_recipes(exact_flops, gradients):
 
 
 @pytest.mark.parametrize(
-    ('crop', 'text'), [(None, 'no crop would fit'), ((64, 128), 'a crop of 64x128 would fit with it')]
+    ('crop', 'text', 'instead'),
+    [
+        (None, 'no crop would fit', 'a smaller batch or model'),
+        ((64, 128), 'a crop of 64x128 would fit with it', 'a smaller batch or crop'),
+    ],
 )
-def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would(monkeypatch, crop, text):
+def test_a_training_that_cannot_fit_says_what_bounds_it_and_which_crop_would(
+    monkeypatch, crop, text, instead
+):
     monkeypatch.setattr(fit, 'largest_crop', lambda *args: crop)
     message = (
-        rf'no recipe fits 40\.0 MiB for batch 4, .* InfoPro .*, bound by module 1, the .*; {text}\. Give'
+        rf'no recipe fits 40\.0 MiB for batch 4, .* InfoPro .*, bound by module 1, the .*; {text}\. '
+        f'Give a larger budget, or {instead}$'
     )
     with pytest.raises(UserError, match=message):
         plan_to_fit(load_config(DEMO), 40 * 2**20)

@@ -14,8 +14,9 @@ def known_accuracy(cfg: Any, recipe: Recipe) -> str | None:
     """The accuracy of a recipe compared with end-to-end training; None if nobody has measured it.
 
     Exact recipes compute the same gradients as end-to-end training, so they train the same network. Of the
-    local ones, only the paper's has been measured (table 5): DeepLabV3-R101 on Cityscapes val, K = 2, batch
-    8, 512x1024 crops, 40k iterations, single scale: 79.37 mIoU, 79.12 end to end.
+    local ones, the paper's has been measured (table 5): DeepLabV3-R101 on Cityscapes val, K = 2, batch 8,
+    512x1024 crops, 40k iterations, single scale: 79.37 mIoU, 79.12 end to end. Those of docs/results.md are
+    left out: they hold for few iterations of small networks.
 
     Args:
         cfg: the config.
