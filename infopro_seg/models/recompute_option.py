@@ -47,8 +47,8 @@ def module_segments(option: Option, modules: Sequence[Sequence[str]]) -> tuple[t
         modules: the names of the blocks of each local module.
 
     Raises:
-        ConfigError: a policy or block is unknown, a block is named twice, a module's index is out of range,
-            or a list has the wrong length.
+        ConfigError: the option is of another type, a policy or block is unknown, a block is named twice, a
+            module's index is out of range, or a list has the wrong length.
     """
     texts = module_texts(option, len(modules))
     if isinstance(option, str) and ':' in option:
@@ -71,6 +71,11 @@ def module_texts(option: Option, count: int) -> tuple[str, ...]:
         if ':' not in option:
             parse_policy(option)
         return (option,) * count
+    if not isinstance(option, list | tuple):
+        raise ConfigError(
+            f'checkpoint={option!r}: give True, False, a policy such as {EXAMPLE}, or a list with one for '
+            'each local module'
+        )
     if all(isinstance(item, int) and not isinstance(item, bool) for item in option):
         wrong = [item for item in option if not 0 <= int(item) < count]
         if wrong:

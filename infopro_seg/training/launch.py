@@ -12,6 +12,7 @@ from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from infopro_seg.batch_norm import batch_norm_needs_two
 from infopro_seg.checkpoints import config_of, read_checkpoint, require_start
 from infopro_seg.config_edits import without_balance
 from infopro_seg.config_files import load_config, work_dir_of
@@ -21,7 +22,6 @@ from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
-from infopro_seg.models.batch_norm import batch_norm_needs_two
 from infopro_seg.outputs import require_folder
 from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.cpu_amp import use_amp

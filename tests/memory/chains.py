@@ -9,7 +9,7 @@ from infopro_seg.memory.costs.chain import BlockCost, Chain, HeadCost, PieceCost
 POLICIES = ('none', 'norms', 'blocks')
 
 
-def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True):
+def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True, optimizer_share=1.0):
     """Random costs; recomputing keeps less and takes more FLOPs."""
     draw = random.Random(seed)
 
@@ -52,7 +52,7 @@ def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True):
         image=11,
         inputs=13,
         owned=100,
-        optimizer_share=1.0,
+        optimizer_share=optimizer_share,
         overlap=overlap,
         accumulated=accumulated,
     )

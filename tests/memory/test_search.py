@@ -8,6 +8,7 @@ from infopro_seg.memory.costs.module_costs import ModuleCosts
 from infopro_seg.memory.search.module_search import ModuleSearch
 from infopro_seg.memory.search.partition import assembled
 from infopro_seg.memory.search.partition_search import PartitionSearch
+from infopro_seg.memory.search.recipes import OPTIMIZER, make_recipe
 from infopro_seg.models.recompute_option import KEPT, Segment
 from tests.memory.chains import POLICIES, make_chain
 
@@ -113,3 +114,15 @@ def test_the_fewest_flops_that_fit_and_the_fewest_bytes_for_some_flops(seed, mod
             simple = search.simplified(found, round(1.02 * found.peak), limit)
             assert simple.peak <= 1.02 * found.peak
             assert simple.flops <= limit
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_nothing_is_recomputed_for_less_than_what_the_step_of_the_optimizer_takes(seed):
+    chain = make_chain(seed, blocks=5, cached=False, optimizer_share=20.0)
+    costs = ModuleCosts(chain)
+    search = PartitionSearch(ModuleSearch(costs, POLICIES, longest=2))
+    every = list(every_partition(costs, 2, 2))
+    found = search.fewest_bytes(2, float('inf'))
+    assert found.peak == min(partition.peak for partition in every)
+    assert found.flops == min(partition.flops for partition in every if partition.peak == found.peak)
+    assert make_recipe(chain, found, False, '').bound == OPTIMIZER

@@ -5,13 +5,13 @@ import copy
 import pytest
 from torch import nn
 
+from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.planning.largest_size import largest_batch
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.tracing.fake_model import without_sync
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
-from infopro_seg.models.batch_norm import SingleValueError
 from tests.stand_ins import model_config
 
 CROP = (64, 96)

@@ -76,6 +76,9 @@ def test_segments_end_with_their_length_their_blocks_and_at_cuts(option, lengths
         (': norms', "names ''"),
         (['norms'], '1 policies for 2 local modules'),
         (['norms', 'layer1: norms'], "names 'layer1'.*choose from layer2.2, layer2.3, layer3.0$"),
+        (1, 'checkpoint=1: give True, False, a policy such as .*, or a list with one for each local module'),
+        (None, 'checkpoint=None: give True'),
+        ({'layer1': 'norms'}, r"checkpoint=\{'layer1': 'norms'\}: give True"),
         ([0, 2], r'modules \[2\]; the 2 local modules are numbered 0 to 1'),
     ],
 )

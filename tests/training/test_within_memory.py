@@ -1,6 +1,7 @@
 """Where memory runs out, a run that fits a budget goes on by its next recipe; any other says how to go on."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,13 +13,14 @@ from infopro_seg.commands import train as command
 from infopro_seg.config_files import load_config
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.quantities import GIB
-from infopro_seg.training import within_memory
-from infopro_seg.training.fitting import FitRequest
+from infopro_seg.training import memory_message, within_memory
+from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.launch import train
 from infopro_seg.training.memory_message import continued
 from tests.runs import BATCH, CROP, DEMO, ITERS, STOPPED, load, tiny_options
 from tests.stand_ins import assert_same
 from tests.training.test_fitting import LADDER, plans, recipe  # noqa: F401  a fixture among them
+from tests.training.test_fitting import config as small_config
 from tests.training.test_loop import assert_same_run
 from tests.training.test_out_of_memory import run_out
 
@@ -143,6 +145,24 @@ def test_a_validation_without_memory_is_not_mended_by_a_recipe(streets, tmp_path
     assert "model.test_cfg.crop_size=(48,96)' 'model.test_cfg.stride=(32,64)'" in caught.value.__notes__[2]
     options |= {**windows, 'resume': True, 'train_cfg.max_iters': ITERS}
     fitted(streets, tmp_path, {'type': 'ResultsHook'}, **options)
+
+
+@pytest.mark.parametrize(('reserved', 'others', 'budget'), [(7, 3, '3.60'), (2, 8, '2.70')])
+def test_on_a_gpu_the_message_says_what_was_allocated_and_reserved(monkeypatch, reserved, others, budget):
+    """1 GiB is free. The command asks for nine tenths of the prediction, or of what the run may have."""
+    used = {'allocated_bytes': GIB, 'reserved_bytes': reserved * GIB}
+    monkeypatch.setattr(memory_message, 'peak_memory', lambda: used)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (GIB, 11 * GIB))
+    monkeypatch.setattr(torch.cuda, 'memory_reserved', lambda: reserved * GIB)
+    runner, cfg = SimpleNamespace(iter=120), fit_config(small_config(), FitRequest('9GiB'))
+    place, found, to_go_on = memory_message.memory_message(cfg, runner, 'the backward pass', True, COMMAND)
+    assert place == 'It ran out in the backward pass of iteration 121.'
+    assert found == (
+        'Predicted for a training step: 4.00 GiB; allocated at most: 1.00 GiB; reserved at most: '
+        f'{reserved}.00 GiB; the GPU has 11.00 GiB, {others}.00 GiB in other use.'
+    )
+    assert to_go_on.endswith(f"--work-dir 'a b' --seed 3 --resume --fit {budget}GiB")
 
 
 def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):

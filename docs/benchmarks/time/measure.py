@@ -67,8 +67,23 @@ def compiled(cfg: Any) -> Any:
     return cfg
 
 
-def arms(cfg: Config, setup: TrainingSetup, with_compiled: bool) -> dict[str, tuple[Any, float]]:
-    """Of each recipe the config, and its FLOPs relative to stock mmsegmentation's."""
+def channels_last(cfg: Any) -> Any:
+    """A config whose convolutions store channels last."""
+    cfg = copy.deepcopy(cfg)
+    cfg['model']['channels_last'] = True
+    return cfg
+
+
+def arms(
+    cfg: Config, setup: TrainingSetup, also: dict[str, Callable[[Any], Any]]
+) -> dict[str, tuple[Any, float]]:
+    """Of each recipe the config, and its FLOPs relative to stock mmsegmentation's.
+
+    Args:
+        cfg: the lean network.
+        setup: batch and crop.
+        also: changes of the config to measure K = 1 and K = 4 with as well, by name.
+    """
     with CONSOLE.status('planning'):
         planner = RecipeSearch(cfg, setup)
         reference, costs = planner.reference, planner.costs(planner.own_heads)
@@ -90,10 +105,10 @@ def arms(cfg: Config, setup: TrainingSetup, with_compiled: bool) -> dict[str, tu
     }
     for name, recipe in chosen.items():
         found[name] = planner.configure(recipe), recipe.flops / reference.flops
-    if with_compiled:
+    for what, changed in also.items():
         for name in ('K = 1, lean losses', 'K = 4, lean'):
             made, flops = found[name]
-            found[f'{name}, compiled blocks'] = compiled(made), flops
+            found[f'{name}, {what}'] = changed(made), flops
     return found
 
 
@@ -122,13 +137,18 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--compiled', action='store_true', help='also with compiled blocks')
+    parser.add_argument('--channels-last', action='store_true', help='also with channels last in memory')
     parser.add_argument('--out', type=Path, required=True, metavar='FILE')
     args = parser.parse_args()
 
     torch.set_num_threads(1)
     cfg = config(args.encoder)
     setup = training_setup(cfg, args.batch, tuple(args.crop), None)
-    recipes = arms(cfg, setup, args.compiled)
+    also = {
+        'compiled blocks': compiled if args.compiled else None,
+        'channels last': channels_last if args.channels_last else None,
+    }
+    recipes = arms(cfg, setup, {what: change for what, change in also.items() if change is not None})
     trials = {name: Trial(made, setup) for name, (made, _) in recipes.items()}
     taken = in_turn({name: trial.step for name, trial in trials.items()}, args.rounds)
     first = [cpu for cpu, _ in taken['stock mmsegmentation']]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
-from infopro_seg.models.batch_norm import SingleValueError
 
 STEP = 64  # pixels; every encoder's stride divides it
 LARGEST_HEIGHT = 8192  # pixels; beyond any camera
@@ -63,7 +63,7 @@ def largest_crop(search: RecipeSearch, recipe: Recipe, budget: int) -> tuple[int
 
 
 def largest_batch(search: RecipeSearch, recipe: Recipe, budget: int) -> int | None:
-    """The largest batch whose traced step fits a budget; None if no batch does."""
+    """The largest batch whose traced step fits a budget; None if none does."""
 
     def setup(images: int) -> TrainingSetup:
         return replace(search.setup, batch=images)
@@ -84,7 +84,8 @@ def _largest(
 ) -> int:
     """The largest size that fits, while the next does not; 0 if the smallest does not.
 
-    The peak grows almost linearly with the number of pixels, so each trace says where to look next.
+    The peak grows almost linearly with the number of pixels, so each trace says where to look next. A size
+    at which the network cannot train, as a batch of one, is no answer, but larger ones may be.
 
     Args:
         search: traces the recipe.
@@ -94,7 +95,7 @@ def _largest(
         pixels: maps a size to its number of pixels, as a share of that of the search's own setup.
         most: the largest size to try.
     """
-    low, high = 0, most + 1
+    low, high, largest = 0, most + 1, 0
     points = {0.0: search.state_bytes, 1.0: recipe.peak}
     while high - low > 1:
         known = sorted(points.items())
@@ -103,10 +104,11 @@ def _largest(
         guess = max((size for size in range(low + 1, high) if pixels(size) <= room), default=low + 1)
         try:
             points[pixels(guess)], _ = search.trace(recipe, setup(guess))
-        except SingleValueError:  # it does not train, whatever it takes
-            points[pixels(guess)] = budget + 1
-        if points[pixels(guess)] <= budget:
+        except SingleValueError:
             low = guess
+            continue
+        if points[pixels(guess)] <= budget:
+            low = largest = guess
         else:
             high = guess
-    return low
+    return largest

@@ -14,7 +14,7 @@ from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
 from infopro_seg.memory.quantities import fits_text, show_bytes, unit_for
-from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.search.recipes import OPTIMIZER, Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
@@ -55,10 +55,13 @@ def advice(plan: Plan, cfg: Config) -> str:
     best, reference = plan.recommended, plan.reference.peak
     if best is None:
         small = plan.smallest
+        smaller = 'a smaller --batch or --crop, --amp, or cheaper heads'
+        if small.bound == OPTIMIZER:
+            smaller = 'a smaller model or an optimizer whose step takes less'
         return (
             f'{plan.verdict} The smallest peak found is {show_bytes(small.peak, reference)}, '
             f'{small.name}; it is bound by {small.bound}. '
-            'Take a smaller --batch or --crop, --amp, or cheaper heads.'
+            f'Take {smaller}.'
         )
     found = [plan.verdict]
     for recipe in (plan.exact, plan.local):

@@ -144,4 +144,4 @@ class Planner(RecipeSearch):
         return replace(plan, recipes=recipes, exact=exact, local=local)
 
     def _with_accuracy(self, recipe: Any) -> Any:
-        return recipe and replace(recipe, accuracy=known_accuracy(self.cfg, recipe))
+        return recipe and replace(recipe, accuracy=known_accuracy(self.cfg, recipe, self.setup))

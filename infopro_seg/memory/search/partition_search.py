@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infopro_seg.memory.search.module_search import ModuleSearch
-from infopro_seg.memory.search.partition import Partition, assembled, head_bytes
+from infopro_seg.memory.search.partition import Partition, assembled, head_bytes, module_peaks
 
 Key: TypeAlias = tuple[int, int]  # bytes of the local heads so far, and of their gradients
 Floats: TypeAlias = NDArray[np.float64]
@@ -88,6 +88,9 @@ class PartitionSearch:
             if best is None:
                 return None
             low, high = window
+        if best is not None and best.peak > max(module_peaks(self.costs.chain, best)):
+            cheaper = self.fewest_flops(modules, best.peak)  # the optimizer's step takes most in any case
+            best = min((one for one in (cheaper, best) if one), key=lambda one: (one.peak, one.flops))
         return best
 
     def within(self, ends: Sequence[int], budget: int) -> Partition | None:

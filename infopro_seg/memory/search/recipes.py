@@ -10,11 +10,12 @@ from typing import Any, Literal, TypeAlias
 from infopro_seg.config_edits import backbone_of, without_balance
 from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.quantities import GIB
-from infopro_seg.memory.search.partition import Partition
+from infopro_seg.memory.search.partition import Partition, module_peaks
 from infopro_seg.memory.variants import lists_heads
 from infopro_seg.models.recompute_option import Option, show_option
 
 Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
+OPTIMIZER = "the optimizer's step"  # what bounds a recipe that no recomputation makes smaller
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def with_recipe(cfg: Any, recipe: Recipe) -> Any:
 
 def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name: str) -> Recipe:
     """The recipe of a partition, its peak predicted by the additive model."""
-    worst = max(partition.modules, key=lambda module: module.peak)
+    peaks = module_peaks(chain, partition)
+    worst = peaks.index(max(peaks))
     blocks = [chain.names[module.start : module.end] for module in partition.modules]
     return Recipe(
         name=name,
@@ -134,7 +136,9 @@ def make_recipe(chain: Chain, partition: Partition, heads_recomputed: bool, name
         heads_recomputed=heads_recomputed,
         peak=partition.peak,
         flops=partition.flops,
-        bound=f'module {partition.modules.index(worst)}, {worst.where}',
+        bound=OPTIMIZER
+        if partition.peak > peaks[worst]
+        else f'module {worst}, {partition.modules[worst].where}',
     )
 
 

@@ -25,10 +25,10 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import _disable_current_modes
 
 import infopro_seg.models  # noqa: F401  registers the models
+from infopro_seg.batch_norm import batch_norm_needs_two
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import cuda_rules
 from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
-from infopro_seg.models.batch_norm import batch_norm_needs_two
 from infopro_seg.models.encoder import without_weights
 from infopro_seg.models.turns import modules_elsewhere, slots
 from infopro_seg.tasks import is_classifier
@@ -43,17 +43,12 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
     Raises:
         UserError: an operation in the context needs values.
-        SingleValueError: a batch norm sees one value per channel.
+        SingleValueError: a batch norm in the context sees one value per channel.
     """
-    with (
-        batch_norm_needs_two(),
-        warnings.catch_warnings(),
-        cuda_rules(),
-        DefaultScope.overwrite_default_scope('mmseg'),
-    ):
+    with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
         warnings.simplefilter('ignore')
         try:
-            with FakeTensorMode(), StorageTracker() as tracker:
+            with batch_norm_needs_two(), FakeTensorMode(), StorageTracker() as tracker:
                 yield tracker
         except VALUES_NEEDED as error:
             raise UserError(

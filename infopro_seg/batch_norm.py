@@ -11,7 +11,7 @@ TORCH_SAYS = 'Expected more than 1 value per channel when training'
 
 
 class SingleValueError(ConfigError):
-    """A batch norm sees one value per channel, which it cannot normalise."""
+    """A batch norm of the network sees one value per channel, so the network cannot train."""
 
 
 @contextmanager
@@ -23,6 +23,8 @@ def batch_norm_needs_two() -> Iterator[None]:
     """
     try:
         yield
+    except SingleValueError:
+        raise
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None and TORCH_SAYS not in str(cause):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from infopro_seg.batch_norm import batch_norm_needs_two
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.batch_norm import batch_norm_needs_two
 
 
 @batch_norm_needs_two()
@@ -33,6 +33,12 @@ def test_a_single_value_per_channel_is_answered_with_the_remedy():
 def test_the_cause_is_found_behind_another_error():
     with pytest.raises(ConfigError, match=r'one crop .*\[1, 2\]'):
         wrapped()
+
+
+def test_a_remedy_is_told_once():
+    with pytest.raises(ConfigError) as caught, batch_norm_needs_two():
+        pooled(1)
+    assert str(caught.value).count('take batch_size=2') == 1
 
 
 def test_other_errors_are_left_alone():
