@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Action, ArgumentParser, Namespace
+from ast import literal_eval
 from typing import Any
 
 
@@ -14,7 +15,10 @@ def add_cfg_options(parser: ArgumentParser) -> None:
 
 
 class CfgOptions(Action):
-    """mmengine's `--cfg-options KEY=VALUE ...`, with clear errors."""
+    """mmengine's `--cfg-options KEY=VALUE ...`, with clear errors.
+
+    A text with commas is a list for mmengine, with quotes and without. Here it is a text if it is in quotes.
+    """
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
@@ -30,7 +34,21 @@ class CfgOptions(Action):
                     f'{option_string} {value!r}: write KEY=VALUE, without spaces around =, e.g. '
                     'train_cfg.max_iters=20000'
                 )
+            text = _quoted(value.partition('=')[2])
+            if text is not None:
+                setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), key: text})
+                continue
             try:
                 action(parser, namespace, [value], option_string)
             except (AssertionError, ValueError, IndexError) as error:
                 parser.error(f'{option_string} {value!r}: {error}; put all of it in quotes')
+
+
+def _quoted(value: str) -> str | None:
+    """The text between quotes that has commas; None for other values, which mmengine reads."""
+    try:
+        found = literal_eval(value) if value[:1] in ('"', "'") else None
+    except (SyntaxError, ValueError):
+        return None
+    is_text = isinstance(found, str) and ',' in found and found[0] not in '(['
+    return found if is_text else None

@@ -76,6 +76,14 @@ def test_overrides_are_read_as_mmengine_reads_them():
     }
 
 
+@pytest.mark.parametrize('quote', ['"', "'"])
+def test_a_text_with_commas_goes_in_quotes(quote):
+    policies = 'layer1: blocks*8, layer3: norms'
+    given = {'a.b': policies, 'c': '1', 'd': '[x,y]', 'e': 'x'}
+    values = [f'{key}={quote}{value}{quote}' for key, value in given.items()]
+    assert parse('--cfg-options', *values) == {'a.b': policies, 'c': 1, 'd': ['x', 'y'], 'e': 'x'}
+
+
 @pytest.mark.parametrize('value', ['lr', '=5', 'lr =5', 'size=(1,[2)', '.=1'])
 def test_a_malformed_override_is_named(capsys, value):
     with pytest.raises(SystemExit) as caught:

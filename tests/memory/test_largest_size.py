@@ -7,7 +7,9 @@ import pytest
 from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
-from infopro_seg.memory.planning.largest_size import largest_batch, largest_crop
+from infopro_seg.memory.planning.largest_size import largest_batch, largest_crop, with_largest
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.plan_output import plan_table
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
@@ -89,3 +91,17 @@ def test_the_largest_crop_of_a_real_network_fits_and_the_next_does_not(demo):
     peaks = [trace_once(search.cfg, 4, (size, 2 * size)).peak for size in (64, 128, 192)]
     found = [largest_crop(search, recipe, budget) for budget in (peaks[0] - 1, peaks[1], peaks[2] - 1)]
     assert found == [None, (128, 256), (128, 256)]
+
+
+def test_the_column_of_the_largest_size_stays_where_nothing_fits(demo):
+    search, recipe = demo
+    plan = Plan(search.setup, recipe, (recipe,), budget=1)
+    shown = {
+        (crop, batch): [
+            column.header for column in plan_table(with_largest(search, plan, 1, crop, batch)).columns
+        ]
+        for crop in (False, True)
+        for batch in (False, True)
+    }
+    for (crop, batch), columns in shown.items():
+        assert ('largest crop' in columns, 'largest batch' in columns) == (crop, batch)

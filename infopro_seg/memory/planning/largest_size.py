@@ -47,6 +47,8 @@ def with_largest(planner: Planner, plan: Plan, budget: int, crop: bool = False, 
         recipes=tuple(found[recipe] for recipe in plan.recipes),
         exact=plan.exact and found[plan.exact],
         local=plan.local and found[plan.local],
+        with_crops=crop,
+        with_batches=batch,
     )
 
 

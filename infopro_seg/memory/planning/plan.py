@@ -24,6 +24,8 @@ class Plan:
         local: the local recipe with the fewest FLOPs that fits the budget.
         stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
         exact_flops: the most FLOPs of an exact recipe to recommend, as a share of the reference's.
+        with_crops: whether the recipes name the largest crop that fits.
+        with_batches: whether they name the largest batch.
     """
 
     setup: TrainingSetup
@@ -34,6 +36,8 @@ class Plan:
     local: Recipe | None = None
     stock: bool = False
     exact_flops: float = EXACT_FLOPS
+    with_crops: bool = False
+    with_batches: bool = False
 
     @property
     def recommended(self) -> Recipe | None:

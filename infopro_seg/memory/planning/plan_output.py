@@ -24,10 +24,8 @@ def plan_table(plan: Plan) -> Table:
     """The recipes of a plan as a table; the cheapest ones within the budget are bold."""
     unit = unit_for(plan.reference.peak)
     budget = '' if plan.budget is None else f', budget {show_bytes(plan.budget, plan.reference.peak)}'
-    with_crops = any(recipe.max_crop for recipe in plan.rows)
-    with_batches = any(recipe.max_batch for recipe in plan.rows)
     columns = ['recipe', 'gradients', f'peak {unit.name}', 'of E2E', 'FLOPs of E2E', 'accuracy', 'fits']
-    columns += ['largest crop'] * with_crops + ['largest batch'] * with_batches + ['cuts']
+    columns += ['largest crop'] * plan.with_crops + ['largest batch'] * plan.with_batches + ['cuts']
     table = new_table(f'Predicted peak memory: {plan.setup}{budget}', columns, TEXTS)
     for recipe in plan.rows:
         row = [
@@ -39,9 +37,9 @@ def plan_table(plan: Plan) -> Table:
             recipe.accuracy or '-',
             fits_text(recipe.peak, plan.budget),
         ]
-        if with_crops:
+        if plan.with_crops:
             row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
-        if with_batches:
+        if plan.with_batches:
             row.append('-' if recipe.max_batch is None else str(recipe.max_batch))
         chosen = recipe in (plan.exact, plan.local)
         table.add_row(*row, ' '.join(recipe.cuts), style='bold' if chosen else None)
@@ -55,7 +53,8 @@ def advice(plan: Plan, cfg: Config) -> str:
     best, reference = plan.recommended, plan.reference.peak
     if best is None:
         small = plan.smallest
-        smaller = 'a smaller --batch or --crop, --amp, or cheaper heads'
+        amp = '' if plan.setup.amp else ' --amp,'
+        smaller = f'a smaller --batch or --crop,{amp} or cheaper heads'
         if small.bound == OPTIMIZER:
             smaller = 'a smaller model or an optimizer whose step takes less'
         return (
