@@ -3,9 +3,9 @@
 import copy
 
 import pytest
+import torch
 from torch import nn
 
-from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.planning.largest_size import largest_batch
@@ -66,5 +66,9 @@ def test_what_replaces_sync_bn_keeps_its_tensors_and_settings():
     assert (made.eps, made.momentum, made.weight.requires_grad) == (0.1, 0.3, False)
 
 
-def test_the_kind_of_error_is_known():
-    assert issubclass(SingleValueError, ConfigError)
+def test_in_evaluation_it_uses_the_statistics_as_bn_does():
+    norm = nn.SyncBatchNorm(2)
+    norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+    made = without_sync(nn.Sequential(norm)).eval()
+    one = torch.tensor([[4.0, 6.0]])
+    assert torch.allclose(made(one), (one - norm.running_mean) / (1 + norm.eps) ** 0.5)

@@ -82,7 +82,7 @@ class _OneOfSeveral(_BatchNormXd):
     """SyncBN in one of several processes: it takes a single value per channel, as others have more."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if inputs.numel() > inputs.shape[1]:
+        if not self.training or inputs.numel() > inputs.shape[1]:
             normalised: Tensor = super().forward(inputs)
             return normalised
         return torch.batch_norm(inputs, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
