@@ -74,14 +74,12 @@ def select_runs(
         seeds: seeds; None for the suite's.
 
     Raises:
-        ConfigError: a method is unknown, a number of local modules is below 2, or a seed is below 0.
+        ConfigError: a method is unknown, a number of modules or a seed is too small, or a method with local
+            heads gets 1 module only.
     """
     for count in modules or ():
-        if count < 2:
-            raise ConfigError(
-                f'--modules {count}: local training has 2 modules or more; methods without local heads, like '
-                'e2e, always have 1'
-            )
+        if count < 1:
+            raise ConfigError(f'--modules {count}: a network has 1 module or more')
     for seed in seeds or ():
         if seed < 0:
             raise ConfigError(f'--seeds {seed}: a seed is a whole number, 0 or more')
@@ -101,7 +99,13 @@ def _module_counts(suite: Config, method: str, modules: Sequence[int] | None) ->
     if 'local_head' not in suite.methods[method]:
         return (1,)
     if modules is not None:
-        return sorted(set(modules))
+        several = sorted({count for count in modules if count > 1})
+        if not several:
+            raise ConfigError(
+                f'--modules 1: {method} has local heads, so it trains 2 modules or more; methods without '
+                'local heads, like e2e, have 1'
+            )
+        return several
     others = {count for counts in suite.comparison.runs.values() for count in counts if count > 1}
     counts: Sequence[int] = suite.comparison.runs.get(method, sorted(others))
     return counts

@@ -14,12 +14,13 @@ from tests.runs import ROOT
         ({'methods': ['greddy']}, ["unknown method 'greddy'", 'infopro_contrast']),
         ({'jobs': 0}, ['--jobs 0', '1 or more']),
         ({'methods': ['dgl'], 'modules': [99]}, ['99 local modules', '14 blocks']),
-        ({'modules': [4, 1]}, ['--modules 1', '2 modules or more', 'e2e']),
+        ({'modules': [1]}, ['--modules 1', '2 modules or more', 'e2e']),
+        ({'modules': [4, 0]}, ['--modules 0', '1 module or more']),
         ({'seeds': [-1]}, ['--seeds -1', '0 or more']),
         ({'report_only': True}, ['no finished run', 'without --report-only']),
         ({'suite': ROOT / 'configs' / 'infopro_demo.py'}, ['is not a suite', 'configs/compare/cpu.py']),
     ],
-    ids=['method', 'jobs', 'modules', 'one module', 'seed', 'nothing to report', 'suite'],
+    ids=['method', 'jobs', 'modules', 'one module', 'no module', 'seed', 'nothing to report', 'suite'],
 )
 def test_bad_arguments_are_named(tmp_path, arguments, words):
     suite = ROOT / 'configs' / 'compare' / 'smoke.py'

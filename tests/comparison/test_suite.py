@@ -56,8 +56,10 @@ def test_the_runs_of_a_seed_come_before_those_of_the_next(cpu):
         ({'methods': ['greedy', 'greedy']}, [('greedy', k, s) for s in (0, 1, 2) for k in (2, 8)]),
         ({'modules': [4], 'seeds': [7], 'methods': ['dgl', 'e2e']}, [('dgl', 4, 7), ('e2e', 1, 7)]),
         ({'modules': [3], 'seeds': [1], 'methods': ['infopro']}, [('infopro', 3, 1)]),
+        ({'modules': [1, 4], 'seeds': [1], 'methods': ['dgl', 'e2e']}, [('dgl', 4, 1), ('e2e', 1, 1)]),
+        ({'modules': [1], 'seeds': [1], 'methods': ['e2e']}, [('e2e', 1, 1)]),
     ],
-    ids=['twice the same', 'end to end has one module', 'another K'],
+    ids=['twice the same', 'end to end has one module', 'another K', 'one is asked for too', 'only one'],
 )
 def test_methods_modules_and_seeds_can_be_chosen(cpu, asked, expected):
     assert [(run.method, run.modules, run.seed) for run in select_runs(cpu, **asked)] == expected
