@@ -76,11 +76,14 @@ def require_pretrained_files(model: nn.Module) -> None:
     """
     for key, module in model.named_modules():
         name = pretrained_of(module)
-        if key in ('', ENCODER) or name is None or '://' in name or Path(name).is_file():
+        if key in ('', ENCODER) or name is None or '://' in name:
+            continue
+        file = Path(name).expanduser()  # as mmengine reads it
+        if file.is_file():
             continue
         option = f'model.{key}.init_cfg'
         raise CheckpointError(
-            f'{option} names the pretrained weights {name!r}, but there is no file {Path(name).absolute()}; '
+            f'{option} names the pretrained weights {name!r}, but there is no file {file.absolute()}; '
             f'give one (--cfg-options {option}.checkpoint=FILE), or start without it (--cfg-options '
             f'{option}=None)'
         )

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,7 +60,7 @@ class Interrupts:
     def _is_ours(number: int) -> bool:
         handler = signal.getsignal(number)
         if number in USERS:
-            return handler is signal.SIG_DFL
+            return handler is signal.SIG_DFL and not _caught(number)
         return number == signal.SIGINT or handler is not signal.SIG_IGN
 
     def _receive(self, number: int, frame: Any) -> None:
@@ -74,6 +75,19 @@ class Interrupts:
             self.at_once = False
             raise Stopped
         MMLogger.get_current_instance().warning('stopping after this iteration')
+
+
+def _caught(number: int) -> bool:
+    """Whether the process handles a signal, also by a handler in C that Python does not know of.
+
+    `faulthandler.register` sets such a one.
+    """
+    try:
+        lines = Path('/proc/self/status').read_text().splitlines()
+    except OSError:  # not Linux
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith('SigCgt:')]
+    return any(mask >> (number - 1) & 1 for mask in masks)
 
 
 DYING = 2.0  # seconds to wait for a worker whose connections are already closed

@@ -36,6 +36,17 @@ def test_weights_of_another_model_are_refused(tmp_path):
     assert 'prefix' not in str(caught.value)
 
 
+def test_a_head_starts_from_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    source = build(model_config(), double=False).decode_head
+    torch.save({'state_dict': source.state_dict()}, tmp_path / 'head.pth')
+    config = model_config()
+    config['decode_head']['init_cfg'] = weights_of('~/head.pth')
+    model = build(config, double=False)
+    model.init_weights()
+    assert_same(dict(model.decode_head.state_dict()), dict(source.state_dict()))
+
+
 def test_a_missing_file_of_a_head_is_named(tmp_path):
     config = model_config()
     config['decode_head']['init_cfg'] = weights_of(tmp_path / 'head.pth')
