@@ -92,8 +92,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 failure = error
             self._interrupts.at_once = False
             if failure is not None:
-                with workers_may_die():  # its connections may be closed before torch hears of its death
-                    killed = killed_worker(failure, self.dataloader_iterator)
+                killed = killed_worker(failure, self.dataloader_iterator)
+                with workers_may_die():
                     failure = self._end(failure, killed)
             elif self._iter < self._max_iters:  # a hook has stopped it
                 self._save()

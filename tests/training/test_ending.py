@@ -96,16 +96,6 @@ def test_a_worker_whose_death_is_told_late_costs_no_training(streets, tmp_path, 
     assert load(tmp_path / 'iter_2.pth')['meta']['iter'] == 2
 
 
-def test_torch_is_not_told_of_a_death_while_the_worker_is_looked_for(streets, tmp_path, capsys, monkeypatch):
-    """Its handler of SIGCHLD raises wherever the program is, also before anything is saved."""
-    handlers = []
-    look = 'infopro_seg.training.loop.killed_worker'
-    monkeypatch.setattr(look, lambda *_: handlers.append(signal.getsignal(signal.SIGCHLD)))
-    options = {'workers': 1, 'custom_hooks': hooks({'type': 'FailAfter', 'iteration': 2})}
-    fails(lambda: train_tiny(streets, tmp_path, **options), capsys)
-    assert handlers == [signal.SIG_DFL]
-
-
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_fault_of_the_user_s_transform_is_placed(streets, tmp_path, capsys, workers):
     options = tiny_options(streets, workers)
