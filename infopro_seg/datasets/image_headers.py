@@ -55,7 +55,6 @@ class Header:
         tiff: whether it is a TIFF; decoders always rotate these upright.
         lossy: whether its compression changes values.
         whole: whether the file has the end that its format requires.
-        pages: number of images in a TIFF, without smaller copies and masks; decoders read the first.
     """
 
     kind: str = 'unknown'
@@ -67,7 +66,6 @@ class Header:
     tiff: bool = False
     lossy: bool = False
     whole: bool = True
-    pages: int = 1
 
     @property
     def mode(self) -> str:
@@ -135,11 +133,8 @@ def _late_exif(end: bytes) -> bytes:
 
 def _tiff(file: BinaryIO) -> Header:
     """Reads the tags; Pillow rejects many TIFFs that OpenCV reads, without saying why."""
-    file.seek(0)
-    start = file.read(8)
-    directory = ImageFileDirectory_v2(start + file.read(8) if start[2] == 43 or start[3] == 43 else start)
-    first = directory.next
-    file.seek(first)
+    directory = _directories(file)
+    file.seek(directory.next)
     directory.load(file)
     width, height = int(directory[WIDTH]), int(directory[257])
     bands = int(directory.get(277, 1))
@@ -157,15 +152,28 @@ def _tiff(file: BinaryIO) -> Header:
     size = (height, width) if orientation >= 5 else (width, height)
     sample = SAMPLES.get(_first(samples), 'unsigned')
     lossy = directory.get(259) in LOSSY_TIFF
-    pages = _pages(file, directory, first)
-    return Header(kind, _first(depths), sample, size, orientation, bands, tiff=True, lossy=lossy, pages=pages)
+    return Header(kind, _first(depths), sample, size, orientation, bands, tiff=True, lossy=lossy)
 
 
-def _pages(file: BinaryIO, directory: ImageFileDirectory_v2, first: int) -> int:
-    """The number of images in a TIFF, read from its directories; `directory` is the first, and is changed."""
-    pages, seen = 1, {first}
-    with warnings.catch_warnings(), suppress(*FAILURES):  # a damaged directory behind the first is no page
+def _directories(file: BinaryIO) -> ImageFileDirectory_v2:
+    """The directory of a TIFF whose `next` is the place of the first one."""
+    file.seek(0)
+    start = file.read(8)
+    return ImageFileDirectory_v2(start + file.read(8) if start[2] == 43 or start[3] == 43 else start)
+
+
+def count_pages(source: bytes | BinaryIO) -> int:
+    """The number of images in a TIFF, without smaller copies and masks; 0 for other files.
+
+    Decoders read the first. A damaged directory ends the count.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    pages, seen = 0, {0}
+    if not file.read(4).startswith(TIFF):
+        return 0
+    with warnings.catch_warnings(), suppress(*FAILURES):
         warnings.simplefilter('ignore')
+        directory = _directories(file)
         while directory.next and directory.next not in seen:
             seen.add(directory.next)
             file.seek(directory.next)

@@ -71,7 +71,7 @@ class LocalSteps:
         Raises:
             CheckpointError: pretrained weights of the encoder, the model or a head cannot be loaded.
         """
-        require_pretrained_files(self)  # type: ignore[arg-type]
+        require_pretrained_files(self)
         with pretrained_errors(self, 'model'):
             super().init_weights()  # type: ignore[misc]
 

@@ -10,7 +10,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 from mmengine.runner.checkpoint import get_deprecated_model_names
-from torch import nn
 
 from infopro_seg.checkpoints import SCHEMES, location_of
 from infopro_seg.errors import CheckpointError
@@ -64,7 +63,7 @@ def pretrained_errors(network: Any, part: str) -> Iterator[None]:
     fit.require_some(name, remedy)
 
 
-def require_pretrained_files(model: nn.Module) -> None:
+def require_pretrained_files(model: Any) -> None:
     """Checks that the pretrained weights of a model's heads and other parts exist, where they are files.
 
     Args:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infopro_seg.datasets.image_headers import count_pages
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.names import output_names
 from infopro_seg.predict_images import Found, find_images
-from infopro_seg.prediction.raster_files import is_raster, tiff_header
+from infopro_seg.prediction.raster_files import is_raster
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.ts'})
 ENDS = {
@@ -63,8 +64,7 @@ def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[
 
 def paged_inputs(inputs: Sequence[Input]) -> list[Path]:
     """The TIFFs with several pages, of which only the first is predicted."""
-    headers = ((one.path, tiff_header(one.path)) for one in inputs if one.kind != 'video')
-    return [path for path, header in headers if header is not None and header.pages > 1]
+    return [one.path for one in inputs if one.kind != 'video' and _pages(one.path) > 1]
 
 
 def require_apart(inputs: Sequence[Input], out: Path) -> None:
@@ -91,6 +91,14 @@ def _videos(paths: Sequence[Path]) -> list[Input]:
     names = output_names([(str(place.parent), str(place)) for place in places.values()])
     unique = {place: path for path, place in places.items()}
     return [Input(path, names[str(place)].with_suffix(''), 'video') for place, path in unique.items()]
+
+
+def _pages(path: Path) -> int:
+    try:
+        with open(path, 'rb') as file:
+            return count_pages(file)
+    except OSError:
+        return 0  # the image loader will report the problem
 
 
 def _kind(path: Path) -> str:

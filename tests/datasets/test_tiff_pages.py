@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from infopro_seg.datasets.image_headers import read_header
+from infopro_seg.datasets.image_headers import count_pages
 from infopro_seg.prediction.inputs import find_inputs, paged_inputs
 
 SHADES = (50, 100, 150)
@@ -16,10 +16,6 @@ def page(shade):
     return np.full((64, 96, 3), shade, np.uint8)
 
 
-def pages_of(path):
-    return read_header(path.read_bytes()).pages
-
-
 def write_pages(path, count):
     assert cv2.imwritemulti(str(path), [page(shade) for shade in SHADES[:count]])
     return path
@@ -27,7 +23,7 @@ def write_pages(path, count):
 
 @pytest.mark.parametrize('count', [1, 2, 3])
 def test_pages_are_counted(tmp_path, count):
-    assert pages_of(write_pages(tmp_path / 'stack.tif', count)) == count
+    assert count_pages(write_pages(tmp_path / 'stack.tif', count).read_bytes()) == count
 
 
 @pytest.mark.parametrize('mask', [False, True])
@@ -43,28 +39,22 @@ def test_smaller_copies_and_masks_are_no_pages(tmp_path, mask):
         if mask:
             dataset.write_mask(True)
     assert path.read_bytes().count(struct.pack('<HHI', 254, 4, 1)) >= 2  # there are copies
-    assert pages_of(path) == 1
+    assert count_pages(path.read_bytes()) == 1
 
 
-def test_a_chain_that_returns_to_its_start_ends(tmp_path):
-    path = write_pages(tmp_path / 'stack.tif', 1)
-    data = bytearray(path.read_bytes())
+@pytest.mark.parametrize('beyond', [True, False])
+def test_a_page_that_points_back_or_beyond_the_end_ends_the_count(tmp_path, beyond):
+    data = bytearray(write_pages(tmp_path / 'stack.tif', 1).read_bytes())
     [first] = struct.unpack_from('<I', data, 4)
     [entries] = struct.unpack_from('<H', data, first)
-    struct.pack_into('<I', data, first + 2 + 12 * entries, first)
-    path.write_bytes(data)
-    assert pages_of(path) == 1
+    following = len(data) + 1000 if beyond else first
+    struct.pack_into('<I', data, first + 2 + 12 * entries, following)
+    assert count_pages(bytes(data)) == 1
 
 
-def test_a_damaged_second_page_is_none(tmp_path):
-    path = write_pages(tmp_path / 'stack.tif', 1)
-    data = bytearray(path.read_bytes())
-    [first] = struct.unpack_from('<I', data, 4)
-    [entries] = struct.unpack_from('<H', data, first)
-    struct.pack_into('<I', data, first + 2 + 12 * entries, len(data) + 1000)
-    path.write_bytes(data)
-    header = read_header(bytes(data))
-    assert (header.pages, header.size) == (1, (96, 64))
+def test_other_files_have_no_pages():
+    assert count_pages(cv2.imencode('.png', page(50))[1].tobytes()) == 0
+    assert count_pages(b'') == 0
 
 
 def test_inputs_of_several_pages_are_found(tmp_path):

@@ -19,7 +19,7 @@ from infopro_seg.datasets.image_files import (
     decode_labels,
     read_bytes,
 )
-from infopro_seg.datasets.image_headers import Header
+from infopro_seg.datasets.image_headers import Header, count_pages
 from infopro_seg.datasets.label_ids import IGNORED, histogram, named, outside_the_classes, stored_ids
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
 from infopro_seg.datasets.problems import Problem
@@ -74,7 +74,7 @@ class Inspection:
         pixels: number of pixels of the image.
         sums: sum of each channel, in OpenCV's order, BGR.
         squares: sum of squares of each channel.
-        pages: number of pages of the image, of which the first is read.
+        pages: number of pages of a TIFF, of which the first is read; 0 for other files.
         highest: the highest value of a 16-bit image, as it is read; None for other images.
     """
 
@@ -88,7 +88,7 @@ class Inspection:
     pixels: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    pages: int = 1
+    pages: int = 0
     highest: int | None = None
 
     @property
@@ -112,11 +112,12 @@ def _inspect_image(pair: Pair, found: Inspection) -> Header:
         found.problems.append(Problem(pair.image, f'the image is missing{instead_of(pair.image)}', remedy))
         return Header()
     try:
-        image, header = decode_image(read_bytes(pair.image), pair.loading.color_type)
+        data = read_bytes(pair.image)
+        image, header = decode_image(data, pair.loading.color_type)
     except UnreadableError as error:
         found.problems.append(Problem(pair.image, f'the image cannot be read: {error}', error.remedy))
         return Header()
-    found.image_mode, found.pages = header.mode, header.pages
+    found.image_mode, found.pages = header.mode, count_pages(data)
     found.turned = turned_by(header, pair.loading.color_type)
     found.size = image.shape[1], image.shape[0]
     found.pixels = image.shape[0] * image.shape[1]
