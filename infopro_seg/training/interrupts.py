@@ -102,8 +102,23 @@ def killed_worker(error: BaseException, loader: Any) -> RuntimeError | None:
         error: the error that ended the training.
         loader: iterates over the batches.
     """
+    try:
+        return _told(error) or _found(error, loader)
+    except RuntimeError as raised:  # perhaps by torch's handler of SIGCHLD, while the worker is looked for
+        told = _told(raised)
+        if told is None:
+            raise
+        return told
+
+
+def _told(error: BaseException) -> RuntimeError | None:
+    """The error itself, if it is torch's for a killed worker."""
     if isinstance(error, RuntimeError) and str(error).startswith('DataLoader worker'):
         return error
+    return None
+
+
+def _found(error: BaseException, loader: Any) -> RuntimeError | None:
     if isinstance(error, (ConnectionError, EOFError)):
         workers = getattr(getattr(loader, '_iterator', None), '_workers', ())
         killed = _killed(workers)

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -234,3 +235,14 @@ def test_a_dead_worker_is_found_also_where_torch_has_told_of_it_already():
     assert str(found).startswith(f'DataLoader worker (pid {worker.pid}) is killed by signal: Killed.')
     assert headline(found).startswith('a data-loading worker was killed (Killed)')
     assert killed_worker(KeyError(), loader) is None
+
+
+def test_torch_may_tell_of_a_death_while_the_worker_is_looked_for(monkeypatch):
+    loader = SimpleNamespace(_iterator=SimpleNamespace(_workers=[SimpleNamespace(sentinel=0)]))
+    told = RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
+    monkeypatch.setattr(
+        'infopro_seg.training.interrupts.wait', Mock(side_effect=[told, RuntimeError('other')])
+    )
+    assert killed_worker(ConnectionResetError(), loader) is told
+    with pytest.raises(RuntimeError, match='other'):
+        killed_worker(ConnectionResetError(), loader)
