@@ -4,8 +4,11 @@ import math
 from copy import deepcopy
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import FUNCTIONS
 from mmseg.registry import MODELS
 
 from infopro_seg.config_files import find_config
@@ -15,6 +18,7 @@ from infopro_seg.models.local_head import head_configs
 from infopro_seg.training.config_check import require_keys
 from tests.classification.tiny import make_batch
 from tests.runs import ROOT
+from tests.stand_ins import assert_same
 
 CONFIGS = sorted((ROOT / 'configs' / 'classification').glob('*.py'))
 STEMS = {path.stem: path for path in CONFIGS}
@@ -88,10 +92,34 @@ def test_the_schedule_is_the_paper_s(path):
     assert config.auto_scale_lr.base_batch_size == batch
     optimizer = {'type': 'SGD', 'lr': rate, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 1e-4}
     assert config.optim_wrapper.optimizer == optimizer
-    [schedule] = config.param_scheduler
-    assert (schedule.type, schedule.T_max, schedule.end) == ('CosineAnnealingLR', *[config.max_iters] * 2)
+    *rising, falling = config.param_scheduler
+    warm_up = 245 if rate == 0.8 else 0  # ours: five epochs of CIFAR-10
+    expected = [('LinearLR', 0, warm_up)] if warm_up else []
+    assert [(part.type, part.begin, part.end) for part in rising] == expected
+    assert (falling.type, falling.begin, falling.end) == ('CosineAnnealingLR', warm_up, config.max_iters)
+    assert falling.T_max == config.max_iters - warm_up
     assert config.train_cfg.max_iters == config.max_iters
     assert config.max_iters % config.train_cfg.val_interval == 0
+
+
+SUITES = [ROOT / 'configs' / 'compare' / f'{name}.py' for name in ('cifar10', 'cifar10_full')]
+
+
+@pytest.mark.parametrize('path', CONFIGS + SUITES, ids=lambda path: path.stem)
+def test_workers_hand_over_a_batch_as_one_tensor(path):
+    """One by one, the images of a batch of 1024 took a process longer to receive than to load."""
+    config = Config.fromfile(str(path))
+    batch = make_batch(4)
+    images = [{'inputs': x, 'data_samples': y} for x, y in zip(*batch.values(), strict=True)]
+    preprocessor = MODELS.build(deepcopy(config.model.data_preprocessor))
+    expected = preprocessor(pseudo_collate(deepcopy(images)), training=True)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        collated = FUNCTIONS.get(loader.collate_fn.type)(deepcopy(images))
+        assert_same(collated['inputs'], torch.stack([image['inputs'] for image in images]))
+        found = preprocessor(collated, training=True)
+        assert_same(found['inputs'], expected['inputs'])
+        labels = [[sample.gt_label.tolist() for sample in data['data_samples']] for data in (found, expected)]
+        assert labels[0] == labels[1]
 
 
 def test_sixteen_modules_are_cut_after_every_block_but_the_last():

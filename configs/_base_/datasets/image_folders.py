@@ -13,10 +13,12 @@ test_pipeline = [
     dict(type='Resize', scale=(32, 32)),
     dict(type='mmpretrain.PackInputs'),
 ]
+collate_fn = dict(type='default_collate')  # workers hand over a batch as one tensor, not image by image
 train_dataloader = dict(
     batch_size=1024,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=collate_fn,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='mmpretrain.CustomDataset',
@@ -27,6 +29,7 @@ val_dataloader = dict(
     batch_size=500,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=collate_fn,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmpretrain.CustomDataset',

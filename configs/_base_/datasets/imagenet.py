@@ -14,10 +14,12 @@ test_pipeline = [
     dict(type='mmpretrain.CenterCrop', crop_size=224),
     dict(type='mmpretrain.PackInputs'),
 ]
+collate_fn = dict(type='default_collate')  # workers hand over a batch as one tensor, not image by image
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=True,
+    collate_fn=collate_fn,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='mmpretrain.ImageNet', data_root=data_root, split='train', pipeline=train_pipeline))
@@ -25,6 +27,7 @@ val_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=True,
+    collate_fn=collate_fn,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='mmpretrain.ImageNet', data_root=data_root, split='val', pipeline=test_pipeline))
 test_dataloader = val_dataloader
