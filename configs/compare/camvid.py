@@ -122,6 +122,13 @@ methods = dict(
         config=dict(model=dict(auxiliary_head=None, backbone=dict(local_head=dict(decoder=None))))),
     # mmseg's auxiliary head stays, as in the paper; it is of use where its block is in the last module, K = 2
     infopro_auxiliary=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py'),
+    # K = 4 with its last cut before the block of mmseg's auxiliary head, which so trains the last module
+    infopro_earlier_cut=dict(
+        local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
+        config=dict(
+            model=dict(
+                backbone=dict(
+                    cuts=('timm_model.blocks.1.0', 'timm_model.blocks.2.0', 'timm_model.blocks.3.2'))))),
     infopro_contrast=dict(config=without_auxiliary),
     infopro_deeper_early=dict(
         local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
