@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infopro_seg.errors import OutputError, UserError
+from infopro_seg.files import is_special
 
 
 def require_folder(path: str | Path, option: str = '--out') -> Path:
@@ -53,11 +54,6 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
     if not is_special(file):
         require_folder(file.parent, f'{option} {file}, in')
     return file
-
-
-def is_special(path: Path) -> bool:
-    """Whether a path is not a file on a disk but a pipe or a terminal."""
-    return path.exists() and not path.is_file()
 
 
 def reason_of(error: OSError) -> str:
