@@ -6,8 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
+from infopro_seg.errors import MachineError
 from infopro_seg.faults import explained, headline
 
 FAULT = 1  # exit status after any other error, as in Python
@@ -34,6 +36,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     sys.argv[:] = [argument for argument in sys.argv if argument != TRACEBACK]
     status: int = FAULT
     try:
+        _require_current_folder()
         status = main() or 0
     except Exception as error:
         known = explained(error)
@@ -49,6 +52,17 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt as error:
         status = _report('interrupted', error, INTERRUPTED, always)
     sys.exit(status)
+
+
+def _require_current_folder() -> None:
+    """Checks that the current folder exists; without one, MKL ends the process while torch is imported."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        was = os.environ.get('PWD')
+        raise MachineError(
+            f'the current folder{f" {was}" * bool(was)} has been removed; change to another folder (cd)'
+        ) from error
 
 
 def _share_cores() -> None:
