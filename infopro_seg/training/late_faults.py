@@ -16,6 +16,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.training.batch_counts import require_batches
 from infopro_seg.training.building import arguments_of, did_you_mean
 from infopro_seg.training.metric_names import metric_names, require_metrics
 from infopro_seg.training.schedules import require_schedules
@@ -44,6 +45,7 @@ def require_sound(runner: Any) -> None:
     for name, loop in [*built.items(), *((f'hook {type(hook).__name__}', hook) for hook in runner.hooks)]:
         _require_numbers(name, loop)
     _require_log_processor(runner.log_processor)
+    require_batches(runner, built)
     if 'train_cfg' in built:
         _require_train_loop(runner.train_loop, runner)
         _require_submodules(runner)
