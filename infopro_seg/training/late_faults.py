@@ -125,7 +125,7 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
         runner.logger.warning(
             f'{name} neither resumes exactly nor saves when it is stopped; ResumableIterBasedTrainLoop does'
         )
-    require_schedules(runner)
+    require_schedules(loop, runner)
     sampler = getattr(loop.dataloader, 'sampler', None)
     ends = getattr(type(loop), 'run_epoch', None) is not EpochBasedTrainLoop.run_epoch
     if isinstance(loop, EpochBasedTrainLoop) and not ends and isinstance(sampler, InfiniteSampler):

@@ -10,16 +10,16 @@ from mmengine.runner import EpochBasedTrainLoop
 from infopro_seg.errors import ConfigError
 
 
-def require_schedules(runner: Any) -> None:
+def require_schedules(loop: Any, runner: Any) -> None:
     """Refuses schedules that fail before the training ends, and warns about those that never do anything.
 
     Args:
-        runner: a runner whose training loop and schedules are built.
+        loop: the training loop.
+        runner: its runner, whose schedules are built.
 
     Raises:
         ConfigError: a schedule ends with an error before the training does.
     """
-    loop = runner.train_loop
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     for scheduler in runner.param_schedulers if isinstance(runner.param_schedulers, list) else ():
         kind = type(scheduler).__name__

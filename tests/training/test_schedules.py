@@ -35,9 +35,9 @@ def fails(scheduler):
 def test_a_cycle_that_ends_too_early_is_refused_and_no_other(total_steps, range_):
     arguments = {'total_steps': total_steps, **range_}
     loop = SimpleNamespace(max_iters=LENGTH)
-    runner = SimpleNamespace(train_loop=loop, param_schedulers=[one_cycle(**arguments)])
+    runner = SimpleNamespace(param_schedulers=[one_cycle(**arguments)])
     if fails(one_cycle(**arguments)):
         with pytest.raises(ConfigError, match=f'total_steps={total_steps} of the OneCycleLR .*; leave total'):
-            require_schedules(runner)
+            require_schedules(loop, runner)
     else:
-        require_schedules(runner)
+        require_schedules(loop, runner)
