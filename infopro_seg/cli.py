@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from infopro_seg.errors import MachineError, UserError
 from infopro_seg.faults import explained, headline
 
 FAULT = 1  # exit status after any other error, as in Python
@@ -34,6 +36,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     sys.argv[:] = [argument for argument in sys.argv if argument != TRACEBACK]
     status: int = FAULT
     try:
+        _require_current_folder()
+        _require_values(sys.argv)
         status = main() or 0
     except Exception as error:
         known = explained(error)
@@ -49,6 +53,27 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt as error:
         status = _report('interrupted', error, INTERRUPTED, always)
     sys.exit(status)
+
+
+def _require_current_folder() -> None:
+    """Checks that the current folder exists; without one, MKL ends the process while torch is imported."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        was = os.environ.get('PWD')
+        raise MachineError(
+            f'the current folder{f" {was}" * bool(was)} has been removed; change to another folder (cd)'
+        ) from error
+
+
+def _require_values(arguments: Sequence[str]) -> None:
+    """Refuses empty arguments: `--resume "$CKPT"` without CKPT would train from scratch without a word."""
+    for index, argument in enumerate(arguments[1:], 1):
+        option, equals, value = argument.partition('=') if argument.startswith('--') else ('', '=', argument)
+        if equals and not value.strip():
+            before = arguments[index - 1]
+            name = option or (before if before.startswith('-') else f'the argument after {before}')
+            raise UserError(f'{name} is empty; give it a value (is a variable of your shell not set?)')
 
 
 def _share_cores() -> None:

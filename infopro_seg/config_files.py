@@ -35,7 +35,8 @@ def find_config(name: str | Path) -> Path:
         for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
             if candidate.is_file():
                 return candidate
-    folder = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
+    known = path.is_dir() or (path.parent.is_dir() and path.parent != Path())
+    folder = (path if path.is_dir() else path.parent) if known else shipped_configs()
     nearby = sorted(str(p) for p in folder.glob('*.py'))
     hint = f'; there are {", ".join(nearby)}' if nearby else ''
     raise ConfigError(f'no config {path}{hint}')

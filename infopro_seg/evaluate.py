@@ -24,8 +24,7 @@ from infopro_seg.evaluation.test_set import drop_labels, read_test_set
 from infopro_seg.evaluation.tta import TTAModel
 from infopro_seg.evaluation.validations import numbers, validations_of
 from infopro_seg.hooks.results import iou_results
-from infopro_seg.outputs import require_file as require_output
-from infopro_seg.outputs import require_folder
+from infopro_seg.outputs import require_folder, require_json
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.tasks import is_classifier
 from infopro_seg.training.config_check import require_keys
@@ -101,7 +100,7 @@ def evaluate(
         require_replaceable(Path(out) / name for name in tested.names.values())
         writer = LabelImages(str(require_folder(out)), tested.names, tested.ids(content, whole))
     if json_file is not None:
-        require_output(json_file, '--json')
+        require_json(json_file)
     if not tested.labelled:
         drop_labels(cfg)
     require_data(cfg, ('test',))
@@ -140,7 +139,7 @@ def _evaluate_classifier(
     from infopro_seg.classification.evaluation import evaluate_classifier
 
     if json_file is not None:
-        require_output(json_file, '--json')
+        require_json(json_file)
     runner, found = evaluate_classifier(cfg, tta, out)
     results: dict[str, Any] = finite({**found, 'config': str(config), 'checkpoint': str(checkpoint)})
     if json_file is not None and runner.rank == 0:

@@ -143,10 +143,10 @@ def _check_output(out: Path, checkpoint: Path, beside: str) -> None:
         raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
     require_file(out, '--out')
     second = out.with_suffix(beside)
-    if second.exists() and not out.exists():
+    if out.exists() != second.exists():  # an export has both
+        there = f'{second}, which the export writes beside it,' if second.exists() else 'this file'
         raise UserError(
-            f'--out {out}: {second}, which the export writes beside it, is there already and is no '
-            'earlier export; name another file or folder'
+            f'--out {out}: {there} is there already and is no earlier export; name another file or folder'
         )
 
 

@@ -25,8 +25,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written: the disk is full, or the folder is missing or read-only.
     """
-    target = Path(os.path.realpath(path))  # a link stays; its target is replaced
-    special = target.exists() and not target.is_file()
+    special = is_special(path)
+    # a link stays, its target is replaced; but /dev/stdout may lead to a pipe, which has no path of its own
+    target = Path(path) if special else Path(os.path.realpath(path))
     partial = target if special else target.with_name(f'.{target.name}.{os.getpid()}{PARTIAL}')
     try:
         yield partial
@@ -45,6 +46,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         if not special:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path is not a file on a disk but a pipe or a terminal."""
+    return Path(path).exists() and not Path(path).is_file()
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview) -> None:

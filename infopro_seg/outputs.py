@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infopro_seg.errors import OutputError, UserError
+from infopro_seg.files import is_special
 
 
 def require_folder(path: str | Path, option: str = '--out') -> Path:
@@ -55,9 +56,21 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
     return file
 
 
-def is_special(path: Path) -> bool:
-    """Whether a path is not a file on a disk but a pipe or a terminal."""
-    return path.exists() and not path.is_file()
+def require_json(path: str | Path, option: str = '--json') -> Path:
+    """Checks as `require_file` does, and that no file of another kind, such as a checkpoint, is replaced.
+
+    Raises:
+        UserError: the file cannot be written, or is there already and is no JSON.
+    """
+    file = require_file(path, option)
+    if file.is_file():
+        with file.open('rb') as stream:
+            start = stream.read(1024).lstrip()[:1]
+        if start not in (b'', b'{', b'['):
+            raise UserError(
+                f'{option} {file} is there already and is no JSON, so it is not replaced; name another file'
+            )
+    return file
 
 
 def reason_of(error: OSError) -> str:

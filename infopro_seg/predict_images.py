@@ -10,6 +10,7 @@ from pathlib import Path
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.label_files import is_written_here
 from infopro_seg.evaluation.names import output_names
+from infopro_seg.files import is_special
 
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 ENDS = ('_labels.png', '_overlay.png', '_labels.tif', '_labels_incomplete.tif')  # of results
@@ -77,5 +78,5 @@ def _images_in(folder: Path, seen: set[str]) -> Iterator[Path]:
             continue  # files of other systems: ._street.png, .thumbnails
         if path.is_dir():
             yield from _images_in(path, seen)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
+        elif path.suffix.lower() in IMAGE_SUFFIXES and not is_special(path):
             yield path

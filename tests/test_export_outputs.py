@@ -52,6 +52,14 @@ def test_a_file_that_is_no_export_is_not_replaced(checkpoint, tmp_path, form):
     assert not out.exists()
 
 
+def test_a_checkpoint_of_a_training_is_not_replaced(checkpoint, tmp_path):
+    other = tmp_path / 'iter_2.pth'
+    other.write_bytes(b'of another training')
+    with pytest.raises(UserError, match='this file is there already and is no earlier export'):
+        export(checkpoint, other)
+    assert other.read_bytes() == b'of another training'
+
+
 def test_an_earlier_export_is_replaced_and_nothing_else_is_left(checkpoint, tmp_path):
     for _ in range(2):
         export(checkpoint, tmp_path / 'out')

@@ -1,6 +1,8 @@
 """Files are written whole, or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,12 @@ def test_links_and_pipes_stay_what_they_are(tmp_path):
     assert (tmp_path / 'real').read_text() == 'new'
     write_text('/dev/null', 'text')
     assert not Path('/dev/null').is_file()
+
+
+def test_a_pipe_is_written_to_under_the_name_of_the_standard_output():
+    code = "from infopro_seg.files import write_text; write_text('/dev/stdout', 'text')"
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'text'), done.stderr
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from infopro_seg.errors import UserError
 from infopro_seg.files import whole_file
-from infopro_seg.outputs import require_file, require_folder
+from infopro_seg.outputs import require_file, require_folder, require_json
 from infopro_seg.strict_json import to_json, write_json
 
 
@@ -92,3 +92,16 @@ def test_a_file_to_write_is_checked(tmp_path):
         require_file(tmp_path / 'a.txt', '--plot', ('.png', '.pdf'))
     with pytest.raises(UserError, match=r'cannot write to --json /proc/none/a.json, in /proc/none: '):
         require_file('/proc/none/a.json', '--json')
+
+
+@pytest.mark.parametrize('content', [b'PK\x03\x04', b"_base_ = 'a.py'\n", b'\x89PNG\r\n', b'\n# notes'])
+def test_json_replaces_json_and_nothing_else(tmp_path, content):
+    file = tmp_path / 'iter_4.pth'
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r'--json .*/iter_4.pth is there already and is no JSON'):
+        require_json(file)
+    for earlier in ('', '{"mIoU": 1}', ' \n[1]'):
+        file.write_text(earlier)
+        assert require_json(file) == file
+    require_json('/dev/stdout')
+    require_json(tmp_path / 'new.json')

@@ -1,5 +1,6 @@
 """One image that fails does not end a prediction, and results are no images of the next one."""
 
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from PIL import Image
 from infopro_seg.errors import DataError, UserError
 from infopro_seg.predict import predict
 from infopro_seg.predict_images import find_images
+from infopro_seg.prediction.video_files import FrameFolder
 
 LABELS = np.zeros((4, 6), np.uint8)
 
@@ -115,11 +117,13 @@ def test_hidden_files_are_left_out_and_links_are_followed_once(photos, tmp_path)
     (photos / '.thumbnails').mkdir()
     shutil.copy(photos / 'a.png', photos / '.thumbnails' / 'a.png')
     (photos / 'dir.png').mkdir()
-    shutil.copytree(photos, tmp_path / 'elsewhere')
+    os.mkfifo(photos / 'pipe.png')  # opening one waits until somebody writes
+    shutil.copytree(photos, tmp_path / 'elsewhere', ignore=shutil.ignore_patterns('pipe.png'))
     (photos / 'linked').symlink_to(tmp_path / 'elsewhere')
     (photos / 'round').symlink_to(photos)
     names = [str(name) for _, name in find_images([photos]).images]
     assert names == ['a', 'b', 'c', 'linked/a', 'linked/b', 'linked/c']
+    assert FrameFolder(photos).count == 3
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_network_is_loaded(photos, network):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS, TRANSFORMS
 
@@ -23,7 +23,17 @@ TEXTS = ('ann_file', 'img_suffix', 'seg_map_suffix')
 
 
 def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`."""
+    """The data sets inside wrappers such as `ConcatDataset` and `RepeatDataset`.
+
+    Raises:
+        ConfigError: a wrapper holds no data set, or repeats it a number of times that is not 1 or more.
+    """
+    times = dataset.get('times', 1)
+    repeats = class_of(dataset, DATASETS) is RepeatDataset
+    if repeats and not (isinstance(times, int) and times >= 1):
+        raise ConfigError(f'times={times!r} of the {dataset.get("type")}; write a whole number of 1 or more')
+    if dataset.get('datasets') == []:
+        raise ConfigError(f'datasets=[] of the {dataset.get("type")}; name at least one data set')
     inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
     if inner is None or not all(isinstance(item, dict) for item in inner):
         yield dataset
@@ -67,6 +77,11 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         return built  # the user's own
     if len(built) == 0:
         folder = folders[0] if folders else root
+        if dataset.get('indices') in (0, []):
+            raise DataError(
+                f'the {split} split is empty: indices={dataset["indices"]} takes no image; write how many '
+                'to take, or leave indices out'
+            )
         listed = list_file(dataset)
         if listed is not None:
             raise DataError(f'the {split} split is empty: the list {listed} names no image; {remedy}')

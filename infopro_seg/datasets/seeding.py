@@ -63,9 +63,15 @@ class SeededSampler(Sampler[Key]):
         dataset: the data set.
         sampler: config of a sampler; an infinite one should have a method `skip`.
         seed: the run's seed.
+
+    Raises:
+        DataError: the data set is empty; an infinite sampler would look for its first image forever.
     """
 
     def __init__(self, dataset: Any, sampler: dict[str, Any], seed: int | None = None) -> None:
+        if len(dataset) == 0:
+            kind = type(getattr(dataset, 'dataset', dataset)).__name__
+            raise DataError(f'the {kind} of train_dataloader has no images; give it one or more')
         self.sampler: Any = DATA_SAMPLERS.build(sampler, default_args={'dataset': dataset, 'seed': seed})
         self.start = 0
         self._rank: int | None = None  # among those that share the data, where these are not all ranks

@@ -14,7 +14,7 @@ import numpy as np
 
 from infopro_seg.datasets.image_files import load_image
 from infopro_seg.errors import DataError, OutputError
-from infopro_seg.files import whole_file
+from infopro_seg.files import is_special, whole_file
 from infopro_seg.predict_images import IMAGE_SUFFIXES
 
 FPS = 25.0  # for a folder of frames, which has no rate
@@ -91,7 +91,8 @@ class FrameFolder:
 
     def __init__(self, folder: Path, fps: float | None = None) -> None:
         found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-        self.files = sorted((path for path in found if not path.name.startswith('.')), key=_numbered)
+        frames = [path for path in found if not path.name.startswith('.') and not is_special(path)]
+        self.files = sorted(frames, key=_numbered)
         if not self.files:
             raise DataError(f'no frames in {folder}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
         self.count, self.fps = len(self.files), fps or FPS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,6 +42,8 @@ PARAMWISE = (
     'bypass_duplicate',
 )
 
+NUMBER = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*')
+
 
 def require_parts(config: Config) -> None:
     """Rejects misspelt keys inside known parts, and parts that lack their counterpart.
@@ -66,6 +69,7 @@ def require_parts(config: Config) -> None:
     _require_registered(config)
     _require_metric_arguments(config)
     _require_paramwise(config)
+    _require_numbers(config)
 
 
 def class_of(kind: Any, registry: Registry, config: Config) -> Any:
@@ -184,3 +188,18 @@ def _require_paramwise(config: Config) -> None:
     kind = class_of(kind, OPTIM_WRAPPER_CONSTRUCTORS, config)
     if kind is DefaultOptimWrapperConstructor:
         require_known(wrapper['paramwise_cfg'], PARAMWISE, 'optim_wrapper.paramwise_cfg')
+
+
+def _require_numbers(config: Config) -> None:
+    """Checks that rates are no texts: YAML reads 1e-3 as one, and torch's error names no key."""
+    wrapper, schedules = config.get('optim_wrapper'), config.get('param_scheduler')
+    parts = {'optim_wrapper.optimizer': wrapper.get('optimizer') if isinstance(wrapper, dict) else None}
+    listed = schedules if isinstance(schedules, (list, tuple)) else [schedules]
+    parts |= {f'param_scheduler[{index}]': schedule for index, schedule in enumerate(listed)}
+    for name, part in parts.items():
+        for key, value in part.items() if isinstance(part, dict) else ():
+            if isinstance(value, str) and NUMBER.fullmatch(value):
+                raise ConfigError(
+                    f'{key}={value!r} in {name} of the config is a text; write a number without quotes (in '
+                    'YAML with a dot, 1.0e-3)'
+                )

@@ -16,8 +16,10 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.training.batch_counts import require_batches
 from infopro_seg.training.building import arguments_of, did_you_mean
 from infopro_seg.training.metric_names import metric_names, require_metrics
+from infopro_seg.training.schedules import require_schedules
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
 INFINITY = float('inf')  # which may stand for 'never', also where whole numbers are counted
@@ -43,6 +45,7 @@ def require_sound(runner: Any) -> None:
     for name, loop in [*built.items(), *((f'hook {type(hook).__name__}', hook) for hook in runner.hooks)]:
         _require_numbers(name, loop)
     _require_log_processor(runner.log_processor)
+    require_batches(runner, built)
     if 'train_cfg' in built:
         _require_train_loop(runner.train_loop, runner)
         _require_submodules(runner)
@@ -122,13 +125,7 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
         runner.logger.warning(
             f'{name} neither resumes exactly nor saves when it is stopped; ResumableIterBasedTrainLoop does'
         )
-    schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else ()
-    for scheduler in () if isinstance(loop, EpochBasedTrainLoop) else schedulers:
-        if scheduler.by_epoch:
-            runner.logger.warning(
-                f'{type(scheduler).__name__} counts epochs (by_epoch=True), but {name} counts iterations: '
-                f'its {scheduler.param_name} never changes; give it by_epoch=False'
-            )
+    require_schedules(loop, runner)
     sampler = getattr(loop.dataloader, 'sampler', None)
     ends = getattr(type(loop), 'run_epoch', None) is not EpochBasedTrainLoop.run_epoch
     if isinstance(loop, EpochBasedTrainLoop) and not ends and isinstance(sampler, InfiniteSampler):

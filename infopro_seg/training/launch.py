@@ -162,6 +162,9 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
     Raises:
         CheckpointError: there is no checkpoint to resume, or it cannot be continued exactly.
     """
+    for key in ('load_from', 'resume'):
+        if cfg.get(key) == '':
+            raise ConfigError(f'{key} of the config is empty; name a checkpoint, or leave {key} out')
     cfg.resume = bool(resume)
     if resume is True:
         latest = latest_checkpoint(cfg)

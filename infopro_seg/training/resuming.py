@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
+from mmengine.registry import HOOKS
 
 from infopro_seg.checkpoints import LAST_CHECKPOINT, read_checkpoint
 from infopro_seg.errors import CheckpointError
+from infopro_seg.training.config_parts import class_of
 
 
 def latest_checkpoint(cfg: Config) -> Path | None:
@@ -94,7 +97,8 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
     Raises:
         CheckpointError: the checkpoint lacks a part that resuming needs, or cannot be read.
     """
-    missing = lacking(read_checkpoint(path), cfg)
+    checkpoint = read_checkpoint(path)
+    missing = lacking(checkpoint, cfg)
     if missing:
         raise CheckpointError(
             f'{path} holds no {" and no ".join(missing)}, so training cannot continue from it '
@@ -102,6 +106,21 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
             'Resume an iter_N.pth; or, to start a new training from these weights, replace --resume by '
             f'--cfg-options load_from={path}'
         )
+    if 'ema_state_dict' in checkpoint and not _averages(cfg):
+        raise CheckpointError(
+            f'{path} was saved with an EMAHook and holds the averaged weights, from which training cannot '
+            'continue exactly, and the config has no EMAHook: add it to custom_hooks; or, to start a new '
+            f'training from the average, replace --resume by --cfg-options load_from={path}'
+        )
+
+
+def _averages(cfg: Config) -> bool:
+    """Whether a hook of the config averages the weights."""
+    hooks = [*(cfg.get('custom_hooks') or ()), *(cfg.get('default_hooks') or {}).values()]
+    kinds = [
+        class_of(hook.get('type'), HOOKS, cfg) if isinstance(hook, dict) else type(hook) for hook in hooks
+    ]
+    return any(isinstance(kind, type) and issubclass(kind, EMAHook) for kind in kinds)
 
 
 def _problem(note: Path, text: str | None, noted: Path | None) -> str:

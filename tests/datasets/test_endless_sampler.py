@@ -5,7 +5,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from infopro_seg.datasets.seeding import SeededSampler
+from infopro_seg.datasets.seeding import SeededDataset, SeededSampler
 from infopro_seg.errors import DataError
 
 DATA = list(range(7))
@@ -60,3 +60,9 @@ def test_an_infinite_sampler_is_as_before():
 def test_a_sampler_of_nothing_is_refused():
     with pytest.raises(DataError, match=r"PlainSampler .* gives no images; .*type='InfiniteSampler'"):
         read('PlainSampler', 0, 1, empty=True)
+
+
+def test_a_data_set_without_images_is_named_before_the_sampler_looks_for_one_forever():
+    data = SeededDataset([])
+    with pytest.raises(DataError, match='the list of train_dataloader has no images'):
+        SeededSampler(data, {'type': 'InfiniteSampler'})

@@ -108,3 +108,17 @@ def test_images_to_evaluate_are_listed_once(tmp_path):
 )
 def test_settings_of_a_wrong_type_are_named(tmp_path, changes, words):
     refused(config_of(leaf(make(tmp_path, 1, ('train',)), **changes)), words)
+
+
+@pytest.mark.parametrize('times', [0, -1, 2.5, '2', None])
+def test_a_data_set_is_repeated_a_whole_number_of_times(tmp_path, times):
+    data = {'type': 'RepeatDataset', 'times': times, 'dataset': leaf(make(tmp_path))}
+    refused(config_of(data), f'times={times!r} of the RepeatDataset; write a whole number of 1 or more')
+    require_data(config_of({**data, 'times': 3}), ('train',))
+
+
+def test_a_wrapper_without_data_sets_and_a_choice_of_no_image_are_named(tmp_path):
+    refused(config_of({'type': 'ConcatDataset', 'datasets': []}), r'datasets=\[\] of the ConcatDataset')
+    data = leaf(make(tmp_path))
+    refused(config_of({**data, 'indices': 0}), 'indices=0 takes no image')
+    require_data(config_of({**data, 'indices': 2}), ('train',))

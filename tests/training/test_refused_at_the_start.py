@@ -22,6 +22,12 @@ from tests.runs import DEMO, demo
 @pytest.mark.parametrize(
     ('changes', 'words'),
     [
+        (
+            {'optim_wrapper.optimizer.lr': '1e-3'},
+            "lr='1e-3' in optim_wrapper.optimizer of the config is a",
+        ),
+        ({'optim_wrapper.optimizer.momentum': '.9'}, "momentum='.9' in optim_wrapper.optimizer"),
+        ({'param_scheduler': [{'type': 'PolyLR', 'power': '0.9'}]}, r"power='0.9' in param_scheduler\[0\]"),
         ({'env_cfg': None}, 'env_cfg=None of the config; leave it out'),
         ({'randomness': None}, 'randomness=None of the config; leave it out'),
         ({'train_dataloader.batch_size': None}, 'batch_size=None in train_dataloader; write a whole number'),

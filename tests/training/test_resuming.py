@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import CheckpointError
@@ -130,6 +131,15 @@ def test_only_a_checkpoint_with_all_parts_is_resumed(tmp_path):
     for part in PARTS:
         with pytest.raises(CheckpointError, match='holds no'):
             require_resumable(write(path, part), config(tmp_path))
+
+
+def test_averaged_weights_are_resumed_with_the_hook_that_averages(tmp_path):
+    path = tmp_path / 'iter_4.pth'
+    torch.save({**torch.load(write(path), weights_only=False), 'ema_state_dict': {}}, path)
+    with pytest.raises(CheckpointError, match=r'holds the averaged weights.*no EMAHook: add it to custom'):
+        require_resumable(path, config(tmp_path))
+    for kind in ('EMAHook', 'mmengine.EMAHook', EMAHook, type('Own', (EMAHook,), {})):
+        require_resumable(path, config(tmp_path, custom_hooks=[{'type': 'SyncBuffersHook'}, {'type': kind}]))
 
 
 def test_the_number_of_local_modules_is_that_of_the_checkpoint_or_refused(tmp_path):

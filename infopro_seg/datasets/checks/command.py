@@ -14,7 +14,7 @@ from infopro_seg.datasets.checks.tables import print_report, report_json
 from infopro_seg.datasets.checks.whole_split import SplitReport, check_split
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.files import whole_file
-from infopro_seg.outputs import require_file, require_folder
+from infopro_seg.outputs import require_folder, require_json
 from infopro_seg.tasks import refuse_classifier
 
 
@@ -47,7 +47,7 @@ def check_dataset(
     folder = Path(out) if out is not None else Path(work_dir_of(cfg, None)) / 'dataset'
     require_folder(folder)
     if json_file is not None:
-        require_file(json_file, '--json')
+        require_json(json_file)
     with counting(transient=True) as progress:
         report = check_split(cfg, split, workers, progress)
     written = _write(report, folder, json_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from infopro_seg.datasets.problems import Problem
 
@@ -20,6 +21,11 @@ def instead_of(path: Path) -> str:
     for name in names:
         if name.lower() == path.name.lower() and name != path.name:
             return f', but there is {name}, whose name differs in case'
+        if normalize('NFC', name) == normalize('NFC', path.name):
+            return (
+                f', but there is {name} in another form of Unicode (an accent apart from its letter, or '
+                'not): rename the files to one form'
+            )
         added = path.name.removeprefix(name)
         if added != path.name and name.endswith(added):
             return f', but there is {name}: {added} was added to a name that has it already'

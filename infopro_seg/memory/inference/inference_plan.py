@@ -20,7 +20,7 @@ from infopro_seg.logit_maps.row_maps import BAND_BYTES
 from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.quantities import fits_text, largest, parse_bytes, show_bytes, unit_for
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
-from infopro_seg.outputs import require_file
+from infopro_seg.outputs import require_json
 from infopro_seg.strict_json import STDOUT, write_or_print_json
 from infopro_seg.tasks import refuse_classifier
 
@@ -136,7 +136,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
     """
     budget = None if request.budget is None else parse_bytes(request.budget)
     if request.json is not None and request.json != STDOUT:
-        require_file(request.json, '--json')
+        require_json(request.json)
     if request.size is not None and min(request.size) < 1:
         given = ' '.join(map(str, request.size))
         raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')

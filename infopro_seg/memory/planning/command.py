@@ -24,7 +24,7 @@ from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_numbers
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import require_infopro
-from infopro_seg.outputs import require_file
+from infopro_seg.outputs import require_file, require_json
 from infopro_seg.strict_json import STDOUT, write_or_print_json
 
 PICTURES = ('.png', '.pdf', '.svg')
@@ -73,7 +73,7 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     if counts is not None and len(counts) != 1:
         raise UserError(f'--modules {request.modules}: with --module-parallel, give one number')
     if request.json is not None and request.json != STDOUT:
-        require_file(request.json, '--json')
+        require_json(request.json)
     cfg = load_config(request.config, request.options)
     if cfg.get('stages') is not None:
         raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
@@ -149,7 +149,7 @@ def _check_outputs(request: PlanRequest) -> None:
         raise UserError(f'--write-config {target} is the config itself; choose another file')
     for option, path in (('--json', request.json), ('--plot', request.plot), ('--write-config', target)):
         if path is not None and path != STDOUT:
-            require_file(path, option)
+            (require_json if option == '--json' else require_file)(path, option)
 
 
 def _show(plan: Plan, validation: Validation | str | None, request: PlanRequest, cfg: Config) -> None:

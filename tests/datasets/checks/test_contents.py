@@ -178,6 +178,13 @@ def test_a_missing_mask_is_named_with_the_one_whose_name_differs_in_case(root):
     assert '2.png, but there is 2.PNG, whose name differs in case' in refusal(root)
 
 
+def test_a_missing_mask_is_named_with_the_one_in_another_form_of_unicode(root):
+    """macOS takes an accent apart from its letter, other systems do not; both names look the same."""
+    (root / 'images/train/2.png').rename(root / 'images/train/rue\u0301e.png')
+    (root / 'masks/train/2.png').rename(root / 'masks/train/ru\u00e9e.png')
+    assert 'but there is ru\u00e9e.png in another form of Unicode' in refusal(root)
+
+
 def test_links_are_followed_and_broken_ones_are_named(root, tmp_path):
     image = root / 'images/train/2.png'
     image.rename(tmp_path / 'elsewhere.png')

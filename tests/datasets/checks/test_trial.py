@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.preflight import require_data
@@ -68,6 +69,36 @@ def test_a_preprocessor_needs_one_way_to_pad(root):
             require_data(config(root, 'train', GOOD['train'], preprocessor), ('train',))
     with pytest.raises(UserError, match='has size=16; write the height and width'):
         require_data(config(root, 'train', GOOD['train'], {'size': 16}), ('train',))
+
+
+@pytest.mark.parametrize(
+    ('preprocessor', 'words'),
+    [
+        ({'pad_val': '0'}, "pad_val='0' of model.data_preprocessor is a str; write a number"),
+        ({'seg_pad_val': None}, 'seg_pad_val=None'),
+        ({'std': [60, 0, 60]}, r'std=\[60, 0, 60\] of model.data_preprocessor: images are divided by it'),
+    ],
+)
+def test_what_an_image_is_normalised_and_padded_with_is_a_number(root, preprocessor, words):
+    with pytest.raises(UserError, match=words):
+        require_data(config(root, 'train', GOOD['train'], preprocessor), ('train',))
+
+
+@pytest.mark.parametrize(
+    ('mean', 'std', 'warned'),
+    [
+        ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], True),  # ImageNet's, as torchvision has them
+        ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], False),
+        ([0, 0, 0], [1, 1, 1], False),
+        ([0, 0, 0], [255, 255, 255], False),
+        (None, None, False),
+    ],
+)
+def test_a_mean_of_images_from_0_to_1_is_warned_of(root, mean, std, warned, monkeypatch):
+    told = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', told.append)
+    require_data(config(root, 'train', GOOD['train'], {'mean': mean, 'std': std}), ('train',))
+    assert ['multiply both by 255' in text for text in told] == [True] * warned
 
 
 @pytest.mark.parametrize('split', GOOD)

@@ -1,0 +1,42 @@
+"""Options whose value is empty, as where a variable of the shell is not set."""
+
+import subprocess
+import sys
+
+import pytest
+
+from infopro_seg.cli import FAILED
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.launch import train
+from tests.runs import DEMO, ROOT, tiny_options
+
+
+@pytest.mark.parametrize(
+    ('tool', 'arguments', 'named'),
+    [
+        ('train', ['config.py', '--resume', ''], '--resume'),
+        ('train', ['config.py', '--work-dir='], '--work-dir'),
+        ('train', ['', '--amp'], 'the argument after'),
+        ('predict', ['config.py', 'a.pth', ' ', '--out', 'out'], 'the argument after a.pth'),
+        ('predict', ['config.py', 'a.pth', 'a.png', '--out', ''], '--out'),
+    ],
+)
+def test_an_empty_value_is_refused(tmp_path, tool, arguments, named):
+    command = [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == FAILED, done.stderr
+    assert done.stderr.startswith(f'error: {named}')
+    assert 'is empty; give it a value' in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_override_may_be_empty():
+    code = 'from infopro_seg.cli import run; run(lambda: print("ran"))'
+    command = [sys.executable, '-c', code, '--cfg-options', 'train_dataloader.dataset.ann_file=']
+    assert subprocess.run(command, capture_output=True, text=True).stdout == 'ran\n'
+
+
+@pytest.mark.parametrize('key', ['load_from', 'resume'])
+def test_a_start_without_a_name_is_refused(streets, tmp_path, key):
+    with pytest.raises(ConfigError, match=f'{key} of the config is empty; name a checkpoint'):
+        train(DEMO, work_dir=str(tmp_path), options=tiny_options(streets, **{key: ''}))

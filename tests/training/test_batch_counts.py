@@ -1,0 +1,38 @@
+"""`drop_last` where it leaves no batch, or images out of the metrics."""
+
+from types import SimpleNamespace
+
+import pytest
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.batch_counts import require_batches
+
+
+def told(key, count, batch_size, drop_last=True, kind=object):
+    """The warnings about a loader of some images."""
+    loop = type('Loop', (kind,), {'__init__': lambda self: None})()
+    loop.dataloader = DataLoader([0] * count, batch_size, drop_last=drop_last)
+    warnings = []
+    require_batches(SimpleNamespace(logger=SimpleNamespace(warning=warnings.append)), {key: loop})
+    return warnings
+
+
+@pytest.mark.parametrize(('key', 'kind'), [('val_cfg', object), ('train_cfg', EpochBasedTrainLoop)])
+def test_a_loader_that_gives_no_batch_is_refused(key, kind):
+    name = key.replace('cfg', 'dataloader')
+    with pytest.raises(ConfigError, match=f'{name} gives no batch: .*batch_size=4, and there are 3 images'):
+        told(key, 3, 4, kind=kind)
+    assert told(key, 3, 4, drop_last=False, kind=kind) == []
+    assert told(key, 4, 4, kind=kind) == []
+
+
+def test_images_that_are_not_measured_are_warned_of():
+    [warning] = told('test_cfg', 7, 3)
+    assert 'drop_last=True of test_dataloader leaves 1 of 7 images out' in warning
+    assert told('train_cfg', 7, 3, kind=EpochBasedTrainLoop) == []
+
+
+def test_a_training_by_iterations_goes_on_with_the_next_epoch():
+    assert told('train_cfg', 3, 4, kind=IterBasedTrainLoop) == []
