@@ -71,8 +71,7 @@ def _require_values(arguments: Sequence[str]) -> None:
     for index, argument in enumerate(arguments[1:], 1):
         option, equals, value = argument.partition('=') if argument.startswith('--') else ('', '=', argument)
         if equals and not value.strip():
-            before = arguments[index - 1]
-            name = option or (before if before.startswith('-') else f'the argument after {before}')
+            name = option or f'the argument after {arguments[index - 1]}'
             raise UserError(f'{name} is empty; give it a value (is a variable of your shell not set?)')
 
 

@@ -35,9 +35,8 @@ def find_config(name: str | Path) -> Path:
         for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
             if candidate.is_file():
                 return candidate
-    known = path.is_dir() or (path.parent.is_dir() and path.parent != Path())
-    folder = (path if path.is_dir() else path.parent) if known else shipped_configs()
-    nearby = sorted(str(p) for p in folder.glob('*.py'))
+    beside = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
+    nearby = sorted(str(p) for p in path.glob('*.py')) or sorted(str(p) for p in beside.glob('*.py'))
     hint = f'; there are {", ".join(nearby)}' if nearby else ''
     raise ConfigError(f'no config {path}{hint}')
 

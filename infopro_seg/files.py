@@ -49,7 +49,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def is_special(path: str | Path) -> bool:
-    """Whether a path is not a file on a disk but a pipe or a terminal."""
+    """Whether a path is there and is no file on a disk: a pipe, a terminal or a folder."""
     return Path(path).exists() and not Path(path).is_file()
 
 

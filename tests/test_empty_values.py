@@ -14,11 +14,12 @@ from tests.runs import DEMO, ROOT, tiny_options
 @pytest.mark.parametrize(
     ('tool', 'arguments', 'named'),
     [
-        ('train', ['config.py', '--resume', ''], '--resume'),
+        ('train', ['config.py', '--resume', ''], 'the argument after --resume'),
+        ('train', ['config.py', '--amp', ''], 'the argument after --amp'),
         ('train', ['config.py', '--work-dir='], '--work-dir'),
         ('train', ['', '--amp'], 'the argument after'),
         ('predict', ['config.py', 'a.pth', ' ', '--out', 'out'], 'the argument after a.pth'),
-        ('predict', ['config.py', 'a.pth', 'a.png', '--out', ''], '--out'),
+        ('predict', ['config.py', 'a.pth', 'a.png', '--out', ''], 'the argument after --out'),
     ],
 )
 def test_an_empty_value_is_refused(tmp_path, tool, arguments, named):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.runner import EpochBasedTrainLoop
 
 from infopro_seg.errors import ConfigError
@@ -25,11 +26,14 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
             continue
         if key == 'train_cfg' and not isinstance(loop, EpochBasedTrainLoop):
             continue
-        name, count = key.replace('_cfg', '_dataloader'), len(loader.sampler)
+        sampler = loader.sampler
+        if isinstance(sampler, InfiniteSampler) or not hasattr(sampler, '__len__'):
+            continue
+        name, count = key.replace('_cfg', '_dataloader'), len(sampler)  # of this process
         if count < loader.batch_size:
             raise ConfigError(
                 f'{name} gives no batch: drop_last=True leaves out what is less than batch_size='
-                f'{loader.batch_size}, and there are {count} images; write drop_last=False'
+                f'{loader.batch_size}, and a process gets {count} images; write drop_last=False'
             )
         if key != 'train_cfg' and count % loader.batch_size:
             runner.logger.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -42,7 +42,7 @@ PARAMWISE = (
     'bypass_duplicate',
 )
 
-NUMBER = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*')
+NUMERAL = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*')
 
 
 def require_parts(config: Config) -> None:
@@ -69,7 +69,7 @@ def require_parts(config: Config) -> None:
     _require_registered(config)
     _require_metric_arguments(config)
     _require_paramwise(config)
-    _require_numbers(config)
+    _require_no_numerals(config)
 
 
 def class_of(kind: Any, registry: Registry, config: Config) -> Any:
@@ -190,16 +190,25 @@ def _require_paramwise(config: Config) -> None:
         require_known(wrapper['paramwise_cfg'], PARAMWISE, 'optim_wrapper.paramwise_cfg')
 
 
-def _require_numbers(config: Config) -> None:
+def _require_no_numerals(config: Config) -> None:
     """Checks that rates are no texts: YAML reads 1e-3 as one, and torch's error names no key."""
-    wrapper, schedules = config.get('optim_wrapper'), config.get('param_scheduler')
-    parts = {'optim_wrapper.optimizer': wrapper.get('optimizer') if isinstance(wrapper, dict) else None}
-    listed = schedules if isinstance(schedules, (list, tuple)) else [schedules]
-    parts |= {f'param_scheduler[{index}]': schedule for index, schedule in enumerate(listed)}
-    for name, part in parts.items():
-        for key, value in part.items() if isinstance(part, dict) else ():
-            if isinstance(value, str) and NUMBER.fullmatch(value):
+    for name in ('optim_wrapper', 'param_scheduler'):
+        for place, key, value in _texts(name, config.get(name)):
+            if NUMERAL.fullmatch(value):
                 raise ConfigError(
-                    f'{key}={value!r} in {name} of the config is a text; write a number without quotes (in '
+                    f'{key}={value!r} in {place} of the config is a text; write a number without quotes (in '
                     'YAML with a dot, 1.0e-3)'
                 )
+
+
+def _texts(place: str, part: Any) -> Iterator[tuple[str, str, str]]:
+    """The texts inside a part of a config: where, under which key, and which."""
+    if isinstance(part, (list, tuple)):
+        for index, item in enumerate(part):
+            yield from _texts(f'{place}[{index}]', item)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if isinstance(value, str):
+                yield place, key, value
+            else:
+                yield from _texts(f'{place}.{key}', value)

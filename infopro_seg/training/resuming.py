@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS
 
 from infopro_seg.checkpoints import LAST_CHECKPOINT, read_checkpoint
+from infopro_seg.datasets.building import is_stock
 from infopro_seg.errors import CheckpointError
 from infopro_seg.training.config_parts import class_of
 
@@ -106,7 +107,7 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
             'Resume an iter_N.pth; or, to start a new training from these weights, replace --resume by '
             f'--cfg-options load_from={path}'
         )
-    if 'ema_state_dict' in checkpoint and not _averages(cfg):
+    if 'ema_state_dict' in checkpoint and not _may_average(cfg):
         raise CheckpointError(
             f'{path} was saved with an EMAHook and holds the averaged weights, from which training cannot '
             'continue exactly, and the config has no EMAHook: add it to custom_hooks; or, to start a new '
@@ -114,13 +115,15 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
         )
 
 
-def _averages(cfg: Config) -> bool:
-    """Whether a hook of the config averages the weights."""
+def _may_average(cfg: Config) -> bool:
+    """Whether a hook of the config averages the weights, or is the user's own and may do so."""
     hooks = [*(cfg.get('custom_hooks') or ()), *(cfg.get('default_hooks') or {}).values()]
     kinds = [
-        class_of(hook.get('type'), HOOKS, cfg) if isinstance(hook, dict) else type(hook) for hook in hooks
+        class_of(hook.get('type'), HOOKS, cfg) if isinstance(hook, dict) else type(hook)
+        for hook in hooks
+        if hook is not None
     ]
-    return any(isinstance(kind, type) and issubclass(kind, EMAHook) for kind in kinds)
+    return any(not is_stock(kind) or issubclass(kind, EMAHook) for kind in kinds)
 
 
 def _problem(note: Path, text: str | None, noted: Path | None) -> str:

@@ -86,14 +86,14 @@ def test_the_weights_are_the_paper_s(name):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_the_schedule_is_the_paper_s(path):
+def test_the_schedule_is_the_paper_s_but_for_a_warm_up(path):
     config = Config.fromfile(str(path))
     batch, rate = SCHEDULES[path.stem.rpartition('_')[2]]
     assert config.auto_scale_lr.base_batch_size == batch
     optimizer = {'type': 'SGD', 'lr': rate, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 1e-4}
     assert config.optim_wrapper.optimizer == optimizer
     *rising, falling = config.param_scheduler
-    warm_up = 245 if rate == 0.8 else 0  # ours: five epochs of CIFAR-10
+    warm_up = 5 * math.ceil(50_000 / batch) if rate == 0.8 else 0  # five epochs of CIFAR-10
     expected = [('LinearLR', 0, warm_up)] if warm_up else []
     assert [(part.type, part.begin, part.end) for part in rising] == expected
     assert (falling.type, falling.begin, falling.end) == ('CosineAnnealingLR', warm_up, config.max_iters)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.dataset import InfiniteSampler
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,9 @@ def told(key, count, batch_size, drop_last=True, kind=object):
 @pytest.mark.parametrize(('key', 'kind'), [('val_cfg', object), ('train_cfg', EpochBasedTrainLoop)])
 def test_a_loader_that_gives_no_batch_is_refused(key, kind):
     name = key.replace('cfg', 'dataloader')
-    with pytest.raises(ConfigError, match=f'{name} gives no batch: .*batch_size=4, and there are 3 images'):
+    with pytest.raises(
+        ConfigError, match=f'{name} gives no batch: .*batch_size=4, and a process gets 3 images'
+    ):
         told(key, 3, 4, kind=kind)
     assert told(key, 3, 4, drop_last=False, kind=kind) == []
     assert told(key, 4, 4, kind=kind) == []
@@ -32,6 +35,13 @@ def test_images_that_are_not_measured_are_warned_of():
     [warning] = told('test_cfg', 7, 3)
     assert 'drop_last=True of test_dataloader leaves 1 of 7 images out' in warning
     assert told('train_cfg', 7, 3, kind=EpochBasedTrainLoop) == []
+
+
+def test_a_sampler_without_an_end_or_a_length_is_left_alone():
+    for sampler in (InfiniteSampler([0] * 3), iter([0, 1, 2])):
+        loop = type('Loop', (EpochBasedTrainLoop,), {'__init__': lambda self: None})()
+        loop.dataloader = DataLoader([0] * 3, 4, sampler=sampler, drop_last=True)
+        require_batches(SimpleNamespace(), {'train_cfg': loop})
 
 
 def test_a_training_by_iterations_goes_on_with_the_next_epoch():

@@ -28,6 +28,10 @@ from tests.runs import DEMO, demo
         ),
         ({'optim_wrapper.optimizer.momentum': '.9'}, "momentum='.9' in optim_wrapper.optimizer"),
         ({'param_scheduler': [{'type': 'PolyLR', 'power': '0.9'}]}, r"power='0.9' in param_scheduler\[0\]"),
+        (
+            {'optim_wrapper.paramwise_cfg': {'custom_keys': {'norm': {'decay_mult': '0.'}}}},
+            "decay_mult='0.' in optim_wrapper.paramwise_cfg.custom_keys.norm",
+        ),
         ({'env_cfg': None}, 'env_cfg=None of the config; leave it out'),
         ({'randomness': None}, 'randomness=None of the config; leave it out'),
         ({'train_dataloader.batch_size': None}, 'batch_size=None in train_dataloader; write a whole number'),

@@ -8,12 +8,15 @@ from pathlib import Path
 from unicodedata import normalize
 
 from infopro_seg.datasets.problems import Problem
+from infopro_seg.files import is_special
 
 
 def instead_of(path: Path) -> str:
     """The end of a message about a missing file: which existing file was probably meant."""
     if path.is_symlink():
         return f': it is a link to {path.readlink()}, which is not there'
+    if is_special(path):
+        return f': it is a {"folder" if path.is_dir() else "pipe or device"}, not a file'
     try:
         names = sorted(other.name for other in path.parent.iterdir())
     except OSError:

@@ -12,23 +12,27 @@ from mmengine.logging import MMLogger
 from infopro_seg.errors import ConfigError
 
 
-def require_numbers(preprocessor: dict[str, Any]) -> None:
+def require_padding_and_std(preprocessor: dict[str, Any]) -> None:
     """Checks the values that mmseg uses only in the first iteration.
 
     Args:
         preprocessor: config of the data preprocessor.
 
     Raises:
-        ConfigError: a padding is no number, or a standard deviation is 0.
+        ConfigError: a padding is no number, or a standard deviation that is used is not above 0.
     """
     for key in ('pad_val', 'seg_pad_val'):
         value = preprocessor.get(key, 0)
-        if not isinstance(value, Real):
+        if value is None and key == 'seg_pad_val':
+            raise ConfigError(
+                'seg_pad_val=None of model.data_preprocessor pads labels with 0, a class; write 255'
+            )
+        if value is not None and not isinstance(value, Real):  # None pads images with 0
             raise ConfigError(
                 f'{key}={value!r} of model.data_preprocessor is a {type(value).__name__}; write a number'
             )
     std = preprocessor.get('std') or ()
-    if 0 in std:
+    if preprocessor.get('mean') is not None and any(value <= 0 for value in std):
         raise ConfigError(
             f'std={std!r} of model.data_preprocessor: images are divided by it; write numbers above 0'
         )
@@ -42,9 +46,11 @@ def warn_of_scale(preprocessor: dict[str, Any], samples: Sequence[dict[str, Any]
         samples: what the pipeline has made of some images.
         where: what names the pipeline.
     """
-    values = [*(preprocessor.get('mean') or ()), *(preprocessor.get('std') or ())]
+    if not preprocessor.get('mean') or not preprocessor.get('std'):
+        return  # mmseg normalises by both
+    values = [*preprocessor['mean'], *preprocessor['std']]
     stored = all(getattr(sample['inputs'], 'dtype', None) == torch.uint8 for sample in samples)
-    if values and samples and stored and all(0 < value < 1 for value in values):
+    if samples and stored and all(0 < value < 1 for value in values):
         MMLogger.get_current_instance().warning(
             f'mean={preprocessor["mean"]!r} and std={preprocessor["std"]!r} of model.data_preprocessor are '
             f'those of images from 0 to 1, but {where} gives 0 to 255; multiply both by 255'

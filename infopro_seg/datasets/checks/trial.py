@@ -15,7 +15,7 @@ from mmseg.registry import METRICS, MODELS, TRANSFORMS
 
 from infopro_seg.datasets.building import build_pipeline, class_of, is_stock
 from infopro_seg.datasets.checks.head_losses import require_labels
-from infopro_seg.datasets.checks.normalisation import require_numbers, warn_of_scale
+from infopro_seg.datasets.checks.normalisation import require_padding_and_std, warn_of_scale
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.seeding import fork_random
 from infopro_seg.errors import ConfigError, DataError, UserError
@@ -62,7 +62,7 @@ def require_pipeline(
         )
     if split == 'train':
         _require_size(preprocessor)
-        require_numbers(preprocessor)
+        require_padding_and_std(preprocessor)
         _require_order(kinds, where)
     if type(built).prepare_data is BaseDataset.prepare_data and all(map(is_stock, kinds)):
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]

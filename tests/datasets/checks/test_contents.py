@@ -185,6 +185,13 @@ def test_a_missing_mask_is_named_with_the_one_in_another_form_of_unicode(root):
     assert 'but there is ru\u00e9e.png in another form of Unicode' in refusal(root)
 
 
+def test_a_folder_in_the_place_of_a_mask_is_said_to_be_one(root):
+    label = root / 'masks/train/2.png'
+    label.unlink()
+    label.mkdir()
+    assert 'masks/train/2.png: it is a folder, not a file' in refusal(root)
+
+
 def test_links_are_followed_and_broken_ones_are_named(root, tmp_path):
     image = root / 'images/train/2.png'
     image.rename(tmp_path / 'elsewhere.png')
