@@ -53,7 +53,7 @@ def optimizer_of(model):
 
 
 def weights(model):
-    return {key: value.cpu() for key, value in model.state_dict().items()}
+    return {key: value.to('cpu', copy=True) for key, value in model.state_dict().items()}
 
 
 @pytest.mark.parametrize('name', OPTIONS)
