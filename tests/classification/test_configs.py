@@ -2,13 +2,14 @@
 
 import math
 from copy import deepcopy
+from itertools import pairwise
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import FUNCTIONS
+from mmengine.registry import FUNCTIONS, PARAM_SCHEDULERS
 from mmseg.registry import MODELS
 
 from infopro_seg.config_files import find_config
@@ -32,6 +33,9 @@ WEIGHTS = {
     'resnet110_infopro_svhn': (5.0, 0.0, 0.5, 1.0),
     'resnet101_infopro_imagenet': (5.0, 0.75, 5.0, 0.75),
 }
+SUITES = [
+    ROOT / 'configs' / 'compare' / f'{name}.py' for name in ('cifar10', 'cifar10_full', 'cifar10_30_epochs')
+]
 SCHEDULES = {'cifar10': (1024, 0.8), 'svhn': (1024, 0.8), 'stl10': (128, 0.1), 'imagenet': (1024, 0.4)}
 
 
@@ -97,12 +101,9 @@ def test_the_schedule_is_the_paper_s_but_for_a_warm_up(path):
     expected = [('LinearLR', 0, warm_up)] if warm_up else []
     assert [(part.type, part.begin, part.end) for part in rising] == expected
     assert (falling.type, falling.begin, falling.end) == ('CosineAnnealingLR', warm_up, config.max_iters)
-    assert falling.T_max == config.max_iters - warm_up
+    assert falling.get('T_max') in (None, config.max_iters - warm_up)  # by default as long as it lasts
     assert config.train_cfg.max_iters == config.max_iters
     assert config.max_iters % config.train_cfg.val_interval == 0
-
-
-SUITES = [ROOT / 'configs' / 'compare' / f'{name}.py' for name in ('cifar10', 'cifar10_full')]
 
 
 @pytest.mark.parametrize('path', CONFIGS + SUITES, ids=lambda path: path.stem)
@@ -120,6 +121,27 @@ def test_workers_hand_over_a_batch_as_one_tensor(path):
         assert_same(found['inputs'], expected['inputs'])
         labels = [[sample.gt_label.tolist() for sample in data['data_samples']] for data in (found, expected)]
         assert labels[0] == labels[1]
+
+
+@pytest.mark.parametrize('path', [STEMS['resnet32_e2e_cifar10'], *SUITES[1:]], ids=lambda path: path.stem)
+def test_the_rate_rises_for_five_epochs_and_falls_as_a_cosine(path):
+    config = Config.fromfile(str(path))
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.optim_wrapper.optimizer.lr)
+    schedules = [
+        PARAM_SCHEDULERS.build(part, default_args={'optimizer': optimizer}) for part in config.param_scheduler
+    ]
+    rates = []
+    optimizer.step()
+    for _ in range(config.max_iters):
+        rates.append(optimizer.param_groups[0]['lr'])
+        for schedule in schedules:
+            schedule.step()
+    warm_up = 5 * math.ceil(50_000 / config.train_dataloader.batch_size)
+    assert rates[0] == pytest.approx(0.008)
+    steps = range(warm_up, config.max_iters)
+    cosine = [(1 + math.cos(math.pi * (k - warm_up) / (config.max_iters - warm_up))) / 2 for k in steps]
+    assert rates[warm_up:] == pytest.approx([0.8 * share for share in cosine], abs=1e-6)
+    assert all(0 < after - before < 0.8 / 100 for before, after in pairwise(rates[:warm_up]))
 
 
 def test_sixteen_modules_are_cut_after_every_block_but_the_last():

@@ -7,13 +7,7 @@ optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.8, momentum=0.9, nesterov=True, weight_decay=1e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=warm_up, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.0,
-        begin=warm_up,
-        end=max_iters,
-        T_max=max_iters - warm_up,
-        by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=0.0, begin=warm_up, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(type='ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=490)
 val_cfg = dict(type='ValLoop')
