@@ -29,9 +29,8 @@ def require_schedules(loop: Any, runner: Any) -> None:
                 f'{scheduler.param_name} never changes; give it by_epoch=False'
             )
         elif isinstance(scheduler, OneCycleParamScheduler):
-            length = getattr(
-                loop, 'max_epochs' if scheduler.by_epoch else 'max_iters', 0
-            )  # a user's loop may lack it
+            counted = 'max_epochs' if scheduler.by_epoch else 'max_iters'
+            length = getattr(loop, counted, 0)  # a user's loop may lack it
             last = min(scheduler.end - 1, length) - scheduler.begin  # of its steps
             if last > scheduler.total_steps:  # mmengine fails in the first step beyond
                 raise ConfigError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging import MMLogger
 
@@ -31,10 +32,11 @@ def require_padding_and_std(preprocessor: dict[str, Any]) -> None:
             raise ConfigError(
                 f'{key}={value!r} of model.data_preprocessor is a {type(value).__name__}; write a number'
             )
-    std = preprocessor.get('std') or ()
-    if preprocessor.get('mean') is not None and any(value <= 0 for value in std):
+    _, std = _mean_and_std(preprocessor)
+    if any(value <= 0 for value in std):
         raise ConfigError(
-            f'std={std!r} of model.data_preprocessor: images are divided by it; write numbers above 0'
+            f'std={preprocessor["std"]!r} of model.data_preprocessor: images are divided by it; write '
+            'numbers above 0'
         )
 
 
@@ -46,12 +48,17 @@ def warn_of_scale(preprocessor: dict[str, Any], samples: Sequence[dict[str, Any]
         samples: what the pipeline has made of some images.
         where: what names the pipeline.
     """
-    if not preprocessor.get('mean') or not preprocessor.get('std'):
-        return  # mmseg normalises by both
-    values = [*preprocessor['mean'], *preprocessor['std']]
+    mean, std = _mean_and_std(preprocessor)
+    values = mean + std
     stored = all(getattr(sample['inputs'], 'dtype', None) == torch.uint8 for sample in samples)
-    if samples and stored and all(0 < value < 1 for value in values):
+    if samples and stored and values and all(0 < value < 1 for value in values):
         MMLogger.get_current_instance().warning(
             f'mean={preprocessor["mean"]!r} and std={preprocessor["std"]!r} of model.data_preprocessor are '
             f'those of images from 0 to 1, but {where} gives 0 to 255; multiply both by 255'
         )
+
+
+def _mean_and_std(preprocessor: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """The values by which mmseg normalises, one or one per channel; none if there is no mean."""
+    mean, std = preprocessor.get('mean'), preprocessor.get('std')
+    return ([], []) if mean is None or std is None else (np.ravel(mean).tolist(), np.ravel(std).tolist())

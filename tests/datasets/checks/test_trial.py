@@ -76,6 +76,7 @@ def test_a_preprocessor_needs_one_way_to_pad(root):
     [
         ({'pad_val': '0'}, "pad_val='0' of model.data_preprocessor is a str; write a number"),
         ({'seg_pad_val': None}, 'seg_pad_val=None of .* pads labels with 0, a class; write 255'),
+        ({'std': 0}, 'std=0 of model.data_preprocessor'),
         ({'std': [60, -1, 60]}, r'std=\[60, -1, 60\] of model.data_preprocessor'),
         ({'std': [60, 0, 60]}, r'std=\[60, 0, 60\] of model.data_preprocessor: images are divided by it'),
     ],
@@ -86,9 +87,10 @@ def test_what_an_image_is_normalised_and_padded_with_is_a_number(root, preproces
 
 
 @pytest.mark.parametrize(
-    'preprocessor', [{'pad_val': None}, {'mean': None}, {'mean': None, 'std': [0, 0, 0]}]
+    'preprocessor',
+    [{'pad_val': None}, {'mean': None}, {'mean': None, 'std': [0, 0, 0]}, {'mean': 127.5, 'std': 60}],
 )
-def test_what_mmseg_does_not_use_is_left_alone(root, preprocessor):
+def test_what_mmseg_takes_or_does_not_use_is_left_alone(root, preprocessor):
     require_data(config(root, 'train', GOOD['train'], preprocessor), ('train',))
 
 
