@@ -69,7 +69,10 @@ def _figure(panels: int) -> tuple[Any, list[Any]]:
     return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
 
 
-def _color(rows: Rows, method: str) -> str:
-    """The same color for a method in every panel."""
+def _color(rows: Rows, method: str) -> Any:
+    """The same color for a method in every panel, and another for each other one, of up to 20."""
+    from matplotlib import colormaps
+
     methods = list(dict.fromkeys(row['method'] for row in rows))
-    return f'C{methods.index(method) % 10}'
+    colors = colormaps['tab10' if len(methods) <= 10 else 'tab20']
+    return colors(methods.index(method) % colors.N)

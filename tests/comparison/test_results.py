@@ -1,9 +1,11 @@
 import json
 import statistics
 
+import matplotlib.colors
 import numpy as np
 import pytest
 
+from infopro_seg.comparison import plots
 from infopro_seg.comparison.results import largest_peaks, mean_curve, read_scalars, summarise
 from infopro_seg.comparison.tables import class_table, comparison_table
 
@@ -118,3 +120,10 @@ def test_runs_whose_validation_has_no_labels_are_shown_without_a_score():
     e2e, row = summarise([result('e2e', 1, 0, None), result('greedy', 2, 0, 0.5)])
     assert (e2e['mIoU'], e2e['mIoU_sd'], row['mIoU'], row['against_e2e']) == (None, None, 0.5, None)
     assert ['e2e', '1', '', '1'] in [line[:4] for line in cells(comparison_table([e2e, row]))]
+
+
+@pytest.mark.parametrize('count', [2, 10, 12, 20])
+def test_every_method_has_a_color_of_its_own(count):
+    rows = [{'method': f'method_{index}'} for index in range(count)]
+    colors = [matplotlib.colors.to_hex(plots._color(rows, row['method'])) for row in rows]
+    assert len(set(colors)) == count
