@@ -18,7 +18,7 @@ from infopro_seg.drawing.overlay import overlay
 from infopro_seg.errors import IncompleteError, OutputError, UserError
 from infopro_seg.evaluation.label_files import require_replaceable, write_image, write_label_image
 from infopro_seg.outputs import require_folder
-from infopro_seg.prediction.inputs import Input, find_inputs, paged_inputs, require_apart
+from infopro_seg.prediction.inputs import Input, find_inputs, left_out, require_apart
 from infopro_seg.prediction.onnx_network import OnnxNetwork
 from infopro_seg.prediction.rasters import predict_raster
 from infopro_seg.prediction.video_files import FrameFolder, VideoFile
@@ -96,12 +96,8 @@ def predict(
     require_replaceable(result for one in inputs for result in one.results(Path(out)).values())
     out = require_folder(out)
     run = _Run(console, out, ways)
-    if found.earlier:
-        run.say(f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}')
-    paged = paged_inputs(inputs)
-    if paged:
-        what = f'TIFFs of several pages: {len(paged)}, e.g. {paged[0]}'
-        run.say(f'{what}; only the first page is predicted', 'yellow')
+    for notice in left_out(inputs, found):
+        run.say(notice, 'yellow')
     given: Any = config
     if checkpoint is not None:
         from infopro_seg.config_files import load_config  # with torch, which exports do without

@@ -12,7 +12,11 @@ from infopro_seg.evaluation.label_files import is_written_here
 from infopro_seg.evaluation.names import output_names
 from infopro_seg.files import is_special
 
-IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
+READ = 'png jpg jpeg jpe jfif jp2 bmp tif tiff webp gif avif ppm pgm pnm'
+NOT_READ = 'heic heif tga dib psd exr hdr dng cr2 cr3 nef arw'  # a folder's are counted, and the user is told
+IMAGE_SUFFIXES, OTHER_SUFFIXES = (
+    frozenset(f'.{name}' for name in names.split()) for names in (READ, NOT_READ)
+)
 ENDS = ('_labels.png', '_overlay.png', '_labels.tif', '_labels_incomplete.tif')  # of results
 
 
@@ -24,10 +28,12 @@ class Found:
         images: each image once, with the name of its results: its path below the folder it was found in,
             without suffix. If two would share a name, see :func:`output_names`.
         earlier: results of earlier predictions, which are skipped.
+        others: images in folders whose format is not read, which are skipped.
     """
 
     images: list[tuple[Path, Path]] = field(default_factory=list)
     earlier: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
 
 
 def find_images(paths: Sequence[str | Path]) -> Found:
@@ -38,7 +44,7 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     """
     found = Found()
     listed: dict[str, tuple[str, str]] = {}
-    for file, folder in _images_below(paths):
+    for file, folder in _images_below(paths, found.others):
         if file.name.endswith(ENDS) and is_written_here(file):
             found.earlier.append(file)
         else:
@@ -53,11 +59,11 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     return found
 
 
-def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
-    """Each image, and the folder that it was found in."""
+def _images_below(paths: Sequence[str | Path], others: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each image, and the folder that it was found in; notes the images of other formats."""
     for path in map(Path, paths):
         if path.is_dir():
-            files = sorted(_images_in(path, set()))
+            files = sorted(_images_in(path, set(), others))
             if not files:
                 raise UserError(f'no images in {path}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
             yield from ((file, path) for file in files)
@@ -67,7 +73,7 @@ def _images_below(paths: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
             raise UserError(f'no such image or folder: {path}')
 
 
-def _images_in(folder: Path, seen: set[str]) -> Iterator[Path]:
+def _images_in(folder: Path, seen: set[str], others: list[Path]) -> Iterator[Path]:
     """The images in a folder and its subfolders, including linked folders, each folder once."""
     real = os.path.realpath(folder)
     if real in seen:
@@ -77,6 +83,8 @@ def _images_in(folder: Path, seen: set[str]) -> Iterator[Path]:
         if path.name.startswith('.'):
             continue  # files of other systems: ._street.png, .thumbnails
         if path.is_dir():
-            yield from _images_in(path, seen)
+            yield from _images_in(path, seen, others)
         elif path.suffix.lower() in IMAGE_SUFFIXES and not is_special(path):
             yield path
+        elif path.suffix.lower() in OTHER_SUFFIXES:
+            others.append(path)

@@ -85,7 +85,7 @@ def test_a_path_that_is_not_there_is_refused_before_any_prediction(config, livel
 
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / 'text.txt').write_text('')
-    with pytest.raises(UserError, match=r'no images in .*; looked for .bmp, .jpeg'):
+    with pytest.raises(UserError, match=r'no images in .*; looked for .avif, .bmp'):
         find_images([tmp_path])
 
 

@@ -103,6 +103,17 @@ def test_results_among_the_images_are_not_predicted_again(photos, network, tmp_p
             find_images([tmp_path / out])
 
 
+def test_a_folder_s_images_of_other_formats_are_counted(photos, network, tmp_path, capsys):
+    Image.open(photos / 'a.png').save(photos / 'tall.ppm')
+    Image.open(photos / 'a.png').save(photos / 'tall.jp2')
+    Image.open(photos / 'a.png').save(photos / 'a.tga')
+    (photos / 'notes.txt').write_text('no image')
+    assert run(photos, tmp_path / 'out') == []
+    assert network.asked == [photos / name for name in ('a.png', 'b.png', 'c.png', 'tall.jp2', 'tall.ppm')]
+    said = ' '.join(capsys.readouterr().err.split())
+    assert f'images of formats that are not read: 1, e.g. {photos}/a.tga; convert them to PNG' in said
+
+
 def test_an_image_is_never_replaced_by_a_result(photos, network):
     shutil.copy(photos / 'a.png', photos / 'a_labels.png')  # a mask that somebody has drawn
     before = (photos / 'a_labels.png').read_bytes()

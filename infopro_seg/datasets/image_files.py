@@ -114,7 +114,9 @@ def decode_image(data: bytes, color_type: str = 'color') -> tuple[np.ndarray, He
     except (cv2.error, MemoryError) as error:
         raise _reason(data) or UnreadableError(f'OpenCV cannot decode it: {error}', TO_IMAGE) from error
     if image is None:
-        raise _reason(data) or UnreadableError(f'OpenCV does not read its kind ({header.mode})', TO_IMAGE)
+        raise _reason(data) or UnreadableError(
+            f'OpenCV does not read its format ({header.mode})', 'convert it to PNG'
+        )
     if not header.whole:  # OpenCV fills what is missing of some truncated files with gray
         reason = _reason(data)
         if reason:

@@ -62,9 +62,22 @@ def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[
     return [Input(path, name, _kind(path)) for path, name in found.images], found
 
 
-def paged_inputs(inputs: Sequence[Input]) -> list[Path]:
-    """The TIFFs with several pages, of which only the first is predicted."""
-    return [one.path for one in inputs if one.kind != 'video' and _pages(one.path) > 1]
+def left_out(inputs: Sequence[Input], found: Found) -> list[str]:
+    """What the user gave that is not predicted: one line for each kind, with an example."""
+    lines = []
+    if found.earlier:
+        lines.append(
+            f'{len(found.earlier)} results of earlier predictions are left out, e.g. {found.earlier[0]}'
+        )
+    if found.others:
+        what = f'images of formats that are not read: {len(found.others)}, e.g. {found.others[0]}'
+        lines.append(f'{what}; convert them to PNG')
+    paged = [one.path for one in inputs if one.kind != 'video' and _pages(one.path) > 1]
+    if paged:
+        lines.append(
+            f'TIFFs of several pages: {len(paged)}, e.g. {paged[0]}; only the first page is predicted'
+        )
+    return lines
 
 
 def require_apart(inputs: Sequence[Input], out: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infopro_seg.datasets.image_headers import count_pages
-from infopro_seg.prediction.inputs import find_inputs, paged_inputs
+from infopro_seg.prediction.inputs import find_inputs, left_out
 
 SHADES = (50, 100, 150)
 
@@ -60,6 +60,8 @@ def test_other_files_have_no_pages():
 def test_inputs_of_several_pages_are_found(tmp_path):
     stack, single = write_pages(tmp_path / 'stack.tif', 2), write_pages(tmp_path / 'single.tif', 1)
     cv2.imwrite(str(tmp_path / 'photo.png'), page(50))
-    inputs, _ = find_inputs([tmp_path])
+    inputs, found = find_inputs([tmp_path])
     assert {one.path for one in inputs} == {stack, single, tmp_path / 'photo.png'}
-    assert paged_inputs(inputs) == [stack]
+    assert left_out(inputs, found) == [
+        f'TIFFs of several pages: 1, e.g. {stack}; only the first page is predicted'
+    ]
