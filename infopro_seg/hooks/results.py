@@ -57,17 +57,20 @@ class ResultsHook(Hook):
         self.peak_memory: dict[str, int] = {}
         self.measured = 0  # iterations of this process
 
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Forgets the peak memory of the first iterations, which as in a benchmark do not count."""
+        accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if self.measured == warm_up_iterations(accumulation):  # and the log has shown their peak
+            self.peak_memory.clear()
+            reset_peak_memory()
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Records the peak memory of the iterations; as in a benchmark, the first ones do not count."""
+        """Records the peak memory of the iterations."""
         for name, value in peak_memory().items():
             self.peak_memory[name] = max(value, self.peak_memory.get(name, 0))
         self.measured += 1
-        accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        if self.measured == warm_up_iterations(accumulation) and runner.iter + 1 < runner.max_iters:
-            self.peak_memory.clear()
-            reset_peak_memory()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Records the metrics of a validation, but not its memory."""

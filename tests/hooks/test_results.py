@@ -55,23 +55,25 @@ def test_classes_that_are_nowhere_are_null():
 def test_the_peak_is_that_of_the_iterations(monkeypatch):
     """The highest of all iterations but the first ones, though the counter is reset in between."""
     resets, hook = [], ResultsHook()
+    logged = 0  # iterations whose memory mmengine's LoggerHook has read
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda: resets.append(1))
-    runner = SimpleNamespace(
-        optim_wrapper=SimpleNamespace(), max_iters=9, iter=0, message_hub=MessageHub('peak')
-    )
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda: resets.append(logged))
+    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(), iter=0, message_hub=MessageHub('peak'))
     for runner.iter, allocated in enumerate((99, 5, 5, 5, 9, 2)):
         monkeypatch.setattr(results, 'peak_memory', lambda value=allocated: {'allocated_bytes': value})
+        hook.before_train_iter(runner, 0)
         hook.after_train_iter(runner, 0)
-    assert resets == [1]  # after the warm-up
+        logged += 1
+    assert resets == [3]  # after the warm-up, and after the log has shown its peak
     hook.after_val_epoch(runner, {'mIoU': 1.0})
     assert hook.peak_memory == {'allocated_bytes': 9}
-    assert resets == [1, 1]  # a validation does not count
+    assert resets == [3, 6]  # a validation does not count
 
 
 def test_the_peak_of_a_run_that_is_all_warm_up_is_kept(monkeypatch):
-    hook, runner = ResultsHook(), SimpleNamespace(optim_wrapper=SimpleNamespace(), max_iters=2, iter=0)
+    hook, runner = ResultsHook(), SimpleNamespace(optim_wrapper=SimpleNamespace(), iter=0)
     monkeypatch.setattr(results, 'peak_memory', lambda: {'allocated_bytes': 7})
     for runner.iter in range(2):
+        hook.before_train_iter(runner, 0)
         hook.after_train_iter(runner, 0)
     assert hook.peak_memory == {'allocated_bytes': 7}
