@@ -116,6 +116,29 @@ def test_verdicts_say_what_each_recipe_takes_and_what_another_would_change():
     assert verdict(None, None) == ('Nothing fits 11.00 GiB.', None)
 
 
+def test_a_local_recipe_that_an_exact_one_beats_is_not_advised():
+    def recipe(name, peak, flops, cuts=()):
+        return Recipe(name, cuts, False, False, round(peak * 2**30), flops, 'module 0, stem')
+
+    e2e, exact, local = recipe('E2E', 16, 1000), recipe('norms', 10, 1000), recipe('K=2', 9, 1019, ('stem',))
+    beats, larger, dearer = (
+        recipe('<= 1.02', 7.5, 1020),
+        recipe('<= 1.01', 9.5, 1010),
+        recipe('x', 5, 1050),
+    )
+
+    def plan(*others):
+        return Plan(TrainingSetup(2, CROP), e2e, (e2e, exact, local, *others), 11 * 2**30, exact, local)
+
+    text = 'Exact gradients fit 11.00 GiB: norms takes 10.00 GiB and no more FLOPs. '
+    text += 'K=2 would save another 1.00 GiB for 1.9 % more FLOPs'
+    assert plan(larger, dearer).verdict == f'{text}.'
+    assert plan(larger, dearer).alternative == local
+    better = '; <= 1.02, with exact gradients, would save another 2.50 GiB for 2.0 % more FLOPs.'
+    assert plan(larger, beats, dearer).verdict == text + better
+    assert plan(larger, beats, dearer).alternative == beats
+
+
 def test_listed_local_heads_go_with_the_cuts():
     config = load_config(DEMO)
     head = config.model.backbone.local_head

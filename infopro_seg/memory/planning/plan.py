@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infopro_seg.memory.quantities import show_bytes
+from infopro_seg.memory.search.recipe_search import ALIKE
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
@@ -47,6 +48,24 @@ class Plan:
         return self.local or self.exact
 
     @property
+    def rival(self) -> Recipe | None:
+        """The smallest exact recipe with no more memory and FLOPs than the local one; None if none has."""
+        if self.local is None:
+            return None
+        most = self.local.flops + ALIKE * self.reference.flops
+        found = [
+            recipe
+            for recipe in self.recipes
+            if recipe.gradients == 'exact' and recipe.flops <= most and recipe.peak <= self.local.peak
+        ]
+        return min(found, key=lambda recipe: recipe.peak, default=None)
+
+    @property
+    def alternative(self) -> Recipe | None:
+        """What to name beside the exact recipe: the local one, or the exact one that beats it; or None."""
+        return self.rival or self.local
+
+    @property
     def rows(self) -> tuple[Recipe, ...]:
         """The recipes; the reference comes first, unless it is one of them."""
         same = any(
@@ -79,11 +98,16 @@ class Plan:
         text = f'Exact gradients fit {size}: {described}.'
         if self.local is None:
             return text
-        return f'{text} {self.local.name} would {self._change(self.exact, self.local)}.'
+        text = f'{text} {self.local.name} would {self._change(self.exact, self.local)}'
+        if self.rival in (None, self.exact):
+            return f'{text}.'
+        return (
+            f'{text}; {self.rival.name}, with exact gradients, would {self._change(self.exact, self.rival)}.'
+        )
 
-    def _change(self, exact: Recipe, local: Recipe) -> str:
-        """What the local recipe saves and costs, compared with the exact one."""
-        saved, flops = exact.peak - local.peak, (exact.flops - local.flops) / self.reference.flops
+    def _change(self, exact: Recipe, other: Recipe) -> str:
+        """What another recipe saves and costs, compared with the exact one."""
+        saved, flops = exact.peak - other.peak, (exact.flops - other.flops) / self.reference.flops
         size = show_bytes(abs(saved), self.reference.peak)
         percent = _percent(flops)
         if not percent:
