@@ -79,7 +79,9 @@ class ConvClassifierHead(BaseModule):
         if loss not in LOSSES:
             raise ConfigError(f'loss={loss!r} of a ConvClassifierHead; choose from {", ".join(LOSSES)}')
         if temperature <= 0:
-            raise ConfigError(f'temperature={temperature} of ConvClassifierHead is not above 0; take 0.07')
+            raise ConfigError(
+                f'temperature={temperature} of ConvClassifierHead must be above 0; give e.g. 0.07'
+            )
         if num_linear < 1:
             raise ConfigError(
                 f'num_linear={num_linear} of a ConvClassifierHead leaves no layer that gives scores; give 1 '

@@ -119,7 +119,9 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
 
     for option in ('inference', 'size', 'tta', 'budget', 'max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(args, option):
-            raise UserError(f'--{option.replace("_", "-")} does not go with --module-parallel; leave one out')
+            raise UserError(
+                f'--{option.replace("_", "-")} cannot be combined with --module-parallel; leave one out'
+            )
     crop = tuple(args.crop) if args.crop else None
     modules = None if args.modules == DEFAULT_MODULES else args.modules
     json = Path(args.json) if args.json else None

@@ -79,8 +79,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         folder = folders[0] if folders else root
         if dataset.get('indices') in (0, []):
             raise DataError(
-                f'the {split} split is empty: indices={dataset["indices"]} takes no image; write how many '
-                'to take, or leave indices out'
+                f'the {split} split is empty: indices={dataset["indices"]} selects no image; write how many '
+                'images to use, or leave indices out'
             )
         listed = list_file(dataset)
         if listed is not None:

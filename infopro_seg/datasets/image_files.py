@@ -182,7 +182,7 @@ def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:
     except UnidentifiedImageError:
         header = read_header(data)
         if header.kind != 'unknown' and not data.startswith(PNG):
-            return UnreadableError(f'it holds {header.mode}, which is not read', remedy)
+            return UnreadableError(f'it contains {header.mode}, which is not supported', remedy)
         for start, (what, other) in OTHERS.items():
             if data.lstrip().startswith(start):
                 return UnreadableError(what, other)

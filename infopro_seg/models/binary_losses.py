@@ -34,6 +34,9 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
         features: feature maps (N, C, h, w); the head selects those that it reads.
         data_samples: N samples with `gt_sem_seg`.
 
+    Returns:
+        The losses by name, scalars, and `acc_seg` in percent, (1,).
+
     Raises:
         DataError: the labels contain more than two classes. On a GPU these are the labels of the previous
             step, so that the program does not wait for this one.

@@ -70,5 +70,5 @@ def test_a_folder_in_place_of_a_list_is_refused(root):
     (root / 'lists').mkdir()
     config = config_of(leaf(root, ann_file='lists'))
     for refuse in (lambda: require_data(config, ('train',)), lambda: check_split(config, workers=1)):
-        with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, where'):
+        with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, so mmseg'):
             refuse()

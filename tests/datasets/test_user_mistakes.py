@@ -120,5 +120,5 @@ def test_a_data_set_is_repeated_a_whole_number_of_times(tmp_path, times):
 def test_a_wrapper_without_data_sets_and_a_choice_of_no_image_are_named(tmp_path):
     refused(config_of({'type': 'ConcatDataset', 'datasets': []}), r'datasets=\[\] of the ConcatDataset')
     data = leaf(make(tmp_path))
-    refused(config_of({**data, 'indices': 0}), 'indices=0 takes no image')
+    refused(config_of({**data, 'indices': 0}), 'indices=0 selects no image')
     require_data(config_of({**data, 'indices': 2}), ('train',))
