@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument(
         '--stage',
         type=int,
-        metavar='K',
+        metavar='N',
         help="train only this one of the config's stages, counted from 0; the one before must be finished; "
         'default: all stages in turn',
     )
