@@ -24,7 +24,7 @@ class EntryConv(nn.Conv2d):
     """A 3x3 convolution that halves feature maps that are at least 16 pixels wide."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolved map."""
+        """The convolved map, (N, C, h, w)."""
         stride = 2 if input.shape[-1] >= WIDE else 1
         return F.conv2d(input, self.weight, self.bias, stride, self.padding)
 

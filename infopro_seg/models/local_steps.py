@@ -64,7 +64,13 @@ class LocalSteps:
         }
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """The stock modes, and the mode `local_losses`, which returns the generator without starting it."""
+        """mmengine's modes, and `local_losses`, which returns the generator without starting it.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with labels; needed for losses.
+            mode: `tensor`, `predict`, `loss` or `local_losses`.
+        """
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
