@@ -28,7 +28,7 @@ from tests.runs import demo
 def test_options_that_set_a_used_variable_name_the_right_key(option, place):
     config = demo(train_pipeline=[], data_root='d')
     config.train_dataloader.dataset.pipeline[3].crop_size = (1, 1)
-    with pytest.raises(ConfigError, match=rf'sets a variable, .*; set .*{place}'):
+    with pytest.raises(ConfigError, match=rf'sets a variable that .*; set .*{place}'):
         require_keys(config, {option: 'value'})
 
 
