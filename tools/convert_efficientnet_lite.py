@@ -90,7 +90,7 @@ def read_weights(path: Path) -> dict:
     if not isinstance(weights, dict) or not all(
         isinstance(value, torch.Tensor) for value in weights.values()
     ):
-        raise CheckpointError(f'{path} is no state dict of one network; {INSTALL}')
+        raise CheckpointError(f'{path} is not a state dict of one network; {INSTALL}')
     return weights
 
 

@@ -190,7 +190,7 @@ def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:
             return UnreadableError(
                 f'it is {data[8:12].decode("latin-1").strip().upper()}', 'convert it to PNG or JPEG'
             )
-        return UnreadableError('the file is no image')
+        return UnreadableError('the file is not an image')
     except FAILURES as error:
         return UnreadableError(str(error) or type(error).__name__)
     return None

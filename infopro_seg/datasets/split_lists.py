@@ -55,11 +55,11 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
         if data.startswith(mark):
             raise DataError(f'the list {path} of the {split} split {what}; {AS_UTF8}')
     if b'\0' in data:
-        raise DataError(f'the list {path} of the {split} split is UTF-16 or no text; {AS_UTF8}')
+        raise DataError(f'the list {path} of the {split} split is UTF-16 or not text; {AS_UTF8}')
     try:
         lines = [line.strip() for line in data.decode('utf-8').splitlines()]
     except UnicodeDecodeError as error:
-        raise DataError(f'the list {path} of the {split} split is no UTF-8 ({error}); {AS_UTF8}') from error
+        raise DataError(f'the list {path} of the {split} split is not UTF-8 ({error}); {AS_UTF8}') from error
     if not any(lines):
         raise DataError(
             f'the list {path} of the {split} split names no image; write one name per line, without suffix, '

@@ -74,7 +74,7 @@ def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
         _under_way[head] = copy, event
     if known is not None and int(known) > 1:
         raise DataError(
-            f'the labels hold the id {int(known)}, but a head with one output channel knows only 0 and 1; '
+            f'the labels contain the id {int(known)}, but a head with one output channel has only 0 and 1; '
             'convert the labels, or leave out out_channels and give num_classes'
         )
 

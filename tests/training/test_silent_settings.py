@@ -80,7 +80,7 @@ def test_padding_that_is_no_class_is_warned_of(monkeypatch, ignored, padding):
     said = []
     monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text: said.append(text))
     require_losses(head(ignored, padding).model)
-    assert 'is no class, and a padded crop would end the training; if there may be any, write' in said[0]
+    assert 'is not a class, and a padded crop would end the training; if there may be any, write' in said[0]
 
 
 def test_padding_that_counts_as_a_class_is_warned_of(caplog, monkeypatch):
