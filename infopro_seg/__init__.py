@@ -5,6 +5,9 @@ How to use a trained network::
     import infopro_seg
     network = infopro_seg.load('work_dirs/demo', 'work_dirs/demo/iter_700.pth')
     labels = network.predict('street.png')  # (H, W) uint8, indices into network.classes
+
+In docstrings, "the paper" is Wang et al., *Revisiting Locally Supervised Learning: an Alternative to
+End-to-end Training*, ICLR 2021, which introduces InfoPro.
 """
 
 from __future__ import annotations
@@ -23,12 +26,15 @@ warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable
 
 
 def load(config: str | Path, checkpoint: str | Path, device: str | None = None) -> Predictor:
-    """Loads a trained network; its `predict(image)` gives the class of each pixel.
+    """Loads a trained network; its `predict(image)` gives the class of each pixel, (H, W) uint8.
 
     Args:
         config: the config of the training, or a folder that contains it, e.g. the work dir.
         checkpoint: a checkpoint of the training, with or without local heads, or an exported one.
         device: `cpu`, `cuda`, ...; by default the GPU if there is one.
+
+    Returns:
+        The network, with `predict`, `classes` (names), `label_ids` (the data set's own ids) and `palette`.
 
     Raises:
         UserError: the config or the checkpoint is missing or invalid.

@@ -33,7 +33,7 @@ def batch_norm_needs_two() -> Iterator[None]:
             raise
         raise SingleValueError(
             'a batch norm of the network sees one value per channel, because it follows global pooling and '
-            f'the batch holds one crop ({cause}); take batch_size=2 or more per GPU in the train_dataloader '
+            f'the batch holds one crop ({cause}); use batch_size=2 or more per GPU in the train_dataloader '
             '(and drop_last=True if the last batch of an epoch may hold one), or another kind of norm; '
-            'SyncBN takes one crop per GPU, on two GPUs or more'
+            'with SyncBN, one crop per GPU is enough on two GPUs or more'
         ) from error

@@ -71,7 +71,7 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     except Exception as error:  # unpickling may raise any error
         raise unreadable_checkpoint(checkpoint, error) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f'{checkpoint} holds a {type(content).__name__}, not a checkpoint')
+        raise CheckpointError(f'{checkpoint} contains a {type(content).__name__}, not a checkpoint')
     unwrap(content)
     return content
 
@@ -99,7 +99,7 @@ def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> Checkpoin
         )
     return CheckpointError(
         f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is not a '
-        'checkpoint, or it is incomplete: take another'
+        'checkpoint, or it is incomplete; use another'
     )
 
 

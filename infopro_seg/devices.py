@@ -18,5 +18,5 @@ def choose_device(given: str | None) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f'--device {device} cannot be used ({reason}); take cpu, or cuda') from error
+        raise UserError(f'--device {device} cannot be used ({reason}); use cpu or cuda') from error
     return device

@@ -146,8 +146,8 @@ def _check_output(out: Path, checkpoint: Path, beside: str) -> None:
     if out.exists() != second.exists():  # an export has both
         there = f'{second}, which the export writes beside it,' if second.exists() else 'this file'
         raise UserError(
-            f'--out {out}: {there} is there already and is no whole export; delete it, or name another file '
-            'or folder'
+            f'--out {out}: {there} already exists and is not a complete export; delete it, or name another '
+            'file or folder'
         )
 
 

@@ -43,7 +43,7 @@ class Network(nn.Module):
         self.model = model.eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        """The logits at the size of the image."""
+        """The logits of a normalised image (1, 3, H, W) at its own size, (1, C, H, W)."""
         logits = self.model._forward(image)
         corners = self.model.align_corners
         return F.interpolate(logits, size=image.shape[2:], mode='bilinear', align_corners=corners)

@@ -55,7 +55,7 @@ def explained(error: BaseException) -> UserError | None:
         )
     if _GPU_MEMORY.search(text):
         return MachineError(
-            f'the memory of the GPU is used up: {_first_line(text)}. Take smaller crops or batches, more '
+            f'the memory of the GPU is used up: {_first_line(text)}. Use smaller crops or batches, more '
             'local modules (num_modules), mixed precision (--amp) or a checkpointing policy; tools/plan.py '
             'compares them'
         )
@@ -74,7 +74,7 @@ def explained(error: BaseException) -> UserError | None:
         )
     if isinstance(error, RuntimeError) and _RANK.search(text):
         return RankError(
-            f'another process of this run is gone: {_first_line(text)}. Its own message says why'
+            f'another process of this run has ended: {_first_line(text)}. Its own message says why'
         )
     return None
 

@@ -10,7 +10,11 @@ from typing import Any
 def add_cfg_options(parser: ArgumentParser) -> None:
     """Adds `--cfg-options KEY=VALUE ...`; its value is `{'a.b': value}`, or None."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='overrides of the config'
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='values to change in the config, e.g. train_cfg.max_iters=20000',
     )
 
 

@@ -60,7 +60,7 @@ def require_json(path: str | Path, option: str = '--json') -> Path:
     """Checks as `require_file` does, and that no file of another kind, such as a checkpoint, is replaced.
 
     Raises:
-        UserError: the file cannot be written, or is there already and is no JSON.
+        UserError: the file cannot be written, or exists and is not a JSON file.
     """
     file = require_file(path, option)
     if file.is_file():
@@ -68,7 +68,8 @@ def require_json(path: str | Path, option: str = '--json') -> Path:
             start = stream.read(1024).lstrip()[:1]
         if start not in (b'', b'{', b'['):
             raise UserError(
-                f'{option} {file} is there already and is no JSON, so it is not replaced; name another file'
+                f'{option} {file} already exists and is not a JSON file, so it is not replaced; name '
+                'another file'
             )
     return file
 

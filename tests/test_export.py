@@ -202,7 +202,7 @@ def test_what_cannot_be_exported_is_refused(checkpoint, tmp_path):
             saved('list.pth', [1]),
             'out.pth',
             CheckpointError,
-            r'list.pth holds a list, not a checkpoint|cannot read',
+            r'list.pth contains a list, not a checkpoint|cannot read',
         ),
         (
             tmp_path / 'stock.pth',

@@ -47,7 +47,7 @@ def test_a_file_that_is_no_export_is_not_replaced(checkpoint, tmp_path, form):
     second.write_text('of the user')
     out = tmp_path / f'net{".pth" if form == "mmseg" else ".pt2"}'
     with pytest.raises(
-        UserError, match=rf'{second.name}, which the export writes beside it, .* no whole export'
+        UserError, match=rf'{second.name}, which the export writes beside it, .* not a complete export'
     ):
         export(checkpoint, out, format=form)
     assert second.read_text() == 'of the user'
@@ -57,7 +57,7 @@ def test_a_file_that_is_no_export_is_not_replaced(checkpoint, tmp_path, form):
 def test_a_checkpoint_of_a_training_is_not_replaced(checkpoint, tmp_path):
     other = tmp_path / 'iter_2.pth'
     other.write_bytes(b'of another training')
-    with pytest.raises(UserError, match='this file is there already and is no whole export; delete it'):
+    with pytest.raises(UserError, match='this file already exists and is not a complete export; delete it'):
         export(checkpoint, other)
     assert other.read_bytes() == b'of another training'
 

@@ -49,7 +49,7 @@ def os_error(number, *names):
         (
             RuntimeError('[pair.cc:553] gloo/transport: Connection closed by peer [127.0.0.1]:1'),
             RankError,
-            ['another process of this run is gone'],
+            ['another process of this run has ended'],
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_file_to_write_is_checked(tmp_path):
 def test_json_replaces_json_and_nothing_else(tmp_path, content):
     file = tmp_path / 'iter_4.pth'
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r'--json .*/iter_4.pth is there already and is no JSON'):
+    with pytest.raises(UserError, match=r'--json .*/iter_4.pth already exists and is not a JSON file'):
         require_json(file)
     for earlier in ('', '{"mIoU": 1}', ' \n[1]'):
         file.write_text(earlier)

@@ -95,7 +95,7 @@ def test_what_the_disk_does_not_hold_is_noticed(network, tmp_path, monkeypatch):
         (
             np.zeros((9, 9, 3), np.uint16),
             {},
-            'holds 3 bands of uint16 (red, green, blue), but rasters are read',
+            'holds 3 bands of uint16 (red, green, blue), but such TIFFs are read',
         ),
         (np.zeros((9, 9, 6), np.uint8), {}, 'holds 6 bands of uint8'),
         (np.zeros((9, 9, 2), np.uint8), {}, 'gdal_translate -ot Byte -b 1 -b 2 -b 3'),
@@ -153,4 +153,4 @@ def test_a_turned_raster_is_refused(network, tmp_path, monkeypatch, capsys):
     Image.fromarray(picture(30, 20)).save(path, tiffinfo={274: 6})
     monkeypatch.setattr(raster_files, 'LARGE', 10)
     assert run(network, path, tmp_path / 'out') == [path]
-    assert 'a.tif is stored turned (orientation 6); save it upright' in capsys.readouterr().err
+    assert 'a.tif is stored rotated (orientation 6); save it upright' in capsys.readouterr().err

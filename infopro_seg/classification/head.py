@@ -24,7 +24,7 @@ class EntryConv(nn.Conv2d):
     """A 3x3 convolution that halves feature maps that are at least 16 pixels wide."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolved map."""
+        """The convolved map, (N, C, h, w)."""
         stride = 2 if input.shape[-1] >= WIDE else 1
         return F.conv2d(input, self.weight, self.bias, stride, self.padding)
 
@@ -79,7 +79,9 @@ class ConvClassifierHead(BaseModule):
         if loss not in LOSSES:
             raise ConfigError(f'loss={loss!r} of a ConvClassifierHead; choose from {", ".join(LOSSES)}')
         if temperature <= 0:
-            raise ConfigError(f'temperature={temperature} of ConvClassifierHead is not above 0; take 0.07')
+            raise ConfigError(
+                f'temperature={temperature} of ConvClassifierHead must be above 0; give e.g. 0.07'
+            )
         if num_linear < 1:
             raise ConfigError(
                 f'num_linear={num_linear} of a ConvClassifierHead leaves no layer that gives scores; give 1 '

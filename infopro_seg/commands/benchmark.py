@@ -19,16 +19,32 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for results.json, .md and .png')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
     parser.add_argument(
-        '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
+        '--out', required=True, metavar='DIR', help='folder for results.json, results.md and results.png'
     )
-    parser.add_argument('--modules', default='1-4', help='numbers of local modules; default: %(default)s')
+    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
+    parser.add_argument(
+        '--crop',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="height and width of crops in pixels; default: the config's",
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=('fp16', 'bf16'),
+        help="mixed precision, fp16 if no kind is given; default: the config's",
+    )
+    parser.add_argument(
+        '--modules', default='1-4', help='numbers of local modules, e.g. 4; default: %(default)s'
+    )
     parser.add_argument('--iterations', type=int, default=10, help='measured iterations; default: 10')
     parser.add_argument(
-        '--max-crop', metavar='BUDGET', help='find by trial the largest crop that trains in e.g. 11GiB'
+        '--max-crop',
+        metavar='BUDGET',
+        help='find the largest crop that trains within this memory, e.g. 11GiB, by trying',
     )
     add_cfg_options(parser)
     args = parser.parse_args()

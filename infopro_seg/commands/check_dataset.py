@@ -1,7 +1,8 @@
 """Check a data set before training on it: every image and label image of a split.
 
-Names missing, unreadable and mismatched files and ids outside the classes; counts the classes; compares the
-images with the config's mean and std; draws samples with their labels. Exit status 1 if a file is wrong.
+It names missing, unreadable and mismatched files and ids outside the classes, counts the classes, compares
+the images with the config's mean and std, and draws samples with their labels. The exit status is 1 if a file
+is wrong.
 
 Examples:
   python tools/check_dataset.py configs/custom_dataset.py
@@ -21,10 +22,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: train')
-    parser.add_argument('--out', metavar='DIR', help='for the pictures; default work_dirs/<config>/dataset')
-    parser.add_argument('--workers', type=int, metavar='N', help='processes; default: one per core')
-    parser.add_argument('--json', metavar='FILE', help='write the whole report')
+    parser.add_argument(
+        '--split', choices=('train', 'val', 'test'), default='train', help='split to check; default: train'
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', help='folder for the pictures; default: work_dirs/<config>/dataset'
+    )
+    parser.add_argument('--workers', type=int, metavar='N', help='number of processes; default: one per core')
+    parser.add_argument('--json', metavar='FILE', help='write all numbers and problems to this file')
     add_cfg_options(parser)
     args = parser.parse_args()
 

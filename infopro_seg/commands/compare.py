@@ -1,7 +1,7 @@
 """Train the methods of the paper side by side and compare what they learn.
 
-Finished trainings are kept and a broken one is resumed: repeat the command. Results of all finished trainings
-go into DIR: results.json, table.md, curves.png and memory.png.
+Repeat the command to resume: finished trainings are kept. The results of all finished trainings go into DIR:
+results.json, table.md, curves.png and memory.png.
 
 Examples:
   python tools/compare.py --suite smoke --out work_dirs/compare_smoke
@@ -25,26 +25,31 @@ def main() -> int:
     parser.add_argument(
         '--suite',
         required=True,
-        help='smoke, cpu, streets, camvid or another of configs/compare, or the path of a suite like those',
+        help='smoke, cpu, streets, camvid or another one of configs/compare, or the path of your own suite',
     )
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='where runs and results go')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for runs and results')
     parser.add_argument(
         '--methods',
         nargs='+',
         metavar='NAME',
-        help='of configs/compare/methods.py; default: those of the suite',
+        help='methods, as named in configs/compare/methods.py; default: those of the suite',
     )
     parser.add_argument(
         '--modules', nargs='+', type=int, metavar='K', help="numbers of local modules; default: the suite's"
     )
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help="default: the suite's")
     parser.add_argument(
-        '--jobs', type=int, default=1, help='trainings at once, on shared cores or one GPU; default: 1'
+        '--seeds', nargs='+', type=int, metavar='SEED', help="random seeds; default: the suite's"
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='number of trainings at once, on shared cores or one GPU; default: 1',
     )
     parser.add_argument(
         '--report-only',
         action='store_true',
-        help='train nothing: the results so far, of all runs or of those asked for and E2E',
+        help='train nothing; write the results so far, of all runs, or of E2E and those asked for',
     )
     parser.add_argument(
         '--with',
@@ -53,7 +58,7 @@ def main() -> int:
         type=Path,
         default=[],
         metavar='FILE',
-        help='report also the runs of these results.json, of the same suite trained elsewhere',
+        help='add the runs of these results.json, of the same suite trained elsewhere',
     )
     args = parser.parse_args()
 

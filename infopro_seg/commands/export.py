@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('checkpoint', help='checkpoint of a training with InfoPro')
+    parser.add_argument('checkpoint', help='checkpoint of an InfoPro training')
     parser.add_argument('--out', required=True, metavar='DIR_OR_FILE', help='a folder, or a file to write')
     parser.add_argument(
         '--format',

@@ -19,7 +19,13 @@ def main() -> None:
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
+    parser.add_argument(
+        '--crop',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="height and width of crops in pixels; default: the config's",
+    )
     add_cfg_options(parser)
     args = parser.parse_args()
 

@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('H', 'W'),
         help='height and width in pixels; default: 512 1024',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the scenes; default: %(default)s')
+    parser.add_argument('--seed', type=int, default=0, help='random seed of the scenes; default: %(default)s')
     parser.add_argument('--workers', type=int, help='number of processes; default: one per core')
     parser.add_argument('--force', action='store_true', help='replace another synthetic set in the folder')
     return parser.parse_args()

@@ -1,8 +1,8 @@
-"""Predict what training takes, without a GPU, and choose a recipe that fits.
+"""Predict the memory of a training, without a GPU, and choose a recipe that fits.
 
 Examples:
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py
-  python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (what each of its stages takes)
+  python tools/plan.py configs/deeplabv3_infopro_async_cityscapes.py   (the memory of each stage)
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --budget 11GiB --write-config configs/mine.py
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --module-parallel --budgets 8GiB 24GiB
   python tools/plan.py configs/deeplabv3_infopro_cityscapes.py --inference --size 1024 2048 --budget 4GiB
@@ -26,11 +26,21 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--budget', help='memory that may be used, e.g. 11GiB: recommend recipes for it')
+    parser.add_argument('--budget', help='memory limit, e.g. 11GiB: recommend recipes that fit it')
     parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: the config's")
     parser.add_argument(
-        '--amp', nargs='?', const='fp16', choices=('fp16', 'bf16'), help="autocast; default: the config's"
+        '--crop',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="height and width of crops in pixels; default: the config's",
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=('fp16', 'bf16'),
+        help="mixed precision, fp16 if no kind is given; default: the config's",
     )
     parser.add_argument(
         '--modules',
@@ -38,10 +48,10 @@ def main() -> int:
         help='numbers of local modules, e.g. 4 or 1,4,6-8; default: %(default)s',
     )
     parser.add_argument(
-        '--max-crop', action='store_true', help='the largest crop of each recipe that fits the budget'
+        '--max-crop', action='store_true', help='with --budget: find the largest crop of each recipe'
     )
     parser.add_argument(
-        '--max-batch', action='store_true', help='the largest batch of each recipe that fits the budget'
+        '--max-batch', action='store_true', help='with --budget: find the largest batch of each recipe'
     )
     parser.add_argument(
         '--inference', action='store_true', help='plan prediction and validation instead of training'
@@ -51,7 +61,7 @@ def main() -> int:
         type=int,
         nargs=2,
         metavar=('H', 'W'),
-        help="of the image, with --inference; default: the crop's",
+        help="with --inference: height and width of the image in pixels; default: the crop's",
     )
     parser.add_argument(
         '--tta', action='store_true', help='with --inference: average scales and flips, as test.py --tta does'
@@ -59,17 +69,17 @@ def main() -> int:
     parser.add_argument(
         '--module-parallel',
         action='store_true',
-        help='plan one process per local module: what each takes and sends, and how fast they are together',
+        help='plan one process per local module: what each needs and sends, and how fast they are together',
     )
     parser.add_argument(
         '--budgets',
         nargs='+',
         metavar='MEMORY',
-        help='with --module-parallel: the memory of the card of each local module, in their order, '
-        'e.g. 8GiB 24GiB; the last one is of rank 0, on the first GPU',
+        help='with --module-parallel: the memory of the GPU of each local module, in their order, '
+        'e.g. 8GiB 24GiB; rank 0 trains the last module, on the first GPU',
     )
-    parser.add_argument('--json', metavar='FILE', help='write the recipes as JSON; - for stdout')
-    parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs')
+    parser.add_argument('--json', metavar='FILE', help='write the recipes to this JSON file; - for stdout')
+    parser.add_argument('--plot', metavar='FILE', help='draw memory against FLOPs into this picture')
     parser.add_argument('--write-config', metavar='FILE', help='write a config with the recommended recipe')
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -81,11 +91,11 @@ def main() -> int:
     if args.module_parallel:
         return _plan_module_parallel(args)
     if args.budgets:
-        raise UserError('--budgets is one per process; add --module-parallel, or give --budget')
+        raise UserError('--budgets gives each process its own; add --module-parallel, or give one --budget')
     if args.inference:
         return _plan_inference(args)
     if args.size or args.tta:
-        raise UserError('--size and --tta are of prediction; add --inference')
+        raise UserError('--size and --tta are for predictions; add --inference')
     from infopro_seg.memory.planning.command import PlanRequest, plan
 
     paths = {name: Path(value) if value else None for name, value in vars(args).items() if name in OUTPUTS}
@@ -109,7 +119,9 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
 
     for option in ('inference', 'size', 'tta', 'budget', 'max_crop', 'max_batch', 'plot', 'write_config'):
         if getattr(args, option):
-            raise UserError(f'--{option.replace("_", "-")} does not go with --module-parallel; leave one out')
+            raise UserError(
+                f'--{option.replace("_", "-")} cannot be combined with --module-parallel; leave one out'
+            )
     crop = tuple(args.crop) if args.crop else None
     modules = None if args.modules == DEFAULT_MODULES else args.modules
     json = Path(args.json) if args.json else None
@@ -126,7 +138,7 @@ def _plan_inference(args: argparse.Namespace) -> int:
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch'):
         if getattr(args, option):
             raise UserError(
-                f'--{option.replace("_", "-")} is of training; leave it out, or leave out --inference'
+                f'--{option.replace("_", "-")} is for trainings; leave it out, or leave out --inference'
             )
     size = tuple(args.size) if args.size else None
     json = Path(args.json) if args.json else None

@@ -31,9 +31,13 @@ def main() -> int:
         'of images',
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
+    parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU if there is one')
     parser.add_argument(
-        '--batch', type=_count, default=1, metavar='N', help='windows, or images of one size, at once'
+        '--batch',
+        type=_count,
+        default=1,
+        metavar='N',
+        help='compute N windows, or N images of the same size, at once',
     )
     parser.add_argument(
         '--half', action='store_true', help='half precision: float16 on a GPU, bfloat16 on a CPU'
@@ -41,11 +45,13 @@ def main() -> int:
     parser.add_argument(
         '--no-resize',
         action='store_true',
-        help="at the images' own resolution: no Resize of the test pipeline",
+        help="predict at the images' own resolution: skip the Resize of the test pipeline",
     )
-    parser.add_argument('--video', action='store_true', help='each folder holds the frames of a video')
+    parser.add_argument('--video', action='store_true', help='each folder contains the frames of one video')
     parser.add_argument(
-        '--fps', type=_rate, help="frames per second of overlay videos; default: the video's, 25 of frames"
+        '--fps',
+        type=_rate,
+        help="frames per second of overlay videos; default: the video's own, 25 for folders of frames",
     )
     add_cfg_options(parser)
     args = parser.parse_args()

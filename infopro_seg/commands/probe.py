@@ -1,4 +1,4 @@
-"""Look inside trained networks: what each depth still knows of the image and of the classes.
+"""Look inside trained networks: what each block still knows about the image and the classes.
 
 A decoder and two classifiers are trained on the frozen output of every block.
 
@@ -21,18 +21,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file: data and encoder; cuts are read from the checkpoints')
-    parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of one encoder')
+    parser.add_argument(
+        'checkpoints', nargs='+', metavar='CKPT', help='checkpoints of networks with the same encoder'
+    )
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder for depth.png, reconstructions.png, table.md, ...'
     )
-    parser.add_argument('--labels', nargs='+', metavar='NAME', help='a name for each; default: its folder')
     parser.add_argument(
-        '--blocks', nargs='+', default=[], metavar='NAME', help='names, or every:2; default: every block'
+        '--labels', nargs='+', metavar='NAME', help='a name for each checkpoint; default: its folder'
     )
-    parser.add_argument('--iterations', type=int, default=1000, help='of the probes; default: %(default)s')
+    parser.add_argument(
+        '--blocks',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='the blocks to probe: their names, or every:2 for every second block; default: all',
+    )
+    parser.add_argument(
+        '--iterations', type=int, default=1000, help='training iterations of the probes; default: %(default)s'
+    )
     parser.add_argument('--batch', type=int, metavar='N', help="images per iteration; default: the config's")
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU where there is one')
+    parser.add_argument('--seed', type=int, default=0, help='random seed; default: %(default)s')
+    parser.add_argument('--device', help='cpu, cuda, ...; default: the GPU if there is one')
     add_cfg_options(parser)
     args = parser.parse_args()
 

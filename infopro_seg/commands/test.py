@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes its label images.
+"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes label images.
 
 Example:
   python tools/test.py configs/deeplabv3_infopro_cityscapes.py work_dirs/.../iter_40000.pth --tta
@@ -20,11 +20,18 @@ def main() -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--tta', action='store_true', help='average over scales 0.5-1.75 and flip')
-    parser.add_argument('--out', metavar='DIR', help="write label images, in the data set's own ids")
+    parser.add_argument(
+        '--out', metavar='DIR', help="write the predicted label images, with the data set's own ids"
+    )
     parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
     parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
     add_cfg_options(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='what started the processes; tools/dist_test.sh gives pytorch',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -1,4 +1,4 @@
-"""Train a segmentor.
+"""Train a segmentor or an image classifier.
 
 Examples:
   python tools/train.py configs/deeplabv3_infopro_cityscapes.py
@@ -36,38 +36,43 @@ def main() -> int:
     parser.add_argument(
         '--stage',
         type=int,
-        metavar='K',
-        help="train only this of the config's stages, counted from 0, on the finished one before; "
-        'default: all in turn',
+        metavar='N',
+        help="train only this one of the config's stages, counted from 0; the one before must be finished; "
+        'default: all stages in turn',
     )
     parser.add_argument(
         '--fit',
         metavar='BUDGET',
-        help='plan first, and train by the cheapest recipe that takes at most this much memory, e.g. 11GiB; '
-        'auto: the free memory of the GPU less a tenth',
+        help='plan first, then train with the cheapest recipe that fits this memory, e.g. 11GiB; '
+        'auto: nine tenths of the free memory of the GPU',
     )
     parser.add_argument(
         '--fit-exact-flops',
         type=float,
         metavar='SHARE',
-        help='with --fit, take a recipe with exact gradients if it needs at most this many FLOPs of plain '
-        'end-to-end training, else one with local losses; default: 1.2, or that of the run to resume',
+        help='with --fit: use a recipe with exact gradients if it needs at most this many times the FLOPs of '
+        'plain end-to-end training, else one with local losses; default: 1.2, or that of the resumed run',
     )
     parser.add_argument(
         '--module-parallel',
         action='store_true',
-        help='train each local module in a process of its own, all at once; take as many processes as there '
+        help='train each local module in a process of its own, all at once; start as many processes as there '
         'are modules, or a multiple: tools/dist_train.sh CONFIG 2 --module-parallel',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    parser.add_argument('--seed', type=int, help='makes the run repeatable')
+    parser.add_argument('--seed', type=int, help='random seed; makes the run repeatable')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate to the real total batch size',
     )
     add_cfg_options(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='what started the processes; tools/dist_train.sh gives pytorch',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

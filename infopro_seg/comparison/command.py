@@ -29,7 +29,18 @@ from infopro_seg.strict_json import write_json
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """The arguments of the command."""
+    """The arguments of the command; None stands for the suite's own value.
+
+    Args:
+        suite: the config of the suite.
+        out: folder for runs and results.
+        methods: names of methods.
+        modules: numbers of local modules.
+        seeds: random seeds.
+        jobs: number of trainings at once.
+        report_only: whether to train nothing, and only write the results of finished runs.
+        others: `results.json` files of the same suite, whose runs are added.
+    """
 
     suite: Path
     out: Path
@@ -59,7 +70,7 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     amp = suite.optim_wrapper.get('type') == 'AmpOptimWrapper'
     if amp and not request.report_only and not torch.cuda.is_available():
         raise ConfigError(
-            f'{request.suite} trains in mixed precision on a GPU, but there is no GPU; take the suite cpu'
+            f'{request.suite} trains in mixed precision on a GPU, but there is no GPU; use the suite cpu'
         )
     setting = setting_of(suite, request.suite)
     others = [result for path in request.others for result in read_results(path, setting)]

@@ -197,7 +197,7 @@ def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dic
 
 
 def mean_curve(group: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    """The mean mIoU over runs, at the iterations at which all of them validated."""
+    """Iteration and mean mIoU (a fraction) over runs, where all of them validated."""
     curves = [dict(map(tuple, result['curve'])) for result in group]
     shared = set.intersection(*(set(curve) for curve in curves))
     return [(step, statistics.fmean(curve[step] for curve in curves)) for step in sorted(shared)]

@@ -19,7 +19,13 @@ from infopro_seg.models.encoder import build_encoder
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a comparison."""
+    """One training of a comparison.
+
+    Args:
+        method: name of the method.
+        modules: number of local modules.
+        seed: random seed.
+    """
 
     method: str
     modules: int

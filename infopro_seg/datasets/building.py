@@ -79,8 +79,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         folder = folders[0] if folders else root
         if dataset.get('indices') in (0, []):
             raise DataError(
-                f'the {split} split is empty: indices={dataset["indices"]} takes no image; write how many '
-                'to take, or leave indices out'
+                f'the {split} split is empty: indices={dataset["indices"]} selects no image; write how many '
+                'images to use, or leave indices out'
             )
         listed = list_file(dataset)
         if listed is not None:
@@ -122,14 +122,14 @@ def _is_base_dataset(dataset: dict[str, Any]) -> bool:
 
 
 def _require_texts(dataset: dict[str, Any], split: str) -> None:
-    """Checks that paths and suffixes are single texts; mmseg would misread others, or fail later."""
+    """Checks that paths and suffixes are single strings; mmseg would misread others, or fail later."""
     where = f'of the {split} data set {dataset["type"]}'
     prefix = dataset.get('data_prefix') or {}
     if not lists_files(dataset):
         return
     if not isinstance(prefix, dict):
         raise ConfigError(
-            f'data_prefix={prefix!r} {where} is no dict; write dict(img_path=..., seg_map_path=...)'
+            f'data_prefix={prefix!r} {where} is not a dict; write dict(img_path=..., seg_map_path=...)'
         )
     kind = class_of(dataset, DATASETS)
     stock = getattr(kind, 'load_data_list', None) is BaseSegDataset.load_data_list
@@ -137,8 +137,8 @@ def _require_texts(dataset: dict[str, Any], split: str) -> None:
     for key, value in given.items():
         if value and not isinstance(value, (str, os.PathLike)):
             raise ConfigError(
-                f'{key}={value!r} {where} is a {type(value).__name__}; write a single text, and join several '
-                'data sets by a ConcatDataset'
+                f'{key}={value!r} {where} is a {type(value).__name__}; write a single string, and join '
+                'several data sets by a ConcatDataset'
             )
 
 

@@ -112,5 +112,5 @@ def _check_pair(image: Path, label: Path) -> list[Problem]:
         what = (
             f'holds the ids {other}, but the {len(CLASSES)} classes are 0 to {VOID - 1}, and {VOID} is void'
         )
-        return [Problem(label, what, "take SegNet's label images of 11 classes, not those of 32")]
+        return [Problem(label, what, "use SegNet's label images of 11 classes, not those of 32")]
     return []

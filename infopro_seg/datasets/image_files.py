@@ -184,7 +184,7 @@ def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:
     except UnidentifiedImageError:
         header = read_header(data)
         if header.kind != 'unknown' and not data.startswith(PNG):
-            return UnreadableError(f'it holds {header.mode}, which is not read', remedy)
+            return UnreadableError(f'it contains {header.mode}, which is not supported', remedy)
         for start, (what, other) in OTHERS.items():
             if data.lstrip().startswith(start):
                 return UnreadableError(what, other)
@@ -192,7 +192,7 @@ def _reason(data: bytes, remedy: str = TO_IMAGE) -> UnreadableError | None:
             return UnreadableError(
                 f'it is {data[8:12].decode("latin-1").strip().upper()}', 'convert it to PNG or JPEG'
             )
-        return UnreadableError('the file is no image')
+        return UnreadableError('the file is not an image')
     except FAILURES as error:
         return UnreadableError(str(error) or type(error).__name__)
     return None

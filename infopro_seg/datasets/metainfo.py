@@ -35,8 +35,8 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         raise ConfigError(f'{where} names no classes; give it {EXAMPLE}')
     if isinstance(classes, str):
         raise ConfigError(
-            f'classes of {where} is the text {classes!r}, neither names nor a file of them; a single name is '
-            f'written with a comma: ({classes!r},)'
+            f'classes of {where} is the string {classes!r}, neither names nor a file of them; a single '
+            f'name is written with a comma: ({classes!r},)'
         )
     require_two_classes(classes, where)
     require_classes_once(classes, where)

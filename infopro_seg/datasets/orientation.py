@@ -78,7 +78,7 @@ def labels_are_turned(
     if upright and stored:
         raise MisfitError(
             f'fits its image {image_path} both as it is stored and turned by its EXIF orientation '
-            f'{orientation}, so that nothing tells which of them it was drawn on',
+            f'{orientation}, so nothing shows on which of them it was drawn',
             "give LoadLabels drawn_on='upright' (as viewers show the photograph) or drawn_on='stored' in "
             'every pipeline, or save the photographs upright without an EXIF orientation',
         )

@@ -92,7 +92,7 @@ class SeededSampler(Sampler[Key]):
         if not (hasattr(inner, 'rank') and hasattr(inner, 'world_size')):
             raise ConfigError(
                 f'the {type(inner).__name__} of train_dataloader has no rank and world_size, so it cannot '
-                f'divide the data among {count} replicas; take InfiniteSampler or DefaultSampler'
+                f'divide the data among {count} replicas; use InfiniteSampler or DefaultSampler'
             )
         inner.rank, inner.world_size = rank, count
         if hasattr(inner, 'total_size'):  # of mmengine's DefaultSampler

@@ -44,8 +44,8 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
     given = Path(dataset.get('data_root') or '') / (dataset.get('ann_file') or '')
     if dataset.get('ann_file') and given.is_dir():
         raise DataError(
-            f'ann_file of the {split} split is the folder {given}, where mmseg would take all images; name '
-            'a file, or leave out ann_file to take them'
+            f'ann_file of the {split} split is the folder {given}, so mmseg would use all images; name '
+            'a file, or leave out ann_file to use them'
         )
     path = list_file(dataset)
     if path is None:
@@ -55,21 +55,21 @@ def require_names(dataset: dict[str, Any], split: str) -> None:
         if data.startswith(mark):
             raise DataError(f'the list {path} of the {split} split {what}; {AS_UTF8}')
     if b'\0' in data:
-        raise DataError(f'the list {path} of the {split} split is UTF-16 or no text; {AS_UTF8}')
+        raise DataError(f'the list {path} of the {split} split is UTF-16 or not text; {AS_UTF8}')
     try:
         lines = [line.strip() for line in data.decode('utf-8').splitlines()]
     except UnicodeDecodeError as error:
-        raise DataError(f'the list {path} of the {split} split is no UTF-8 ({error}); {AS_UTF8}') from error
+        raise DataError(f'the list {path} of the {split} split is not UTF-8 ({error}); {AS_UTF8}') from error
     if not any(lines):
         raise DataError(
             f'the list {path} of the {split} split names no image; write one name per line, without suffix, '
-            'or leave out ann_file to take the whole folder'
+            'or leave out ann_file to use the whole folder'
         )
     if '' in lines:
         number = lines.index('') + 1
         raise DataError(
             f'blank lines in the list {path} of the {split} split: {lines.count("")}, the first is line '
-            f'{number}; remove them, as mmseg would take each for the name of an image'
+            f'{number}; remove them, because mmseg reads each as the name of an image'
         )
     twice = [name for name, count in Counter(lines).items() if count > 1]
     if twice and split != 'train':

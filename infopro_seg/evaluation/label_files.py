@@ -64,7 +64,7 @@ def require_replaceable(results: Iterable[Path]) -> None:
     for path in results:
         if path.suffix in IMAGES and path.exists() and not is_written_here(path):
             raise UserError(
-                f'{path} is there already and is no earlier result, perhaps a label image of yours, and is '
+                f'{path} already exists and is not an earlier result, perhaps your own label image, so it is '
                 'not replaced; name another folder (--out)'
             )
 

@@ -58,7 +58,7 @@ def class_indices(prediction: Any) -> np.ndarray:
 
 
 def label_ids(meta: Mapping[str, Any]) -> np.ndarray:
-    """The id in the label images of a data set for each class index, uint8 or uint16.
+    """The id in the label images of a data set for each class index, (classes,) uint8 or uint16.
 
     By default this is the index itself. With `reduce_zero_label` ids begin with 1. With a `label_map` (some
     of the classes, or another order) each class has the id of the whole data set. Cityscapes has its own ids

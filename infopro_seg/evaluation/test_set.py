@@ -74,8 +74,8 @@ def read_test_set(config: Config) -> TestSet:
             labels.append(info.get('seg_map_path') is not None)
     if any(labels) and not all(labels):
         raise DataError(
-            f'{labels.count(False)} of {len(labels)} test images have no labels, as one of the joined sets '
-            'of data names no seg_map_path in its data_prefix; test them apart'
+            f'{labels.count(False)} of {len(labels)} test images have no labels, because one of the '
+            'concatenated data sets has no seg_map_path in its data_prefix; test the data sets separately'
         )
     return TestSet(images, all(labels), meta)
 

@@ -145,7 +145,7 @@ def require_finite(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
     if infinite:
         raise CheckpointError(
             f'the checkpoint {name} holds {len(infinite)} weights that are NaN or infinite, e.g. '
-            f'{infinite[0]}: its training has diverged; take an earlier checkpoint'
+            f'{infinite[0]}: its training has diverged; use an earlier checkpoint'
         )
 
 

@@ -28,7 +28,7 @@ class DueValidationHook(Hook):
             return
         self._asked = True
         if validation_is_due(runner):
-            runner.logger.info(f'the validation at iteration {runner.iter} was not finished; it comes first')
+            runner.logger.info(f'the validation at iteration {runner.iter} was not finished; it runs first')
             runner.val_loop.run()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:

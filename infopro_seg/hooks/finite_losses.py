@@ -124,7 +124,7 @@ def _remedy(runner: Any) -> str:
     kept = sorted(Path(runner.work_dir).glob('*.pth'), key=lambda path: path.stat().st_mtime)
     saved = f'; checkpoints from before: {_listed(map(str, kept))}' if kept else ''
     return (
-        f'The learning rate is {rates}: take a lower one, a longer warmup, optim_wrapper.clip_grad, or no '
+        f'The learning rate is {rates}: try a lower one, a longer warmup, optim_wrapper.clip_grad, or no '
         f'mixed precision, and check images and labels (tools/check_dataset.py){saved}'
     )
 

@@ -135,12 +135,12 @@ class InfoProBackbone(BaseModule):
             super().init_weights()
 
     def local_modules(self) -> list[list[Block]]:
-        """The blocks of each local module."""
+        """The blocks of each of the K local modules, in order."""
         modules = split_blocks(self.encoder, self.cuts)
         return [compiled_blocks(blocks, self.compile_options) for blocks in modules]
 
     def readers(self) -> list[Reader]:
-        """The reader of each local head."""
+        """The reader of each of the K - 1 local heads: it turns the state at the cut into a feature map."""
         modules = self.local_modules()
         averages = self.momentum_blocks or [None] * len(self.cuts)
         return [

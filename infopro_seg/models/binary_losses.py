@@ -34,6 +34,9 @@ def binary_losses(head: Any, features: Sequence[Tensor], data_samples: SampleLis
         features: feature maps (N, C, h, w); the head selects those that it reads.
         data_samples: N samples with `gt_sem_seg`.
 
+    Returns:
+        The losses by name, scalars, and `acc_seg` in percent, (1,).
+
     Raises:
         DataError: the labels contain more than two classes. On a GPU these are the labels of the previous
             step, so that the program does not wait for this one.
@@ -71,7 +74,7 @@ def _check_labels(head: Any, label: Tensor, valid: Tensor) -> None:
         _under_way[head] = copy, event
     if known is not None and int(known) > 1:
         raise DataError(
-            f'the labels hold the id {int(known)}, but a head with one output channel knows only 0 and 1; '
+            f'the labels contain the id {int(known)}, but a head with one output channel has only 0 and 1; '
             'convert the labels, or leave out out_channels and give num_classes'
         )
 

@@ -67,6 +67,9 @@ class BoundedPrediction:
         Args:
             inputs: normalised images, (N, 3, H, W).
             data_samples: see :meth:`predict`.
+
+        Returns:
+            One map (C, H, W) per image.
         """
         metas = [{} for _ in inputs] if data_samples is None else [one.metainfo for one in data_samples]
         size = (inputs.shape[2], inputs.shape[3])
@@ -123,12 +126,21 @@ class BoundedPrediction:
     def window_logits(
         self, image: Tensor, metas: list[dict[str, Any]], boxes: Sequence[Box]
     ) -> Sequence[Tensor]:
-        """The logits of windows of an image (1, 3, H, W), at the head's own resolution."""
+        """The logits of windows of an image, at the head's own resolution.
+
+        Args:
+            image: a normalised image, (1, 3, H, W).
+            metas: a list of the image's `metainfo`.
+            boxes: rows and columns of each window, as slices.
+
+        Returns:
+            One tensor (C, h, w) per window.
+        """
         windows = torch.cat([image[(..., *box)] for box in boxes])
         return list(self.small_logits(windows, metas * len(boxes)))
 
     def small_logits(self, inputs: Tensor, metas: list[dict[str, Any]]) -> Tensor:
-        """The logits at the head's own resolution, (N, C, h, w)."""
+        """The logits of images (N, 3, H, W) at the head's own resolution, (N, C, h, w)."""
         metas = [{**meta, 'img_shape': inputs.shape[2:]} for meta in metas]
         with _not_resized(self._last_head):
             logits: Tensor = self.encode_decode(inputs, metas)  # type: ignore[attr-defined]
@@ -173,7 +185,7 @@ def check_test_cfg(test_cfg: Any) -> None:
         if stride > window:
             raise ConfigError(
                 f'model.test_cfg: a stride of {stride} {axis} leaves gaps between windows of {window}; '
-                'take a stride of at most the window; two thirds of it is usual'
+                'use a stride of at most the window; two thirds of it is usual'
             )
     batch = test_cfg.get('window_batch', 1)
     if not _is_size(batch):

@@ -31,7 +31,7 @@ class ContrastiveHead(BaseModule):
         out_channels: width of the projection.
         num_convs: number of hidden 3x3 convolutions before the projection.
         temperature: tau of the loss.
-        pixels_per_class: maximum number of pixels drawn per class; the similarities take
+        pixels_per_class: maximum number of pixels drawn per class; the similarities need
             (classes * pixels)^2 floats.
         ignore_index: label of the pixels that are never drawn.
         loss_weight: lambda_task.
@@ -84,14 +84,24 @@ class ContrastiveHead(BaseModule):
         self.projection = nn.Conv2d(widths[-1], out_channels, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Projects a feature map (N, C, h, w) onto the unit sphere, (N, out_channels, h, w)."""
+        """Projects the feature map (N, C, h, w) to one unit vector per pixel, (N, out_channels, h, w)."""
         projected: Tensor = self.projection(self.convs(features[self.in_index]))
         return F.normalize(projected.to(torch.promote_types(projected.dtype, torch.float32)))
 
     def loss(
         self, features: list[Tensor], data_samples: SampleList, train_cfg: Any = None
     ) -> dict[str, Tensor]:
-        """The weighted loss, `loss_contrast`, of feature maps whose pixels take the nearest label."""
+        """The contrastive loss of the projected feature map.
+
+        Args:
+            features: feature maps, (N, C, h, w).
+            data_samples: N samples with `gt_sem_seg`, (1, H, W); the nearest label is read for each pixel of
+                the feature map.
+            train_cfg: ignored; decode heads of mmseg have it.
+
+        Returns:
+            `loss_contrast`, a scalar, times `loss_weight`.
+        """
         embeddings = self(features)
         labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
         labels = F.interpolate(labels.float(), size=embeddings.shape[2:]).long().flatten()

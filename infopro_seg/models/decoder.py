@@ -92,7 +92,15 @@ class ReconstructionDecoder(BaseModule):
         self.convs = nn.ModuleList(layers)
 
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """Decodes a feature map (N, C, h, w) into RGB logits (N, 3, *size), divided by the stride."""
+        """Decodes a feature map into logits of an RGB image.
+
+        Args:
+            feature: the feature map, (N, C, h, w).
+            size: height and width of the image, (H, W).
+
+        Returns:
+            Logits, (N, 3, H // stride, W // stride).
+        """
         end = [max(1, side // self.stride) for side in size]
         doublings = max(0, round(math.log2(end[0] / feature.shape[2])))
         hidden: Tensor = self.convs[0](feature)
@@ -110,7 +118,12 @@ class ReconstructionDecoder(BaseModule):
         return hidden
 
     def loss(self, feature: Tensor, image: Tensor) -> Tensor:
-        """The weighted reconstruction loss of a feature map against its image (N, 3, H, W) in [0, 1]."""
+        """The weighted reconstruction loss, a scalar.
+
+        Args:
+            feature: the feature map, (N, C, h, w).
+            image: RGB in [0, 1], (N, 3, H, W).
+        """
         logits = self(feature, image.shape[2:])
         if logits.shape != image.shape:
             image = F.adaptive_avg_pool2d(image, logits.shape[2:])

@@ -71,7 +71,7 @@ class ForwardPass:
         self.state, self._kept = tree_map_only(Tensor, Tensor.detach, (self.state, self._kept))
 
     def outputs(self) -> tuple[Tensor | None, ...]:
-        """The encoder's outputs so far, None for those not read; norms on them run now."""
+        """The encoder's outputs so far, (N, C, h, w), None for those not read; norms on them run now."""
         return tuple(None if item is None else item[0](item[1]) for item in self._kept)
 
 

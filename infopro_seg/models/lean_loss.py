@@ -78,7 +78,18 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         ignore_index: int | None = 255,
         align_corners: bool = False,
     ) -> CrossEntropySums:
-        """The sums over pixels, see :func:`upsampled_cross_entropy`; `weight` is per pixel."""
+        """The sums over pixels, see :func:`upsampled_cross_entropy`.
+
+        Args:
+            logits: (N, classes, h, w), at any resolution.
+            label: class indices, (N, H, W).
+            weight: weight of each pixel, (N, H, W).
+            ignore_index: the label to ignore.
+            align_corners: `align_corners` of the upsampling.
+
+        Raises:
+            ConfigError: the number of class weights differs from the number of classes.
+        """
         class_weight = self.class_weight
         if class_weight is not None:
             if len(class_weight) != logits.shape[1]:
@@ -103,7 +114,14 @@ class LeanCrossEntropyLoss(CrossEntropyLoss):
         avg_factor: float | None = None,
         reduction: str | None = None,
     ) -> Tensor:
-        """The weighted loss from its sums over that many pixels."""
+        """The loss, a scalar times `loss_weight`, from its sums.
+
+        Args:
+            sums: the sums over the pixels.
+            pixels: number of pixels, including ignored ones.
+            avg_factor: divides the sum in place of the number of pixels.
+            reduction: `mean` or `sum`; None for the loss's own.
+        """
         loss = sums.loss
         if (reduction or self.reduction) == 'sum':
             if avg_factor is not None:

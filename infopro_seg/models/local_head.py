@@ -98,7 +98,10 @@ class InfoProHead(BaseModule):
 
 
 def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """Averages over areas; unlike torch's own function, with a deterministic backward pass on a GPU."""
+    """Averages a feature map (N, C, h, w) over areas, to (N, C, *size).
+
+    Unlike torch's own function, it has a deterministic backward pass on a GPU, where that is asked for.
+    """
     if torch.are_deterministic_algorithms_enabled():
         averaged: Tensor = decomposition_table[torch.ops.aten._adaptive_avg_pool2d.default](feature, size)
         return averaged
@@ -106,7 +109,10 @@ def area_average(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def subsample_labels(data_samples: SampleList, stride: int) -> SampleList:
-    """Samples with one label for each square of `stride` x `stride` labels: the one in its middle."""
+    """Samples with one label for each square of `stride` x `stride` labels: the one in its middle.
+
+    Labels (1, H, W) become about (1, H / stride, W / stride); the samples given are not changed.
+    """
     start = stride // 2
     return [
         SegDataSample(

@@ -52,7 +52,11 @@ class LocalSteps:
         raise NotImplementedError
 
     def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
-        """The losses of all modules at once: the gradients of `local_losses`, without saving memory."""
+        """The losses of all modules at once, as mmseg's `loss`; they have the gradients of `local_losses`.
+
+        All graphs are alive at the same time, so this saves no memory. The arguments are those of
+        :meth:`local_losses`.
+        """
         return {
             name: value
             for losses in self.local_losses(inputs, data_samples)
@@ -60,7 +64,13 @@ class LocalSteps:
         }
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """The stock modes, and the mode `local_losses`, which returns the generator without starting it."""
+        """mmengine's modes, and `local_losses`, which returns the generator without starting it.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with labels; needed for losses.
+            mode: `tensor`, `predict`, `loss` or `local_losses`.
+        """
         if mode == 'local_losses':
             return self.local_losses(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
@@ -76,7 +86,7 @@ class LocalSteps:
             super().init_weights()  # type: ignore[misc]
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One iteration: a backward pass per module, one optimizer step."""
+        """One iteration, see :func:`infopro_seg.models.train_step.local_train_step`."""
         return local_train_step(self, data, optim_wrapper)
 
     def after_optimizer_step(self) -> None:

@@ -74,7 +74,7 @@ class MomentumBlock(nn.Module):
 
     @torch.no_grad()
     def update(self, encoder: nn.Module) -> None:
-        """Moves the average towards the block: m * average + (1 - m) * block; whole numbers are copied."""
+        """Moves the average towards the block: m * average + (1 - m) * block; integer buffers are copied."""
         sources = _tensors(encoder)
         for name, average in _tensors(self.average).items():
             if average.is_floating_point():

@@ -79,7 +79,7 @@ class Fit:
         of_encoder = '; if their names begin with a prefix, give it: init_cfg=dict(..., prefix="backbone.")'
         return CheckpointError(
             f'the pretrained weights {name!r} {verb} the {self.part} {type(self.network).__name__}: '
-            f'{self._difference()}. Take weights of this {self.part}'
+            f'{self._difference()}. Use weights of this {self.part}'
             f'{of_encoder if self.part == "encoder" else ""}. Or {remedy}'
         )
 

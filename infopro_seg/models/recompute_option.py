@@ -29,7 +29,12 @@ EXAMPLE = "'layer1-layer2: norms, layer3: expansions*3'"
 
 
 class Segment(NamedTuple):
-    """Successive blocks that are recomputed together."""
+    """Successive blocks that are recomputed together.
+
+    Args:
+        policy: what is recomputed, see :mod:`infopro_seg.models.recompute`; `none` keeps everything.
+        length: number of blocks.
+    """
 
     policy: Policy
     length: int

@@ -29,7 +29,7 @@ class StripUpsampling:
         self.align_corners = align_corners
 
     def __call__(self, small: Tensor) -> Tensor:
-        """The strip of the upsampled map."""
+        """The strip of the upsampled map, (N, C, rows, width)."""
         rows = self.rows(small)
         if self.columns is not None:
             return self.columns(rows)
@@ -37,7 +37,12 @@ class StripUpsampling:
         return strip
 
     def add_backward(self, grad: Tensor, out: Tensor) -> None:
-        """Adds the small map's gradient to `out`, computed from the strip's gradient."""
+        """Computes the small map's gradient from the strip's, and adds it to `out`.
+
+        Args:
+            grad: gradient of the strip, (N, C, rows, width).
+            out: gradient of the small map, (N, C, h, w), changed in place.
+        """
         shape = [*out.shape[:2], self.size[0], out.shape[3]]
         if self.columns is not None:
             narrow = grad.new_zeros(shape)

@@ -37,7 +37,10 @@ def local_train_step(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapp
 
 
 def start(model: Any, data: dict[str, Any], optim_wrapper: OptimWrapper) -> Iterator[dict[str, Tensor]]:
-    """Starts an iteration: returns the losses of each module, computed when they are asked for."""
+    """Starts an iteration: returns the losses of each module, computed when they are asked for.
+
+    The arguments are those of :func:`local_train_step`.
+    """
     module: Any = model.module if is_model_wrapper(model) else model
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(data, True)

@@ -83,7 +83,10 @@ class InfoProStageBackbone(InfoProBackbone):
 
     @torch.no_grad()
     def reconstructions(self, inputs: Tensor, size: tuple[int, int]) -> list[Tensor | None]:
-        """The images that the decoder of this module and those before it reconstruct."""
+        """The images that the decoders of this module and of those before it reconstruct.
+
+        See :meth:`InfoProBackbone.reconstructions`.
+        """
         modules = self.local_modules()[: self.turn + 1]
         forward_pass = ForwardPass(inputs, read=())
         images: list[Tensor | None] = []

@@ -1,8 +1,8 @@
 """Cross-entropy of upsampled logits that never holds a batch of logits at full resolution.
 
-Stock mmseg upsamples the logits to the size of the labels and passes them to the loss, which keeps about
-four tensors of (N, classes, H, W). Here the forward pass upsamples, compares and differentiates one strip of
-rows at a time. Only the gradient of the small logits is kept for the backward pass.
+Stock mmseg upsamples the logits to the size of the labels and passes them to the loss. At its peak, three
+tensors of (N, classes, H, W) are alive. Here the forward pass upsamples, compares and differentiates
+one strip of rows at a time. Only the gradient of the small logits is kept for the backward pass.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def window_settings(config: Config) -> tuple[Size, Size]:
     crop = config.get('crop_size') or (config.model.get('data_preprocessor') or {}).get('size')
     if not crop:
         raise ConfigError(
-            'this raster is predicted in windows, but the config gives no size for them: '
+            'this TIFF is predicted in windows, but the config gives no size for them: '
             '--cfg-options model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" '
             '"model.test_cfg.stride=(341,341)"'
         )
@@ -119,8 +119,8 @@ def _reshapes(step: Mapping[str, Any]) -> str:
     kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
     given = ', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')
     return (
-        f'rasters are predicted in windows at their own resolution, but the test pipeline contains '
-        f'{kind}({given}); leave out its resizing with --no-resize, or take the step out of the config'
+        'large and georeferenced TIFFs are predicted at their own resolution, but the test pipeline contains '
+        f'{kind}({given}); leave out its resizing with --no-resize, or remove the step from the config'
     )
 
 

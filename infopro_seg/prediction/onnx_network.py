@@ -120,7 +120,7 @@ def _session(path: Path, device: str | None) -> Any:
     known = kind in ('cpu', 'cuda') and (not index or index.isdecimal())
     if not known or (kind == 'cuda' and not has_gpu):
         raise UserError(
-            f'--device {device} cannot be used: onnxruntime has {onnxruntime.get_device()}; take cpu, or '
+            f'--device {device} cannot be used: onnxruntime has {onnxruntime.get_device()}; use cpu, or '
             'install onnxruntime-gpu for cuda'
         )
     options = onnxruntime.SessionOptions()
@@ -135,7 +135,7 @@ def _session(path: Path, device: str | None) -> Any:
     if device and gpu and gpu[0][0] not in session.get_providers():  # it has silently taken the CPU
         raise UserError(
             f'--device {device} cannot be used: onnxruntime finds no such GPU, or not the CUDA '
-            'libraries that it was built for; take cpu'
+            'libraries that it was built for; use cpu'
         )
     return session
 

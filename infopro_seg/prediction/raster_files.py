@@ -150,12 +150,12 @@ def _bands(dataset: Any, path: Path, color_type: str) -> list[int]:
     take = 'convert it, e.g. gdal_translate -ot Byte -b 1 -b 2 -b 3 IN.tif OUT.tif'
     header = tiff_header(path)
     if header is not None and header.orientation > 1:
-        raise DataError(f'{path} is stored turned (orientation {header.orientation}); save it upright')
+        raise DataError(f'{path} is stored rotated (orientation {header.orientation}); save it upright')
     if color_type not in COLORS:
         raise DataError(
-            f"{path} holds {holds}, and rasters are read as three colours, but the config's loader of images "
+            f"{path} holds {holds}, and such TIFFs are read in three colours, but the config's image loader "
             f'has color_type={color_type!r}; write one of {", ".join(COLORS)} there'
         )
     if kinds != ['uint8'] or kind[0] in ('palette', 'cyan') or dataset.count not in (1, 3, 4):
-        raise DataError(f'{path} holds {holds}, but rasters are read as three bands of uint8; {take}')
+        raise DataError(f'{path} holds {holds}, but such TIFFs are read as three bands of uint8; {take}')
     return [1, 1, 1] if dataset.count == 1 else [1, 2, 3]

@@ -34,8 +34,8 @@ def predict_raster(
         network: the network.
         path: the raster.
         results: the files to write: `labels`, `overlay`, and `kept` for the rows above a damaged part.
-        label_ids: the id of each class index.
-        palette: RGB of each class.
+        label_ids: the id of each class index, (classes,).
+        palette: RGB of each class, (classes, 3) uint8.
         color_type: `color_type` of the config's image loader.
         advance: called with the number of rows done.
 

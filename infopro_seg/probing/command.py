@@ -44,7 +44,20 @@ DPI = 130
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """The arguments of the command, as the user wrote them."""
+    """The arguments of the command, as the user wrote them.
+
+    Args:
+        config: the config whose data is used.
+        checkpoints: the checkpoints to compare.
+        out: folder of the results.
+        labels: a name for each checkpoint; None for those of their folders.
+        blocks: names of the blocks to probe, or `every:N`; empty for all.
+        iterations: training iterations of the probes.
+        batch: images per iteration; None for the config's own number.
+        seed: seed of the probes and of the order of the images.
+        device: `cpu`, `cuda`, ...; None for the GPU if there is one.
+        options: overrides of the config, `{'a.b': value}`.
+    """
 
     config: Path
     checkpoints: Sequence[Path]

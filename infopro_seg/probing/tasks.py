@@ -49,9 +49,9 @@ class ProbeTask:
         """The classes that one classifier predicts for an image, in the shape of the image's label.
 
         Args:
-            logits: the classifier's logits of the image, as the probe returns them.
-            part: the part of the padded image that is not padding.
-            label: the label of the image.
+            logits: the classifier's logits of the image: (classes, H, W), or (classes,) for a whole image.
+            part: rows and columns of the padded image that are not padding.
+            label: the label of the image: (H, W), or a scalar.
         """
         raise NotImplementedError
 

@@ -1,1 +1,1 @@
-"""The train step, its distributed wrapper and the training loop."""
+"""Training from a config: checks, the loop, resuming, memory budgets, stages, one process per module."""

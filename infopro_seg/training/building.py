@@ -52,7 +52,7 @@ def building(part: str, **inner: str) -> Iterator[None]:
             raise
         if isinstance(error, RuntimeError) and is_distributed() and says_lost(error):
             raise RankError(
-                'another process of the training is gone, before it began; its own message says why, unless '
+                'another process ended before the training began; its own message says why, unless '
                 f'it was killed ({str(error).splitlines()[0]})'
             ) from error
         message, is_own = explain(part, error, **inner)
@@ -92,7 +92,7 @@ def explain(part: str, error: BaseException, **inner: str) -> tuple[str, bool]:
         return f'cannot build {what}: {unregistered(str(kind), found["registry"])}', False
     if signature and name:
         accepted = arguments_of(_called(signature['call'], frames[-1], found.get('obj_cls')))
-        takes = did_you_mean(name, accepted) or (f'; it takes {", ".join(accepted)}' if accepted else '')
+        takes = did_you_mean(name, accepted) or (f'; it accepts {", ".join(accepted)}' if accepted else '')
         remedy = 'To drop what a _base_ sets, write _delete_=True beside the type'
         return f'{cause}{takes}; {REMEDY}. {remedy}', False
     return f'{cause}; {REMEDY}', False

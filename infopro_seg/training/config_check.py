@@ -118,8 +118,8 @@ def require_options(config: Config, options: Mapping[str, Any]) -> None:
             raise ConfigError(f'--cfg-options {option}={value}: {key} is not read; did you mean {meant}?')
         if places:
             raise ConfigError(
-                f'--cfg-options {option}={value} sets a variable, which the config has already used when the '
-                f'options come; set {" or ".join(places[:4])} instead'
+                f'--cfg-options {option}={value} sets a variable that the config has already used when '
+                f'options are applied; set {" or ".join(places[:4])} instead'
             )
         MMLogger.get_current_instance().warning(
             f'--cfg-options {option}={value} sets a key that only your own code can read'

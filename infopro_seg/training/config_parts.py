@@ -196,8 +196,8 @@ def _require_no_numerals(config: Config) -> None:
         for place, key, value in _texts(name, config.get(name)):
             if NUMERAL.fullmatch(value):
                 raise ConfigError(
-                    f'{key}={value!r} in {place} of the config is a text; write a number without quotes (in '
-                    'YAML with a dot, 1.0e-3)'
+                    f'{key}={value!r} in {place} of the config is a string; write a number without quotes '
+                    '(in YAML with a dot, 1.0e-3)'
                 )
 
 

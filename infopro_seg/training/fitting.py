@@ -57,7 +57,7 @@ class FitRequest:
             return parse_bytes(self.budget)
         if not torch.cuda.is_available():
             raise MachineError(
-                '--fit auto takes the free memory of the GPU, and there is none here; name a budget, e.g. '
+                '--fit auto reads the free memory of the GPU, but there is no GPU; give a budget, e.g. '
                 '--fit 11GiB'
             )
         free = torch.tensor(int(SHARE * torch.cuda.mem_get_info()[0]))

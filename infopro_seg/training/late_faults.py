@@ -201,7 +201,7 @@ def _require_call(
         if name not in taken:
             choices = [*known, *taken]
             hint = did_you_mean(name, choices) or f'; there are {", ".join(choices)}'
-            raise ConfigError(f'{part} of the config takes no {name}={given[name]!r}{hint}')
+            raise ConfigError(f'{part} of the config does not accept {name}={given[name]!r}{hint}')
 
 
 def _require_log_processor(processor: Any) -> None:

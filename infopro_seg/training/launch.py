@@ -84,8 +84,8 @@ def train(
     if fit is not None and cfg.get('stages') is not None:
         raise ConfigError(
             '--fit chooses how to train all local modules at once, but the config has stages, which train '
-            'one after the other; leave --fit out, or take a config without stages (tools/plan.py shows what '
-            'each stage takes)'
+            'one after the other; leave --fit out, or use a config without stages (tools/plan.py shows what '
+            'each stage needs)'
         )
     cfg.launcher = launcher
     require_launched(cfg)
@@ -176,7 +176,7 @@ def _choose_start(cfg: Config, resume: str | bool) -> None:
             _seed_as_before(cfg)
     elif isinstance(resume, str):
         if not Path(resume).is_file():
-            raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone takes the latest')
+            raise CheckpointError(f'no checkpoint {resume} to resume; --resume alone continues the latest')
         require_resumable(resume, cfg)
         cfg.load_from = resume
         _seed_as_before(cfg)

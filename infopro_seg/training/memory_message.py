@@ -61,7 +61,7 @@ def memory_message(
     yield f'{text[0].upper()}{text[1:]}.'
     remedy = _in_validation(cfg) if ended_in in EVALUATIONS else _in_training(cfg, predicted)
     if remedy:
-        yield f'To go on: {continued(command, saved, remedy)}'
+        yield f'To continue: {continued(command, saved, remedy)}'
 
 
 def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> str:
@@ -76,7 +76,7 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
     launched = '--launcher' in command
     several = launched and os.environ.get('LOCAL_WORLD_SIZE') == os.environ.get('WORLD_SIZE')
     if not command or (launched and not several):
-        return f'the same with {shlex.join(added)}'
+        return f'the same command with {shlex.join(added)}'
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument('--resume', nargs='?')
     parser.add_argument('--fit')

@@ -37,7 +37,7 @@ class ModuleClipping(OptimWrapper):
         if not isinstance(getattr(model, 'backbone', None), InfoProBackbone):
             raise ConfigError(
                 f'clip_grad of optim_wrapper has {OPTION}=True, but {type(model).__name__} has no local '
-                f'modules; leave out {OPTION}, or take an InfoProEncoderDecoder'
+                f'modules; leave out {OPTION}, or use an InfoProEncoderDecoder'
             )
         self._parts = parameters_by_module(model)
 

@@ -109,7 +109,7 @@ class Ranks:
             return self.fault() or self._gone(error)
         except RuntimeError:  # the store was rank 0's, or the launcher's
             return RankError(
-                f'the process that connects the ranks (rank 0, or the launcher) is gone without a word: '
+                'the process that connects the ranks (rank 0, or the launcher) has ended without a message: '
                 f'{str(error).splitlines()[0]}'
             )
 
@@ -126,7 +126,7 @@ class Ranks:
             return fault
         who = f'rank {", ".join(map(str, missing))}' if missing else 'another rank'
         return self._first_found(
-            f'{who} is gone without a word: killed, by a user or by the system for lack of memory; or '
+            f'{who} has ended without a message: killed by a user, or by the system for lack of memory; or '
             f'its connection was lost ({str(error).splitlines()[0]})'
         )
 

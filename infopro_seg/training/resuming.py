@@ -42,16 +42,16 @@ def latest_checkpoint(cfg: Config) -> Path | None:
     newest = next((path for path in left if is_whole(path) and not lacking(read_checkpoint(path), cfg)), None)
     problem = _problem(note, text, noted)
     if newest is not None:
-        MMLogger.get_current_instance().warning(f'{problem}; continuing {newest}, the newest that is whole')
+        MMLogger.get_current_instance().warning(f'{problem}; continuing {newest}, the newest intact one')
     elif text is not None:
-        there = f'of {", ".join(map(str, left))} none is' if left else f'{folder} holds none that is'
+        there = f'none of {", ".join(map(str, left))}' if left else f'no checkpoint in {folder}'
         raise CheckpointError(
-            f'{problem}, and there is no other to continue: {there} whole and has optimizer and schedule. '
-            f'Give another with --resume FILE, or delete {note} to start anew'
+            f'{problem}, and there is no other to continue: {there} is intact and has optimizer and '
+            f'schedule. Give another with --resume FILE, or delete {note} to start anew'
         )
     elif left:
         MMLogger.get_current_instance().warning(
-            f'{problem}, and none of {", ".join(map(str, left))} is whole and has optimizer and schedule; '
+            f'{problem}, and none of {", ".join(map(str, left))} is intact and has optimizer and schedule; '
             'starting anew'
         )
     return newest
@@ -103,9 +103,9 @@ def require_resumable(path: str | Path, cfg: Config) -> None:
     if missing:
         raise CheckpointError(
             f'{path} holds no {" and no ".join(missing)}, so training cannot continue from it '
-            '(best_*.pth and exported files hold only weights, and so does what save_optimizer=False saves). '
-            'Resume an iter_N.pth; or, to start a new training from these weights, replace --resume by '
-            f'--cfg-options load_from={path}'
+            '(best_*.pth and exported files contain only weights, and so do checkpoints saved with '
+            'save_optimizer=False). Resume an iter_N.pth; or, to start a new training from these weights, '
+            f'replace --resume by --cfg-options load_from={path}'
         )
     if 'ema_state_dict' in checkpoint and not _may_average(cfg):
         raise CheckpointError(
@@ -131,7 +131,7 @@ def _problem(note: Path, text: str | None, noted: Path | None) -> str:
     if noted is None:
         return f'{note} is {"not there" if text is None else "empty"}'
     if noted.is_file():
-        return f'{noted}, which {note} names, is not whole'
+        return f'{noted}, which {note} names, is damaged'
     elsewhere = f' ({text} is of another folder)' if Path(text or '').is_file() else ''
     return f'{note} names {noted}, which is not there{elsewhere}'
 

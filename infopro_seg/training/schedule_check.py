@@ -73,7 +73,7 @@ class Plan:
         if differences or rates:
             changed = '; '.join(differences or rates)
             runner.logger.warning(
-                f'{name} began with other settings; from here on those of the config: {changed}'
+                f'{name} was trained with other settings; from here on, those of the config apply: {changed}'
             )
         if rates or self._has_other_schedules(checkpoint.get('param_schedulers') or []):
             self._replay(runner, name)
@@ -105,8 +105,8 @@ class Plan:
         for scheduler in schedulers:
             if getattr(scheduler, 'need_val_args', False):
                 raise CheckpointError(
-                    f'{name} began with other rates or schedules, and those of {type(scheduler).__name__} '
-                    f'depend on the validations so far; {REMEDY}{name}'
+                    f'{name} was trained with other rates or schedules, and those of '
+                    f'{type(scheduler).__name__} depend on the validations so far; {REMEDY}{name}'
                 )
         for group, settings in zip(runner.optim_wrapper.param_groups, self.groups, strict=True):
             for key in [key for key in group if key != 'params' and key not in settings]:

@@ -35,5 +35,5 @@ def require_schedules(loop: Any, runner: Any) -> None:
             if last > scheduler.total_steps:  # mmengine fails in the first step beyond
                 raise ConfigError(
                     f'total_steps={scheduler.total_steps} of the {kind} in param_scheduler, but the training '
-                    f'takes {last} steps; leave total_steps out, and it takes as many'
+                    f'has {last} steps; leave total_steps out to use as many'
                 )

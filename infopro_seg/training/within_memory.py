@@ -57,7 +57,7 @@ def train_within_memory(cfg: Config, command: Sequence[str] = ()) -> Runner:
         del runner
         clean_up()
         where = f'from {start}' if start else 'from the start'
-        MMLogger.get_current_instance().warning(f'{said}; going on {where} with {named(cfg)}')
+        MMLogger.get_current_instance().warning(f'{said}; continuing {where} with {named(cfg)}')
 
 
 def clean_up() -> None:

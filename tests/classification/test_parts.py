@@ -43,7 +43,7 @@ def test_the_first_convolution_halves_maps_of_sixteen_pixels_and_more(width, exp
     ('options', 'message'),
     [
         ({'loss': 'hinge'}, "loss='hinge' of a ConvClassifierHead; choose from softmax, contrast"),
-        ({'temperature': 0}, 'temperature=0 of ConvClassifierHead is not above 0'),
+        ({'temperature': 0}, 'temperature=0 of ConvClassifierHead must be above 0'),
         ({'num_linear': 0}, 'num_linear=0 of a ConvClassifierHead leaves no layer'),
     ],
 )

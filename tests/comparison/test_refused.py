@@ -33,6 +33,6 @@ def test_bad_arguments_are_named(tmp_path, arguments, words):
 def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     request = CompareRequest(ROOT / 'configs' / 'compare' / 'streets.py', tmp_path / 'out')
-    with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*take the suite cpu'):
+    with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*use the suite cpu'):
         compare(request, lambda line: None)
     assert not (tmp_path / 'out').exists()

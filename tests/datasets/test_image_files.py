@@ -144,7 +144,7 @@ REFUSED = {
     'lfs': (b'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n', 'pointer of Git LFS'),
     'web page': (b'<!DOCTYPE html><html></html>', 'web page'),
     'heic': (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'it is HEIC'),
-    'text': (b'hello', 'the file is no image'),
+    'text': (b'hello', 'the file is not an image'),
 }
 
 

@@ -176,7 +176,7 @@ def test_another_ignored_label_where_nothing_is_padded(root):
     )
     padded = [LOAD, LABELS, {'type': 'RandomCrop', 'crop_size': (64, 64)}, PACK]
     config = with_preprocessor(root, padded, head={'ignore_index': 0}.items(), size=(64, 64))
-    with pytest.raises(ConfigError, match=r'label 255, which is no class of model.decode_head and is not'):
+    with pytest.raises(ConfigError, match=r'label 255, which is not a class of model.decode_head and is not'):
         require_data(config, ('train',))
     config.model.decode_head.loss_decode = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
     require_data(config, ('train',))

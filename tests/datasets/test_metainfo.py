@@ -15,7 +15,7 @@ REFUSED = {
         {'classes': ('leaf',)},
         r"has one class, 'leaf': a softmax.*classes=\('background', 'leaf'\)",
     ),
-    'a text': ({'classes': 'leaf'}, r"the text 'leaf'.*\('leaf',\)"),
+    'a text': ({'classes': 'leaf'}, r"the string 'leaf'.*\('leaf',\)"),
     'a name twice': ({'classes': ('leaf', 'stem', 'leaf')}, "names 'leaf' more than once"),
     'too many': ({'classes': tuple(map(str, range(256)))}, 'has 256 classes, but label images hold 255'),
     'a hexadecimal colour': (

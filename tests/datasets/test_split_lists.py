@@ -19,8 +19,8 @@ REFUSED = {
     'blank': (b' \r\n\n', 'names no image'),
     'byte-order mark': (b'\xef\xbb\xbf0\n1\n', 'begins with a byte-order mark; save it as plain UTF-8'),
     'UTF-16': ('0\n1\n'.encode('utf-16'), 'is UTF-16; save it as plain UTF-8'),
-    'UTF-16 without a mark': ('0\n1\n'.encode('utf-16-le'), 'is UTF-16 or no text'),
-    'Latin-1': ('0\nFrüh\n'.encode('latin-1'), 'is no UTF-8'),
+    'UTF-16 without a mark': ('0\n1\n'.encode('utf-16-le'), 'is UTF-16 or not text'),
+    'Latin-1': ('0\nFrüh\n'.encode('latin-1'), 'is not UTF-8'),
     'blank lines': (
         b'0\n\n1\n\n',
         'blank lines in the list .*list.txt of the train split: 2, the first is line 2; remove them',
@@ -70,5 +70,5 @@ def test_a_folder_in_place_of_a_list_is_refused(root):
     (root / 'lists').mkdir()
     config = config_of(leaf(root, ann_file='lists'))
     for refuse in (lambda: require_data(config, ('train',)), lambda: check_split(config, workers=1)):
-        with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, where'):
+        with pytest.raises(DataError, match=r'ann_file of the train split is the folder \S+/lists, so mmseg'):
             refuse()

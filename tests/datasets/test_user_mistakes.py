@@ -99,10 +99,13 @@ def test_images_to_evaluate_are_listed_once(tmp_path):
     ('changes', 'words'),
     [
         ({'ann_file': ['a.txt']}, r"ann_file=\['a.txt'\] of the train data set BaseSegDataset is a list"),
-        ({'img_suffix': ('.png', '.jpg')}, 'img_suffix=.* is a tuple; write a single text'),
+        ({'img_suffix': ('.png', '.jpg')}, 'img_suffix=.* is a tuple; write a single string'),
         ({'data_root': ['a', 'b']}, 'data_root=.* is a list; .* join several data sets by a ConcatDataset'),
-        ({'data_prefix': 'images'}, r"data_prefix='images' .* is no dict; write dict\(img_path=..., seg_map"),
-        ({'data_prefix': {'img_path': ['a']}}, r"img_path=\['a'\] .* is a list; write a single text"),
+        (
+            {'data_prefix': 'images'},
+            r"data_prefix='images' .* is not a dict; write dict\(img_path=..., seg_map",
+        ),
+        ({'data_prefix': {'img_path': ['a']}}, r"img_path=\['a'\] .* is a list; write a single string"),
         ({'metainfo': {'classes': ('a', 'b'), 'palette': None}}, r'palette=None .* write palette=\[\]'),
     ],
 )
@@ -120,5 +123,5 @@ def test_a_data_set_is_repeated_a_whole_number_of_times(tmp_path, times):
 def test_a_wrapper_without_data_sets_and_a_choice_of_no_image_are_named(tmp_path):
     refused(config_of({'type': 'ConcatDataset', 'datasets': []}), r'datasets=\[\] of the ConcatDataset')
     data = leaf(make(tmp_path))
-    refused(config_of({**data, 'indices': 0}), 'indices=0 takes no image')
+    refused(config_of({**data, 'indices': 0}), 'indices=0 selects no image')
     require_data(config_of({**data, 'indices': 2}), ('train',))

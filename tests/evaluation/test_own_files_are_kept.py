@@ -25,7 +25,9 @@ def test_an_evaluation_keeps_the_files_of_its_data_set(spoilt, lively, tmp_path,
             own.parent.mkdir(parents=True, exist_ok=True)
             Image.new('L', (8, 4)).save(own)
     before = contents(out)
-    with pytest.raises(UserError, match=r'\.png is there already and is no earlier result, .* name another'):
+    with pytest.raises(
+        UserError, match=r'\.png already exists and is not an earlier result, .* name another'
+    ):
         evaluate(DEMO, lively, out=str(out), work_dir=str(tmp_path / 'log'), options=options)
     assert contents(out) == before
 
@@ -36,7 +38,7 @@ def test_a_prediction_keeps_label_images_and_replaces_its_own(streets, lively, t
     own = tmp_path / f'{path.stem}_labels.png'
     Image.new('L', (8, 4)).save(own)
     before = own.read_bytes()
-    with pytest.raises(UserError, match=r'_labels\.png is there already and is no earlier result'):
+    with pytest.raises(UserError, match=r'_labels\.png already exists and is not an earlier result'):
         predict(DEMO, lively, [path], tmp_path, options=options)
     assert own.read_bytes() == before
     own.unlink()

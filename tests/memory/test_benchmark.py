@@ -152,7 +152,7 @@ def test_tables_of_a_gpu():
     ('change', 'error', 'message'),
     [
         ({'iterations': 0}, UserError, 'iterations is 0'),
-        ({'max_crop': '11GiB'}, UserError, 'there is none'),
+        ({'max_crop': '11GiB'}, UserError, 'there is no GPU'),
         ({'batch': 0}, UserError, '0'),
         ({'modules': '0'}, UserError, 'e.g. 4, 1-8 or'),
         ({'out': DEMO / 'results'}, UserError, 'cannot write to --out .*results'),

@@ -82,7 +82,7 @@ def test_a_network_that_cannot_train_on_one_image_has_no_batch_or_a_larger_one(d
     peaks = [trace_once(search.cfg, images, (96, 192)).peak for images in (2, 4, 5)]
     found = [largest_batch(search, recipe, budget) for budget in (peaks[0] - 1, peaks[1], peaks[2] - 1)]
     assert found == [None, 4, 4]
-    with pytest.raises(ConfigError, match='take batch_size=2 or more'):
+    with pytest.raises(ConfigError, match='use batch_size=2 or more'):
         search.trace(recipe, TrainingSetup(1, (96, 192)))
 
 

@@ -145,7 +145,7 @@ def test_nothing_fits(capsys):
         (
             {'budget': '1MiB'},
             UserError,
-            r'budget 1\.0 MiB is below what parameters, .* take alone, \d+\.\d MiB',
+            r'budget 1\.0 MiB is below what parameters, .* need alone, \d+\.\d MiB',
         ),
         ({'budget': 'eleven'}, UserError, "cannot read the budget 'eleven'.*11GiB"),
         ({'budget': '11'}, UserError, "cannot read the budget '11'"),
@@ -199,7 +199,7 @@ def test_a_training_that_fits_gets_ever_smaller_recipes(exact_flops, gradients):
 @pytest.mark.parametrize(
     ('crop', 'text', 'instead'),
     [
-        (None, 'no crop would fit', 'a smaller model or an optimizer whose step takes less'),
+        (None, 'no crop would fit', 'a smaller model or an optimizer whose step needs less memory'),
         ((64, 128), 'a crop of 64x128 would fit with it', 'a smaller batch or crop'),
     ],
 )

@@ -39,7 +39,7 @@ def test_sync_bn_is_traced_with_one_crop():
 
 
 def test_bn_with_one_crop_is_answered_with_the_remedy():
-    with pytest.raises(ConfigError, match=r'one crop .*take batch_size=2 or more.*SyncBN'):
+    with pytest.raises(ConfigError, match=r'one crop .*use batch_size=2 or more.*SyncBN'):
         trace_step(pooled('BN'), 1, CROP)
 
 

@@ -70,7 +70,7 @@ def test_losses_of_one_name_are_added(head):
 def test_a_third_class_is_named(head):
     labels = torch.zeros(2, 16, 16, dtype=torch.long)
     labels[0, 0, 0] = 2
-    with pytest.raises(DataError, match='hold the id 2'):
+    with pytest.raises(DataError, match='contain the id 2'):
         head_losses(head, [torch.randn(2, 3, 8, 8)], samples(*labels))
 
 

@@ -41,7 +41,7 @@ def build(config, registry=PARTS, **inner):
         (PARTS, {'type': 'Owwn'}, 'there is no Owwn among the registered stand-ins; did you mean Own?'),
         (PARTS, {'size': 1}, 'must contain the key "type"'),
         (HOOKS, {'type': 'LoggerHook', 'intreval': 1}, 'did you mean interval?'),
-        (HOOKS, {'type': 'LoggerHook', 'x': 1}, 'it takes interval, ignore_last'),
+        (HOOKS, {'type': 'LoggerHook', 'x': 1}, 'it accepts interval, ignore_last'),
         (HOOKS, {'type': 'LoggerHook', 'x': 1}, '_delete_=True'),
         (
             HOOKS,
@@ -89,7 +89,7 @@ def test_a_process_that_is_gone_is_no_fault_of_the_config(monkeypatch):
     with pytest.raises(ConfigError), building('some_part'):
         raise lost  # in a run of one process, whatever it is, it is no other process
     monkeypatch.setattr('infopro_seg.training.building.is_distributed', lambda: True)
-    words = 'another process .* gone, before it began; .*got 0 bytes'
+    words = 'another process ended before the training began; .*got 0 bytes'
     with pytest.raises(RankError, match=words), building('some_part'):
         raise lost
     with pytest.raises(ConfigError), building('some_part'):

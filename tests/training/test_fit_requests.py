@@ -14,7 +14,7 @@ GIB = 2**30
 
 def test_auto_is_the_free_memory_less_a_tenth(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(MachineError, match=r'name a budget, e\.g\. --fit 11GiB'):
+    with pytest.raises(MachineError, match=r'give a budget, e\.g\. --fit 11GiB'):
         FitRequest('auto').in_bytes()
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (20 * GIB, 24 * GIB))

@@ -109,7 +109,7 @@ def test_a_validation_that_does_not_fit_is_told(plans, told):
     fit_config(config(), FitRequest('2.5GiB'))
     assert told[-2] == 'InfoPro K=3'
     assert told[-1].startswith('Validation at 1024x2048, mode whole, takes 3.00 GiB')
-    assert 'That does not fit 2.50 GiB: take smaller windows' in told[-1]
+    assert 'That does not fit 2.50 GiB: use smaller windows' in told[-1]
 
 
 def test_what_a_validation_takes_may_be_unknown(plans, told, monkeypatch):

@@ -46,7 +46,7 @@ def reported(**arguments):
     [
         (checkpoints(save_best='mIou'), "save_best='mIou' of CheckpointHook, but the validation reports"),
         (checkpoints(save_best=['mIoU', 'mFscore'], rule='greater'), "save_best='mFscore'"),
-        (checkpoints(max_keep_ckpt=3), 'takes no max_keep_ckpt=3; did you mean max_keep_ckpts?'),
+        (checkpoints(max_keep_ckpt=3), 'does not accept max_keep_ckpt=3; did you mean max_keep_ckpts?'),
         (
             checkpoints(published_keys=['meta', 'stat_dict', 'of_mine']),
             "of the hook CheckpointHook: 'stat_dict'; did you mean state_dict?",
@@ -112,7 +112,9 @@ def test_arguments_of_clipping_are_those_of_torch(runner):
     runner.optim_wrapper.clip_grad_kwargs = {'max_norm': 1, 'norm_type': 2}
     require_sound(runner)
     runner.optim_wrapper.clip_grad_kwargs = {'max_nrom': 1}
-    with pytest.raises(ConfigError, match='clip_grad of optim_wrapper of the config takes no max_nrom=1'):
+    with pytest.raises(
+        ConfigError, match='clip_grad of optim_wrapper of the config does not accept max_nrom=1'
+    ):
         require_sound(runner)
 
 

@@ -113,7 +113,7 @@ def test_a_fault_in_the_test_at_the_end_leaves_no_rank_waiting(streets, tmp_path
 def test_a_killed_rank_is_named_by_the_other(streets, tmp_path):
     status, said = end_rank(streets, tmp_path, {'moment': 'forward', 'how': 'kill'})
     assert status == [FAILED, -signal.SIGKILL]
-    assert said[0].startswith('error: rank 1 is gone without a word: killed')
+    assert said[0].startswith('error: rank 1 has ended without a message: killed')
     assert said[0].count('\n') == 1
     assert (tmp_path / 'work' / 'last_checkpoint').read_text() == str(tmp_path / 'work' / 'iter_2.pth')
 

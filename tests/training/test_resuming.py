@@ -75,7 +75,7 @@ def test_where_the_noted_one_is_not_whole_the_newest_that_is_is_taken(run, warni
     [warning] = warnings
     assert str(noted) in warning
     assert f'continuing {run / "iter_4.pth"}' in warning
-    assert ('not there' if how == 'missing' else 'not whole') in warning
+    assert ('not there' if how == 'missing' else 'is damaged') in warning
 
 
 @pytest.mark.parametrize('note', [None, '', '\0\0\0'])

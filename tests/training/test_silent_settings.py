@@ -28,7 +28,7 @@ from tests.runs import demo
 def test_options_that_set_a_used_variable_name_the_right_key(option, place):
     config = demo(train_pipeline=[], data_root='d')
     config.train_dataloader.dataset.pipeline[3].crop_size = (1, 1)
-    with pytest.raises(ConfigError, match=rf'sets a variable, .*; set .*{place}'):
+    with pytest.raises(ConfigError, match=rf'sets a variable that .*; set .*{place}'):
         require_keys(config, {option: 'value'})
 
 
@@ -80,7 +80,7 @@ def test_padding_that_is_no_class_is_warned_of(monkeypatch, ignored, padding):
     said = []
     monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text: said.append(text))
     require_losses(head(ignored, padding).model)
-    assert 'is no class, and a padded crop would end the training; if there may be any, write' in said[0]
+    assert 'is not a class, and a padded crop would end the training; if there may be any, write' in said[0]
 
 
 def test_padding_that_counts_as_a_class_is_warned_of(caplog, monkeypatch):

@@ -87,7 +87,7 @@ def test_a_run_goes_on_by_its_next_recipe_where_it_stands(streets, tmp_path, bui
     going_on = 'E2E + blocks (exact gradients), predicted peak 4.00 GiB ran out of memory in the '
     log = ''.join(path.read_text() for path in sorted(tmp_path.glob('*/*.log')))
     assert going_on in log
-    assert f'going on from {tmp_path / "iter_2.pth"} with InfoPro K=2 (local gradients)' in log
+    assert f'continuing from {tmp_path / "iter_2.pth"} with InfoPro K=2 (local gradients)' in log
     assert 'the run goes on with 2 local modules instead of 1' in log
 
 
@@ -113,7 +113,7 @@ def test_a_run_goes_on_three_times_at_most(streets, tmp_path, built):
     assert place == 'It ran out in the forward pass of iteration 1.'
     assert re.fullmatch(r'Predicted for a training step: 1\.00 GiB; taken by .*: \d\.\d\d GiB\.', used)
     rest = "python tools/train.py c.py --work-dir 'a b' --seed 3"
-    assert to_go_on == f'To go on: {rest} --fit 921.60MiB'
+    assert to_go_on == f'To continue: {rest} --fit 921.60MiB'
 
 
 def test_without_a_budget_the_message_says_what_was_predicted_and_how_to_go_on(streets, tmp_path, built):
@@ -175,14 +175,14 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
     )
     launched = ['tools/train.py', 'c.py', '--launcher', 'pytorch', '--amp']
     monkeypatch.setenv('WORLD_SIZE', '4')
-    assert continued(launched, True, options) == 'the same with --resume --fit 2GiB'
+    assert continued(launched, True, options) == 'the same command with --resume --fit 2GiB'
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
     assert continued(launched, True, options) == 'tools/dist_train.sh c.py 4 --amp --resume --fit 2GiB'
     assert (
         continued(['tools/train.py', '--work-dir', 'w', 'c.py', '--launcher', 'pytorch'], True, options)
         == 'tools/dist_train.sh c.py 4 --work-dir w --resume --fit 2GiB'
     )
-    assert continued((), False, options) == 'the same with --fit 2GiB'
+    assert continued((), False, options) == 'the same command with --fit 2GiB'
 
 
 @pytest.mark.parametrize(

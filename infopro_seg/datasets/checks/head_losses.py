@@ -61,7 +61,7 @@ def require_labels(model: Any, labels: Iterable[int], where: str) -> None:
         losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
         if outside and any(map(_is_softmax, losses if isinstance(losses, (list, tuple)) else (losses,))):
             raise ConfigError(
-                f'{where} and its padding (seg_pad_val) give the label {outside[0]}, which is no class of '
+                f'{where} and its padding (seg_pad_val) give the label {outside[0]}, which is not a class of '
                 f'{name} and is not ignored, as its ignore_index is {ignored}; to ignore the label {IGNORED} '
                 f'leave out ignore_index, and to ignore {ignored} write ignore_index={ignored} in every head '
                 f'and seg_pad_val={ignored}, with no other label outside the classes'
@@ -100,7 +100,7 @@ def _warn_of_padding(name: str, head: dict[str, Any], padding: int) -> None:
     what = f'{name} ignores the label {ignored}, but model.data_preprocessor pads crops with {padding}'
     effect = f'padded pixels count as class {padding}; unless they should,'
     if padding >= head['num_classes']:
-        effect = 'this is no class, and a padded crop would end the training; if there may be any,'
+        effect = 'this is not a class, and a padded crop would end the training; if there may be any,'
     MMLogger.get_current_instance().warning(f'{what}: {effect} write seg_pad_val={ignored}')
 
 

@@ -143,7 +143,7 @@ def _require_order(kinds: Sequence[Any], where: str) -> None:
         moves = is_stock(kind) and any(word in kind.__name__ for word in GEOMETRIC)
         if moves and any(_is(k, LoadAnnotations) for k in kinds):
             raise ConfigError(
-                f'{where} has {kind.__name__} before it loads the labels, which would no longer lie on the '
+                f'{where} has {kind.__name__} before it loads the labels, which would then not match the '
                 'image; load labels right after the image'
             )
 

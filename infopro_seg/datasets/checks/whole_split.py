@@ -110,12 +110,12 @@ class SplitReport:
 
     @property
     def mean(self) -> np.ndarray | None:
-        """Mean of each channel over all pixels of all images, in the order of `channels`."""
+        """Mean of each channel over all pixels of all images, (C,), in the order of `channels`."""
         return self._ordered(self.sums / self.image_pixels) if self.image_pixels else None
 
     @property
     def std(self) -> np.ndarray | None:
-        """Standard deviation of each channel over all pixels of all images, in the order of `channels`."""
+        """Standard deviation of each channel over all pixels of all images, (C,), as `mean`."""
         if not self.image_pixels:
             return None
         variance = self.squares / self.image_pixels - (self.sums / self.image_pixels) ** 2

@@ -117,7 +117,17 @@ def in_mode(cfg: Any, mode: str, window: tuple[int, int]) -> Any:
 
 @dataclass(frozen=True)
 class PlanInferenceRequest:
-    """The arguments of `tools/plan.py --inference`, as the user wrote them."""
+    """The arguments of `tools/plan.py --inference`, as the user wrote them.
+
+    Args:
+        config: the config file.
+        size: height and width of the image, in pixels; None for the crop's.
+        amp: 'fp16' or 'bf16'; None for the config's own precision.
+        tta: whether scales and flips are averaged.
+        budget: memory for which to find the largest image, e.g. `4GiB`; None to find none.
+        json: file for the rows; `-` for stdout.
+        options: overrides of the config, `{'a.b': value}`.
+    """
 
     config: Path
     size: tuple[int, int] | None = None
@@ -129,7 +139,7 @@ class PlanInferenceRequest:
 
 
 def plan_inference(request: PlanInferenceRequest) -> int:
-    """Shows what prediction and validation take; returns 1 if neither mode fits the budget.
+    """Shows the memory of prediction and validation; returns 1 if neither mode fits the budget.
 
     Raises:
         UserError: an argument or the config is invalid.

@@ -44,7 +44,19 @@ KINDS = {  # kinds of measured bytes; the first that was measured is compared wi
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """The arguments of the command, as the user wrote them."""
+    """The arguments of the command, as the user wrote them; None stands for the config's own value.
+
+    Args:
+        config: the config file.
+        out: folder of the results.
+        batch: images per GPU.
+        crop: height and width in pixels.
+        amp: 'fp16' or 'bf16'.
+        modules: numbers of local modules, e.g. `1-4`.
+        iterations: number of measured iterations.
+        max_crop: memory for which to find the largest crop, e.g. `11GiB`; None to find none.
+        options: overrides of the config, `{'a.b': value}`.
+    """
 
     config: Path
     out: Path
@@ -104,7 +116,7 @@ def _checked_budget(request: BenchmarkRequest) -> int | None:
     budget = parse_bytes(request.max_crop)
     if not torch.cuda.is_available():
         raise UserError(
-            '--max-crop finds the largest crop by trial on a GPU, and there is none; tools/plan.py '
+            '--max-crop tries crops on a GPU, but there is no GPU; tools/plan.py '
             '--max-crop predicts it without one'
         )
     total = torch.cuda.get_device_properties(0).total_memory

@@ -128,7 +128,7 @@ def synthetic_batch(setup: TrainingSetup, classifies: bool = False) -> dict[str,
 
 
 def label_of(sample: Any) -> Tensor:
-    """The labels of a sample's pixels, or the label of the whole image."""
+    """The labels of a sample's pixels, (1, H, W), or the label of the whole image, (1,)."""
     label: Tensor = sample.gt_sem_seg.data if 'gt_sem_seg' in sample else sample.gt_label
     return label
 

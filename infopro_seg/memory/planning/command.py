@@ -32,7 +32,22 @@ PICTURES = ('.png', '.pdf', '.svg')
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """The arguments of the command, as the user wrote them."""
+    """The arguments of the command, as the user wrote them; None stands for the config's own value.
+
+    Args:
+        config: the config file.
+        budget: memory to recommend recipes for, e.g. `11GiB`; None for no recommendation.
+        batch: images per GPU.
+        crop: height and width in pixels.
+        amp: 'fp16' or 'bf16'.
+        modules: numbers of local modules, e.g. `1,4,6-8`.
+        max_crop: whether to find the largest crop of each recipe.
+        max_batch: whether to find the largest batch of each recipe.
+        json: file for the recipes; `-` for stdout.
+        plot: file for a picture.
+        write_config: file for a config with the recommended recipe.
+        options: overrides of the config, `{'a.b': value}`.
+    """
 
     config: Path
     budget: str | None = None
@@ -50,7 +65,12 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class PlanModuleParallelRequest:
-    """The arguments of the command with `--module-parallel`, as the user wrote them."""
+    """The arguments of the command with `--module-parallel`; see :class:`PlanRequest`.
+
+    Args:
+        modules: number of local modules, which is that of the processes of a replica.
+        budgets: memory of the GPU of each module, in their order, e.g. `('8GiB', '24GiB')`.
+    """
 
     config: Path
     batch: int | None = None

@@ -106,7 +106,9 @@ def _nothing_fits(planner: Planner, counts: list[int], budget: int) -> str:
     smallest = planner.smallest(counts)
     crop = largest_crop(planner, smallest, budget)
     size = f'a crop of {crop[0]}x{crop[1]} would fit with it' if crop else 'no crop would fit'
-    instead = 'a smaller batch or crop' if crop else 'a smaller model or an optimizer whose step takes less'
+    instead = (
+        'a smaller batch or crop' if crop else 'a smaller model or an optimizer whose step needs less memory'
+    )
     return (
         f'no recipe fits {show_bytes(budget, smallest.peak)} for {planner.setup}. The smallest peak found is '
         f'{show_bytes(smallest.peak, smallest.peak)}, {smallest.name}, bound by {smallest.bound}; {size}. '

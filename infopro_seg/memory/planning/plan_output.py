@@ -56,11 +56,11 @@ def advice(plan: Plan, cfg: Config) -> str:
         amp = '' if plan.setup.amp else ' --amp,'
         smaller = f'a smaller --batch or --crop,{amp} or cheaper heads'
         if small.bound == OPTIMIZER:
-            smaller = 'a smaller model or an optimizer whose step takes less'
+            smaller = 'a smaller model or an optimizer whose step needs less memory'
         return (
             f'{plan.verdict} The smallest peak found is {show_bytes(small.peak, reference)}, '
             f'{small.name}; it is bound by {small.bound}. '
-            f'Take {smaller}.'
+            f'Use {smaller}.'
         )
     found = [plan.verdict]
     for recipe in dict.fromkeys((plan.exact, plan.alternative)):

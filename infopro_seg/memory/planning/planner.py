@@ -77,7 +77,7 @@ class Planner(RecipeSearch):
         if budget <= least:
             raise UserError(
                 f'the budget {show_bytes(budget, least)} is below what parameters, gradients and optimizer '
-                f'state take alone, {show_bytes(least, least)}; raise it, or choose a smaller model or an '
+                f'state need alone, {show_bytes(least, least)}; raise it, or choose a smaller model or an '
                 'optimizer with less state'
             )
 

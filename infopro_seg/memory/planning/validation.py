@@ -61,7 +61,7 @@ class Validation:
         if self.peak > plan.budget:
             fewer = 'val_dataloader.batch_size=1, or ' if self.batch > 1 else ''
             return (
-                f'{found} That does not fit {budget}: take {fewer}smaller windows, e.g. '
+                f'{found} That does not fit {budget}: use {fewer}smaller windows, e.g. '
                 "model.test_cfg = dict(mode='slide', crop_size=(512, 512), stride=(341, 341)), or smaller "
                 'images (Resize in the pipeline of val_dataloader).'
             )
@@ -86,7 +86,7 @@ def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Va
     found = validation_size(loader)
     if isinstance(found, str):
         return (
-            f'What validation takes is unknown: {found}. To plan for one size, run '
+            f'The memory of validation is unknown: {found}. To plan for one size, run '
             'tools/plan.py --inference --size HEIGHT WIDTH.'
         )
     size, largest = found
@@ -97,7 +97,7 @@ def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Va
     try:
         peak = trace_prediction(_trained(cfg, plan), size, amp, in_training=True, batch=batch).peak
     except UserError as error:
-        return f'What validation takes is unknown: {error}.'
+        return f'The memory of validation is unknown: {error}.'
     return Validation(size, largest, batch, test_cfg.get('mode', 'whole'), peak)
 
 

@@ -99,7 +99,7 @@ def balanced_by_flops(
     if best is None:
         shown = ', '.join(show_bytes(budget, max(budgets or [0])) for budget in budgets or ())
         raise ConfigError(
-            f'no cuts make {modules} local modules fit {shown}; raise the budgets, take more modules, or let '
+            f'no cuts make {modules} local modules fit {shown}; raise the budgets, use more modules, or let '
             "the modules recompute (checkpoint='norms' of the backbone)"
         )
     return assembled(costs, best)

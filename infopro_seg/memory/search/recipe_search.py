@@ -145,7 +145,7 @@ class RecipeSearch:
         """The recipe with the fewest predicted FLOPs; among alike ones, that with the smallest peak."""
         found = [recipe for recipe in others if recipe.peak <= room]
         for count in counts:
-            self.announce(f'searching {count} modules with the fewest FLOPs')
+            self.announce(f'searching K={count} with the fewest FLOPs')
             partition = self.search.fewest_flops(count, room)
             if partition is not None:
                 most = partition.flops + ALIKE * self.reference.flops

@@ -146,7 +146,7 @@ class Link:
         module = self.placement.modules - 1 - peer // self.placement.replicas
         reason = str(error).splitlines()[0].partition('. This is typically')[0]
         text = (
-            f'rank {peer}, which trains local module {module}, is gone without a word: killed, by a user or '
-            f'by the system for lack of memory; or its connection was lost ({reason})'
+            f'rank {peer}, which trains local module {module}, has ended without a message: killed by a '
+            f'user, or by the system for lack of memory; or its connection was lost ({reason})'
         )
         return RankError(text) if self.ranks is None else self.ranks.gone(text)

@@ -27,7 +27,7 @@ def use_module_parallel(cfg: Config) -> None:
     if cfg.get('stages') is not None or backbone.get('stage') is not None:
         raise ConfigError(
             'module-parallel training trains all local modules at once, but the config has stages, which '
-            'train one after the other; take a config without stages, or leave out --module-parallel'
+            'train one after the other; use a config without stages, or leave out --module-parallel'
         )
     if backbone.get('type') != 'InfoProBackbone':
         raise ConfigError(
@@ -49,7 +49,7 @@ def use_module_parallel(cfg: Config) -> None:
         )
     if cfg.get('compile'):
         raise ConfigError(
-            'compile of the config compiles the whole training step; take compile_blocks of the backbone'
+            'compile of the config compiles the whole training step; use compile_blocks of the backbone'
         )
     if cfg.train_cfg.get('type') not in LOOPS:
         raise ConfigError(

@@ -36,7 +36,7 @@ DEFECTS = {
     'text as label': (
         lambda root: (root / 'masks/2.png').write_text('hello'),
         'masks/2.png',
-        'the label image cannot be read: the file is no image',
+        'the label image cannot be read: the file is not an image',
         'replace',
     ),
     'other size': (

@@ -212,7 +212,7 @@ def test_a_killed_process_ends_the_others_which_name_it(folder):
     for rank in (1, 2):
         text = (folder / f'killed_{rank}').read_text()
         # whichever finds it first: the neighbour by its connection, or a rank by what the others have told
-        assert re.search('rank 0(, which trains local module 2,)? is gone without a word', text)
+        assert re.search('rank 0(, which trains local module 2,)? has ended without a message', text)
         assert 'are not saved' in text
     assert_same_checkpoint(folder / 'killed', folder / 'alone', f'iter_{STOPPED}.pth')
 
