@@ -1,8 +1,8 @@
-"""The command-line option that overrides parts of a config."""
+"""The command-line options that several commands share."""
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentParser, Namespace
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from ast import literal_eval
 from typing import Any
 
@@ -16,6 +16,45 @@ def add_cfg_options(parser: ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='values to change in the config, e.g. train_cfg.max_iters=20000',
     )
+
+
+def add_sizes(parser: ArgumentParser) -> None:
+    """Adds `--batch N` and `--crop H W` of a training; their values are None unless given."""
+    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
+    parser.add_argument(
+        '--crop',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="height and width of crops in pixels; default: the config's",
+    )
+
+
+def add_precision(parser: ArgumentParser) -> None:
+    """Adds `--amp [fp16|bf16]`; its value is None unless given."""
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=('fp16', 'bf16'),
+        help="mixed precision, fp16 if no kind is given; default: the config's",
+    )
+
+
+def add_launcher(parser: ArgumentParser, script: str) -> None:
+    """Adds `--launcher`, and torchrun's hidden `--local-rank`.
+
+    Args:
+        parser: the parser of the command.
+        script: the script in `tools/` that starts the command in several processes.
+    """
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help=f'what started the processes; tools/{script} gives pytorch',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
 
 
 class CfgOptions(Action):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, add_precision, add_sizes
 
 
 def main() -> None:
@@ -22,21 +22,8 @@ def main() -> None:
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder for results.json, results.md and results.png'
     )
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument(
-        '--crop',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help="height and width of crops in pixels; default: the config's",
-    )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='fp16',
-        choices=('fp16', 'bf16'),
-        help="mixed precision, fp16 if no kind is given; default: the config's",
-    )
+    add_sizes(parser)
+    add_precision(parser)
     parser.add_argument(
         '--modules', default='1-4', help='numbers of local modules, e.g. 4; default: %(default)s'
     )

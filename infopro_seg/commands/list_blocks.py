@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, add_sizes
 
 
 def main() -> None:
@@ -18,14 +18,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument(
-        '--crop',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help="height and width of crops in pixels; default: the config's",
-    )
+    add_sizes(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
 

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from infopro_seg.errors import UserError
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, add_precision, add_sizes
 
 DEFAULT_MODULES = '1-8'
 OUTPUTS = ('json', 'plot', 'write_config')
@@ -27,21 +27,8 @@ def main() -> int:
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('--budget', help='memory limit, e.g. 11GiB: recommend recipes that fit it')
-    parser.add_argument('--batch', type=int, metavar='N', help="images per GPU; default: the config's")
-    parser.add_argument(
-        '--crop',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help="height and width of crops in pixels; default: the config's",
-    )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='fp16',
-        choices=('fp16', 'bf16'),
-        help="mixed precision, fp16 if no kind is given; default: the config's",
-    )
+    add_sizes(parser)
+    add_precision(parser)
     parser.add_argument(
         '--modules',
         default=DEFAULT_MODULES,

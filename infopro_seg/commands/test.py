@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, add_launcher
 
 
 def main() -> None:
@@ -26,13 +26,7 @@ def main() -> None:
     parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
     parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm'],
-        default='none',
-        help='what started the processes; tools/dist_test.sh gives pytorch',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher(parser, 'dist_test.sh')
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 

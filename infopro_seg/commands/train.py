@@ -15,7 +15,7 @@ import sys
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.errors import UserError
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, add_launcher
 
 
 def main() -> int:
@@ -67,13 +67,7 @@ def main() -> int:
         help='scale the learning rate to the real total batch size',
     )
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm'],
-        default='none',
-        help='what started the processes; tools/dist_train.sh gives pytorch',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher(parser, 'dist_train.sh')
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
