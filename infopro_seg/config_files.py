@@ -12,6 +12,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.faults import cause_of, own_place
+from infopro_seg.spelling import alike
 from infopro_seg.yapf_import import import_yapf
 
 # so that `_base_ = 'mmseg::...'` finds the fork, whose package has another name
@@ -35,10 +36,15 @@ def find_config(name: str | Path) -> Path:
         for candidate in (shipped, shipped.with_name(f'{shipped.name}.py')):
             if candidate.is_file():
                 return candidate
-    beside = path.parent if path.parent.is_dir() and path.parent != Path() else shipped_configs()
-    nearby = sorted(str(p) for p in path.glob('*.py')) or sorted(str(p) for p in beside.glob('*.py'))
-    hint = f'; there are {", ".join(nearby)}' if nearby else ''
-    raise ConfigError(f'no config {path}{hint}')
+    folder = next(one for one in (path, path.parent, shipped_configs()) if one != Path() and one.is_dir())
+    there = {file.stem: str(file) for file in sorted(folder.glob('*.py'))}
+    near = alike(path.stem, there) if folder != path else []
+    if folder != shipped_configs():  # whose names are enough
+        near = [there[stem] for stem in near]
+    if near:
+        raise ConfigError(f'no config {path}; did you mean {" or ".join(near)}?')
+    few = ', '.join(there.values()) if len(there) < 6 else f'{len(there)} in {folder}'
+    raise ConfigError(f'no config {path}' + (f'; there are {few}' if there else ''))
 
 
 def shipped_configs() -> Path:

@@ -63,10 +63,18 @@ def test_a_file_comes_before_a_shipped_config_of_its_name(monkeypatch, tmp_path)
     assert load_config('infopro_demo.py').own
 
 
-def test_an_unknown_name_is_answered_with_the_shipped_configs(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'answer'),
+    [
+        ('configs/deeplabv3_infopro_cityscape.py', '; did you mean deeplabv3_infopro_cityscapes or .*'),
+        ('demo', r'; did you mean infopro_demo\?'),
+        ('unheard_of', r'; there are \d+ in .*configs'),
+    ],
+)
+def test_an_unknown_name_is_answered_with_what_it_may_mean(monkeypatch, tmp_path, name, answer):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r'no config deeplab; there are .*infopro_demo\.py'):
-        find_config('deeplab')
+    with pytest.raises(ConfigError, match=f'^no config {name}{answer}$'):
+        find_config(name)
 
 
 def test_the_package_contains_the_configs(monkeypatch):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -17,6 +16,7 @@ from mmengine.registry import Registry
 
 from infopro_seg.errors import ConfigError, RankError, UserError
 from infopro_seg.faults import MACHINE, cause_of, own_place
+from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.ranks import says_lost
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
@@ -105,19 +105,6 @@ def unregistered(kind: str, registry: Registry) -> str:
         f'there is no {kind} among the registered {registry.name}s{near}; {REMEDY}. To register your '
         'own class, add its module to custom_imports of the config'
     )
-
-
-def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
-    """`; did you mean ...?` with the name that is nearest, or nothing if none is near."""
-    found = nearest(name, choices, cutoff)
-    return f'; did you mean {found}?' if found else ''
-
-
-def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | None:
-    """The name nearest to one that may be misspelt, regardless of case; None if none is near."""
-    by_lower = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[found[0]] if found else None
 
 
 def _type_in(cfg: Any) -> Any:

@@ -16,8 +16,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.batch_counts import require_batches
-from infopro_seg.training.building import arguments_of, did_you_mean
+from infopro_seg.training.building import arguments_of
 from infopro_seg.training.metric_names import metric_names, require_metrics
 from infopro_seg.training.schedules import require_schedules
 

@@ -11,7 +11,7 @@ from mmseg.evaluation import IoUMetric
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
-from infopro_seg.training.building import did_you_mean
+from infopro_seg.spelling import did_you_mean
 
 IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
 

@@ -8,7 +8,8 @@ from torch.optim import SGD
 
 from infopro_seg.errors import ConfigError, DataError, RankError
 from infopro_seg.faults import own_place
-from infopro_seg.training.building import building, nearest
+from infopro_seg.spelling import nearest
+from infopro_seg.training.building import building
 
 PARTS = Registry('stand-in')
 

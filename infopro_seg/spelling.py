@@ -1,0 +1,27 @@
+"""Finds what a misspelt name may mean."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
+    """`; did you mean ...?` with the name that is nearest, or nothing if none is near."""
+    found = nearest(name, choices, cutoff)
+    return f'; did you mean {found}?' if found else ''
+
+
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | None:
+    """The name nearest to one that may be misspelt, regardless of case; None if none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
+
+
+def alike(name: str, choices: Iterable[str], most: int = 3) -> list[str]:
+    """The names that are near one that may be misspelt or cut short, nearest first."""
+    names = list(choices)
+    longer = [choice for choice in names if name.lower() in choice.lower()]
+    near = difflib.get_close_matches(name, names, n=most, cutoff=0.7)
+    return list(dict.fromkeys([*near, *longer]))[:most]
