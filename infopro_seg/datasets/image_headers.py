@@ -55,6 +55,7 @@ class Header:
         tiff: whether it is a TIFF; decoders always rotate these upright.
         lossy: whether its compression changes values.
         whole: whether the file has the end that its format requires.
+        palette: the colours of a PNG with a palette, three bytes each.
     """
 
     kind: str = 'unknown'
@@ -66,6 +67,7 @@ class Header:
     tiff: bool = False
     lossy: bool = False
     whole: bool = True
+    palette: bytes = b''
 
     @property
     def mode(self) -> str:
@@ -105,20 +107,24 @@ def _png(file: BinaryIO) -> Header:
     file.seek(16)
     width, height, bits, kind = struct.unpack('>IIBB', file.read(10))
     file.seek(33)
-    exif = None
+    exif, palette = None, b''
     while len(chunk := file.read(8)) == 8:
         length, name = struct.unpack('>I4s', chunk)
         if name == b'eXIf':
             exif = file.read(length)
         if name in (b'IDAT', b'IEND', b'eXIf'):
             break
-        file.seek(length + 4, io.SEEK_CUR)
+        following = file.tell() + length + 4
+        if name == b'PLTE':
+            palette = file.read(length)
+        file.seek(following)
     end = _last(file, MOST_EXIF)
     orientation = _orientation(exif or _late_exif(end))
     names = PNG_KINDS[kind]
     bands = {'gray': 1, 'palette': 1, 'gray+alpha': 2, 'RGB': 3, 'RGBA': 4}[names]
     size = (height, width) if orientation >= 5 else (width, height)
-    return Header(names, bits, 'unsigned', size, orientation, bands, whole=ENDS[PNG] in end)
+    whole = ENDS[PNG] in end
+    return Header(names, bits, 'unsigned', size, orientation, bands, whole=whole, palette=palette)
 
 
 def _late_exif(end: bytes) -> bytes:

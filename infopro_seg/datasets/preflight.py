@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
 
 from infopro_seg.datasets.building import build_leaf, is_local, leaves, lists_files, remedy_for
 from infopro_seg.datasets.checks.batch_sizes import require_equal_sizes
@@ -17,7 +18,7 @@ from infopro_seg.datasets.checks.contents import look_through
 from infopro_seg.datasets.checks.file_names import instead_of
 from infopro_seg.datasets.checks.inspection import Pair
 from infopro_seg.datasets.checks.label_loading import UnknownLoadingError, loading_of
-from infopro_seg.datasets.checks.pairs import pairs_of, unlabelled, unlisted
+from infopro_seg.datasets.checks.pairs import SPLITS, pairs_of, unlabelled, unlisted
 from infopro_seg.datasets.checks.trial import require_pipeline
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.datasets.split_lists import list_file
@@ -43,7 +44,8 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
 
         require_images(config, splits)
         return
-    for split in splits:
+    trained: set[Path] = set()
+    for split in sorted(splits, key=SPLITS.index):
         loader = config.get(f'{split}_dataloader')
         if loader is None:
             continue
@@ -51,6 +53,14 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
         for dataset in leaves(loader['dataset']):
             sizes += _require(dataset, split, config)
         require_equal_sizes(config, split, sizes)
+        images = {path.absolute() for path, _ in sizes}
+        if split == 'train':
+            trained = images
+        elif shared := images & trained:
+            MMLogger.get_current_instance().warning(
+                f'{len(shared)} of {len(images)} images of the {split} split are trained on as well, e.g. '
+                f'{min(shared)}: its metrics do not tell how new images are segmented'
+            )
 
 
 def _require(

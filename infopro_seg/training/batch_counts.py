@@ -1,4 +1,4 @@
-"""Checks that data loaders give batches, and all images of a validation."""
+"""Checks that data loaders give batches, and each image of a validation once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import EpochBasedTrainLoop
 
+from infopro_seg.datasets.building import is_stock
 from infopro_seg.errors import ConfigError
 
 
@@ -18,15 +19,22 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
         loops: its loops that are built, by their keys in the config.
 
     Raises:
-        ConfigError: `drop_last` leaves no batch.
+        ConfigError: `drop_last` leaves no batch, or a validation would never end.
     """
     for key, loop in loops.items():
         loader = getattr(loop, 'dataloader', None)
+        sampler: Any = getattr(loader, 'sampler', None)
+        evaluates = key != 'train_cfg' and is_stock(getattr(type(loop), 'run', None))
+        if evaluates and isinstance(sampler, InfiniteSampler):
+            name = key.replace('_cfg', '_dataloader')
+            raise ConfigError(
+                f'{name} has an {type(sampler).__name__}, with which the evaluation would never end; '
+                "write sampler=dict(type='DefaultSampler', shuffle=False)"
+            )
         if loader is None or not getattr(loader, 'drop_last', False) or loader.batch_size is None:
             continue
         if key == 'train_cfg' and not isinstance(loop, EpochBasedTrainLoop):
             continue
-        sampler = loader.sampler
         if isinstance(sampler, InfiniteSampler) or not hasattr(sampler, '__len__'):
             continue
         name, count = key.replace('_cfg', '_dataloader'), len(sampler)  # of this process

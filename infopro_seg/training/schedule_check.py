@@ -28,7 +28,11 @@ TECHNICAL = {
     'decoupled_weight_decay',
     'params',
 }
-WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr', 'train_dataloader.batch_size')
+WATCHED = (
+    *('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr', 'train_dataloader.batch_size'),
+    *('train_dataloader.dataset', 'train_dataloader.sampler', 'model'),
+)
+MOST_NAMED = 12  # differences
 REMEDY = (
     'resume with the settings that it began with, or start from its weights only: --cfg-options load_from='
 )
@@ -71,7 +75,9 @@ class Plan:
         differences = list(_differences(trained, runner.cfg)) if trained is not None else []
         rates = list(self._changed_settings(runner.optim_wrapper.param_groups))
         if differences or rates:
-            changed = '; '.join(differences or rates)
+            named = differences[:MOST_NAMED] or rates
+            more = len(differences) - MOST_NAMED
+            changed = '; '.join([*named, f'and {more} more'] if more > 0 else named)
             runner.logger.warning(
                 f'{name} was trained with other settings; from here on, those of the config apply: {changed}'
             )
@@ -159,10 +165,7 @@ def _config_in(checkpoint: Mapping[str, Any]) -> Config | None:
 def _differences(trained: Config, config: Config) -> Iterator[str]:
     """The differences between two configs of a run, as `key before -> now`."""
     for part in WATCHED:
-        before, now = (dict(_leaves(_at(each, part), part)) for each in (trained, config))
-        for key in {**before, **now}:
-            if not _equal(before.get(key), now.get(key)):
-                yield f'{key} {before.get(key)} -> {now.get(key)}'
+        yield from _differences_in(_at(trained, part), _at(config, part), part)
 
 
 def _at(config: Any, path: str) -> Any:
@@ -171,15 +174,29 @@ def _at(config: Any, path: str) -> Any:
     return config
 
 
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _leaves(value, f'{path}.{key}')
-    elif isinstance(node, list) and any(isinstance(item, dict) for item in node):
-        for index, value in enumerate(node):
-            yield from _leaves(value, f'{path}[{index}]')
-    elif node is not None:
-        yield path, _plain(node) if isinstance(node, type) else node
+def _differences_in(before: Any, now: Any, path: str) -> Iterator[str]:
+    """The differences between two values of a config; a key that is missing counts as None."""
+    nodes = before, now
+    if any(isinstance(node, dict) for node in nodes) and all(isinstance(n, dict | None) for n in nodes):
+        before, now = before or {}, now or {}
+        for key in {**before, **now}:
+            yield from _differences_in(before.get(key), now.get(key), f'{path}.{key}')
+    elif all(_is_list(node) for node in nodes) and len(before) == len(now):
+        for index, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _differences_in(one, other, f'{path}[{index}]')
+    else:
+        one, other = (_plain(node) if isinstance(node, type) else node for node in nodes)
+        if not _equal(one, other):
+            yield f'{path} {_shown(one)} -> {_shown(other)}'
+
+
+def _is_list(node: Any) -> bool:
+    """Whether a value of a config is a list of parts, such as the steps of a pipeline."""
+    return isinstance(node, list | tuple) and any(isinstance(item, dict) for item in node)
+
+
+def _shown(value: Any) -> str:
+    return f'({len(value)} parts)' if _is_list(value) else str(value)
 
 
 def _plain(value: Any) -> str:

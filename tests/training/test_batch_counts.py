@@ -1,10 +1,12 @@
 """`drop_last` where it leaves no batch, or images out of the metrics."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from mmengine.dataset import InfiniteSampler
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop
+from mmengine.runner import TestLoop as Testing
 from torch.utils.data import DataLoader
 
 from infopro_seg.errors import ConfigError
@@ -42,6 +44,19 @@ def test_a_sampler_without_an_end_or_a_length_is_left_alone():
         loop = type('Loop', (EpochBasedTrainLoop,), {'__init__': lambda self: None})()
         loop.dataloader = DataLoader([0] * 3, 4, sampler=sampler, drop_last=True)
         require_batches(SimpleNamespace(), {'train_cfg': loop})
+
+
+@pytest.mark.parametrize(('key', 'kind'), [('val_cfg', ValLoop), ('test_cfg', Testing)])
+def test_an_evaluation_that_would_never_end_is_refused(key, kind):
+    own = type('OwnLoop', (kind,), {'run': lambda self: None})  # which may stop by itself
+    for loop_type in (kind, own):
+        loop = type('Loop', (loop_type,), {'__init__': lambda self: None})()
+        loop.dataloader = DataLoader([0] * 3, sampler=InfiniteSampler([0] * 3))
+        refused = pytest.raises(
+            ConfigError, match=f'{key[:-4]}_dataloader has an InfiniteSampler, with which'
+        )
+        with refused if loop_type is kind else nullcontext():
+            require_batches(SimpleNamespace(), {key: loop})
 
 
 def test_a_training_by_iterations_goes_on_with_the_next_epoch():

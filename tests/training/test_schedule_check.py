@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import PolyLR
 from torch import nn
 
@@ -59,7 +60,9 @@ def test_another_rate_and_decay_are_followed(resumed):
 
 
 def test_the_same_settings_are_not_talked_about_and_continue_exactly(resumed, trained):
-    runner, console = resumed()
+    pipeline = load(trained / f'iter_{STOPPED}.pth')['meta']['cfg']
+    pipeline = Config.fromstring(pipeline, '.py').train_dataloader.dataset.pipeline
+    runner, console = resumed(**{'train_dataloader.dataset.pipeline': pipeline})
     assert 'other settings' not in console
     expected = load(trained / 'iter_6.pth')
     assert runner.optim_wrapper.state_dict()['param_groups'] == expected['optimizer']['param_groups']
@@ -68,6 +71,22 @@ def test_the_same_settings_are_not_talked_about_and_continue_exactly(resumed, tr
 def test_mixed_precision_that_is_switched_is_named(resumed):
     _, console = resumed(**{'optim_wrapper.type': 'CPUAmpOptimWrapper', 'train_cfg.max_iters': 4})
     assert 'optim_wrapper.type OptimWrapper -> CPUAmpOptimWrapper' in console
+
+
+def test_a_model_and_data_of_other_settings_are_named_though_all_weights_fit(resumed):
+    cuts = ('layer1.1', 'layer3.1')  # as wide as the demo's
+    _, console = resumed(
+        **{
+            'model.backbone.local_head.decoder.loss_recon.loss_weight': 5.0,
+            'model.data_preprocessor.mean': [0.0, 0.0, 0.0],
+            'model.backbone.cuts': cuts,
+            'train_cfg.max_iters': 4,
+        }
+    )
+    assert f"model.backbone.cuts ('layer1.1', 'layer3.0') -> {cuts}" in console
+    assert 'loss_recon.loss_weight (2.0, 1.0) -> 5.0' in console
+    assert 'model.data_preprocessor.mean [123.675, 116.28, 103.53] -> [0.0, 0.0, 0.0]' in console
+    assert 'train_dataloader.dataset.pipeline (8 parts) -> (7 parts)' in console  # without NoteReads
 
 
 @pytest.mark.parametrize(

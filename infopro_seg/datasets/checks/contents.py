@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
+from infopro_seg.datasets.checks.palettes import Palettes
 from infopro_seg.datasets.checks.screening import looks_right
 from infopro_seg.datasets.image_files import UnreadableError, decode_labels, read_bytes
 from infopro_seg.datasets.label_ids import IGNORED, stored_ids
@@ -45,6 +46,10 @@ def look_through(
         found = list(pool.map(inspect, [pairs[index] for index in chosen]))
         problems = [problem for one in found for problem in one.problems]
         problems += too_dark(pairs, [one.highest for one in found], split)
+        palettes = Palettes()
+        for index, one in zip(chosen, found, strict=True):
+            palettes.add(pairs[index], one)
+        problems += palettes.problems()
         if problems or all(pair.label is None for pair in pairs):
             return problems, sizes
         seen = _classes_in(found)

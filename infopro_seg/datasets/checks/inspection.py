@@ -76,6 +76,8 @@ class Inspection:
         squares: sum of squares of each channel.
         pages: number of pages of a TIFF, of which the first is read; 0 for other files.
         highest: the highest value of a 16-bit image, as it is read; None for other images.
+        palette: the colours of a label image with a palette, three bytes each; b'' for others.
+        stored: the ids that the label image holds, as they are stored.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -90,6 +92,8 @@ class Inspection:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
     pages: int = 0
     highest: int | None = None
+    palette: bytes = b''
+    stored: tuple[int, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -177,6 +181,7 @@ def _inspect_labels(path: Path, pair: Pair, found: Inspection, orientation: int)
         what = f'holds fractions ({found.label_mode}), not class indices'
         found.problems.append(Problem(path, what, TO_LABELS))
         return
+    found.palette, found.stored = header.palette, tuple(stored)
     found.problems += _outside(path, stored, pair.loading)
     found.counts = np.zeros(256, dtype=np.int64)
     for label, count in stored.items():

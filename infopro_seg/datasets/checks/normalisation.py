@@ -41,7 +41,7 @@ def require_padding_and_std(preprocessor: dict[str, Any]) -> None:
 
 
 def warn_of_scale(preprocessor: dict[str, Any], samples: Sequence[dict[str, Any]], where: str) -> None:
-    """Warns about a mean and a standard deviation of images from 0 to 1, where images go up to 255.
+    """Warns about a standard deviation of images from 0 to 1, where images go up to 255.
 
     Args:
         preprocessor: config of the data preprocessor.
@@ -49,12 +49,13 @@ def warn_of_scale(preprocessor: dict[str, Any], samples: Sequence[dict[str, Any]
         where: what names the pipeline.
     """
     mean, std = _mean_and_std(preprocessor)
-    values = mean + std
     stored = all(getattr(sample['inputs'], 'dtype', None) == torch.uint8 for sample in samples)
-    if samples and stored and values and all(0 < value < 1 for value in values):
+    if samples and stored and std and all(0 < value < 1 for value in std):
+        both = all(0 < value < 1 for value in mean)
+        what = f'mean={preprocessor["mean"]!r} and std={preprocessor["std"]!r}'
         MMLogger.get_current_instance().warning(
-            f'mean={preprocessor["mean"]!r} and std={preprocessor["std"]!r} of model.data_preprocessor are '
-            f'those of images from 0 to 1, but {where} gives 0 to 255; multiply both by 255'
+            f'{what} of model.data_preprocessor: {"they are" if both else "std is"} of images from 0 to 1, '
+            f'but {where} gives 0 to 255; multiply {"both" if both else "std"} by 255'
         )
 
 

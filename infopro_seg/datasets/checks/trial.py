@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
-from mmcv.transforms import Normalize
+from mmcv.transforms import Normalize, RandomFlip
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmseg.evaluation import IoUMetric
@@ -64,6 +64,8 @@ def require_pipeline(
         _require_size(preprocessor)
         require_padding_and_std(preprocessor)
         _require_order(kinds, where)
+    elif _measures_iou(config, split):
+        _require_no_flip(kinds, steps, where)
     if type(built).prepare_data is BaseDataset.prepare_data and all(map(is_stock, kinds)):
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]
         samples = [sample for sample in tried if sample is not None]
@@ -145,6 +147,19 @@ def _require_order(kinds: Sequence[Any], where: str) -> None:
             raise ConfigError(
                 f'{where} has {kind.__name__} before it loads the labels, which would then not match the '
                 'image; load labels right after the image'
+            )
+
+
+def _require_no_flip(kinds: Sequence[Any], steps: Sequence[Any], where: str) -> None:
+    """Checks that no labels are flipped for a metric: mmseg flips predictions back."""
+    loaded = False
+    for kind, step in zip(kinds, steps, strict=True):
+        loaded = loaded or _is(kind, LoadAnnotations)
+        prob = step.get('prob')
+        if loaded and _is(kind, RandomFlip) and any(prob if isinstance(prob, (list, tuple)) else [prob]):
+            raise ConfigError(
+                f'{where} has {kind.__name__} after it loads the labels: predictions are flipped back before '
+                'they are compared, but labels are not; leave it out (--tta averages over flips)'
             )
 
 

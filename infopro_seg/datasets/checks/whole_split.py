@@ -13,6 +13,7 @@ from rich.progress import Progress
 from infopro_seg.datasets.checks.contents import too_dark, too_few_classes
 from infopro_seg.datasets.checks.inspection import Inspection, Pair, inspect
 from infopro_seg.datasets.checks.pairs import Split, list_split
+from infopro_seg.datasets.checks.palettes import Palettes
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.problems import Problem
 from infopro_seg.errors import UserError
@@ -47,6 +48,7 @@ class SplitReport:
         sums: sum of each channel over all images, BGR.
         squares: sum of squares of each channel.
         highest: the highest value of the 16-bit images, as they are read; None if there are none.
+        palettes: the colours of label images with a palette.
     """
 
     split: Split
@@ -68,10 +70,12 @@ class SplitReport:
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
     highest: int | None = None
+    palettes: Palettes = field(default_factory=Palettes)
 
     def add(self, pair: Pair, found: Inspection) -> None:
         """Adds a pair to the report."""
         self.problems += found.problems
+        self.palettes.add(pair, found)
         if found.image_mode is not None:
             self.image_modes[found.image_mode] += 1
         if found.label_mode is not None:
@@ -155,6 +159,7 @@ def check_split(
         if progress is not None and task is not None:
             progress.advance(task)
     report.problems += too_dark(listed.pairs, [report.highest], split)
+    report.problems += report.palettes.problems()
     if report.labels:
         seen = set(np.flatnonzero(report.pixels).tolist())
         report.problems += too_few_classes(listed.pairs, seen, split, listed.classes)

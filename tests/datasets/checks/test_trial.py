@@ -1,17 +1,24 @@
 """Pipelines that lack a step, or have it in the wrong place, are refused before anything is trained."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmseg.models import BaseSegmentor
+from mmseg.registry import DATASETS
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import UserError
-from tests.datasets.pairs import CLASSES, leaf, make, save
+from tests.datasets.pairs import CLASSES, leaf, make, mask, save
 
 LOAD, LABELS = {'type': 'LoadImage'}, {'type': 'LoadLabels', 'num_classes': len(CLASSES)}
 RESIZE, PACK = {'type': 'Resize', 'scale': (60, 40), 'keep_ratio': True}, {'type': 'PackSegInputs'}
+FLIPPED = {'type': 'RandomFlip', 'prob': 1.0}
 FLIP, CROP = {'type': 'RandomFlip', 'prob': 0.5}, {'type': 'RandomCrop', 'crop_size': (16, 16)}
 RANDOM = {'type': 'RandomResize', 'scale': 64, 'ratio_range': (0.5, 2.0)}
 NORMALIZE = {'type': 'Normalize', 'mean': [120] * 3, 'std': [60] * 3}
@@ -56,11 +63,32 @@ def test_usual_pipelines_pass_and_leave_random_numbers_alone(root, split):
         ('val', [LOAD, RESIZE, PACK], 'the val data set BaseSegDataset loads no labels'),
         ('val', [LOAD, LABELS, RESIZE, PACK], 'labels of 40x60 pixels for an image of 20x30: .*after'),
         ('val', [LOAD, RESIZE, LABELS, NORMALIZE, PACK], 'normalises the images'),
+        ('val', [LOAD, LABELS, FLIP, PACK], 'has RandomFlip after it loads the labels: predictions are fl'),
     ],
 )  # fmt: skip
 def test_pipelines_that_fail_later_or_silently_are_refused(root, split, pipeline, words):
     with pytest.raises(UserError, match=words):
         require_data(config(root, split, pipeline), (split,))
+
+
+@pytest.mark.parametrize('pipeline', [[LOAD, FLIPPED, LABELS, PACK], [LOAD, LABELS, FLIPPED, PACK]])
+def test_flips_of_a_validation_are_refused_where_mmseg_would_score_a_perfect_network_wrongly(root, pipeline):
+    """mmseg's own classes tell: a perfect network gives the labels of the image that it gets."""
+    built = DATASETS.build(leaf(root, 'val', pipeline=pipeline))
+    sample = built[0]['data_samples']
+    seen = torch.from_numpy(mask()[:, ::-1].copy()).long()
+    logits = torch.nn.functional.one_hot(seen, len(CLASSES)).permute(2, 0, 1)[None].float()
+    own = SimpleNamespace(align_corners=False, decode_head=SimpleNamespace(threshold=None))
+    [result] = BaseSegmentor.postprocess_result(own, logits, [sample.clone()])
+    right = torch.equal(result.pred_sem_seg.data, sample.gt_sem_seg.data)
+    with nullcontext() if right else pytest.raises(UserError, match='RandomFlip after it loads the labels'):
+        require_data(config(root, 'val', pipeline), ('val',))
+    assert right == (pipeline[1] is FLIPPED)
+    require_data(config(root, 'val', pipeline, evaluator='LabelFreeMetric'), ('val',))
+
+
+def test_a_flip_that_never_happens_passes(root):
+    require_data(config(root, 'val', [LOAD, LABELS, {'type': 'RandomFlip', 'prob': 0.0}, PACK]), ('val',))
 
 
 def test_a_preprocessor_needs_one_way_to_pad(root):
@@ -98,7 +126,9 @@ def test_what_mmseg_takes_or_does_not_use_is_left_alone(root, preprocessor):
     ('mean', 'std', 'warned'),
     [
         ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], True),  # ImageNet's, as torchvision has them
+        ([123.675, 116.28, 103.53], [0.229, 0.224, 0.225], True),
         ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], False),
+        ([123.675, 116.28, 103.53], [1.0, 1.0, 1.0], False),  # Caffe's
         ([0, 0, 0], [1, 1, 1], False),
         ([0, 0, 0], [255, 255, 255], False),
         (None, None, False),
@@ -108,7 +138,7 @@ def test_a_mean_of_images_from_0_to_1_is_warned_of(root, mean, std, warned, monk
     told = []
     monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', told.append)
     require_data(config(root, 'train', GOOD['train'], {'mean': mean, 'std': std}), ('train',))
-    assert ['multiply both by 255' in text for text in told] == [True] * warned
+    assert ['of images from 0 to 1' in text for text in told] == [True] * warned
 
 
 @pytest.mark.parametrize('split', GOOD)
