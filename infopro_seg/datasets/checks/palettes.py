@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from infopro_seg.datasets.checks.inspection import Inspection, Pair
+from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.problems import Problem
 
 
@@ -26,7 +27,7 @@ class Palettes:
             return
         for index in found.stored:
             colour = _colour(found.palette, index)
-            if not colour:
+            if not colour or index == IGNORED:  # void is black in one palette, and class 0 in another
                 continue
             other, palette, path = self._first.setdefault(colour, (index, found.palette, pair.label))
             # one palette may hold a colour several times, and then each id is meant

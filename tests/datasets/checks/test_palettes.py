@@ -102,6 +102,15 @@ def test_palettes_that_do_not_contradict_each_other_pass(root, colours):
     assert problems(root) == []
 
 
+def test_void_may_have_the_colour_that_another_palette_gives_a_class(root):
+    for number, (path, labels) in enumerate(labels_of(root)):
+        labels[:5] = 255
+        void = ((0, 0, 0), (9, 9, 9))[number % 2]  # one palette has black for void, the other for class 0
+        classes = (((70, 70, 70), (1, 2, 3)), COLOURS[:2])[number % 2]
+        paint(path, labels, [*classes, *[(5, 5, number % 2)] * 253, void])
+    assert problems(root) == []
+
+
 def test_the_palette_is_read_from_the_header(tmp_path):
     path = tmp_path / 'a.png'
     paint(path, np.array([[0, 1, 2]], np.uint8))
