@@ -20,7 +20,7 @@ from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.batch_counts import require_batches
 from infopro_seg.training.building import arguments_of
 from infopro_seg.training.metric_names import metric_names, require_metrics
-from infopro_seg.training.schedules import require_schedules
+from infopro_seg.training.schedule_check import require_schedules
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
 INFINITY = float('inf')  # which may stand for 'never', also where whole numbers are counted

@@ -1,106 +1,114 @@
+"""Schedules that end before the training does, or after it."""
+
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.optim import PolyLR
-from torch import nn
+from mmengine.optim import OneCycleLR
+from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import EpochBasedTrainLoop
 
-from infopro_seg.errors import CheckpointError
-from tests.runs import STOPPED, load, train_tiny
+from infopro_seg.errors import ConfigError
+from infopro_seg.training.schedule_check import require_schedules
 
-LR, ETA_MIN = 0.05, 1e-4  # of the demo
-
-
-def poly(end, **more):
-    return [{'type': 'PolyLR', 'eta_min': ETA_MIN, 'power': 0.9, 'end': end, 'by_epoch': False, **more}]
+LENGTH = 5
 
 
-def rates(end, lr, iterations):
-    """The rate before each iteration of an undisturbed training, as mmengine's own schedule has it."""
-    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=lr)
-    schedule = PolyLR(optimizer, eta_min=ETA_MIN, power=0.9, end=end, by_epoch=False)
+def one_cycle(by_epoch, **arguments):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    return OneCycleLR(optimizer, eta_max=0.1, by_epoch=by_epoch, **arguments)
+
+
+def fails(scheduler):
+    """Whether mmengine's own schedule fails within the training."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # the optimizer takes no steps
+            for _ in range(LENGTH):
+                scheduler.step()
+    except ValueError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize('total_steps', [1, 2, 3, 4, 5, 6, None])
+@pytest.mark.parametrize('range_', [{}, {'end': 3}, {'end': LENGTH}, {'begin': 2}, {'begin': 1, 'end': 4}])
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_a_cycle_that_ends_too_early_is_refused_and_no_other(total_steps, range_, by_epoch):
+    arguments = {'total_steps': total_steps, 'by_epoch': by_epoch, **range_}
+    kind = type('Loop', (EpochBasedTrainLoop if by_epoch else object,), {'max_epochs': LENGTH})
+    loop = type(
+        'Own', (kind,), {'__init__': lambda self: None, 'max_iters': 9 * LENGTH if by_epoch else LENGTH}
+    )()
+    runner = SimpleNamespace(param_schedulers=[one_cycle(**arguments)])
+    if fails(one_cycle(**arguments)):
+        with pytest.raises(ConfigError, match=f'total_steps={total_steps} of the OneCycleLR .*; leave total'):
+            require_schedules(loop, runner)
+    else:
+        require_schedules(loop, runner)
+
+
+def rates(schedule, steps):
+    """The rate of each step, as mmengine's own schedules have it."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedulers = [PARAM_SCHEDULERS.build({'optimizer': optimizer, 'by_epoch': False, **s}) for s in schedule]
     found = []
-    for _ in range(iterations):
-        found.append(optimizer.param_groups[0]['lr'])
-        optimizer.step()
-        schedule.step()
-    return found
-
-
-@pytest.fixture
-def resumed(streets, trained, tmp_path, capfd):
-    """Resumes the run in the middle, under other settings; returns the runner and what is on the console."""
-
-    def resume(**options):
-        options = {'log_level': 'WARNING', **options}
-        runner = train_tiny(streets, tmp_path, resume=str(trained / f'iter_{STOPPED}.pth'), **options)
-        out, err = capfd.readouterr()
-        return runner, out + err
-
-    return resume
-
-
-def logged_rates(runner):
-    return runner.message_hub.get_scalar('train/lr').data[0].tolist()
-
-
-def test_a_longer_schedule_is_followed_as_if_it_had_been_there_from_the_start(resumed):
-    runner, console = resumed(param_scheduler=poly(12), **{'train_cfg.max_iters': 8})
-    assert logged_rates(runner)[STOPPED:] == pytest.approx(rates(12, LR, 8)[STOPPED:], rel=1e-6)
-    assert 'param_scheduler[0].end 6 -> 12' in console
-    assert 'train_cfg.max_iters 6 -> 8' in console
-
-
-def test_another_rate_and_decay_are_followed(resumed):
-    options = {'optim_wrapper.optimizer.lr': 0.02, 'optim_wrapper.optimizer.weight_decay': 0.25}
-    runner, console = resumed(**options)
-    assert logged_rates(runner)[STOPPED:] == pytest.approx(rates(6, 0.02, 6)[STOPPED:], rel=1e-6)
-    assert runner.optim_wrapper.param_groups[0]['weight_decay'] == 0.25
-    assert 'optim_wrapper.optimizer.lr 0.05 -> 0.02' in console
-    assert 'weight_decay 0.0005 -> 0.25' in console
-
-
-def test_the_same_settings_are_not_talked_about_and_continue_exactly(resumed, trained):
-    pipeline = load(trained / f'iter_{STOPPED}.pth')['meta']['cfg']
-    pipeline = Config.fromstring(pipeline, '.py').train_dataloader.dataset.pipeline
-    runner, console = resumed(**{'train_dataloader.dataset.pipeline': pipeline})
-    assert 'other settings' not in console
-    expected = load(trained / 'iter_6.pth')
-    assert runner.optim_wrapper.state_dict()['param_groups'] == expected['optimizer']['param_groups']
-
-
-def test_mixed_precision_that_is_switched_is_named(resumed):
-    _, console = resumed(**{'optim_wrapper.type': 'CPUAmpOptimWrapper', 'train_cfg.max_iters': 4})
-    assert 'optim_wrapper.type OptimWrapper -> CPUAmpOptimWrapper' in console
-
-
-def test_a_model_and_data_of_other_settings_are_named_though_all_weights_fit(resumed):
-    cuts = ('layer1.1', 'layer3.1')  # as wide as the demo's
-    _, console = resumed(
-        **{
-            'model.backbone.local_head.decoder.loss_recon.loss_weight': 5.0,
-            'model.data_preprocessor.mean': [0.0, 0.0, 0.0],
-            'model.backbone.cuts': cuts,
-            'train_cfg.max_iters': 4,
-        }
-    )
-    assert f"model.backbone.cuts ('layer1.1', 'layer3.0') -> {cuts}" in console
-    assert 'loss_recon.loss_weight (2.0, 1.0) -> 5.0' in console
-    assert 'model.data_preprocessor.mean [123.675, 116.28, 103.53] -> [0.0, 0.0, 0.0]' in console
-    assert 'train_dataloader.dataset.pipeline (8 parts) -> (7 parts)' in console  # without NoteReads
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the optimizer takes no steps
+        for _ in range(steps):
+            found.append(optimizer.param_groups[0]['lr'])
+            for scheduler in schedulers:
+                scheduler.step()
+    return schedulers, found
 
 
 @pytest.mark.parametrize(
-    ('options', 'expected'),
+    ('schedule', 'arrives', 'early'),
     [
+        ([{'type': 'PolyLR', 'eta_min': 0.1, 'end': 100}], True, False),
+        ([{'type': 'PolyLR', 'eta_min': 0.1, 'end': 101}], True, False),
+        ([{'type': 'PolyLR', 'eta_min': 0.1, 'end': 400}], False, False),
+        ([{'type': 'PolyLR', 'eta_min': 0.1}], False, False),
+        ([{'type': 'PolyLR', 'eta_min': 0.1, 'end': 50}], True, True),
+        ([{'type': 'CosineAnnealingLR', 'eta_min': 0.1, 'T_max': 100}], True, False),
+        ([{'type': 'CosineAnnealingLR', 'eta_min': 0.1, 'end': 300}], False, False),
+        ([{'type': 'CosineAnnealingLR', 'eta_min': 0.1}], False, False),
         (
-            {'optim_wrapper.optimizer': {'_delete_': True, 'type': 'AdamW', 'lr': 0.01}},
-            'trained with SGD, but the config has AdamW',
+            [
+                {'type': 'LinearLR', 'start_factor': 0.1, 'end': 10},
+                {'type': 'PolyLR', 'eta_min': 0.1, 'begin': 10, 'end': 100},
+            ],
+            True,
+            False,
         ),
-        ({'optim_wrapper.paramwise_cfg': {'norm_decay_mult': 0.0}}, 'its groups of parameters differ'),
+        (
+            [
+                {'type': 'LinearLR', 'start_factor': 0.1, 'end': 10},
+                {'type': 'PolyLR', 'eta_min': 0.1, 'begin': 10, 'end': 50},
+                {'type': 'MultiStepLR', 'milestones': [20], 'begin': 50},
+            ],
+            True,
+            False,
+        ),
     ],
 )
-def test_another_optimizer_is_refused(resumed, options, expected):
-    with pytest.raises(CheckpointError) as caught:
-        resumed(**options)
-    assert expected in str(caught.value)
-    assert '--cfg-options load_from=' in str(caught.value)
+def test_a_schedule_of_another_length_is_warned_of(schedule, arrives, early):
+    schedulers, found = rates(schedule, 100)
+    assert (found[-1] < 0.12) == arrives
+    assert not arrives or (len({round(rate, 9) for rate in found[-40:]}) == 1) == early
+    said = []
+    loop = SimpleNamespace(max_iters=100)
+    runner = SimpleNamespace(param_schedulers=schedulers, logger=SimpleNamespace(warning=said.append))
+    require_schedules(loop, runner)
+    assert len(said) == (not arrives or early)
+    assert all('max_iters=100; correct its end' in text for text in said)
+
+
+def test_a_warm_up_longer_than_the_training_is_warned_of():
+    schedulers, found = rates([{'type': 'LinearLR', 'start_factor': 0.1, 'end': 500}], 100)
+    assert max(found) < 0.3
+    said = []
+    runner = SimpleNamespace(param_schedulers=schedulers, logger=SimpleNamespace(warning=said.append))
+    require_schedules(SimpleNamespace(max_iters=100), runner)
+    assert 'LinearLR in param_scheduler changes its lr until 500' in said[0]
