@@ -5,7 +5,9 @@ data_howto = 'python tools/make_synthetic_streets.py --out data/synthetic_street
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = dict(dataset=dict(data_root=data_root))
-train_cfg = dict(max_iters=20, val_interval=10)
+max_iters = 20
+param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=max_iters, by_epoch=False)]
+train_cfg = dict(max_iters=max_iters, val_interval=10)
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=10))
 comparison = dict(
     runs=dict(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.optim.scheduler.param_scheduler import (
-    INF,
     CosineAnnealingParamScheduler,
     LinearParamScheduler,
     OneCycleParamScheduler,
     PolyParamScheduler,
+    _ParamScheduler,
 )
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -29,7 +29,8 @@ def require_schedules(loop: Any, runner: Any) -> None:
         ConfigError: a schedule ends with an error before the training does.
     """
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
-    schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
+    given = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
+    schedulers = [one for one in given if isinstance(one, _ParamScheduler)]  # others may count as they like
     for scheduler in schedulers:
         kind = type(scheduler).__name__
         counted = 'max_epochs' if scheduler.by_epoch else 'max_iters'
@@ -65,8 +66,6 @@ def _other_length(scheduler: Any, length: int, last_end: int) -> str | None:
         end = scheduler.end
     else:
         return None
-    if end >= INF:
-        return f'has no end, so that its {name} hardly changes'
     if end * NEARLY > length:
         return f'changes its {name} until {end}'
     if not isinstance(scheduler, LinearParamScheduler) and scheduler.end == last_end < length * NEARLY:

@@ -105,6 +105,12 @@ def test_a_schedule_of_another_length_is_warned_of(schedule, arrives, early):
     assert all('max_iters=100; correct its end' in text for text in said)
 
 
+def test_a_schedule_of_another_kind_is_left_alone():
+    own = SimpleNamespace(by_epoch=False, step=lambda: None)
+    runner = SimpleNamespace(param_schedulers=[own])
+    require_schedules(SimpleNamespace(max_iters=100), runner)
+
+
 def test_a_warm_up_longer_than_the_training_is_warned_of():
     schedulers, found = rates([{'type': 'LinearLR', 'start_factor': 0.1, 'end': 500}], 100)
     assert max(found) < 0.3
