@@ -25,7 +25,8 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
         loader = getattr(loop, 'dataloader', None)
         sampler: Any = getattr(loader, 'sampler', None)
         evaluates = key != 'train_cfg' and is_stock(getattr(type(loop), 'run', None))
-        if evaluates and isinstance(sampler, InfiniteSampler):
+        endless = isinstance(sampler, InfiniteSampler) and is_stock(getattr(type(sampler), '__iter__', None))
+        if evaluates and endless:
             name = key.replace('_cfg', '_dataloader')
             raise ConfigError(
                 f'{name} has an {type(sampler).__name__}, with which the evaluation would never end; '

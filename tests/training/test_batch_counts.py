@@ -59,5 +59,12 @@ def test_an_evaluation_that_would_never_end_is_refused(key, kind):
             require_batches(SimpleNamespace(), {key: loop})
 
 
+def test_an_endless_sampler_that_was_given_an_end_passes():
+    ended = type('Ended', (InfiniteSampler,), {'__iter__': lambda self: iter(range(3))})
+    loop = type('Loop', (ValLoop,), {'__init__': lambda self: None})()
+    loop.dataloader = DataLoader([0] * 3, sampler=ended([0] * 3))
+    require_batches(SimpleNamespace(), {'val_cfg': loop})
+
+
 def test_a_training_by_iterations_goes_on_with_the_next_epoch():
     assert told('train_cfg', 3, 4, kind=IterBasedTrainLoop) == []

@@ -152,6 +152,8 @@ def _require_order(kinds: Sequence[Any], where: str) -> None:
 
 def _require_no_flip(kinds: Sequence[Any], steps: Sequence[Any], where: str) -> None:
     """Checks that no labels are flipped for a metric: mmseg flips predictions back."""
+    if any('flip' not in (step.get('meta_keys') or ('flip',)) for step in steps):
+        return  # mmseg is not told of it, and leaves the predictions flipped as well
     loaded = False
     for kind, step in zip(kinds, steps, strict=True):
         loaded = loaded or _is(kind, LoadAnnotations)
