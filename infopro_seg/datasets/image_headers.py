@@ -21,6 +21,7 @@ ENDS = {PNG: b'IEND\xaeB`\x82', JPEG: b'\xff\xd9'}
 """How whole files end, by how they start."""
 
 MOST_EXIF = 2**16  # bytes
+MOST_PALETTE = 3 * 2**8  # bytes
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 PNG_KINDS = {0: 'gray', 2: 'RGB', 3: 'palette', 4: 'gray+alpha', 6: 'RGBA'}
 KINDS = {'L': 'gray', 'P': 'palette', 'LA': 'gray+alpha', '1': 'gray', 'I': 'gray', 'F': 'gray'}
@@ -116,7 +117,7 @@ def _png(file: BinaryIO) -> Header:
             break
         following = file.tell() + length + 4
         if name == b'PLTE':
-            palette = file.read(length)
+            palette = file.read(min(length, MOST_PALETTE))
         file.seek(following)
     end = _last(file, MOST_EXIF)
     orientation = _orientation(exif or _late_exif(end))

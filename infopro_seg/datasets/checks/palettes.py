@@ -10,10 +10,11 @@ from infopro_seg.datasets.problems import Problem
 
 
 class Palettes:
-    """The colours that label images use, with the id of each."""
+    """The colours that the label images of each data set use, with the id of each."""
 
     def __init__(self) -> None:
-        self._first: dict[bytes, tuple[int, bytes, Path]] = {}  # by colour: id, palette and file
+        # by data set, which has a loading of its own, and colour: id, palette and file
+        self._first: dict[tuple[int, bytes], tuple[int, bytes, Path]] = {}
         self._found: Problem | None = None
 
     def add(self, pair: Pair, found: Inspection) -> None:
@@ -29,7 +30,8 @@ class Palettes:
             colour = _colour(found.palette, index)
             if not colour or index == IGNORED:  # void is black in one palette, and class 0 in another
                 continue
-            other, palette, path = self._first.setdefault(colour, (index, found.palette, pair.label))
+            key = id(pair.loading), colour
+            other, palette, path = self._first.setdefault(key, (index, found.palette, pair.label))
             # one palette may hold a colour several times, and then each id is meant
             if index != other and colour not in (_colour(palette, index), _colour(found.palette, other)):
                 what = (

@@ -5,6 +5,8 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 import infopro_seg.register  # noqa: F401
@@ -27,11 +29,11 @@ def labels_of(root, split='train'):
     return [(path, np.array(Image.open(path))) for path in paths]
 
 
-def paint(path, labels, colours=COLOURS):
+def paint(path, labels, colours=COLOURS, **more):
     """Saves labels with a palette, unchanged."""
     picture = Image.fromarray(labels)
     picture.putpalette([value for colour in colours for value in colour])
-    picture.save(path)
+    picture.save(path, **more)
 
 
 def shrink(path):
@@ -111,7 +113,33 @@ def test_void_may_have_the_colour_that_another_palette_gives_a_class(root):
     assert problems(root) == []
 
 
+@TRANSFORMS.register_module()
+class ReadsColours(BaseTransform):
+    """A step of the user's own, which may number the classes by their colours."""
+
+    def transform(self, results):
+        return results
+
+
+def test_palettes_are_left_to_a_step_of_the_user_s_own(root):
+    for number, (path, labels) in enumerate(labels_of(root)):
+        paint(path, labels, COLOURS[:: (-1) ** number])
+    assert 'contradict' in problems(root)[0]
+    pipeline = [*leaf(root)['pipeline'], {'type': 'ReadsColours'}, {'type': 'PackSegInputs'}]
+    require_data(config_of(leaf(root, pipeline=pipeline)), ('train',))
+
+
+def test_data_sets_that_are_joined_may_have_palettes_of_their_own(root, tmp_path):
+    other = make(tmp_path / 'other')
+    for folder, colours in ((root, COLOURS), (other, COLOURS[::-1])):
+        for path, labels in labels_of(folder):
+            paint(path, labels, colours)
+    config = config_of({'type': 'ConcatDataset', 'datasets': [leaf(root), leaf(other)]})
+    require_data(config, ('train',))
+    assert check_split(config, 'train', workers=1).problems == []
+
+
 def test_the_palette_is_read_from_the_header(tmp_path):
     path = tmp_path / 'a.png'
-    paint(path, np.array([[0, 1, 2]], np.uint8))
+    paint(path, np.array([[0, 1, 2]], np.uint8), icc_profile=b'any')  # stored before the palette
     assert read_header(path.read_bytes()).palette == bytes(value for colour in COLOURS for value in colour)
