@@ -137,6 +137,16 @@ def test_a_local_recipe_that_an_exact_one_beats_is_not_advised():
     better = '; <= 1.02, with exact gradients, would save another 2.50 GiB for 2.0 % more FLOPs.'
     assert plan(larger, beats, dearer).verdict == text + better
     assert plan(larger, beats, dearer).alternative == beats
+    assert plan(larger, beats, dearer).named == (exact, beats)
+
+
+def test_the_recommended_recipe_is_named_though_an_exact_one_beats_it():
+    exact = Recipe('exact', (), False, False, 4 * 2**30, 1300, 'module 0, stem')
+    local = Recipe('K=2', ('stem',), False, False, 5 * 2**30, 1300, 'module 0, stem')
+    e2e = Recipe('E2E', (), False, False, 16 * 2**30, 1000, 'module 0, stem')
+    plan = Plan(TrainingSetup(2, CROP), e2e, (e2e, exact, local), 6 * 2**30, exact, local)
+    assert plan.recommended == local
+    assert plan.named == (exact, local)
 
 
 def test_listed_local_heads_go_with_the_cuts():

@@ -66,6 +66,12 @@ class Plan:
         return self.rival or self.local
 
     @property
+    def named(self) -> tuple[Recipe, ...]:
+        """The recipes to show the settings of, each once: the exact one, the alternative, the recommended."""
+        found = dict.fromkeys((self.exact, self.alternative, self.recommended))
+        return tuple(recipe for recipe in found if recipe is not None)
+
+    @property
     def rows(self) -> tuple[Recipe, ...]:
         """The recipes; the reference comes first, unless it is one of them."""
         same = any(

@@ -41,7 +41,7 @@ def plan_table(plan: Plan) -> Table:
             row.append('-' if recipe.max_crop is None else f'{recipe.max_crop[0]}x{recipe.max_crop[1]}')
         if plan.with_batches:
             row.append('-' if recipe.max_batch is None else str(recipe.max_batch))
-        chosen = recipe in (plan.exact, plan.alternative)
+        chosen = recipe in plan.named
         table.add_row(*row, ' '.join(recipe.cuts), style='bold' if chosen else None)
     return table
 
@@ -63,10 +63,9 @@ def advice(plan: Plan, cfg: Config) -> str:
             f'Use {smaller}.'
         )
     found = [plan.verdict]
-    for recipe in dict.fromkeys((plan.exact, plan.alternative)):
-        if recipe is not None:
-            what = 'Recommended' if recipe is best else 'Or'
-            found.append(f'{what}: {recipe.name}\n{config_lines(cfg, recipe, plan.setup)}')
+    for recipe in plan.named:
+        what = 'Recommended' if recipe == best else 'Or'
+        found.append(f'{what}: {recipe.name}\n{config_lines(cfg, recipe, plan.setup)}')
     return '\n\n'.join(found)
 
 
@@ -126,7 +125,7 @@ def plot_plan(plan: Plan, path: Path) -> None:
     axes.set_ylim(0)
     axes.legend()
     named = sorted(points, key=lambda point: (point[2].modules, point[0]))
-    bold = [recipe in (plan.exact, plan.alternative) for _, _, recipe in named]
+    bold = [recipe in plan.named for _, _, recipe in named]
     annotate(axes, [(x, y, recipe.short_name) for x, y, recipe in named], bold, lines=True)
     figure.savefig(path, dpi=150, bbox_inches='tight')
 
