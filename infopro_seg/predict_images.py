@@ -13,7 +13,7 @@ from infopro_seg.evaluation.names import output_names
 from infopro_seg.files import is_special
 
 READ = 'png jpg jpeg jpe jfif jp2 bmp tif tiff webp gif avif ppm pgm pnm'
-NOT_READ = 'heic heif tga dib psd exr hdr dng cr2 cr3 nef arw'  # a folder's are counted, and the user is told
+NOT_READ = 'heic heif tga dib psd exr dng cr2 cr3 nef arw'  # a folder's are counted, and the user is told
 IMAGE_SUFFIXES, OTHER_SUFFIXES = (
     frozenset(f'.{name}' for name in names.split()) for names in (READ, NOT_READ)
 )
