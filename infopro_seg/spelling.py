@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LEAST = 3  # letters of a name cut short; fewer are in many names
+
 
 def did_you_mean(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str:
     """`; did you mean ...?` with the name that is nearest, or nothing if none is near."""
@@ -22,6 +24,6 @@ def nearest(name: str, choices: Iterable[str], cutoff: float = 0.7) -> str | Non
 def alike(name: str, choices: Iterable[str], most: int = 3) -> list[str]:
     """The names that are near one that may be misspelt or cut short, nearest first."""
     names = list(choices)
-    longer = [choice for choice in names if name.lower() in choice.lower()]
+    longer = [choice for choice in names if len(name) >= LEAST and name.lower() in choice.lower()]
     near = difflib.get_close_matches(name, names, n=most, cutoff=0.7)
     return list(dict.fromkeys([*near, *longer]))[:most]

@@ -69,6 +69,7 @@ def test_a_file_comes_before_a_shipped_config_of_its_name(monkeypatch, tmp_path)
         ('configs/deeplabv3_infopro_cityscape.py', '; did you mean deeplabv3_infopro_cityscapes or .*'),
         ('demo', r'; did you mean infopro_demo\?'),
         ('unheard_of', r'; there are \d+ in .*configs'),
+        ('/nowhere/x.py', r'; there are \d+ in .*configs'),
     ],
 )
 def test_an_unknown_name_is_answered_with_what_it_may_mean(monkeypatch, tmp_path, name, answer):
