@@ -1,0 +1,94 @@
+"""Draws docs/benchmarks/camvid/long/memory.png: mIoU after 1200 iterations against peak memory.
+
+    python docs/benchmarks/camvid/draw_memory.py
+
+Reads long/results.json and, for end-to-end training with recomputation, exact.json.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).resolve().parent
+GIB = 2**30
+END_TO_END, EXACT, LOCAL, OTHERS = '#222222', '#4477aa', '#cc3311', '#888888'
+SHOWN = {  # method and K: the label, its distance in points, its alignment, the color
+    ('e2e', 1): ('end-to-end', (-8, 7), 'right', END_TO_END),
+    ('infopro', 4): ('K = 4', (-7, 0), 'right', LOCAL),
+    ('infopro_async', 4): ('K = 4, one after the other', (-7, -11), 'right', LOCAL),
+    ('infopro_overlap', 4): ('K = 4, overlap=1', (-7, 0), 'right', LOCAL),
+    ('infopro_momentum', 4): ('K = 4, momentum block', (7, -4), 'left', LOCAL),
+    ('infopro_auxiliary', 2): ('K = 2, auxiliary head', (6, 14), 'left', LOCAL),
+    ('infopro_async', 8): ('K = 8, one after the other', (7, 0), 'left', LOCAL),
+    ('infopro_overlap', 8): ('K = 8, overlap=1', (7, 0), 'left', LOCAL),
+    ('infopro_momentum', 8): ('K = 8, momentum block', (7, 0), 'left', LOCAL),
+    ('dgl', 4): ('DGL, K = 4', (-7, 0), 'right', OTHERS),
+    ('greedy', 4): ('greedy SL, K = 4', (7, 0), 'left', OTHERS),
+    ('frozen_prefix_long', 1): ('long frozen prefix', (-7, -4), 'right', OTHERS),
+}
+RECOMPUTED = {  # more FLOPs, and the distance of the label
+    'E2E + recomputation (<= 1.02)': ('2 %', (3, 24)),
+    'E2E + recomputation (<= 1.05)': ('5 %', (24, 11)),
+}
+
+
+def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) -> None:
+    """Draws the rows of a summary, and the exact recipes at the mIoU of end-to-end training.
+
+    Args:
+        rows: `summary` of a comparison's `results.json`.
+        recipes: the planner's recipes, as `plan.py --json` writes them.
+        path: the picture.
+    """
+    figure = Figure(figsize=(9, 5))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for row in rows:
+        known = SHOWN.get((row['method'], row['modules']))
+        if known:
+            peak = row['traced']['real_use']['peak_bytes'] / GIB
+            point(axes, peak, 100 * row['mIoU'], 100 * (row['mIoU_sd'] or 0.0), *known)
+    [exact] = [100 * row['mIoU'] for row in rows if row['method'] == 'e2e']
+    axes.axhline(exact, color=END_TO_END, linewidth=0.8, linestyle=':')
+    for recipe in recipes:
+        if recipe['recipe'] in RECOMPUTED:
+            more, away = RECOMPUTED[recipe['recipe']]
+            text = f'recomputed, {more} more FLOPs'
+            point(axes, recipe['peak_gib'], exact, 0.0, text, away, 'right', EXACT, marker='s')
+    axes.set(
+        xlabel='peak memory of a training step at 512x1024, batch 4: traced, not measured (GiB)',
+        ylabel='mIoU on test, % (bars: sd over seeds)',
+        xlim=(0, 4.3),
+    )
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150, bbox_inches='tight')
+
+
+def point(
+    axes: Any,
+    x: float,
+    y: float,
+    sd: float,
+    text: str,
+    away: tuple[float, float],
+    align: str,
+    color: str,
+    marker: str = 'o',
+) -> None:
+    """Draws a point with its deviation, and a label at some distance in points."""
+    axes.errorbar([x], [y], [sd] if sd else None, marker=marker, capsize=3, elinewidth=1, color=color)
+    options = {'ha': align, 'va': 'center', 'color': color, 'fontsize': 8}
+    axes.annotate(text, (x, y), away, textcoords='offset points', **options)
+
+
+if __name__ == '__main__':
+    draw(
+        json.loads((FOLDER / 'long/results.json').read_text())['summary'],
+        json.loads((FOLDER / 'exact.json').read_text()),
+        FOLDER / 'long/memory.png',
+    )
