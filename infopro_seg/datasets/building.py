@@ -152,7 +152,7 @@ def build_pipeline(steps: Iterable[Any]) -> Any | None:
 
 def remedy_for(howto: str | None) -> str:
     """What to do about missing data: the config's `data_howto`, if it has one."""
-    return f'make it with: {howto}' if howto else 'correct the paths in the config'
+    return f'to get it: {howto}' if howto else 'correct the paths in the config'
 
 
 def _suffixes(folder: Path) -> str:

@@ -44,7 +44,7 @@ def test_complete_data_passes(streets):
 def test_a_missing_folder_is_named_with_the_command_that_makes_it(spoilt, split, folder):
     shutil.rmtree(spoilt / folder)
     assert refusal(spoilt, split).startswith(
-        f'the {split} data is missing: no folder {spoilt / folder}; make it with: {HOWTO}'
+        f'the {split} data is missing: no folder {spoilt / folder}; to get it: {HOWTO}'
     )
 
 
@@ -56,7 +56,7 @@ def test_only_the_splits_asked_for_are_checked(spoilt):
 def test_an_empty_split_is_named(spoilt):
     for image in images(spoilt):
         image.unlink()
-    expected = f'the train split is empty: no *_leftImg8bit.png in {spoilt}/leftImg8bit/train; make it with: '
+    expected = f'the train split is empty: no *_leftImg8bit.png in {spoilt}/leftImg8bit/train; to get it: '
     assert refusal(spoilt, 'train').startswith(expected)
 
 
@@ -67,7 +67,7 @@ def test_missing_label_images_are_counted_and_named(spoilt):
     message = refusal(spoilt, 'train')
     assert message.startswith('3 of 8 label images of the train split are missing, e.g. ')
     assert any(str(path) in message for path in gone)
-    assert f'; make it with: {HOWTO}' in message
+    assert f'; to get it: {HOWTO}' in message
 
 
 def test_without_a_howto_the_paths_are_to_be_corrected(tmp_path):

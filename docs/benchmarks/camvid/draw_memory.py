@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 FOLDER = Path(__file__).resolve().parent
 GIB = 2**30
@@ -20,11 +21,11 @@ END_TO_END, EXACT, LOCAL, OTHERS = '#222222', '#4477aa', '#cc3311', '#888888'
 SHOWN = {  # method and K: the label, its distance in points, its alignment, the color
     ('e2e', 1): ('end-to-end', (-8, 7), 'right', END_TO_END),
     ('infopro', 4): ('K = 4', (-7, 0), 'right', LOCAL),
-    ('infopro_async', 4): ('K = 4, one after the other', (-7, -11), 'right', LOCAL),
+    ('infopro_async', 4): ('K = 4, in stages', (-7, -11), 'right', LOCAL),
     ('infopro_overlap', 4): ('K = 4, overlap=1', (0, 40), 'center', LOCAL),
     ('infopro_momentum', 4): ('K = 4, momentum block', (7, -4), 'left', LOCAL),
     ('infopro_auxiliary', 2): ('K = 2, auxiliary head', (6, 14), 'left', LOCAL),
-    ('infopro_async', 8): ('K = 8, one after the other', (-7, 0), 'right', LOCAL),
+    ('infopro_async', 8): ('K = 8, in stages', (-7, 0), 'right', LOCAL),
     ('infopro_overlap', 8): ('K = 8, overlap=1', (7, 0), 'left', LOCAL),
     ('infopro_momentum', 8): ('K = 8, momentum block', (7, 0), 'left', LOCAL),
     ('dgl', 4): ('DGL, K = 4', (-7, 0), 'right', OTHERS),
@@ -64,6 +65,11 @@ def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) 
         xlabel='peak memory of a training step at 512x1024, batch 4: traced, not measured (GiB)',
         ylabel='mIoU on test, % (bars: sd over seeds)',
         xlim=(0, 4.3),
+    )
+    kinds = {'exact recomputation (predicted)': EXACT, 'InfoPro': LOCAL, 'others': OTHERS}
+    axes.legend(
+        handles=[Line2D([], [], color=kinds[name], marker='o', label=name) for name in kinds],
+        loc='lower right',
     )
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150, bbox_inches='tight')

@@ -96,7 +96,7 @@ def test_what_cannot_be_checked_is_said(root, changes, error, message):
 
 
 def test_how_to_make_missing_data_is_said(tmp_path):
-    with pytest.raises(DataError, match='make it with: draw --all'):
+    with pytest.raises(DataError, match='to get it: draw --all'):
         check(leaf(tmp_path / 'none'), data_howto='draw --all')
 
 
