@@ -42,14 +42,15 @@ def main() -> None:
     parser.add_argument('--images', type=Path, nargs='+', default=[], help='photographs to classify')
     args = parser.parse_args()
 
+    source = args.file or installed_file()
+    theirs = read_weights(source)
+
     from infopro_seg.models.encoder import import_package
 
     import_package('timm', MODEL)
     import timm
     import torch
 
-    source = args.file or installed_file()
-    theirs = read_weights(source)
     model = timm.create_model(MODEL, pretrained=False).eval()
     model.load_state_dict(renamed(theirs, model.state_dict(), source))
     print(f'{source}: {len(theirs)} tensors have the names and shapes of {MODEL}')
