@@ -55,6 +55,8 @@ def check(program, words, monkeypatch):
     elif program == 'python':
         args = vars(parse(words, monkeypatch))
         if 'suite' in args:
+            if (ROOT / args['suite']).is_file():  # its own modules lie beside it: PYTHONPATH of the call
+                monkeypatch.syspath_prepend(str((ROOT / args['suite']).parent))
             assert select_runs(suite(args['suite']), args['methods'], args['modules'], args['seeds'])
         elif 'modules' in args:
             assert parse_numbers(args['modules'])

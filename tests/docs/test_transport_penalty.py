@@ -26,7 +26,8 @@ class Block(nn.Module):
 def hook(monkeypatch):
     monkeypatch.setattr(sys, 'path', [str(FOLDER), *sys.path])
     monkeypatch.delitem(sys.modules, 'transport_penalty', raising=False)
-    monkeypatch.setattr(HOOKS, '_module_dict', dict(HOOKS._module_dict))
+    others = {name: hook for name, hook in HOOKS.module_dict.items() if name != 'TransportPenaltyHook'}
+    monkeypatch.setattr(HOOKS, '_module_dict', others)
     from transport_penalty import TransportPenaltyHook
 
     return TransportPenaltyHook
