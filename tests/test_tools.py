@@ -74,7 +74,7 @@ def test_missing_data_is_one_message_without_a_traceback(tmp_path):
     assert done.returncode == FAILED
     [line] = done.stderr.splitlines()
     assert line.startswith(
-        f'error: the train data is missing: no folder {tmp_path}/nowhere/leftImg8bit/train; make it'
+        f'error: the train data is missing: no folder {tmp_path}/nowhere/leftImg8bit/train; to get it: '
     )
     assert done.stdout == ''
 
