@@ -24,13 +24,15 @@ class TransportPenalty(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, before: Tensor, after: Tensor, weight: float) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, before: Tensor, after: Tensor, weight: float) -> Tensor:
+        """Keeps what the penalty needs, and returns `after`."""
         ctx.save_for_backward(before, after)
         ctx.weight = weight
         return after.view_as(after)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: D102
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The gradients of the loss and of the penalty."""
         before, after = ctx.saved_tensors
         moved = (after - before) * (2 * ctx.weight * after.shape[1] / after.numel())
         return -moved, gradient + moved, None
