@@ -44,7 +44,7 @@ def find_config(name: str | Path) -> Path:
     if near:
         raise ConfigError(f'no config {path}; did you mean {" or ".join(near)}?')
     few = ', '.join(there.values()) if len(there) < 6 else f'{len(there)} in {folder}'
-    what = f'{path} is a folder, not a config' if path.is_dir() else f'no config {path}'
+    what = f'{path} is a folder; name a config in it' if path.is_dir() else f'no config {path}'
     raise ConfigError(what + (f'; there are {few}' if there else ''))
 
 

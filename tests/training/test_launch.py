@@ -189,7 +189,7 @@ def test_a_config_that_is_not_there_is_answered_with_those_that_are(tmp_path):
     (tmp_path / 'real.py').write_text('')
     with pytest.raises(ConfigError, match=r'no config .*/wrong.py; there are .*/real.py'):
         train(tmp_path / 'wrong.py')
-    with pytest.raises(ConfigError, match=r'is a folder, not a config; there are .*/real.py'):
+    with pytest.raises(ConfigError, match=r'is a folder; name a config in it; there are .*/real.py'):
         train(tmp_path)
 
 
