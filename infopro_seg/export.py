@@ -20,8 +20,8 @@ from infopro_seg.export_graph import export_onnx, export_program, metadata, requ
 from infopro_seg.files import whole_file
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.models.channels import neck_config
-from infopro_seg.models.local_steps import LocalSteps
 from infopro_seg.models.local_training import LocalTraining
+from infopro_seg.models.segmentor import LocalSegmentor
 from infopro_seg.outputs import require_file
 from infopro_seg.tasks import is_classifier
 
@@ -99,7 +99,7 @@ def export(
     config.model.pop('channels_last', None)  # the layout of its training, which stock networks do not know
     init_default_scope('mmseg')
     model: Any = revert_sync_batchnorm(MODELS.build(without_pretraining(config.model)))
-    trained_here = isinstance(model, LocalSteps)
+    trained_here = isinstance(model, LocalTraining)
     if not trained_here:
         raise CheckpointError(
             f'{checkpoint} holds a model of type {type(model).__name__}, which {format} loads as it is; only '
@@ -213,7 +213,7 @@ def _to_stock(node: Any) -> Any:
 @torch.no_grad()
 def _require_same_logits(model: Any, stock: Any, config: Config) -> None:
     inputs = torch.randn(1, 3, *_size(config), generator=torch.Generator().manual_seed(0))
-    if isinstance(model, LocalTraining) and isinstance(stock.eval().backbone(inputs), torch.Tensor):
+    if isinstance(model, LocalSegmentor) and isinstance(stock.eval().backbone(inputs), torch.Tensor):
         raise UserError(  # MobileNetV2 with one of out_indices
             f'stock mmseg cannot run this network: its {type(stock.backbone).__name__} gives a single output '
             'bare, where its heads expect a list; train with another index in encoder.out_indices, which no '

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recomputation.recompute import POLICIES
 from infopro_seg.models.train_step import local_train_step
 from tests.models import test_recompute
 from tests.stand_ins import CUTS, assert_same, build, make_batch, model_config

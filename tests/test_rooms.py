@@ -32,6 +32,15 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'commands measure_process',
     '__main__',
 )
+MODELS_LEVELS = (  # the same inside `models`
+    'blocks channels encoder image losses point_sample pretrained_fit recomputation row_maps state_dict',
+    'bounded_prediction compiled forward_pass local_heads pretrained train_step',
+    'backbone',
+    'asynchronous',
+    'ddp local_training',
+    'segmentor',
+    'models',  # what the folder offers itself
+)
 MEMORY_LEVELS = (  # the same inside `memory`
     'quantities variants',
     'tracing',
@@ -104,7 +113,10 @@ def reached(start):
     return seen
 
 
-@pytest.mark.parametrize(('inside', 'levels'), [('', LEVELS), ('infopro_seg.memory', MEMORY_LEVELS)])
+@pytest.mark.parametrize(
+    ('inside', 'levels'),
+    [('', LEVELS), ('infopro_seg.models', MODELS_LEVELS), ('infopro_seg.memory', MEMORY_LEVELS)],
+)
 def test_every_room_has_its_level_and_imports_no_higher_one(inside, levels):
     level, depth = numbered(levels), len(inside.split('.')) if inside else 1
     within = [module for module in files() if f'{module}.'.startswith(f'{inside}.' if inside else '')]

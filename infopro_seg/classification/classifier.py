@@ -14,12 +14,11 @@ from torch import Tensor
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.channels import neck_out_channels
-from infopro_seg.models.local_steps import LocalSteps
-from infopro_seg.models.recompute import recompute_norms
+from infopro_seg.models.local_training import LocalTraining
 
 
 @MODELS.register_module()
-class InfoProImageClassifier(LocalSteps, ImageClassifier):
+class InfoProImageClassifier(LocalTraining, ImageClassifier):
     """mmpretrain's `ImageClassifier` trained module by module; its last module ends with neck and head.
 
     Testing, prediction and the keys of the state dict are those of the stock classifier.
@@ -80,9 +79,7 @@ class InfoProImageClassifier(LocalSteps, ImageClassifier):
             data_preprocessor={'type': 'mmpretrain.ClsDataPreprocessor', **(data_preprocessor or {})},
             **kwargs,
         )
-        if built.heads_recomputed:
-            recompute_norms(self.neck, self.head)
-        self.ready(channels_last)
+        self.ready(channels_last, self.neck, self.head)
 
     def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
         """Yields the losses of the head, the end of the last module.

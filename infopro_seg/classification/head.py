@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.contrastive_head import supervised_contrastive_loss
-from infopro_seg.models.decoder import BATCH_NORM, RELU
+from infopro_seg.models.local_heads.contrastive_head import supervised_contrastive_loss
+from infopro_seg.models.local_heads.decoder import BATCH_NORM, RELU
 
 WIDE = 16  # width in pixels from which the first convolution has stride 2
 LOSSES = ('softmax', 'contrast')

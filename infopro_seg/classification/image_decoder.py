@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from infopro_seg.models.decoder import BATCH_NORM, RELU, ReconstructionDecoder
+from infopro_seg.models.local_heads.decoder import BATCH_NORM, RELU, ReconstructionDecoder
 
 
 @MODELS.register_module()

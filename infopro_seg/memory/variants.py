@@ -16,7 +16,7 @@ from mmseg.registry import MODELS
 from infopro_seg.config_edits import backbone_of, edited, without_balance, without_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.local_head import head_configs
+from infopro_seg.models.local_heads.local_head import head_configs
 
 FREEZABLE = range(1, 4)  # values of frozen_stages to try
 

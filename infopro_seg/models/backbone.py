@@ -17,13 +17,13 @@ from infopro_seg.models.blocks import Block, smallest_image, split_blocks
 from infopro_seg.models.compiled import CompileOption, compile_options, compiled_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
-from infopro_seg.models.local_head import build_local_heads
-from infopro_seg.models.lookahead import check_overlap
-from infopro_seg.models.momentum_block import build_momentum_blocks
+from infopro_seg.models.local_heads.local_head import build_local_heads
+from infopro_seg.models.local_heads.lookahead import check_overlap
+from infopro_seg.models.local_heads.momentum_block import build_momentum_blocks
+from infopro_seg.models.local_heads.readers import Reader, make_reader
 from infopro_seg.models.pretrained import pretrained_errors
-from infopro_seg.models.readers import Reader, make_reader
-from infopro_seg.models.recompute import recompute_norms
-from infopro_seg.models.recompute_option import Option, module_segments
+from infopro_seg.models.recomputation.recompute import recompute_norms
+from infopro_seg.models.recomputation.recompute_option import Option, module_segments
 from infopro_seg.models.state_dict import hide_encoder_prefix, show_encoder_prefix
 
 Config: TypeAlias = dict[str, Any]
@@ -59,17 +59,17 @@ class InfoProBackbone(BaseModule):
         checkpoint: what the backward pass recomputes instead of keeping it; gradients stay the same. True
             for whole blocks, False for nothing, the indices of the local modules that recompute whole
             blocks, one policy for all, such as 'norms' or 'expansions*3', policies by block, or a list with
-            one policy per module. See :mod:`infopro_seg.models.recompute_option`.
+            one policy per module. See :mod:`infopro_seg.models.recomputation.recompute_option`.
         checkpoint_heads: whether the convolution modules of local heads, neck, decode head and auxiliary
             heads recompute norms and activations.
         compile_blocks: whether torch.compile compiles each block for training, or a dict of its arguments.
             See :mod:`infopro_seg.models.compiled`.
         overlap: number of blocks of the next module that a local head reads through. These blocks learn
             from the losses of both modules (based on HPFF, ECCV 2024). See
-            :func:`infopro_seg.models.lookahead.look_ahead`.
+            :func:`infopro_seg.models.local_heads.lookahead.look_ahead`.
         momentum_block: the local head reads through an averaged copy of the block after its cut, with this
             momentum, e.g. 0.995 (based on MAN, ECCV 2024); or a dict of options. See
-            :class:`infopro_seg.models.momentum_block.MomentumBlock`.
+            :class:`infopro_seg.models.local_heads.momentum_block.MomentumBlock`.
         init_cfg: mmengine's initialisation config.
 
     Raises:

@@ -17,7 +17,7 @@ from mmengine.config import ConfigDict
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.selective import is_watched
+from infopro_seg.models.recomputation.selective import is_watched
 
 CompileOption: TypeAlias = bool | Mapping[str, Any]
 DEFAULTS = {'fullgraph': True, 'dynamic': False}  # one graph per block and shape

@@ -12,8 +12,8 @@ from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.asynchronous.turns import tensors_elsewhere
 from infopro_seg.models.train_step import local_train_step, start, train_modules, update
-from infopro_seg.models.turns import tensors_elsewhere
 
 BUCKET_MB = 25  # as DDP's own
 

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_map_only
 
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.blocks.block import Output
-from infopro_seg.models.recompute import recompute
-from infopro_seg.models.recompute_option import KEPT, Segment
+from infopro_seg.models.recomputation.recompute import recompute
+from infopro_seg.models.recomputation.recompute_option import KEPT, Segment
 
 
 class ForwardPass:
@@ -35,8 +35,8 @@ class ForwardPass:
 
         Args:
             blocks: the next blocks of the encoder.
-            segments: which of them are recomputed, see :mod:`infopro_seg.models.recompute_option`; none by
-                default.
+            segments: which of them are recomputed, none by default; see
+                :mod:`infopro_seg.models.recomputation.recompute_option`.
         """
         start = 0
         for policy, length in segments or [KEPT] * len(blocks):

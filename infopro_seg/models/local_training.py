@@ -1,169 +1,115 @@
-"""The mixin that makes a segmentor of mmseg train its encoder in local modules."""
+"""The training step and the placement of a network that trains in local modules."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
-from mmseg.registry import MODELS
-from mmseg.utils import SampleList, add_prefix
-from torch import nn
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from infopro_seg.errors import ConfigError
-from infopro_seg.models.backbone import InfoProBackbone, Losses
-from infopro_seg.models.bounded_prediction import BoundedPrediction, check_test_cfg
-from infopro_seg.models.channels import infer_in_channels, neck_config, neck_out_channels
-from infopro_seg.models.class_weights import mend_class_weights
-from infopro_seg.models.lean_loss import head_losses
-from infopro_seg.models.local_steps import LocalSteps
-from infopro_seg.models.recompute import recompute_norms
+from infopro_seg.models.asynchronous.turns import freeze_others, pin_elsewhere, placed
+from infopro_seg.models.backbone import Losses
+from infopro_seg.models.image import to_rgb
+from infopro_seg.models.pretrained import pretrained_errors, require_pretrained_files
+from infopro_seg.models.recomputation.recompute import recompute_norms
+from infopro_seg.models.train_step import local_train_step
 
 
-class LocalTraining(LocalSteps, BoundedPrediction):
-    """Mixin for a segmentor of mmseg: one loss per local module; neck and heads belong to the last module.
-
-    Args:
-        backbone: config of an :class:`InfoProBackbone`.
-        neck: config of the neck; `in_channels` may be left out and is then inferred.
-        pretrained: the encoder's pretrained weights, as in older configs of mmseg.
-        channels_last: whether convolutions store channels last in memory. Losses and gradients are the same
-            up to rounding, and it is often faster.
-        kwargs: the other arguments of the segmentor.
-
-    Raises:
-        ConfigError: the backbone is not an `InfoProBackbone`, or the `in_channels` of neck or a head are
-            wrong.
-    """
+class LocalTraining:
+    """Mixin for a network with an `InfoProBackbone`: it trains with one backward pass per local module."""
 
     backbone: Any
-    neck: Any
-    decode_head: Any
-    auxiliary_head: Any
     data_preprocessor: Any
-    train_cfg: Any
-    with_neck: bool
-    with_auxiliary_head: bool
 
-    def __init__(
-        self,
-        backbone: dict[str, Any],
-        neck: dict[str, Any] | None = None,
-        pretrained: str | None = None,
-        channels_last: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        if pretrained is not None and 'encoder' in backbone:
-            weights = {'type': 'Pretrained', 'checkpoint': pretrained}
-            if backbone['encoder'].get('init_cfg') not in (None, weights):
-                raise ConfigError(
-                    f'model.pretrained={pretrained!r} and init_cfg={backbone["encoder"]["init_cfg"]} of the '
-                    'encoder both name its weights; keep one, and set the other to None'
-                )
-            backbone = {**backbone, 'encoder': {'init_cfg': weights, **backbone['encoder']}}
-        self._neck_config = neck  # filled in and built with the heads, once the encoder is known
-        super().__init__(backbone=backbone, **kwargs)  # type: ignore[call-arg]
-        del self._neck_config
-        if self.backbone.heads_recomputed:
-            recompute_norms(self.neck if self.with_neck else None, *self.heads().values())
-        check_test_cfg(self.test_cfg or {})
-        mend_class_weights(self)  # type: ignore[arg-type]
-        self.ready(channels_last)
+    def local_losses(self, inputs: Tensor, data_samples: Any) -> Generator[Losses, None, None]:
+        """Yields the losses of each local module in turn; the last module's come from neck and heads.
 
-    def last_losses(self, features: Any, data_samples: SampleList) -> Generator[Losses, None, None]:
+        Call backward on each before you ask for the next. Then only one module's graph is alive at a time
+        (paper, figure 1). In asynchronous training, only the module that trains yields losses.
+
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with labels: `gt_sem_seg`, or `gt_label` for a classifier.
+        """
+        image = to_rgb(inputs, self.data_preprocessor)
+        early = self.backbone.local_losses(inputs, image, data_samples, self.outputs_read())
+        del inputs, image  # the last module needs neither
+        yield from self.last_losses((yield from early), data_samples)
+
+    def last_losses(self, features: Any, data_samples: Any) -> Generator[Losses, None, None]:
         """Yields the losses of neck and heads, the end of the last module.
 
         Args:
             features: the encoder's outputs; None, for no losses, while an earlier module trains alone.
-            data_samples: N samples with `gt_sem_seg`.
+            data_samples: N samples with labels.
         """
-        if features is None:
-            return
-        if self.with_neck:
-            features = self.neck(features)
-        losses = self.decode_losses(features, data_samples)
-        for name, head in self.auxiliary_heads().items():
-            losses.update(add_prefix(head_losses(head, features, data_samples, self.train_cfg), name))
-        del features  # the graph keeps them as long as it needs them
-        yield losses
-
-    def decode_losses(self, features: Any, data_samples: SampleList) -> Losses:
-        """The losses of the decode heads, with mmseg's prefix.
-
-        Args:
-            features: the outputs of encoder or neck.
-            data_samples: N samples with `gt_sem_seg`.
-        """
-        losses = head_losses(self.decode_head, features, data_samples, self.train_cfg)
-        prefixed: Losses = add_prefix(losses, 'decode')
-        return prefixed
-
-    def heads(self) -> dict[str, Any]:
-        """The decode heads and the auxiliary heads, by the prefix that mmseg gives their losses."""
-        return {**dict(_numbered('decode', self.decode_head)), **self.auxiliary_heads()}
-
-    def auxiliary_heads(self) -> dict[str, Any]:
-        """The auxiliary heads, by the prefix that mmseg gives their losses."""
-        return dict(_numbered('aux', self.auxiliary_head)) if self.with_auxiliary_head else {}
+        raise NotImplementedError
 
     def outputs_read(self) -> set[int] | None:
-        """Indices of the encoder's outputs that a head reads; None if a neck reads them all."""
-        if self.with_neck:
-            return None
-        count = len(self.backbone.out_channels)
-        read: set[int] = set()
-        for head in self.heads().values():
-            index = head.in_index
-            read.update(i % count for i in (index if isinstance(index, (list, tuple)) else [index]))
-            if getattr(head, 'c1_bottleneck', None) is not None:
-                read.add(0)  # DeepLabV3+ reads it besides its in_index
-        return read
+        """Indices of the encoder's outputs that are read; None for all of them."""
+        raise NotImplementedError
 
-    def with_in_channels(self, heads: Any, name: str) -> Any:
-        """The config of a head, or of a list of heads, with its `in_channels` filled in."""
-        if isinstance(heads, (list, tuple)):
-            return [self.with_in_channels(head, f'{name}[{index}]') for index, head in enumerate(heads)]
-        source = 'neck' if self.with_neck else 'encoder'
-        return infer_in_channels(heads, name, self.head_channels, source)
+    def loss(self, inputs: Tensor, data_samples: Any) -> Losses:
+        """The losses of all modules at once, as mmseg's `loss`; they have the gradients of `local_losses`.
 
-    def _init_decode_head(self, decode_head: Any) -> None:
-        if not isinstance(self.backbone, InfoProBackbone):
-            raise ConfigError(
-                f'{type(self).__name__} needs an InfoProBackbone as backbone, not '
-                f'{type(self.backbone).__name__}; wrap it: dict(type="InfoProBackbone", encoder=...), '
-                f'or use the stock {type(self).__name__.removeprefix("InfoPro")}'
-            )
-        self.head_channels: tuple[int, ...] = self.backbone.out_channels
-        if self._neck_config is not None:
-            self.neck = MODELS.build(neck_config(self._neck_config, self.backbone.out_channels))
-            self.head_channels = neck_out_channels(self.neck, self.backbone.out_shapes)
-        self._build('decode_head', decode_head, super()._init_decode_head)  # type: ignore[misc]
+        All graphs are alive at the same time, so this saves no memory. The arguments are those of
+        :meth:`local_losses`.
+        """
+        return {
+            name: value
+            for losses in self.local_losses(inputs, data_samples)
+            for name, value in losses.items()
+        }
 
-    def _init_auxiliary_head(self, auxiliary_head: Any) -> None:
-        if auxiliary_head is not None:
-            build = super()._init_auxiliary_head  # type: ignore[misc]
-            self._build('auxiliary_head', auxiliary_head, build)
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """mmengine's modes, and `local_losses`, which returns the generator without starting it.
 
-    def _build(self, name: str, config: Any, build: Any) -> None:
-        config = self.with_in_channels(config, name)
-        try:
-            build(config)
-        except AssertionError as error:  # mmseg checks in_channels, in_index and input_transform by assert
-            raise ConfigError(
-                f'{name} cannot be built: {error or "an assertion of mmseg fails"}; a head that reads '
-                'several feature maps lists them in in_index; an FCNHead or a similar head also needs '
-                f"input_transform='resize_concat'; other heads need one in_index. Got {_described(config)}"
-            ) from error
+        Args:
+            inputs: normalised images, (N, 3, H, W).
+            data_samples: N samples with labels; needed for losses.
+            mode: `tensor`, `predict`, `loss` or `local_losses`.
+        """
+        if mode == 'local_losses':
+            return self.local_losses(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
 
+    def init_weights(self) -> None:
+        """Initialises all parts.
 
-def _numbered(prefix: str, heads: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(heads, nn.ModuleList):
-        yield from ((f'{prefix}_{index}', head) for index, head in enumerate(heads))
-    else:
-        yield prefix, heads
+        Raises:
+            CheckpointError: pretrained weights of the encoder, the model or a head cannot be loaded.
+        """
+        require_pretrained_files(self)
+        with pretrained_errors(self, 'model'):
+            super().init_weights()  # type: ignore[misc]
 
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration, see :func:`infopro_seg.models.train_step.local_train_step`."""
+        return local_train_step(self, data, optim_wrapper)
 
-def _described(config: Any) -> str:
-    """What a head, or each of a list of heads, reads according to its config."""
-    keys = ('type', 'in_index', 'in_channels', 'input_transform')
-    configs = config if isinstance(config, list) else [config]
-    return '; '.join(', '.join(f'{key}={one.get(key)}' for key in keys if key in one) for one in configs)
+    def after_optimizer_step(self) -> None:
+        """Updates the averaged blocks after a step of the optimizer."""
+        self.backbone.update_momentum_blocks()
+
+    def ready(self, channels_last: bool, *end: nn.Module | None) -> None:
+        """Ends `__init__`: sets up recomputation after the encoder, frozen modules, and the memory layout.
+
+        Args:
+            channels_last: whether convolutions store channels last.
+            end: neck and heads.
+        """
+        if self.backbone.heads_recomputed:
+            recompute_norms(*end)
+        self.data_preprocessor._non_blocking = True  # mmengine's option, which stock preprocessors hide
+        freeze_others(self)
+        if channels_last:
+            convert_conv2d_weight_memory_format(self, torch.channels_last)  # type: ignore[type-var]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Moves or converts the model; if one module trains alone, only that module."""
+        super()._apply(placed(self, fn), recurse)  # type: ignore[misc]
+        pin_elsewhere(self)
+        return self

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.seeding import fork_random
-from infopro_seg.models.decoder import ReconstructionDecoder
+from infopro_seg.models.local_heads.decoder import ReconstructionDecoder
 
 HIDDEN = 128
 STRIDE = 4  # classifiers train on every fourth label of each row and column, at a sixteenth of the cost

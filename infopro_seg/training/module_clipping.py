@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.asynchronous.turns import parameters_by_module
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.turns import parameters_by_module
 
 OPTION = 'per_module'
 

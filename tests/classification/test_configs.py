@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from infopro_seg.config_files import find_config
 from infopro_seg.models.blocks import iter_blocks, split_blocks
 from infopro_seg.models.encoder import build_encoder
-from infopro_seg.models.local_head import head_configs
+from infopro_seg.models.local_heads.local_head import head_configs
 from infopro_seg.training.config_check import require_keys
 from tests.classification.tiny import make_batch
 from tests.runs import ROOT

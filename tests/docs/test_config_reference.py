@@ -9,11 +9,11 @@ from mmseg.models.losses import CrossEntropyLoss
 from infopro_seg import hooks
 from infopro_seg.datasets.loading import LoadLabels
 from infopro_seg.models.backbone import InfoProBackbone
-from infopro_seg.models.contrastive_head import ContrastiveHead
-from infopro_seg.models.decoder import ReconstructionDecoder
-from infopro_seg.models.lean_loss import LeanCrossEntropyLoss
-from infopro_seg.models.local_head import InfoProHead
-from infopro_seg.models.momentum_block import MomentumBlock
+from infopro_seg.models.local_heads.contrastive_head import ContrastiveHead
+from infopro_seg.models.local_heads.decoder import ReconstructionDecoder
+from infopro_seg.models.local_heads.local_head import InfoProHead
+from infopro_seg.models.local_heads.momentum_block import MomentumBlock
+from infopro_seg.models.losses.lean_loss import LeanCrossEntropyLoss
 from tests.runs import ROOT
 
 PAGE = (ROOT / 'docs' / 'config.md').read_text()

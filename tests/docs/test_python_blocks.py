@@ -9,7 +9,7 @@ import pytest
 
 from infopro_seg.config_files import load_config
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.local_head import head_losses
+from infopro_seg.models.local_heads.local_head import head_losses
 from infopro_seg.turn_configs import turn_config
 from tests.docs.shell import PAGES, blocks, name
 from tests.runs import ROOT

@@ -14,7 +14,7 @@ from infopro_seg.memory.search import recipe_search
 from infopro_seg.memory.search.partition import module_peaks, partition_at
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
-from infopro_seg.models.recompute import POLICIES
+from infopro_seg.models.recomputation.recompute import POLICIES
 from tests.memory.short_resnets import short_encoder
 from tests.memory.traces import profile_once, trace_once
 from tests.stand_ins import head_config, local_head_config, model_config

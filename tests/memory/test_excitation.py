@@ -6,7 +6,7 @@ from mmseg.models.utils import SELayer
 from torch import nn
 
 from infopro_seg.memory.tracing.fake_model import fake_tensors
-from infopro_seg.models.recompute import recompute
+from infopro_seg.models.recomputation.recompute import recompute
 
 NORM = {'type': 'BN'}
 

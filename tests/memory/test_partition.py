@@ -6,7 +6,7 @@ import pytest
 
 from infopro_seg.memory.costs.module_costs import ModuleCosts
 from infopro_seg.memory.search.partition import balanced, partition_at
-from infopro_seg.models.recompute_option import Segment
+from infopro_seg.models.recomputation.recompute_option import Segment
 from tests.memory.chains import make_chain
 
 

@@ -9,7 +9,7 @@ from infopro_seg.memory.search.module_search import ModuleSearch
 from infopro_seg.memory.search.partition import assembled
 from infopro_seg.memory.search.partition_search import PartitionSearch
 from infopro_seg.memory.search.recipes import OPTIMIZER, make_recipe
-from infopro_seg.models.recompute_option import KEPT, Segment
+from infopro_seg.models.recomputation.recompute_option import KEPT, Segment
 from tests.memory.chains import POLICIES, make_chain
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.memory.tracing.storages import StorageTracker
-from infopro_seg.models.turns import lent
+from infopro_seg.models.asynchronous.turns import lent
 from tests.stand_ins import SIZE, build, encoder_config, model_config
 
 FLOAT = 4

@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.memory import trace_step
 from infopro_seg.models import head_losses
-from infopro_seg.models.lean_loss import LeanCrossEntropyLoss
+from infopro_seg.models.losses.lean_loss import LeanCrossEntropyLoss
 from tests.stand_ins import SIZE, head_config, model_config
 
 SIGMOID = {'type': 'CrossEntropyLoss', 'use_sigmoid': True, 'avg_non_ignore': True, 'loss_weight': 0.7}

@@ -7,7 +7,7 @@ import torch
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.recompute_option import KEPT, Segment, module_segments, show_option
+from infopro_seg.models.recomputation.recompute_option import KEPT, Segment, module_segments, show_option
 from tests.models.test_recompute import CUTS, assert_same, build, model_config, trained
 
 NAMES = ['stem', *(f'layer1.{i}' for i in range(3)), *(f'layer2.{i}' for i in range(4)), 'layer3.0']

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from infopro_seg.export import to_stock
-from infopro_seg.models.class_weights import mend_class_weights
+from infopro_seg.models.losses.class_weights import mend_class_weights
 from tests.stand_ins import CLASSES, build, head_config, local_head_config, model_config
 
 WEIGHTS = [0.5, 2.0, 1.0, 3.0, 0.25]

@@ -8,7 +8,11 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.contrastive_head import ContrastiveHead, draw_pixels, supervised_contrastive_loss
+from infopro_seg.models.local_heads.contrastive_head import (
+    ContrastiveHead,
+    draw_pixels,
+    supervised_contrastive_loss,
+)
 from tests.stand_ins import assert_same, jitter
 
 TAU = 0.2

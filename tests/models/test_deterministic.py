@@ -9,8 +9,8 @@ from mmseg.structures import SegDataSample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from infopro_seg.models import InfoProHead
-from infopro_seg.models.local_head import area_average
-from infopro_seg.models.upsampled_cross_entropy import upsampled_cross_entropy
+from infopro_seg.models.local_heads.local_head import area_average
+from infopro_seg.models.losses.upsampled_cross_entropy import upsampled_cross_entropy
 from tests.stand_ins import assert_same, head_config
 
 # of torch.use_deterministic_algorithms: what raises on a GPU, and that losses and heads may call

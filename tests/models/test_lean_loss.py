@@ -14,7 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.memory.tracing.storages import StorageTracker
-from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy
+from infopro_seg.models import LeanCrossEntropyLoss
+from infopro_seg.models.losses import upsampled_cross_entropy
 
 CLASSES, IGNORED = 7, 255
 EPS = torch.finfo(torch.float32).eps

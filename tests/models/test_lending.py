@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from infopro_seg.models.turns import lent, pin
+from infopro_seg.models.asynchronous.turns import lent, pin
 
 
 def block():

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models import InfoProHead
-from infopro_seg.models.local_head import build_local_heads, interpolate_pairs
+from infopro_seg.models.local_heads.local_head import build_local_heads, interpolate_pairs
 from tests.stand_ins import assert_same, head_config, jitter, local_head_config, make_batch
 
 RECON, TASK = 0.7, 0.3

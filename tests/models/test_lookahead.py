@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.lookahead import without_own_recomputation
+from infopro_seg.models.local_heads.lookahead import without_own_recomputation
 from tests.stand_ins import (
     CUTS,
     assert_same,

@@ -9,7 +9,7 @@ import torch
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.forward_pass import ForwardPass
-from infopro_seg.models.recompute_option import module_segments
+from infopro_seg.models.recomputation.recompute_option import module_segments
 from tests.models.encoder_list import A_FEW, ENCODERS, Tiny, is_missing, timm
 from tests.stand_ins import assert_same
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from infopro_seg.models.recompute import recompute
-from infopro_seg.models.saved_tensors import run_recomputed
-from infopro_seg.models.selective import is_watched
+from infopro_seg.models.recomputation.recompute import recompute
+from infopro_seg.models.recomputation.saved_tensors import run_recomputed
+from infopro_seg.models.recomputation.selective import is_watched
 
 
 def test_an_input_that_changed_is_refused():

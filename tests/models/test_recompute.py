@@ -18,7 +18,7 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.models.recompute import POLICIES, recompute
+from infopro_seg.models.recomputation.recompute import POLICIES, recompute
 from infopro_seg.models.train_step import local_train_step
 
 CLASSES, SIZE = 5, (32, 64)

@@ -13,7 +13,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from infopro_seg.memory.tracing.storages import StorageTracker
-from infopro_seg.models.recompute import POLICIES, recompute, recompute_norms
+from infopro_seg.models.recomputation.recompute import POLICIES, recompute, recompute_norms
 from tests.models.test_recompute import (
     CUTS,
     NORM,

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from infopro_seg.models import Block
 from infopro_seg.models.compiled import compile_options, compiled_blocks
-from infopro_seg.models.recompute import recompute
-from infopro_seg.models.saved_tensors import run_recomputed
+from infopro_seg.models.recomputation.recompute import recompute
+from infopro_seg.models.recomputation.saved_tensors import run_recomputed
 
 
 class Part(nn.Module):

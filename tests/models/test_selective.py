@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from infopro_seg.models.recompute import keeps, recompute
-from infopro_seg.models.selective import selective_contexts
+from infopro_seg.models.recomputation.recompute import keeps, recompute
+from infopro_seg.models.recomputation.selective import selective_contexts
 
 aten = torch.ops.aten
 ATTENTION = aten._scaled_dot_product_efficient_attention.default

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.models.losses.lean_loss import head_losses
 from tests.stand_ins import (
     CUTS,
     assert_same,

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from infopro_seg.memory.tracing.fake_model import build_model, fake_batch, fake_tensors
-from infopro_seg.models.turns import lent
+from infopro_seg.models.asynchronous.turns import lent
 from tests.models.test_stages import BLOCKS, STAGES, owned_names, staged
 from tests.stand_ins import SIZE, assert_same, build, model_config
 

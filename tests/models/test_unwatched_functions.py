@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from infopro_seg.models import recompute as policies
+from infopro_seg.models.recomputation import recompute as policies
 
 
 class Recorder(TorchDispatchMode):

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from infopro_seg.memory.costs.chain import Chain, PieceCost
 from infopro_seg.memory.costs.segments import segment_cost
-from infopro_seg.models.recompute_option import Segment
+from infopro_seg.models.recomputation.recompute_option import Segment
 
 Position: TypeAlias = Literal['only', 'first', 'middle', 'last']
 

@@ -17,7 +17,7 @@ from infopro_seg.memory.tracing.flops import RecomputedFlops
 from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.image import to_rgb
-from infopro_seg.models.readers import Reader
+from infopro_seg.models.local_heads.readers import Reader
 
 Policies: TypeAlias = Mapping[str, Callable[[Block], Callable[[Any], Any]]]
 

@@ -16,10 +16,10 @@ from infopro_seg.memory.tracing.fake_model import build_model, build_optimizer, 
 from infopro_seg.memory.tracing.storages import StorageTracker, storage_bytes
 from infopro_seg.memory.variants import without_cuts
 from infopro_seg.models.blocks import Block, split_blocks
-from infopro_seg.models.local_head import build_local_heads
-from infopro_seg.models.momentum_block import build_momentum_blocks
-from infopro_seg.models.readers import Reader, make_reader
-from infopro_seg.models.recompute import recompute, recompute_norms
+from infopro_seg.models.local_heads.local_head import build_local_heads
+from infopro_seg.models.local_heads.momentum_block import build_momentum_blocks
+from infopro_seg.models.local_heads.readers import Reader, make_reader
+from infopro_seg.models.recomputation.recompute import recompute, recompute_norms
 from infopro_seg.tasks import is_classifier
 
 
@@ -39,7 +39,7 @@ def profile_chain(
     other arguments.
 
     Args:
-        policies: policies of :mod:`infopro_seg.models.recompute` to measure, besides `none`.
+        policies: policies of :mod:`infopro_seg.models.recomputation.recompute` to measure, besides `none`.
         blocks_of: a chain whose blocks have the same costs, which are not measured again.
 
     Raises:

@@ -19,8 +19,8 @@ from infopro_seg.memory.search.process_split import balanced_by_flops
 from infopro_seg.memory.tracing.step import StepTrace, trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import lists_heads, with_listed_heads
-from infopro_seg.models.recompute import POLICIES
-from infopro_seg.models.recompute_option import module_texts
+from infopro_seg.models.recomputation.recompute import POLICIES
+from infopro_seg.models.recomputation.recompute_option import module_texts
 
 ATTEMPTS = 4  # partitions to trace whole, if the additive model is not exact
 EXACT = 1e-3  # relative difference between trace and model up to which the model counts as exact

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infopro_seg.memory.costs.module_costs import ModuleCost, ModuleCosts, Place
-from infopro_seg.models.recompute import POLICIES, Policy
-from infopro_seg.models.recompute_option import KEPT, Segment, divided
+from infopro_seg.models.recomputation.recompute import POLICIES, Policy
+from infopro_seg.models.recomputation.recompute_option import KEPT, Segment, divided
 
 Numbers: TypeAlias = NDArray[np.int64]
 LONGEST = 12  # blocks of the longest segment; longer ones hold too much at once to be useful

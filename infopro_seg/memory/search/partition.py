@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.costs.module_costs import ModuleCost, ModuleCosts
-from infopro_seg.models.recompute_option import (
+from infopro_seg.models.recomputation.recompute_option import (
     Option,
     Segment,
     module_segments,

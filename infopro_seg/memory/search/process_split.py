@@ -10,7 +10,7 @@ from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.costs.module_costs import ModuleCost, ModuleCosts
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.partition import Partition, assembled
-from infopro_seg.models.recompute_option import Option, module_texts, segments_between
+from infopro_seg.models.recomputation.recompute_option import Option, module_texts, segments_between
 
 OUTSTANDING = 2  # most messages that wait in main memory for the next process
 

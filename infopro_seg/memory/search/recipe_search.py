@@ -19,8 +19,8 @@ from infopro_seg.memory.search.recipes import Recipe, make_recipe, method_name, 
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import stock_losses, without_cuts
-from infopro_seg.models.recompute import POLICIES
-from infopro_seg.models.recompute_option import Option
+from infopro_seg.models.recomputation.recompute import POLICIES
+from infopro_seg.models.recomputation.recompute_option import Option
 
 SIMPLER = 0.01  # share of the peak that a recipe may take more, if it has fewer runs of equal segments
 ALIKE = 0.005  # share of end-to-end FLOPs; recipes that differ by less count as equally fast

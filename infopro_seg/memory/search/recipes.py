@@ -12,7 +12,7 @@ from infopro_seg.memory.costs.chain import PLAIN, Chain
 from infopro_seg.memory.quantities import GIB
 from infopro_seg.memory.search.partition import Partition, module_peaks
 from infopro_seg.memory.variants import lists_heads
-from infopro_seg.models.recompute_option import Option, show_option
+from infopro_seg.models.recomputation.recompute_option import Option, show_option
 
 Gradients: TypeAlias = Literal['exact', 'local', 'frozen']
 OPTIMIZER = "the optimizer's step"  # what bounds a recipe that no recomputation makes smaller
@@ -25,7 +25,7 @@ class Recipe:
     Args:
         name: its name in tables.
         cuts: names of the blocks after which gradients stop.
-        recompute: what blocks recompute, see :mod:`infopro_seg.models.recompute_option`.
+        recompute: what blocks recompute, see :mod:`infopro_seg.models.recomputation.recompute_option`.
         heads_recomputed: whether heads recompute norms and activations.
         peak: bytes at the peak of a step.
         flops: floating-point operations of a step.

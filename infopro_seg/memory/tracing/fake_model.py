@@ -29,8 +29,8 @@ from infopro_seg.batch_norm import batch_norm_needs_two
 from infopro_seg.errors import UserError
 from infopro_seg.memory.tracing.autocast import cuda_rules
 from infopro_seg.memory.tracing.storages import ELSEWHERE, StorageTracker
+from infopro_seg.models.asynchronous.turns import modules_elsewhere, slots
 from infopro_seg.models.encoder import without_weights
-from infopro_seg.models.turns import modules_elsewhere, slots
 from infopro_seg.tasks import is_classifier
 
 VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)

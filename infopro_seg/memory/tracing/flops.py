@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
-from infopro_seg.models.recompute import keeps
+from infopro_seg.models.recomputation.recompute import keeps
 
 CONV_BACKWARD = torch.ops.aten.convolution_backward
 

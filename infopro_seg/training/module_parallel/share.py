@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from infopro_seg.models.turns import layers_by_module, parameters_by_module, slots
+from infopro_seg.models.asynchronous.turns import layers_by_module, parameters_by_module, slots
 
 
 @dataclass(frozen=True)

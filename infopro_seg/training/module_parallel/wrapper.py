@@ -16,7 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.local_training import LocalTraining
+from infopro_seg.models.segmentor import LocalSegmentor
 from infopro_seg.models.train_step import added, train_modules, update
 from infopro_seg.training.module_parallel.link import Link
 from infopro_seg.training.module_parallel.local_module import HandedBatch, LocalModule
@@ -46,7 +46,7 @@ class ModuleParallel(nn.Module):
 
     def __init__(self, module: Any, sync_bn: bool = False) -> None:
         super().__init__()
-        if not isinstance(module, LocalTraining):
+        if not isinstance(module, LocalSegmentor):
             raise ConfigError(
                 f'module-parallel training is for segmentors with local modules, not {type(module).__name__}'
                 '; leave out --module-parallel: several processes then share the batch'

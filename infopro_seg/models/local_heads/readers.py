@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.lookahead import look_ahead
-from infopro_seg.models.momentum_block import MomentumBlock
-from infopro_seg.models.recompute import Policy
+from infopro_seg.models.local_heads.lookahead import look_ahead
+from infopro_seg.models.local_heads.momentum_block import MomentumBlock
+from infopro_seg.models.recomputation.recompute import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Reader:
 
     Args:
         block: the block before the cut.
-        policy: what the module recomputes, see :mod:`infopro_seg.models.recompute`.
+        policy: what the module recomputes, see :mod:`infopro_seg.models.recomputation.recompute`.
     """
 
     block: Block

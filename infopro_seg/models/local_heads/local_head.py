@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._decomp import decomposition_table
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.lean_loss import head_losses
+from infopro_seg.models.losses.lean_loss import head_losses
 
 PAIRS = {'loss_weight', 'num_convs'}  # may be pairs (first, last), interpolated over the local heads
 

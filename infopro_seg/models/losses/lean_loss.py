@@ -13,9 +13,9 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.binary_losses import binary_losses
-from infopro_seg.models.class_weights import on_device
-from infopro_seg.models.upsampled_cross_entropy import CrossEntropySums, upsampled_cross_entropy
+from infopro_seg.models.losses.binary_losses import binary_losses
+from infopro_seg.models.losses.class_weights import on_device
+from infopro_seg.models.losses.upsampled_cross_entropy import CrossEntropySums, upsampled_cross_entropy
 
 EPS = torch.finfo(torch.float32).eps  # mmseg's guard against a batch without labels
 

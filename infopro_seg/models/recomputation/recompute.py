@@ -25,8 +25,8 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from infopro_seg.models.saved_tensors import run_recomputed
-from infopro_seg.models.selective import selective_contexts
+from infopro_seg.models.recomputation.saved_tensors import run_recomputed
+from infopro_seg.models.recomputation.selective import selective_contexts
 
 Policy: TypeAlias = Literal['none', 'norms', 'expansions', 'blocks']
 POLICIES: tuple[Policy, ...] = get_args(Policy)

@@ -13,7 +13,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.decoder import BATCH_NORM, RELU
+from infopro_seg.models.local_heads.decoder import BATCH_NORM, RELU
 
 
 @MODELS.register_module()

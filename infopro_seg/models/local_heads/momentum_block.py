@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.lookahead import without_own_recomputation
-from infopro_seg.models.recompute import Policy, recompute
+from infopro_seg.models.local_heads.lookahead import without_own_recomputation
+from infopro_seg.models.recomputation.recompute import Policy, recompute
 
 
 class MomentumBlock(nn.Module):
@@ -60,7 +60,7 @@ class MomentumBlock(nn.Module):
             encoder: the encoder.
             block: the averaged block, of this encoder.
             state: the state at the cut.
-            policy: what is recomputed, see :mod:`infopro_seg.models.recompute`.
+            policy: what is recomputed, see :mod:`infopro_seg.models.recomputation.recompute`.
         """
         if not self._started:
             self._copy(encoder)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from infopro_seg.models.strip_upsampling import StripUpsampling
+from infopro_seg.models.losses.strip_upsampling import StripUpsampling
 
 STRIP_BYTES = 16 * 2**20  # of upsampled logits at a time: a few per cent of a batch, yet long GPU kernels
 

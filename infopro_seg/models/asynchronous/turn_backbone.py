@@ -10,10 +10,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from infopro_seg.models.asynchronous.turns import lent, require_turn
 from infopro_seg.models.backbone import InfoProBackbone, Losses
 from infopro_seg.models.blocks import Block, iter_blocks
 from infopro_seg.models.forward_pass import ForwardPass
-from infopro_seg.models.turns import lent, require_turn
 
 
 @MODELS.register_module()
@@ -21,7 +21,7 @@ class InfoProStageBackbone(InfoProBackbone):
     """An :class:`InfoProBackbone` that trains only one local module, on the frozen outputs of those before.
 
     Finished modules may be on another device; their blocks are lent to the device of the inputs, one
-    at a time. See :mod:`infopro_seg.models.turns`.
+    at a time. See :mod:`infopro_seg.models.asynchronous.turns`.
 
     Args:
         stage: the index of the local module that trains.

@@ -15,7 +15,7 @@ from mmseg.utils import SampleList
 from torch import Tensor, nn
 
 from infopro_seg.errors import DataError
-from infopro_seg.models.class_weights import on_device
+from infopro_seg.models.losses.class_weights import on_device
 
 _under_way: WeakKeyDictionary[nn.Module, tuple[Tensor, Any]] = WeakKeyDictionary()
 """For each head, the highest label on its way from the GPU, and the event of its arrival."""

@@ -6,7 +6,8 @@ once.
 
 The notation, from the coarsest to the finest:
 
-- `'norms'`: every block follows this policy of :mod:`infopro_seg.models.recompute`; each is its own segment.
+- `'norms'`: every block follows this policy, see :mod:`infopro_seg.models.recomputation.recompute`; each is
+  its own segment.
 - `'expansions*3'`: segments of three blocks, counted from the start of each local module.
 - `'layer1-layer2: norms, layer3: expansions*3, layer4.0: blocks'`: policies for single blocks (`layer4.0`),
   stages (`layer3`) or ranges. Blocks that are not named keep everything. `*` without a number joins all
@@ -22,7 +23,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeAlias
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.models.recompute import POLICIES, Policy
+from infopro_seg.models.recomputation.recompute import POLICIES, Policy
 
 Option: TypeAlias = bool | str | Sequence[int | str]
 EXAMPLE = "'layer1-layer2: norms, layer3: expansions*3'"
@@ -32,7 +33,8 @@ class Segment(NamedTuple):
     """Successive blocks that are recomputed together.
 
     Args:
-        policy: what is recomputed, see :mod:`infopro_seg.models.recompute`; `none` keeps everything.
+        policy: what is recomputed; `none` keeps everything. See
+            :mod:`infopro_seg.models.recomputation.recompute`.
         length: number of blocks.
     """
 

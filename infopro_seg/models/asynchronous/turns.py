@@ -5,7 +5,7 @@ part of the encoder.
 
 Only the module that trains moves to the GPU. Finished modules stay where they are and are lent to the GPU
 block by block, for their forward pass; later modules never go there. The backbone is an
-:class:`infopro_seg.models.turn_backbone.InfoProStageBackbone`.
+:class:`infopro_seg.models.asynchronous.turn_backbone.InfoProStageBackbone`.
 """
 
 from __future__ import annotations

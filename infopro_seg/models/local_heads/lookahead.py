@@ -11,7 +11,7 @@ from torch import nn
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
-from infopro_seg.models.recompute import Policy, recompute, untouched_buffers
+from infopro_seg.models.recomputation.recompute import Policy, recompute, untouched_buffers
 
 OWN_RECOMPUTATION = ('with_cp', 'grad_checkpointing')  # switches in modules of mmseg and timm
 
@@ -28,7 +28,7 @@ def look_ahead(blocks: Sequence[Block], state: Any, policy: Policy) -> Any:
     Args:
         blocks: the blocks after a cut, in order.
         state: the state at the cut.
-        policy: what they recompute, see :mod:`infopro_seg.models.recompute`.
+        policy: what they recompute, see :mod:`infopro_seg.models.recomputation.recompute`.
 
     Returns:
         The state after the last block.

@@ -1,0 +1,1 @@
+"""Local heads: decoder, auxiliary head, and what they read, at the cut or in blocks after it."""

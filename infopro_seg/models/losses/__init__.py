@@ -1,0 +1,1 @@
+"""Losses of decode heads, without logits at full resolution."""

@@ -1,0 +1,1 @@
+"""Recomputation: what the backward pass computes again, and the option `checkpoint` that says so."""
