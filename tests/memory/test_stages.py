@@ -8,7 +8,7 @@ from mmengine.config import Config
 from infopro_seg.config_edits import with_turn
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.command import PlanRequest, plan
-from infopro_seg.memory.planning.turn_plans import plan_turns
+from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from tests.memory.short_resnets import short_encoder
 from tests.memory.traces import trace_once
 from tests.stand_ins import CUTS, SIZE, model_config
@@ -40,10 +40,18 @@ def planned(config, plans, monkeypatch):
     return json.loads(out.read_text())
 
 
-def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
-    assert [row['stage'] for row in planned] == [None, *range(len(CUTS) + 1)]
+def test_the_plan_is_a_trace_of_each_stage_beside_those_of_the_whole_network(config, planned):
+    turns = range(len(CUTS) + 1)
+    assert [row['stage'] for row in planned] == [None, None, *turns]
+    assert [row['training'] for row in planned] == [
+        'end to end',
+        'all at once',
+        *(f'stage {i}' for i in turns),
+    ]
     for row in planned:
         cfg = Config.fromfile(str(config))
+        if row['training'] == 'end to end':
+            cfg.model.backbone.update(cuts=(), local_head=None)
         if row['stage'] is not None:
             with_turn(cfg.model.backbone, row['stage'])
         trace = trace_once(cfg, BATCH // 2 if row['stage'] == 1 else BATCH, SIZE)
@@ -52,12 +60,22 @@ def test_the_plan_is_a_trace_of_each_stage_beside_one_of_all(config, planned):
 
 
 def test_the_exit_status_tells_whether_every_stage_fits(config, planned, capsys):
-    largest = max(row['peak_bytes'] for row in planned[1:])
+    largest = max(row['peak_bytes'] for row in planned if row['stage'] is not None)
     for budget, status in ((largest, 0), (largest - 1, 1)):
         assert plan(PlanRequest(config, budget=f'{budget / 1000}kB')) == status
     shown = capsys.readouterr().out
-    for word in ('all at once', 'stage 0', 'stage 1 (batch 1', 'stage 2', 'yes', 'no'):
+    for word in ('end to end', 'all at once', 'stage 0', 'stage 1 (batch 1', 'stage 2', 'yes', 'no'):
         assert word in shown
+
+
+def test_the_last_row_adds_the_flops_of_the_stages_and_has_their_largest_peak(plans):
+    last = [list(column.cells)[-1] for column in turns_table(plans).columns]
+    reference, *_ = plans
+    stages = plans[2:]
+    peak = max(plan.trace.peak for plan in stages) / reference.trace.peak
+    flops = sum(plan.trace.flops for plan in stages) / reference.trace.flops
+    assert last[0] == 'all stages'
+    assert last[2:4] == [f'{peak:.3f}', f'{flops:.3f}']
 
 
 @pytest.mark.parametrize('option', ['plot', 'write_config'])

@@ -151,7 +151,9 @@ def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     console.print(turns_table(plans, budget))
     if request.json is not None:
         write_or_print_json(request.json, [plan.as_json() for plan in plans])
-    return int(budget is not None and any(plan.trace.peak > budget for plan in plans[1:]))
+    return int(
+        budget is not None and any(plan.trace.peak > budget for plan in plans if plan.turn is not None)
+    )
 
 
 def _check_outputs(request: PlanRequest) -> None:
