@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from infopro_seg.datasets import camvid_folder
+from infopro_seg.datasets.problems import problem_lines
 
 SHOWN = 20
 HOME = Path('data/camvid')  # where the configs look
@@ -27,8 +28,8 @@ def main() -> int:
     parser.add_argument('root', type=Path, help='folder that holds train, trainannot and so on')
     root = parser.parse_args().root
     problems = camvid_folder.check_camvid(root)
-    for problem in problems[:SHOWN]:
-        print(f'problem: {problem}', file=sys.stderr)
+    for line in problem_lines(problems, SHOWN):
+        print(line, file=sys.stderr)
     if len(problems) > SHOWN:
         print(f'... and {len(problems) - SHOWN} more', file=sys.stderr)
     if problems:

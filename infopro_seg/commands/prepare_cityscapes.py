@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infopro_seg.consoles import logged_counting
 from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes
+from infopro_seg.datasets.problems import problem_lines
 
 SHOWN = 20
 
@@ -33,8 +34,8 @@ def main() -> int:
     args = parse_args()
     with logged_counting() as progress:
         problems = prepare_cityscapes(args.root, args.workers, progress=progress)
-    for problem in problems[:SHOWN]:
-        progress.console.print(f'[red]problem:[/red] {problem}', highlight=False, soft_wrap=True)
+    for line in problem_lines(problems, SHOWN):
+        progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > SHOWN:
         progress.console.print(f'... and {len(problems) - SHOWN} more')
     if not problems:

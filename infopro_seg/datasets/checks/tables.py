@@ -15,6 +15,7 @@ from rich.table import Table
 from infopro_seg.datasets.checks.warnings import rounded, warnings_of
 from infopro_seg.datasets.checks.whole_split import SplitReport
 from infopro_seg.datasets.label_ids import IGNORED
+from infopro_seg.datasets.problems import problem_lines
 from infopro_seg.strict_json import to_json
 
 SHOWN = 20  # problems on the console
@@ -28,8 +29,8 @@ def print_report(report: SplitReport, console: Console, problems_file: Path) -> 
         console.print(class_table(report))
     for text in warnings_of(report):
         console.print(f'[yellow]warning:[/yellow] {escape(text)}', highlight=False, soft_wrap=True)
-    for problem in report.problems[:SHOWN]:
-        console.print(f'[red]problem:[/red] {escape(str(problem))}', highlight=False, soft_wrap=True)
+    for line in problem_lines(report.problems, SHOWN):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(report.problems) > SHOWN:
         rest = len(report.problems) - SHOWN
         console.print(f'... and {rest} more: {escape(str(problems_file))}', highlight=False, soft_wrap=True)
