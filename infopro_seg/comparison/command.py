@@ -15,7 +15,13 @@ from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import MIOU, joined, read_results, read_runs, summarise, trace_settings
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
-from infopro_seg.comparison.trainings import checked_config, finished_runs, train_all, write_configs
+from infopro_seg.comparison.trainings import (
+    checked_config,
+    finished_runs,
+    require_weights,
+    train_all,
+    write_configs,
+)
 from infopro_seg.config_files import load_config
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.drawing.attempt import drawing
@@ -98,6 +104,7 @@ def _train(
     suite: Config, runs: Sequence[Run], request: CompareRequest, report: Callable[[str], None]
 ) -> list[Run]:
     """Runs the trainings that are not finished and returns those that failed."""
+    require_weights(suite)
     paths = write_configs(suite, runs, request.out)
     data = suite.comparison.get('data')
     if data is not None:

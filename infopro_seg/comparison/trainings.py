@@ -19,10 +19,12 @@ from mmseg.registry import MODELS
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.config_edits import encoder_of
 from infopro_seg.consoles import quiet_console
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.files import whole_file, write_text
 from infopro_seg.hooks.results import METRICS
+from infopro_seg.models.pretrained import pretrained_in
 
 TRAIN = (sys.executable, '-m', 'infopro_seg', 'train')
 
@@ -95,6 +97,23 @@ def write_configs(suite: Config, runs: Sequence[Run], out: Path) -> dict[Run, Pa
             save_initial(suite, run.seed, initial_of(out, run))
         paths[run] = path
     return paths
+
+
+def require_weights(suite: Config) -> None:
+    """Checks that the pretrained weights of a suite's encoder exist, where they are a file.
+
+    Raises:
+        CheckpointError: there is no such file; the suite's `comparison.weights_howto` says how to get it.
+    """
+    encoder, _ = encoder_of(suite)
+    name = pretrained_in(encoder.get('init_cfg'))
+    if name is None or '://' in name or Path(name).expanduser().is_file():
+        return
+    howto = suite.comparison.get('weights_howto')
+    remedy = f'to get it: {howto}' if howto else 'correct init_cfg of its encoder'
+    raise CheckpointError(
+        f'the pretrained weights of the suite are missing: no file {Path(name).expanduser()}; {remedy}'
+    )
 
 
 def save_initial(suite: Config, seed: int, path: Path) -> None:

@@ -90,8 +90,12 @@ def require_pretrained_files(model: Any) -> None:
 
 def pretrained_of(network: Any) -> str | None:
     """The name of the weights that a network or a part of it starts from, None for none."""
-    init = getattr(network, 'init_cfg', None)
-    for item in init if isinstance(init, (list, tuple)) else [init]:
+    return pretrained_in(getattr(network, 'init_cfg', None))
+
+
+def pretrained_in(init_cfg: Any) -> str | None:
+    """The name of the weights in an `init_cfg`, a dict or a list of dicts; None for none."""
+    for item in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
         if isinstance(item, dict) and item.get('type') == 'Pretrained':
             return str(item['checkpoint'])
     return None

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from infopro_seg.comparison.command import CompareRequest, compare
-from infopro_seg.errors import UserError
+from infopro_seg.errors import CheckpointError, UserError
 from tests.runs import ROOT
 
 
@@ -36,3 +36,15 @@ def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_made(tmp_pa
     with pytest.raises(UserError, match=r'streets.py trains in mixed precision on a GPU.*use the suite cpu'):
         compare(request, lambda line: None)
     assert not (tmp_path / 'out').exists()
+
+
+def test_missing_pretrained_weights_are_named_with_the_way_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the suite's file is data/pretrained/...
+    request = CompareRequest(ROOT / 'configs' / 'compare' / 'camvid.py', tmp_path / 'out', methods=['e2e'])
+    with pytest.raises(CheckpointError) as caught:
+        compare(request, lambda line: None)
+    message = str(caught.value)
+    for words in ('data/pretrained/tf_efficientnet_lite0.pth', 'tools/convert_efficientnet_lite.py'):
+        assert words in message
+    assert '--cfg-options' not in message  # which this tool does not have
+    assert list((tmp_path / 'out').iterdir()) == []
