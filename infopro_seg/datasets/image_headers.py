@@ -15,6 +15,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 PNG, JPEG, RIFF = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'RIFF'
 TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+ANIMATED, AVIS = (b'GIF8', PNG, RIFF), b'ftypavis'
 FLOAT = (b'#?RADIANCE', b'#?RGBE', b'PF\n', b'Pf\n', b'v/1\x01')  # Radiance HDR, PFM, OpenEXR
 
 ENDS = {PNG: b'IEND\xaeB`\x82', JPEG: b'\xff\xd9'}
@@ -170,14 +171,15 @@ def _directories(file: BinaryIO) -> ImageFileDirectory_v2:
 
 
 def count_pages(source: bytes | BinaryIO) -> int:
-    """The number of images in a TIFF, without smaller copies and masks; 0 for other files.
+    """The number of pages of a TIFF, without smaller copies and masks, or of frames of an animation.
 
-    Decoders read the first. A damaged directory ends the count.
+    Decoders read the first. A damaged directory ends the count. Files that cannot be read have none.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     pages, seen = 0, {0}
-    if not file.read(4).startswith(TIFF):
-        return 0
+    start = file.read(12)
+    if not start.startswith(TIFF):
+        return _count_frames(file) if start.startswith(ANIMATED) or start[4:] == AVIS else 1
     with warnings.catch_warnings(), suppress(*FAILURES):
         warnings.simplefilter('ignore')
         directory = _directories(file)
@@ -187,6 +189,16 @@ def count_pages(source: bytes | BinaryIO) -> int:
             directory.load(file)
             pages += WIDTH in directory and not int(directory.get(254, 0)) & NO_PAGE
     return pages
+
+
+def _count_frames(file: BinaryIO) -> int:
+    """The number of frames of an animation, by Pillow."""
+    file.seek(0)
+    with warnings.catch_warnings(), suppress(*FAILURES):
+        warnings.simplefilter('ignore')
+        with Image.open(file) as picture:
+            return getattr(picture, 'n_frames', 1)
+    return 0
 
 
 def _other(file: BinaryIO, start: bytes) -> Header:

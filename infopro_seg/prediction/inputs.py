@@ -75,7 +75,7 @@ def left_out(inputs: Sequence[Input], found: Found) -> list[str]:
     paged = [one.path for one in inputs if one.kind != 'video' and _pages(one.path) > 1]
     if paged:
         lines.append(
-            f'TIFFs of several pages: {len(paged)}, e.g. {paged[0]}; only the first page is predicted'
+            f'images of several pages or frames: {len(paged)}, e.g. {paged[0]}; only the first is predicted'
         )
     return lines
 

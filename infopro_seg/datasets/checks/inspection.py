@@ -74,7 +74,7 @@ class Inspection:
         pixels: number of pixels of the image.
         sums: sum of each channel, in OpenCV's order, BGR.
         squares: sum of squares of each channel.
-        pages: number of pages of a TIFF, of which the first is read; 0 for other files.
+        pages: number of pages of a TIFF or frames of an animation, of which the first is read.
         highest: the highest value of a 16-bit image, as it is read; None for other images.
         palette: the colours of a label image with a palette, three bytes each; b'' for others.
         stored: the ids that the label image holds, as they are stored.

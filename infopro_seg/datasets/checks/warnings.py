@@ -71,8 +71,8 @@ def _pages(report: SplitReport) -> list[str]:
     if not report.paged:
         return []
     return [
-        f'TIFFs of several pages: {len(report.paged)}, e.g. {report.paged[0].image}; only the first page is '
-        'read: save each page as a file of its own if you need the others'
+        f'images of several pages or frames: {len(report.paged)}, e.g. {report.paged[0].image}; only the '
+        'first is read: save each as a file of its own if you need the others'
     ]
 
 

@@ -39,7 +39,7 @@ class SplitReport:
             and 255.
         images: number of label images that contain each class index, (256,) int64.
         labels: number of label images read.
-        paged: images with several pages, of which the first is read.
+        paged: images with several pages or frames, of which the first is read.
         turned: images that their EXIF orientation rotates.
         labels_turned: images whose labels are rotated with them.
         unlabelled: label images in which every pixel is ignored.

@@ -90,4 +90,4 @@ def test_pages_that_are_not_read_are_told(root):
     report = check(leaf(root))
     assert report.problems == []
     (text,) = [text for text in warnings_of(report) if 'several pages' in text]
-    assert f'several pages: 1, e.g. {photo}' in text
+    assert f'several pages or frames: 1, e.g. {photo}' in text

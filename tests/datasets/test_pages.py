@@ -1,10 +1,12 @@
-"""Of a TIFF with several pages the first is read, and users are told."""
+"""Of a TIFF with several pages, or an animation, the first is read, and users are told."""
 
+import io
 import struct
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, features
 
 from infopro_seg.datasets.image_headers import count_pages
 from infopro_seg.prediction.inputs import find_inputs, left_out
@@ -52,9 +54,21 @@ def test_a_page_that_points_back_or_beyond_the_end_ends_the_count(tmp_path, beyo
     assert count_pages(bytes(data)) == 1
 
 
-def test_other_files_have_no_pages():
-    assert count_pages(cv2.imencode('.png', page(50))[1].tobytes()) == 0
-    assert count_pages(b'') == 0
+@pytest.mark.parametrize('kind', ['gif', 'png', 'webp', 'avif'])
+@pytest.mark.parametrize('count', [1, 3])
+def test_frames_of_animations_are_counted(kind, count):
+    if kind in ('webp', 'avif') and not features.check(kind):
+        pytest.skip(f'this build of Pillow does not write {kind}')
+    frames = [Image.fromarray(page(shade)) for shade in SHADES[:count]]
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:])
+    assert count_pages(file.getvalue()) == count
+
+
+def test_other_files_are_one_image():
+    assert count_pages(cv2.imencode('.jpg', page(50))[1].tobytes()) == 1
+    assert count_pages(b'') == 1
+    assert count_pages(b'GIF89a cut off') == 0
 
 
 def test_inputs_of_several_pages_are_found(tmp_path):
@@ -63,5 +77,5 @@ def test_inputs_of_several_pages_are_found(tmp_path):
     inputs, found = find_inputs([tmp_path])
     assert {one.path for one in inputs} == {stack, single, tmp_path / 'photo.png'}
     assert left_out(inputs, found) == [
-        f'TIFFs of several pages: 1, e.g. {stack}; only the first page is predicted'
+        f'images of several pages or frames: 1, e.g. {stack}; only the first is predicted'
     ]
