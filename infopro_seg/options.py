@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from ast import literal_eval
 from typing import Any
+
+
+def new_parser(description: str | None, **options: Any) -> ArgumentParser:
+    """The parser of a command.
+
+    Its help lists `--traceback`, which :func:`infopro_seg.cli.run` takes from the command line before.
+
+    Args:
+        description: what the command does, as its help shows it.
+        options: the other arguments of `ArgumentParser`.
+    """
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter, **options)
+    parser.add_argument(
+        '--traceback', action='store_true', default=SUPPRESS, help='show the full traceback of an error'
+    )
+    return parser
 
 
 def add_cfg_options(parser: ArgumentParser) -> None:

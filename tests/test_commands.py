@@ -32,7 +32,9 @@ def test_every_command_has_a_script_in_the_clone():
 @pytest.mark.parametrize('name', NAMES)
 def test_a_command_shows_its_help_under_its_own_name(monkeypatch, capsys, name):
     assert run(monkeypatch, name, '--help') == 0
-    assert capsys.readouterr().out.startswith(f'usage: infopro_seg {name} ')
+    shown = capsys.readouterr().out
+    assert shown.startswith(f'usage: infopro_seg {name} ')
+    assert '  --traceback ' in shown
 
 
 def test_an_unknown_command_is_answered_with_the_known_ones(monkeypatch, capsys):

@@ -7,17 +7,14 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from infopro_seg.options import add_cfg_options, add_precision, add_sizes
+from infopro_seg.options import add_cfg_options, add_precision, add_sizes, new_parser
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder for results.json, results.md and results.png'

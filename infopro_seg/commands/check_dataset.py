@@ -11,16 +11,12 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
-
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, new_parser
 
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--split', choices=('train', 'val', 'test'), default='train', help='split to check; default: train'

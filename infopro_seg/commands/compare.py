@@ -10,18 +10,16 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from infopro_seg.config_files import shipped_configs
+from infopro_seg.options import new_parser
 
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         '--suite',
         required=True,

@@ -9,15 +9,14 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+from infopro_seg.options import new_parser
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of an InfoPro training')
     parser.add_argument('--out', required=True, metavar='DIR_OR_FILE', help='a folder, or a file to write')
     parser.add_argument(

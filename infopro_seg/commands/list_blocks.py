@@ -6,17 +6,14 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from infopro_seg.options import add_cfg_options, add_sizes
+from infopro_seg.options import add_cfg_options, add_sizes, new_parser
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     add_sizes(parser)
     add_cfg_options(parser)

@@ -10,14 +10,13 @@ import argparse
 from pathlib import Path
 
 from infopro_seg.consoles import logged_counting
+from infopro_seg.options import new_parser
 from infopro_seg.streets.data_set import make_synthetic_streets
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         '--out',
         type=Path,

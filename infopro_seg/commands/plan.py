@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from infopro_seg.errors import UserError
-from infopro_seg.options import add_cfg_options, add_precision, add_sizes
+from infopro_seg.options import add_cfg_options, add_precision, add_sizes, new_parser
 
 DEFAULT_MODULES = '1-8'
 OUTPUTS = ('json', 'plot', 'write_config')
@@ -22,9 +22,7 @@ OUTPUTS = ('json', 'plot', 'write_config')
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--budget', help='memory limit, e.g. 11GiB: recommend recipes that fit it')
     add_sizes(parser)

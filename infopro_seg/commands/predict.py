@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, new_parser
 
 EXPORTED = '.onnx'
 
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = new_parser(
+        __doc__,
         usage='%(prog)s CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [options]\n'
         '       %(prog)s MODEL.onnx INPUT [INPUT ...] --out DIR [options]',
     )

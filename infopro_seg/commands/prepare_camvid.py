@@ -9,12 +9,12 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from infopro_seg.datasets import camvid_folder
 from infopro_seg.datasets.problems import problem_lines
+from infopro_seg.options import new_parser
 
 SHOWN = 20
 HOME = Path('data/camvid')  # where the configs look
@@ -22,9 +22,7 @@ HOME = Path('data/camvid')  # where the configs look
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('root', type=Path, help='folder that holds train, trainannot and so on')
     root = parser.parse_args().root
     problems = camvid_folder.check_camvid(root)

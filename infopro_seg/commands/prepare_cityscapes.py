@@ -12,15 +12,14 @@ from pathlib import Path
 from infopro_seg.consoles import logged_counting
 from infopro_seg.datasets.cityscapes import COUNTS, prepare_cityscapes
 from infopro_seg.datasets.problems import problem_lines
+from infopro_seg.options import new_parser
 
 SHOWN = 20
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Check a downloaded Cityscapes and write its _labelTrainIds.png files.'
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('root', type=Path, help='folder that holds leftImg8bit and gtFine')
     parser.add_argument('--workers', type=int, help='processes (default: one per core)')
     args = parser.parse_args()

@@ -9,17 +9,14 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from infopro_seg.options import add_cfg_options
+from infopro_seg.options import add_cfg_options, new_parser
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file: data and encoder; cuts are read from the checkpoints')
     parser.add_argument(
         'checkpoints', nargs='+', metavar='CKPT', help='checkpoints of networks with the same encoder'

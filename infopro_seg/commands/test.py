@@ -6,17 +6,14 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 import os
 
-from infopro_seg.options import add_cfg_options, add_launcher
+from infopro_seg.options import add_cfg_options, add_launcher, new_parser
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--tta', action='store_true', help='average over scales 0.5-1.75 and flip')

@@ -9,20 +9,17 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.errors import UserError
-from infopro_seg.options import add_cfg_options, add_launcher
+from infopro_seg.options import add_cfg_options, add_launcher, new_parser
 
 
 def main() -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go; default work_dirs/<config>')
     parser.add_argument(
