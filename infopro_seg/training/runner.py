@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -212,4 +213,19 @@ def connect_ranks(cfg: Config) -> None:
         set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
         init_dist(cfg.launcher, **env_cfg.get('dist_cfg', {}))
     else:
+        if cfg.launcher == 'slurm':
+            _name_ranks_of_slurm()
         torch.distributed.init_process_group('gloo')
+
+
+def _name_ranks_of_slurm() -> None:
+    """Sets what torch reads in the environment, from what Slurm sets; mmengine does so only with GPUs."""
+    of = os.environ
+    of.update(RANK=of['SLURM_PROCID'], WORLD_SIZE=of['SLURM_NTASKS'])
+    of.setdefault('LOCAL_RANK', of.get('SLURM_LOCALID', of['SLURM_PROCID']))
+    of.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in of:
+        command = ['scontrol', 'show', 'hostnames', of['SLURM_NODELIST']]
+        of['MASTER_ADDR'] = subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.split()[0]

@@ -7,10 +7,13 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dist import get_dist_info
 
 from infopro_seg.cli import INTERRUPTED
 from infopro_seg.errors import CheckpointError, ConfigError
 from infopro_seg.training.launch import train
+from infopro_seg.training.runner import connect_ranks
 from tests.forks import run_forked, run_ranks
 from tests.runs import DEMO, ITERS, ROOT, SIGINT, STOPPED, hooks, load, tiny_options, train_tiny, write_config
 from tests.stand_ins import assert_same
@@ -96,6 +99,30 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_iteration(streets, tmp_path)
     assert any((one[name] != other[name]).any() for name in one)
     expected = {name: (one[name] + other[name]) / 2 for name in one}
     assert_same(checkpoint['gradients'], expected)
+
+
+def connect_as_slurm_s(folder):
+    """As `srun` starts it, which does not set what torch reads."""
+    torch.cuda.is_available = lambda: False
+    rank = os.environ['RANK']
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR'):
+        del os.environ[name]
+    os.environ.update(SLURM_PROCID=rank, SLURM_NTASKS='2', SLURM_NODELIST='localhost,other')
+    os.environ['PATH'] = f'{folder}:{os.environ["PATH"]}'
+    connect_ranks(Config({'launcher': 'slurm'}))
+    total = torch.tensor(float(rank))
+    torch.distributed.all_reduce(total)
+    assert total == 1
+    assert get_dist_info() == (int(rank), 2)
+
+
+def test_processes_of_slurm_find_each_other_without_gpus(tmp_path):
+    scontrol = tmp_path / 'scontrol'
+    scontrol.write_text('#!/bin/sh\necho "$@" | tr " ," "\\n\\n" | tail -n +3\n')  # a node per line
+    scontrol.chmod(0o755)
+    with socket.create_server(('localhost', 0)) as free:
+        port = free.getsockname()[1]
+    assert run_ranks(connect_as_slurm_s, 2, tmp_path, port=port) == [0, 0]
 
 
 @pytest.mark.parametrize(
