@@ -1,5 +1,6 @@
 """Configs that ask for a recipe: written, and as lines on the console."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from mmengine import Config
 from infopro_seg.config_files import load_config
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.plan_output import config_lines
+from infopro_seg.memory.planning.plan_output import advice, config_lines
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.search.recipes import Recipe, with_recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
@@ -157,3 +158,18 @@ def test_listed_local_heads_go_with_the_cuts():
     assert with_recipe(config, whole).model.backbone.local_head is None
     two = Recipe('K=3', ('layer1.0', 'layer2.0'), False, False, peak=2**20, flops=1, bound='')
     assert len(with_recipe(config, two).model.backbone.local_head) == 2
+
+
+@pytest.mark.parametrize('accuracy', [None, 'E2E + 0.25 mIoU (paper)'])
+def test_a_recommended_local_recipe_of_unknown_accuracy_is_named(accuracy):
+    e2e, exact = (
+        replace(RECIPE, name=name, cuts=(), peak=peak) for name, peak in (('E2E', 16), ('exact', 9))
+    )
+    local = replace(RECIPE, name='K=4', peak=5, accuracy=accuracy)
+    warned = 'The accuracy of K=4 is not known for this network.'
+
+    def shown(exact):
+        return advice(Plan(TrainingSetup(2, CROP), e2e, (e2e,), 11, exact, local), load_config(DEMO))
+
+    assert (warned in shown(None)) == (accuracy is None)
+    assert 'not known' not in shown(exact)

@@ -19,6 +19,12 @@ from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numbers
 
+UNKNOWN = (
+    'is not known for this network. On photographs, K = 4 ended level with end-to-end training in stages or '
+    'with overlap=1, and behind it with neither: docs/results.md.'
+)
+"""What is said of the accuracy of a recommended local recipe that nobody has measured."""
+
 
 def plan_table(plan: Plan) -> Table:
     """The recipes of a plan as a table; the cheapest ones within the budget are bold."""
@@ -62,7 +68,8 @@ def advice(plan: Plan, cfg: Config) -> str:
             f'{small.name}; it is bound by {small.bound}. '
             f'Use {smaller}.'
         )
-    found = [plan.verdict]
+    unknown = best.gradients == 'local' and best.accuracy is None
+    found = [f'{plan.verdict} The accuracy of {best.name} {UNKNOWN}' if unknown else plan.verdict]
     for recipe in plan.named:
         what = 'Recommended' if recipe == best else 'Or'
         found.append(f'{what}: {recipe.name}\n{config_lines(cfg, recipe, plan.setup)}')
