@@ -7,7 +7,7 @@ custom_hooks = [dict(type='CheckpointGuardHook', allow_partial=True), dict(type=
 
 
 def trial(recon=1.5, task=1.0, stride=8, auxiliary=None, losses=None, backbone=None, **config):
-    """InfoPro with the lean local head; a pair of weights runs linearly from the first head to the last."""
+    """InfoPro with the lean local head; several weights run linearly, from the first head to the last."""
     head = dict(
         stride=stride,
         decoder=dict(loss_recon=dict(loss_weight=recon)),
@@ -26,6 +26,8 @@ def rates(local_heads=3.0, **others):
 methods = dict(
     # the paper's weights: reconstruction falls with depth, the task rises
     recon_5_to_05_task_01_to_1=trial(recon=(5.0, 0.5), task=(0.1, 1.0)),
+    # the same ends, but both weights change by a factor from head to head
+    recon_5_to_05_task_01_to_1_geometric=trial(recon=(5.0, 1.58, 0.5), task=(0.1, 0.316, 1.0)),
     recon_5_to_05=trial(recon=(5.0, 0.5)),
     recon_15_to_0=trial(recon=(1.5, 0.0)),
     recon_05=trial(recon=0.5),

@@ -53,7 +53,7 @@ class InfoProBackbone(BaseModule):
             end-to-end training.
         local_head: config of the local heads, one for all or a list of K - 1. `in_channels` is
             inferred; a `loss_weight` that is a pair runs linearly from the first local module to
-            the last (paper, section 5).
+            the last (paper, section 5), one of more values from each to the next.
         num_modules: K, in place of `cuts`. `infopro_seg.memory.resolve_cuts` finds cuts that balance memory,
             before the model is built.
         checkpoint: what the backward pass recomputes instead of keeping it; gradients stay the same. True

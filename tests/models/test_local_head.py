@@ -1,5 +1,6 @@
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +8,7 @@ from mmseg.registry import MODELS
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.models import InfoProHead
-from infopro_seg.models.local_heads.local_head import build_local_heads, interpolate_pairs
+from infopro_seg.models.local_heads.local_head import build_local_heads, head_configs, interpolate
 from tests.stand_ins import assert_same, head_config, jitter, local_head_config, make_batch
 
 RECON, TASK = 0.7, 0.3
@@ -113,6 +114,7 @@ def test_weights_run_linearly_from_the_first_local_module_to_the_last(heads, rec
         ((3, 1), {1: [3], 2: [3, 1], 3: [3, 2, 1], 4: [3, 2, 2, 1]}),  # 7/3 and 5/3
         ([4, 1], {3: [4, 2, 1]}),  # 5/2, a half, goes to the even neighbour
         ((1, 2), {3: [1, 2, 2]}),
+        ((4, 1, 1), {1: [4], 2: [4, 1], 3: [4, 1, 1], 4: [4, 2, 1, 1], 5: [4, 2, 1, 1, 1]}),
         (2, {3: [2, 2, 2]}),
     ],
     ids=str,
@@ -143,7 +145,15 @@ def test_a_list_gives_each_local_module_its_own_head():
 def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
     config = {'a': [{'loss_weight': (0, 10)}, {'loss_weight': 3.0}], 'scales': (1, 2), 'b': ({'c': None},)}
     expected = {'a': [{'loss_weight': 2.5}, {'loss_weight': 3.0}], 'scales': (1, 2), 'b': ({'c': None},)}
-    assert interpolate_pairs(config, 0.25) == expected
+    assert interpolate(config, 0.25) == expected
+
+
+@pytest.mark.parametrize('heads', [1, 2, 3, 4, 7, 50])
+def test_weights_run_straight_from_each_listed_value_to_the_next(heads):
+    values = (5.0, 1.5, 0.5, 1.0)
+    built = head_configs({'loss_weight': values}, heads)
+    expected = np.interp(np.linspace(0, 1, heads), np.linspace(0, 1, 4), values)
+    assert [config['loss_weight'] for config in built] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +166,9 @@ def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
             ['lists 1 heads', "2 cuts ('a', 'b')", 'one per cut', 'single one'],
         ),
         ([local_head_config()], [], ['lists 1 heads', '0 cuts']),
-        (
-            local_head_config(recon=(1, 2, 3)),
-            ['a', 'b'],
-            ['loss_weight=(1, 2, 3)', 'one number', '(first, last)'],
-        ),
+        (local_head_config(recon=()), ['a', 'b'], ['loss_weight=()', 'one number', '(first, last)']),
         (local_head_config(task=[1.0]), ['a'], ['loss_weight=[1.0]', '(first, last)']),
-        (with_convs((3, 2, 1)), ['a', 'b'], ['num_convs=(3, 2, 1)', 'one number', '(first, last)']),
+        (with_convs((3,)), ['a', 'b'], ['num_convs=(3,)', 'one number', '(first, last)']),
         (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number, 0 or more']),
         (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number, 0 or more']),
     ],
@@ -170,9 +176,9 @@ def test_weights_are_found_at_any_nesting_and_nothing_else_is_touched():
         'none',
         'too few',
         'too many',
-        'three weights',
+        'no weight',
         'one weight in a list',
-        'three depths',
+        'one depth in a tuple',
         'half a convolution',
         'negative depth',
     ],

@@ -1,7 +1,7 @@
 # The local head of the paper at a fraction of its memory and FLOPs: it reconstructs at a quarter and
 # classifies at an eighth of the resolution, with a quarter of the width.
 # A leaf puts it into its model: model = dict(backbone=dict(local_head={{_base_.local_head}}))
-# loss_weight is lambda; a pair runs linearly from the first local module to the last.
+# loss_weight is lambda; a pair runs linearly from the first local module to the last, more values from each to the next.
 local_head = dict(
     type='InfoProHead',
     stride=8,

@@ -1,6 +1,6 @@
 # The local head of the paper (section 5): a decoder for I(h, x), a pixel-wise auxiliary head for I(h, y).
 # A leaf puts it into its model: model = dict(backbone=dict(local_head={{_base_.local_head}}))
-# loss_weight is lambda; a pair runs linearly from the first local module to the last.
+# loss_weight is lambda; a pair runs linearly from the first local module to the last, more values from each to the next.
 local_head = dict(
     type='InfoProHead',
     stride=1,

@@ -25,8 +25,8 @@ class ReconstructionLoss(BaseModule):
     It takes logits, because CUDA autocast rejects binary cross-entropy on probabilities.
 
     Args:
-        loss_weight: lambda_recon. In a backbone's `local_head` it may be a pair: the values of the first and
-            the last local head, with linear interpolation between.
+        loss_weight: lambda_recon. In a backbone's `local_head` it may list values, from the first local head
+            to the last, with linear interpolation between.
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:

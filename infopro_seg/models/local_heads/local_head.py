@@ -19,7 +19,7 @@ from torch._decomp import decomposition_table
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.losses.lean_loss import head_losses
 
-PAIRS = {'loss_weight', 'num_convs'}  # may be pairs (first, last), interpolated over the local heads
+INTERPOLATED = {'loss_weight', 'num_convs'}  # may list values, from the first local head to the last
 
 
 @MODELS.register_module()
@@ -152,21 +152,20 @@ def build_local_heads(
 
 
 def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The configs of the local heads, with pairs interpolated, from one config for all or a list of them."""
+    """The configs of the local heads, from one for all or a list of them; listed values are interpolated."""
     configs = [config] * count if isinstance(config, dict) else config
-    return [
-        interpolate_pairs(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)
-    ]
+    return [interpolate(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)]
 
 
-def interpolate_pairs(config: Any, depth: float) -> Any:
-    """Replaces every pair in `loss_weight` and `num_convs` by its value at a depth.
+def interpolate(config: Any, depth: float) -> Any:
+    """Replaces every list of values in `loss_weight` and `num_convs` by its value at a depth.
 
-    The weights follow the paper, section 5. A falling `num_convs=(3, 1)` makes the auxiliary heads of early
-    modules deeper (AugLocal: Ma et al., Scaling Supervised Local Learning with Augmented Auxiliary Networks,
-    ICLR 2024). Only the depth follows AugLocal: it falls linearly and is rounded, half to even. AugLocal
-    builds auxiliary networks from copies of later layers, with their widths and strides; here they are
-    `num_convs` convolutions of equal width.
+    The values lie at equal distances from the first local head to the last, with straight lines between
+    them: `(5, 1)` is the paper's law (section 5), `(5, 1.5, 0.5)` falls faster at first. A falling
+    `num_convs=(3, 1)` makes the auxiliary heads of early modules deeper (AugLocal: Ma et al., Scaling
+    Supervised Local Learning with Augmented Auxiliary Networks, ICLR 2024). Only the depth follows AugLocal:
+    it falls linearly and is rounded, half to even. AugLocal builds auxiliary networks from copies of later
+    layers, with their widths and strides; here they are `num_convs` convolutions of equal width.
 
     Args:
         config: the config of a local head, at any nesting.
@@ -176,29 +175,34 @@ def interpolate_pairs(config: Any, depth: float) -> Any:
         A copy of the config in which every `loss_weight` is a number and every `num_convs` a whole number.
 
     Raises:
-        ConfigError: a list does not have two values, or a `num_convs` is negative or no whole number.
+        ConfigError: a list has fewer than two values, or a `num_convs` is negative or no whole number.
     """
     if isinstance(config, dict):
-        out = {key: interpolate_pairs(value, depth) for key, value in config.items()}
-        for key in out.keys() & PAIRS:
+        out = {key: interpolate(value, depth) for key, value in config.items()}
+        for key in out.keys() & INTERPOLATED:
             if isinstance(out[key], (list, tuple)):
                 out[key] = _at_depth(key, out[key], depth)
         return out
     if isinstance(config, (list, tuple)):
-        return type(config)(interpolate_pairs(item, depth) for item in config)
+        return type(config)(interpolate(item, depth) for item in config)
     return config
 
 
-def _at_depth(key: str, pair: Sequence[float], depth: float) -> float:
-    if len(pair) != 2:
-        raise ConfigError(f'{key}={pair} of a local head; give one number, or the pair (first, last)')
-    first, last = pair
-    value = first + (last - first) * depth
+def _at_depth(key: str, values: Sequence[float], depth: float) -> float:
+    if len(values) < 2:
+        raise ConfigError(
+            f'{key}={values} of a local head; give one number, or (first, last), or more values, from the '
+            'first local head to the last'
+        )
+    place = depth * (len(values) - 1)
+    start = min(int(place), len(values) - 2)
+    before, after = values[start : start + 2]
+    value = before + (after - before) * (place - start)
     if key != 'num_convs':
         return value
-    if not all(isinstance(count, int) and count >= 0 for count in pair):
+    if not all(isinstance(count, int) and count >= 0 for count in values):
         raise ConfigError(
-            f'num_convs={pair} of a local head is not a number of convolutions; give a whole number, 0 '
-            'or more, or a pair (first, last) of such numbers'
+            f'num_convs={values} of a local head is not a number of convolutions; give a whole number, 0 '
+            'or more, or such numbers from the first local head to the last'
         )
     return round(value)
