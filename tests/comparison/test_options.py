@@ -79,6 +79,9 @@ def test_a_suite_of_real_data_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('infopro_seg.comparison.command.write_configs', lambda *_: {})
     suite = ROOT / 'configs' / 'compare' / 'camvid.py'
+    weights = tmp_path / load_config(suite).model.backbone.encoder.init_cfg.checkpoint
+    weights.parent.mkdir(parents=True)
+    weights.touch()
     request = CompareRequest(suite, tmp_path / 'out', methods=['e2e'], seeds=[0])
     with pytest.raises(DataError, match=r'no folder data/camvid/train; .*prepare_camvid\.py'):
         compare(request, lambda line: None)
