@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -140,3 +140,30 @@ def arguments_of(kind: Any) -> list[str]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return [name for name in found if name not in ('self', 'runner', 'dataloader', 'optimizer')]
+
+
+def require_call(
+    function: Callable[..., Any],
+    given: dict[str, Any],
+    part: str,
+    known: Iterable[str] = (),
+    skipped: int = 0,
+) -> None:
+    """Checks that a function takes the arguments that it will get later.
+
+    Args:
+        function: the function.
+        given: its arguments by name.
+        part: the part of the config that has them, for the message.
+        known: further names, for the message.
+        skipped: number of the first parameters that are given by position.
+
+    Raises:
+        ConfigError: the function has no such parameter.
+    """
+    taken = list(inspect.signature(function).parameters)[skipped:]
+    for name in given:
+        if name not in taken:
+            choices = [*known, *taken]
+            hint = did_you_mean(name, choices) or f'; there are {", ".join(choices)}'
+            raise ConfigError(f'{part} of the config does not accept {name}={given[name]!r}{hint}')

@@ -42,6 +42,7 @@ PARAMWISE = (
     'dcn_offset_lr_mult',
     'bypass_duplicate',
 )
+CUSTOM_FACTORS = ('lr_mult', 'decay_mult')
 
 NUMERAL = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*')
 
@@ -107,6 +108,11 @@ def require_known(part: Any, keys: Iterable[str], name: str) -> None:
 
 
 def _require_hooks(config: Config) -> None:
+    custom = config.get('custom_hooks')
+    if custom is not None and not isinstance(custom, (list, tuple)):
+        raise ConfigError(
+            f'custom_hooks={short(custom)} of the config is not a list; write custom_hooks=[dict(type=...)]'
+        )
     for name, hook in (config.get('default_hooks') or {}).items():
         if name in DEFAULT_HOOKS:
             continue
@@ -188,7 +194,11 @@ def _require_paramwise(config: Config) -> None:
     kind = wrapper.get('constructor') or DefaultOptimWrapperConstructor
     kind = class_of(kind, OPTIM_WRAPPER_CONSTRUCTORS, config)
     if kind is DefaultOptimWrapperConstructor:
-        require_known(wrapper['paramwise_cfg'], PARAMWISE, 'optim_wrapper.paramwise_cfg')
+        name = 'optim_wrapper.paramwise_cfg'
+        require_known(wrapper['paramwise_cfg'], PARAMWISE, name)
+        keys = wrapper['paramwise_cfg'].get('custom_keys')
+        for key, factors in keys.items() if isinstance(keys, dict) else ():
+            require_known(factors, CUSTOM_FACTORS, f'{name}.custom_keys[{key!r}]')
 
 
 def _require_no_numerals(config: Config) -> None:

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import HistoryBuffer
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.batch_counts import require_batches
-from infopro_seg.training.building import arguments_of
+from infopro_seg.training.building import arguments_of, require_call
 from infopro_seg.training.metric_names import metric_names, require_metrics
+from infopro_seg.training.optimizer_check import require_optimizer
 from infopro_seg.training.schedule_check import require_schedules
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
 INFINITY = float('inf')  # which may stand for 'never', also where whole numbers are counted
 SAVED = ('meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers', 'ema_state_dict')
-CUSTOMARY_KEYS = {  # in mmseg's own recipes also for networks without such parameters
-    *('absolute_pos_embed', 'relative_position_bias_table', 'pos_block', 'pos_embed', 'cls_token', 'norm'),
-    *('query_embed', 'query_feat', 'level_embed', 'head', 'rpe', 'ffm', 'auxiliary_head'),
-}
 NUMBER = re.compile(r'^(?:typing\.)?(Optional\[)?(?P<kind>int|float)\]?(?P<none>\s*\|\s*None)?$')
 
 
@@ -51,7 +47,7 @@ def require_sound(runner: Any) -> None:
         _require_train_loop(runner.train_loop, runner)
         _require_submodules(runner)
         _require_loss_weights(runner.model)
-        _require_optimizer(runner)
+        require_optimizer(runner)
         for hook in runner.hooks:
             _require_hook(hook, runner)
     if 'val_cfg' in built or 'test_cfg' in built:
@@ -136,37 +132,10 @@ def _require_train_loop(loop: Any, runner: Any) -> None:
         )
 
 
-def _require_optimizer(runner: Any) -> None:
-    wrapper = runner.optim_wrapper
-    if isinstance(wrapper, OptimWrapperDict):
-        raise ConfigError(
-            f'optim_wrapper of the config makes {len(wrapper)} optimizers ({", ".join(wrapper.keys())}), but '
-            'the local modules share one; use one, with rates by part in paramwise_cfg'
-        )
-    clip = getattr(wrapper, 'clip_grad_kwargs', None)
-    if clip:
-        _require_call(wrapper.clip_func, clip, 'clip_grad of optim_wrapper', skipped=1)
-        for name in ('max_norm', 'clip_value'):
-            if name in clip and not (isinstance(clip[name], Real) and clip[name] > 0):
-                raise ConfigError(
-                    f'{name}={clip[name]!r} in clip_grad of optim_wrapper; write a number above 0, or leave '
-                    'clip_grad out'
-                )
-    paramwise = (runner.cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
-    parameters = [name for name, _ in getattr(runner.model, 'module', runner.model).named_parameters()]
-    default = 'constructor' not in (runner.cfg.get('optim_wrapper') or {})
-    for key in (paramwise.get('custom_keys') or ()) if default else ():
-        if key not in CUSTOMARY_KEYS and not any(key in name for name in parameters):
-            runner.logger.warning(
-                f'{key!r} in custom_keys of optim_wrapper.paramwise_cfg matches no parameter name (the '
-                f'first are {", ".join(parameters[:2])})'
-            )
-
-
 def _require_hook(hook: Any, runner: Any) -> None:
     name = type(hook).__name__
     if isinstance(hook, CheckpointHook):
-        _require_call(Runner.save_checkpoint, hook.args, f'the hook {name}', known=arguments_of(type(hook)))
+        require_call(Runner.save_checkpoint, hook.args, f'the hook {name}', known=arguments_of(type(hook)))
         try:
             names = {hook.filename_tmpl.format(step) for step in (1, 2)}
         except (IndexError, KeyError, ValueError, AttributeError):
@@ -187,22 +156,6 @@ def _require_hook(hook: Any, runner: Any) -> None:
             )
     if isinstance(hook, EMAHook) and hook.ema_model.interval < 1:
         raise ConfigError(f'interval={hook.ema_model.interval} of the hook {name}; write 1 or more')
-
-
-def _require_call(
-    function: Callable[..., Any],
-    given: dict[str, Any],
-    part: str,
-    known: Iterable[str] = (),
-    skipped: int = 0,
-) -> None:
-    """Checks that a function takes the arguments that it will get later."""
-    taken = list(inspect.signature(function).parameters)[skipped:]
-    for name in given:
-        if name not in taken:
-            choices = [*known, *taken]
-            hint = did_you_mean(name, choices) or f'; there are {", ".join(choices)}'
-            raise ConfigError(f'{part} of the config does not accept {name}={given[name]!r}{hint}')
 
 
 def _require_log_processor(processor: Any) -> None:

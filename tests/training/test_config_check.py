@@ -64,12 +64,24 @@ def warnings():
         ({'train_dataloader.collate_fn': {'type': 'pseudo_colate'}}, 'did you mean pseudo_collate?'),
         ({'val_evaluator.iou_metric': ['mIoU']}, 'did you mean iou_metrics?'),
         ({'optim_wrapper.paramwise_cfg': {'norm_decay_multi': 0.0}}, 'did you mean norm_decay_mult?'),
+        (
+            {'optim_wrapper.paramwise_cfg': {'custom_keys': {'layer1': {'lr_mul': 0.1}}}},
+            "optim_wrapper.paramwise_cfg.custom_keys['layer1'].lr_mul=0.1 of the config is not read; did you "
+            'mean lr_mult?',
+        ),
     ],
 )
 def test_a_misspelt_key_is_refused_with_what_was_meant(changes, expected):
     with pytest.raises(ConfigError) as caught:
         require_keys(demo(**changes))
     assert expected in str(caught.value)
+
+
+def test_hooks_are_listed():
+    config = demo()
+    config.custom_hooks = {'type': 'EMAHook'}
+    with pytest.raises(ConfigError, match=r'custom_hooks=.*EMAHook.* is not a list; write custom_hooks=\['):
+        require_keys(config)
 
 
 @pytest.mark.parametrize(

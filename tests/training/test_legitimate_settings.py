@@ -17,10 +17,10 @@ from infopro_seg.training.config_check import require_keys
 from infopro_seg.training.late_faults import (
     _require_hook,
     _require_numbers,
-    _require_optimizer,
     _require_test_mode,
 )
 from infopro_seg.training.metric_names import metric_names
+from infopro_seg.training.optimizer_check import require_optimizer
 from tests.runs import DEMO
 
 DEMO_CONFIG = Config.fromfile(str(DEMO))
@@ -76,7 +76,7 @@ def test_clipping_by_any_norm_and_keys_of_stock_recipes(clip):
     cfg = {'optim_wrapper': {'paramwise_cfg': {'custom_keys': keys}}}
     logger = SimpleNamespace(warning=said.append)
     runner = SimpleNamespace(optim_wrapper=wrapper, cfg=cfg, model=network, logger=logger)
-    _require_optimizer(runner)
+    require_optimizer(runner)
     assert len(said) == 1
     assert "'other' in custom_keys" in said[0]
 

@@ -13,7 +13,8 @@ from infopro_seg.datasets.checks.head_losses import require_losses
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.faults import explained
 from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.late_faults import _require_optimizer, _require_test_mode
+from infopro_seg.training.late_faults import _require_test_mode
+from infopro_seg.training.optimizer_check import require_optimizer
 from infopro_seg.training.runner import require_launched
 from tests.runs import demo
 
@@ -110,13 +111,37 @@ def test_a_launcher_must_have_started_the_process(monkeypatch, launcher, name):
     require_launched(demo(launcher='none'))
 
 
+def wrapped(optimizer, **arguments):
+    """A runner of a small network with this optimizer, as far as it is looked at."""
+    network = torch.nn.Linear(1, 1)
+    wrapper = OptimWrapper(optimizer(network.parameters()), **arguments)
+    return SimpleNamespace(optim_wrapper=wrapper, cfg={}, model=network)
+
+
 @pytest.mark.parametrize('clip', [{'max_norm': 0}, {'max_norm': -1}, {'type': 'value', 'clip_value': '1'}])
 def test_gradients_are_clipped_to_something_positive(clip):
     """A negative norm would turn every step round."""
-    network = torch.nn.Linear(1, 1)
-    wrapper = OptimWrapper(torch.optim.SGD(network.parameters(), 0.1), clip_grad=clip)
     with pytest.raises(ConfigError, match=r'in clip_grad of optim_wrapper; write a number above 0'):
-        _require_optimizer(SimpleNamespace(optim_wrapper=wrapper, cfg={}, model=network))
+        require_optimizer(wrapped(torch.optim.SGD, clip_grad=clip))
+
+
+def test_gradients_are_accumulated_over_whole_iterations():
+    """Over 1.5, mmengine would take every third."""
+    with pytest.raises(ConfigError, match=r'accumulative_counts=1\.5 in optim_wrapper; write a whole number'):
+        require_optimizer(wrapped(torch.optim.SGD, accumulative_counts=1.5))
+    require_optimizer(wrapped(torch.optim.SGD, accumulative_counts=2))
+
+
+@pytest.mark.parametrize(
+    ('optimizer', 'words'),
+    [
+        (torch.optim.LBFGS, r'LBFGS of optim_wrapper computes .* write another optimizer'),
+        (torch.optim.SparseAdam, r'SparseAdam of optim_wrapper takes only sparse gradients; write Adam'),
+    ],
+)
+def test_optimizers_that_cannot_take_a_step_here_are_refused(optimizer, words):
+    with pytest.raises(ConfigError, match=words):
+        require_optimizer(wrapped(optimizer))
 
 
 def test_a_segmentor_needs_a_way_to_test():
