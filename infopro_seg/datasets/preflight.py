@@ -76,10 +76,10 @@ def _require(
     loading = None
     with suppress(UnknownLoadingError):
         loading = loading_of(dataset, built, len(classes))
+    _refuse(unlisted(built), split, config)
     if loading is not None or lists_files(dataset):
         for kind, key in (('images', 'img_path'), ('label images', 'seg_map_path')):
             _require_files([info.get(key) for info in infos], kind, split, dataset, howto)
-    _refuse(unlisted(built), split, config)
     usual = all(isinstance(info.get('img_path'), (str, os.PathLike)) for info in infos)
     if loading is None or not classes or not usual:
         return []  # the user's own kind of data set

@@ -125,3 +125,21 @@ def test_a_wrapper_without_data_sets_and_a_choice_of_no_image_are_named(tmp_path
     data = leaf(make(tmp_path))
     refused(config_of({**data, 'indices': 0}), 'indices=0 selects no image')
     require_data(config_of({**data, 'indices': 2}), ('train',))
+
+
+@pytest.mark.parametrize('labelled', [True, False])
+def test_images_of_hidden_folders_are_refused(tmp_path, labelled):
+    """Jupyter keeps copies of the files that were looked at in `.ipynb_checkpoints`."""
+    root = make(tmp_path / '.cache', splits=('train',))  # the data may lie in a hidden folder as a whole
+    require_data(config_of(leaf(root)), ('train',))
+    kinds = {'images': photograph(), 'masks': mask()}
+    for kind in kinds if labelled else ('images',):
+        save(root / kind / 'train/.ipynb_checkpoints/0-checkpoint.png', kinds[kind])
+    words = r'images/train/\.ipynb_checkpoints: the folder is hidden, but its images .*; remove it'
+    if labelled:
+        refused(config_of(leaf(root)), words)
+        (root / 'list.txt').write_text('.ipynb_checkpoints/0-checkpoint\n')
+        require_data(config_of(leaf(root, ann_file='list.txt')), ('train',))  # asked for by name
+    else:
+        with pytest.raises(UserError, match=words):
+            require_data(config_of(leaf(root)), ('train',))

@@ -37,8 +37,28 @@ def instead_of(path: Path) -> str:
 
 def visible_files(folder: str) -> Iterator[str]:
     """The paths of all files below a folder, except hidden ones, such as the ._name of macOS."""
-    for top, _, names in os.walk(folder, followlinks=True):
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith('.')]
         yield from (os.path.join(top, name) for name in names if not name.startswith('.'))  # noqa: PTH118
+
+
+def hidden(folder: str, listed: Collection[str]) -> list[Problem]:
+    """Hidden folders whose images a data set contains, such as Jupyter's `.ipynb_checkpoints`.
+
+    Args:
+        folder: the folder of the images.
+        listed: normalised paths of the images in the data set.
+    """
+    found = set()
+    for path in listed:
+        parts = Path(os.path.relpath(path, folder)).parts[:-1]
+        at = next((at for at, part in enumerate(parts) if part.startswith('.') and part != '..'), None)
+        if at is not None:
+            found.add(Path(folder, *parts[: at + 1]))
+    what = (
+        'the folder is hidden, but its images are part of the data set; Jupyter keeps copies in such folders'
+    )
+    return [Problem(path, what, 'remove it, or give it another name') for path in sorted(found)]
 
 
 def left_out(folder: str, suffix: str, listed: Collection[str]) -> list[Problem]:

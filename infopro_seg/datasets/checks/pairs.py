@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from infopro_seg.datasets.building import build_leaf, leaves
-from infopro_seg.datasets.checks.file_names import left_out, visible_files
+from infopro_seg.datasets.checks.file_names import hidden, left_out, visible_files
 from infopro_seg.datasets.checks.inspection import Loading, Pair
 from infopro_seg.datasets.checks.label_loading import loading_of, loads_labels
 from infopro_seg.datasets.problems import Problem
@@ -91,11 +91,12 @@ def pairs_of(dataset: Any, loading: Loading) -> list[Pair]:
 
 
 def unlisted(dataset: Any) -> list[Problem]:
-    """Images that a data set leaves out, if it takes a whole folder."""
+    """Images that a data set leaves out, and hidden folders that it does not, if it takes a whole folder."""
     if not _takes_folder(dataset):
         return []
     known = {os.path.normpath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))}
-    return left_out(dataset.data_prefix['img_path'], dataset.img_suffix, known)
+    folder = dataset.data_prefix['img_path']
+    return hidden(folder, known) + left_out(folder, dataset.img_suffix, known)
 
 
 def unlabelled(dataset: dict[str, Any], pairs: Sequence[Pair]) -> list[Problem]:
