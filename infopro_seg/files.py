@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from infopro_seg.errors import OutputError
 
 PARTIAL = '.partial'  # the last suffix of a file that is being written
+LONGEST = 255  # bytes of a file's name, in most file systems
+LONG = LONGEST - 30  # bytes that leave room for what the name has while the file is written
 
 
 @contextlib.contextmanager
@@ -28,7 +31,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     special = is_special(path)
     # a link stays, its target is replaced; but /dev/stdout may lead to a pipe, which has no path of its own
     target = Path(path) if special else Path(os.path.realpath(path))
-    partial = target if special else target.with_name(f'.{target.name}.{os.getpid()}{PARTIAL}')
+    partial = target if special else target.with_name(_partial_name(target.name))
     try:
         yield partial
         if not special:
@@ -76,6 +79,13 @@ def remove_partial_files(folder: str | Path) -> None:
     """Removes half-written files of killed processes from a folder that nobody else writes to."""
     for path in Path(folder).glob(f'.*{PARTIAL}'):
         path.unlink(missing_ok=True)
+
+
+def _partial_name(name: str) -> str:
+    """The name of a file while it is written; no longer than file systems take, where `name` is not."""
+    encoded = os.fsencode(name)
+    short = name if len(encoded) <= LONG else hashlib.sha256(encoded).hexdigest()
+    return f'.{short}.{os.getpid()}{PARTIAL}'
 
 
 def _flush(path: Path) -> None:

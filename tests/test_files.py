@@ -86,6 +86,16 @@ def test_a_pipe_is_written_to_under_the_name_of_the_standard_output():
     assert (done.returncode, done.stdout) == (0, 'text'), done.stderr
 
 
+@pytest.mark.parametrize('name', ['x' * 255, '\u666f' * 85])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
+    with whole_file(tmp_path / name) as one, whole_file(tmp_path / f'{name[:-1]}y') as other:
+        assert one != other
+        one.write_text('1')
+        other.write_text('2')
+    assert (tmp_path / name).read_text() == '1'
+    assert len(names(tmp_path)) == 2
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / '.iter_4.pth.123.partial').write_text('half')
     (tmp_path / 'mine.partial').write_text('whole')

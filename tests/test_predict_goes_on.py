@@ -123,6 +123,15 @@ def test_an_image_is_never_replaced_by_a_result(photos, network):
     assert network.asked == []
 
 
+def test_names_too_long_for_results_are_named_before_the_prediction(photos, network, tmp_path):
+    (photos / 'a.png').rename(photos / f'{"x" * 243}.png')
+    assert run(photos, tmp_path / 'out') == []
+    (photos / 'b.png').rename(photos / f'{"x" * 244}.png')
+    with pytest.raises(UserError, match=r'the name of .*x\.png is too long: .* more than 255 bytes; shorten'):
+        run(photos, tmp_path / 'again')
+    assert not (tmp_path / 'again').exists()
+
+
 def test_hidden_files_are_left_out_and_links_are_followed_once(photos, tmp_path):
     (photos / '._a.png').write_bytes(b'what macOS leaves')
     (photos / '.thumbnails').mkdir()

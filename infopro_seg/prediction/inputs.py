@@ -10,6 +10,7 @@ from pathlib import Path
 from infopro_seg.datasets.image_headers import count_pages
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.names import output_names
+from infopro_seg.files import LONGEST
 from infopro_seg.predict_images import Found, find_images
 from infopro_seg.prediction.raster_files import is_raster
 
@@ -81,13 +82,18 @@ def left_out(inputs: Sequence[Input], found: Found) -> list[str]:
 
 
 def require_apart(inputs: Sequence[Input], out: Path) -> None:
-    """Checks that no result would replace an input.
+    """Checks that no result would replace an input, or have a name that is too long.
 
     Raises:
-        UserError: a result would replace an input.
+        UserError: a result would replace an input, or its name would have more than 255 bytes.
     """
     given = {os.path.realpath(one.path) for one in inputs}
     for one in inputs:
+        if len(os.fsencode(one.results(out)['overlay'].name)) > LONGEST:
+            raise UserError(
+                f'the name of {one.path} is too long: those of its results would have more than {LONGEST} '
+                'bytes; shorten it'
+            )
         for result in one.results(out).values():
             if os.path.realpath(result) in given:
                 raise UserError(
