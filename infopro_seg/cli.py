@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """
     _share_cores()
     always = TRACEBACK in sys.argv
-    sys.argv[:] = [argument for argument in sys.argv if argument != TRACEBACK]
+    sys.argv[:] = [_with_home(argument) for argument in sys.argv if argument != TRACEBACK]
     status: int = FAULT
     try:
         _require_current_folder()
@@ -73,6 +74,12 @@ def _require_values(arguments: Sequence[str]) -> None:
         if equals and not value.strip():
             name = option or f'the argument after {arguments[index - 1]}'
             raise UserError(f'{name} is empty; give it a value (is a variable of your shell not set?)')
+
+
+def _with_home(argument: str) -> str:
+    """Replaces the `~` of `--out=~/x` and `load_from=~/x`, which shells leave as it is."""
+    found = re.fullmatch(r'([\w.-]+=)?(~(?:/.*)?)', argument, re.DOTALL)
+    return argument if found is None else f'{found[1] or ""}{os.path.expanduser(found[2])}'  # noqa: PTH111
 
 
 def _share_cores() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,4 +111,5 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 def work_dir_of(config: Config, given: str | None) -> str:
     """The work dir of a run: as given, else from the config, else `work_dirs/<name of the config>`."""
-    return str(given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem)
+    folder = given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem
+    return os.path.expanduser(folder)  # noqa: PTH111

@@ -1,12 +1,15 @@
-"""Options whose value is empty, as where a variable of the shell is not set."""
+"""Values that the shell leaves to the tools: empty ones, as where a variable is not set, and `~`."""
 
 import subprocess
 import sys
 
 import pytest
+from mmengine.config import Config
 
-from infopro_seg.cli import FAILED
-from infopro_seg.errors import ConfigError
+from infopro_seg.cli import FAILED, run
+from infopro_seg.config_files import work_dir_of
+from infopro_seg.datasets.building import build_leaf
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, ROOT, tiny_options
 
@@ -29,6 +32,33 @@ def test_an_empty_value_is_refused(tmp_path, tool, arguments, named):
     assert done.stderr.startswith(f'error: {named}')
     assert 'is empty; give it a value' in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('given', 'read'),
+    [
+        ('--out=~/a', '--out=/home/me/a'),
+        ('load_from=~/a b', 'load_from=/home/me/a b'),
+        ('~', '/home/me'),
+        ('~a', '~a'),
+        ('a~/b', 'a~/b'),
+        ('--out=a', '--out=a'),
+    ],
+)
+def test_the_home_is_put_in_where_the_shell_leaves_it_out(monkeypatch, given, read):
+    monkeypatch.setenv('HOME', '/home/me')
+    monkeypatch.setattr(sys, 'argv', ['tool.py', given])
+    with pytest.raises(SystemExit):
+        run(lambda: None)
+    assert sys.argv == ['tool.py', read]
+
+
+def test_a_config_may_name_the_home(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/me')
+    assert work_dir_of(Config({'work_dir': '~/runs'}), None) == '/home/me/runs'
+    data = {'type': 'BaseSegDataset', 'data_root': '~/data', 'data_prefix': {'img_path': 'a'}}
+    with pytest.raises(DataError, match='no folder ~/data/a; ~ is not replaced here: write the whole path'):
+        build_leaf(data, 'train', None)
 
 
 def test_an_override_may_be_empty():

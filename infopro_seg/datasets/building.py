@@ -57,7 +57,8 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         folders = [root / path for path in dict(dataset.get('data_prefix') or {}).values() if path]
     for folder in folders:
         if not folder.is_dir():
-            raise DataError(f'the {split} data is missing: no folder {folder}; {remedy}')
+            home = '; ~ is not replaced here: write the whole path' if folder.parts[:1] == ('~',) else ''
+            raise DataError(f'the {split} data is missing: no folder {folder}{home}; {remedy}')
     require_names(dataset, split)
     require_palette_length(dataset, split)
     try:
