@@ -77,7 +77,10 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def unwrap(checkpoint: dict[str, Any]) -> None:
-    """Removes the prefix from the names of weights saved from a wrapped model (`DataParallel`), in place.
+    """Makes the weights of a checkpoint those of a plain model in torch, in place.
+
+    The prefix of a model that was wrapped when it was saved (`DataParallel`) is removed from their names, and
+    arrays of NumPy, which mmengine would leave out, become tensors.
 
     Args:
         checkpoint: a checkpoint, or only a state dict.
@@ -87,6 +90,9 @@ def unwrap(checkpoint: dict[str, Any]) -> None:
         if weights and all(isinstance(key, str) and key.startswith(prefix) for key in weights):
             for key in list(weights):
                 weights[key.removeprefix(prefix)] = weights.pop(key)
+    for key, value in weights.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in 'fiub':
+            weights[key] = torch.from_numpy(value)
 
 
 def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,15 @@ def test_weights_of_a_wrapped_model_lose_the_prefix(tmp_path, prefix, bare):
     torch.save(wrapped if bare else {'state_dict': wrapped}, tmp_path / 'wrapped.pth')
     content = read_checkpoint(tmp_path / 'wrapped.pth')
     assert_same(content if bare else content['state_dict'], weights)
+
+
+def test_arrays_become_tensors(tmp_path):
+    """mmengine leaves arrays out, and the network would keep its first, random weights."""
+    arrays = {'a': np.ones((2, 3), np.float32), 'b': np.array(5), 'name': 'text'}
+    torch.save({'state_dict': arrays}, tmp_path / 'arrays.pth')
+    weights = read_checkpoint(tmp_path / 'arrays.pth')['state_dict']
+    assert weights.pop('name') == 'text'
+    assert_same(weights, {'a': torch.ones(2, 3), 'b': torch.tensor(5)})
 
 
 def test_other_weights_are_left_alone():
