@@ -175,7 +175,7 @@ def _require_registered(config: Config) -> None:
 
 
 def _require_metric_arguments(config: Config) -> None:
-    """Checks the arguments of mmseg's `IoUMetric`, which ignores those that it does not know."""
+    """Checks the arguments of mmseg's `IoUMetric`, which ignores unknown ones and misses one at the end."""
     for name in ('val_evaluator', 'test_evaluator'):
         evaluator = config.get(name) or ()
         metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
@@ -184,6 +184,11 @@ def _require_metric_arguments(config: Config) -> None:
             kind = class_of(kind, METRICS, config)
             if inspect.isclass(kind) and issubclass(kind, IoUMetric):
                 require_known(metric, ['type', '_scope_', *arguments_of(kind)], name)
+                if metric.get('format_only') and not metric.get('output_dir'):
+                    raise ConfigError(
+                        f'format_only=True of {name} writes label images, but it has no output_dir; name a '
+                        'folder, or leave format_only out'
+                    )
 
 
 def _require_paramwise(config: Config) -> None:

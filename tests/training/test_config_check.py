@@ -63,6 +63,10 @@ def warnings():
         ),
         ({'train_dataloader.collate_fn': {'type': 'pseudo_colate'}}, 'did you mean pseudo_collate?'),
         ({'val_evaluator.iou_metric': ['mIoU']}, 'did you mean iou_metrics?'),
+        (
+            {'test_evaluator.format_only': True},
+            'test_evaluator writes label images, but it has no output_dir',
+        ),
         ({'optim_wrapper.paramwise_cfg': {'norm_decay_multi': 0.0}}, 'did you mean norm_decay_mult?'),
         (
             {'optim_wrapper.paramwise_cfg': {'custom_keys': {'layer1': {'lr_mul': 0.1}}}},

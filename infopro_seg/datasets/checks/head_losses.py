@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
 from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.losses import CrossEntropyLoss, FocalLoss
 from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 
@@ -29,8 +31,8 @@ def require_losses(model: Any, trains: bool = True) -> None:
         trains: whether the model is trained, and crops are padded.
 
     Raises:
-        ConfigError: a head has one channel but a loss for several, or the number of class weights differs
-            from the number of classes.
+        ConfigError: a head has one channel but a loss for several, the class weights are not one number of 0
+            or more for each class, or a loss is not trained.
     """
     padding = (model.get('data_preprocessor') or {}).get('seg_pad_val', IGNORED)
     for name, head in _classifiers(model):
@@ -38,10 +40,19 @@ def require_losses(model: Any, trains: bool = True) -> None:
             _warn_of_padding(name, head, padding)
         channels = head.get('out_channels') or head['num_classes']
         losses = head.get('loss_decode') or {'type': 'CrossEntropyLoss'}
-        for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
+        losses = losses if isinstance(losses, (list, tuple)) else (losses,)
+        for loss in losses:
             if channels == 1:
                 _require_one_channel(name, loss)
             _require_weights(name, loss, channels)
+            if trains:
+                _require_device(name, loss, channels)
+        if trains and all('loss' not in loss.get('loss_name', 'loss') for loss in losses):
+            given = losses[0]['loss_name']
+            raise ConfigError(
+                f'loss_name={given!r} of {name}: mmseg trains only losses whose names begin with loss_; '
+                f"write loss_name='loss_{given}'"
+            )
 
 
 def require_labels(model: Any, labels: Iterable[int], where: str) -> None:
@@ -134,6 +145,22 @@ def _require_weights(name: str, loss: dict[str, Any], channels: int) -> None:
         raise ConfigError(
             f'class_weight of the {loss.get("type")} of {name} has {count} weights, but the head has '
             f'{channels} output channels; give one for each'
+        )
+    if not all(isinstance(weight, (int, float)) and 0 <= weight < inf for weight in weights) or not any(
+        weights
+    ):
+        raise ConfigError(
+            f'class_weight={weights} of the {loss.get("type")} of {name}; write numbers of 0 or more, at '
+            'least one of them above 0'
+        )
+
+
+def _require_device(name: str, loss: dict[str, Any], channels: int) -> None:
+    """Refuses mmseg's focal loss on a CPU, where it takes one channel of the labels for all of them."""
+    sigmoid = _kind(loss.get('type')) is FocalLoss and loss.get('use_sigmoid', True)
+    if sigmoid and channels > 1 and not torch.cuda.is_available():
+        raise ConfigError(
+            f"mmseg's FocalLoss of {name} works only on a GPU; to train on a CPU, write CrossEntropyLoss"
         )
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.head_losses import require_losses
@@ -32,6 +33,36 @@ def test_class_weights_of_another_number_than_classes_are_refused(kind, count):
             ConfigError, match=rf'{kind} of model\.decode_head\[1\] has {count} weights.* 3 output'
         ):
             require_losses(model(loss_decode=losses))
+
+
+@pytest.mark.parametrize(
+    'weights', [[1, float('nan'), 1], [1, float('inf'), 1], [1, -1, 1], [0, 0, 0], [1, '1', 1]]
+)
+def test_class_weights_are_numbers_of_0_or_more(weights):
+    loss = {'type': 'CrossEntropyLoss', 'class_weight': weights}
+    with pytest.raises(
+        ConfigError, match=r'class_weight=.* of model\.decode_head\[1\]; write numbers of 0 or more'
+    ):
+        require_losses(model(loss_decode=loss))
+    require_losses(model(loss_decode={**loss, 'class_weight': [0, 1, 2.5]}))
+
+
+def test_a_head_without_a_loss_that_is_trained_is_refused():
+    loss = {'type': 'CrossEntropyLoss', 'loss_name': 'ce'}
+    with pytest.raises(ConfigError, match=r"loss_name='ce' of .*; write loss_name='loss_ce'"):
+        require_losses(model(loss_decode=loss))
+    require_losses(model(loss_decode=loss), trains=False)
+    require_losses(model(loss_decode=[loss, {'type': 'DiceLoss'}]))  # one that is only logged
+
+
+def test_the_focal_loss_needs_a_gpu(monkeypatch):
+    for loss in ({'type': 'FocalLoss'}, [SIGMOID, {'type': 'FocalLoss', 'use_sigmoid': True}]):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        with pytest.raises(ConfigError, match=r'FocalLoss of model\.decode_head\[1\] works only on a GPU'):
+            require_losses(model(loss_decode=loss))
+        require_losses(model(loss_decode=loss), trains=False)
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        require_losses(model(loss_decode=loss))
 
 
 def test_class_weights_in_a_file_are_counted(tmp_path):
