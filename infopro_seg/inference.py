@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
 from infopro_seg.config_files import load_config
+from infopro_seg.datasets.padding import require_unpadded
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import ConfigError
@@ -95,11 +96,19 @@ class Predictor:
         return to_picture(image)
 
     def prepare(self, image: Any) -> Any:
-        """Runs the test pipeline on a path or on pixels, (H, W, 3) BGR uint8."""
+        """Runs the test pipeline on a path or on pixels, (H, W, 3) BGR uint8.
+
+        Raises:
+            ConfigError: it pads the image.
+        """
         if isinstance(image, (str, os.PathLike)):
-            return self.pipeline({'img_path': os.fspath(image)})
-        size = image.shape[:2]
-        return self.array_pipeline({'img': image, 'img_path': None, 'img_shape': size, 'ori_shape': size})
+            sample: Any = self.pipeline({'img_path': os.fspath(image)})
+        else:
+            size = image.shape[:2]
+            given = {'img': image, 'img_path': None, 'img_shape': size, 'ori_shape': size}
+            sample = self.array_pipeline(given)
+        require_unpadded(self.steps, sample, 'the test pipeline')
+        return sample
 
     @contextmanager
     def precision(self) -> Iterator[None]:

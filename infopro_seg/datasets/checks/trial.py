@@ -17,6 +17,7 @@ from infopro_seg.datasets.building import build_pipeline, class_of, is_stock
 from infopro_seg.datasets.checks.head_losses import require_labels
 from infopro_seg.datasets.checks.normalisation import require_padding_and_std, warn_of_scale
 from infopro_seg.datasets.label_ids import IGNORED
+from infopro_seg.datasets.padding import require_unpadded
 from infopro_seg.datasets.seeding import fork_random
 from infopro_seg.errors import ConfigError, DataError, UserError
 from infopro_seg.faults import cause_of
@@ -70,6 +71,8 @@ def require_pipeline(
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]
         samples = [sample for sample in tried if sample is not None]
         for sample in samples:
+            if split != 'train' and _measures_iou(config, split) and 'data_samples' in sample:
+                require_unpadded(steps, sample, where)
             _require_sample(sample, config, split, where)
         if split == 'train':
             _require_batches(samples, config, where)

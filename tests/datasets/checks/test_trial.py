@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
@@ -14,6 +15,8 @@ from mmseg.registry import DATASETS
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import UserError
+from infopro_seg.evaluation.pipelines import without_labels
+from infopro_seg.inference import Predictor
 from tests.datasets.pairs import CLASSES, leaf, make, mask, save
 
 LOAD, LABELS = {'type': 'LoadImage'}, {'type': 'LoadLabels', 'num_classes': len(CLASSES)}
@@ -87,7 +90,7 @@ def test_flips_of_a_validation_are_refused_where_mmseg_would_score_a_perfect_net
     built = DATASETS.build(leaf(root, 'val', pipeline=pipeline))
     sample = built[0]['data_samples']
     seen = torch.from_numpy(mask()[:, ::-1].copy()).long()
-    logits = torch.nn.functional.one_hot(seen, len(CLASSES)).permute(2, 0, 1)[None].float()
+    logits = one_hot(seen)
     own = SimpleNamespace(align_corners=False, decode_head=SimpleNamespace(threshold=None))
     [result] = BaseSegmentor.postprocess_result(own, logits, [sample.clone()])
     assert right == torch.equal(result.pred_sem_seg.data, sample.gt_sem_seg.data)
@@ -101,6 +104,45 @@ def test_flips_of_a_validation_are_refused_where_mmseg_would_score_a_perfect_net
 )
 def test_a_flip_that_never_happens_passes(root, never):
     require_data(config(root, 'val', [LOAD, LABELS, {'type': 'RandomFlip', **never}, PACK]), ('val',))
+
+
+PADDED = {'type': 'Pad', 'size_divisor': 16}
+
+
+@pytest.mark.parametrize(
+    ('pipeline', 'right'),
+    [
+        ([LOAD, PADDED, LABELS, PACK], False),
+        ([LOAD, RESIZE, PADDED, LABELS, PACK], False),
+        ([LOAD, LABELS, PADDED, PACK], False),
+        ([LOAD, {'type': 'Pad', 'size_divisor': 10}, LABELS, PACK], True),
+        ([LOAD, {'type': 'ResizeToMultiple', 'size_divisor': 16}, PADDED, LABELS, PACK], True),
+        ([LOAD, {'type': 'Resize', 'scale': (64, 64)}, PADDED, LABELS, PACK], True),
+    ],
+)
+def test_padding_is_refused_where_mmseg_would_score_a_perfect_network_wrongly(root, pipeline, right):
+    built = DATASETS.build(leaf(root, 'val', pipeline=pipeline))
+    sample = built[0]
+    logits = one_hot(of_colours(sample['inputs']))
+    own = SimpleNamespace(align_corners=False, decode_head=SimpleNamespace(threshold=None))
+    [result] = BaseSegmentor.postprocess_result(own, logits, [sample['data_samples'].clone()])
+    truth = torch.from_numpy(mask())[None]
+    assert right == ((result.pred_sem_seg.data == truth).float().mean() > 0.97)
+    with nullcontext() if right else pytest.raises(UserError, match=r'has Pad, .*; leave Pad out'):
+        require_data(config(root, 'val', pipeline), ('val',))
+    steps = without_labels(pipeline)
+    predictor = SimpleNamespace(pipeline=Compose(steps), steps=steps)
+    with nullcontext() if right else pytest.raises(UserError, match='the test pipeline has Pad'):
+        Predictor.prepare(predictor, root / 'images/val/0.png')
+
+
+def one_hot(labels):
+    return torch.nn.functional.one_hot(labels, len(CLASSES)).permute(2, 0, 1)[None].float()
+
+
+def of_colours(image):
+    """What a perfect network sees: the class of each pixel, which the red of `photograph` tells."""
+    return ((image[2].float() / 100).round()).long()
 
 
 def test_a_preprocessor_needs_one_way_to_pad(root):
