@@ -50,6 +50,11 @@ def require_sound(runner: Any) -> None:
         require_optimizer(runner)
         for hook in runner.hooks:
             _require_hook(hook, runner)
+        if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
+            raise ConfigError(
+                'custom_hooks of the config has several EMAHooks, and a checkpoint holds one average and the '
+                'weights: the weights would be lost; write one EMAHook'
+            )
     if 'val_cfg' in built or 'test_cfg' in built:
         _require_test_mode(runner.model)
     for split in ('val', 'test'):

@@ -90,6 +90,17 @@ def test_an_average_at_no_interval_is_refused(runner):
         require_sound(runner)
 
 
+def test_there_is_one_average(runner):
+    """Of two, the second would take the place of the weights in checkpoints."""
+    runner._hooks = [EMAHook(), EMAHook()]
+    for hook in runner._hooks:
+        hook.before_run(runner)
+    with pytest.raises(ConfigError, match='several EMAHooks'):
+        require_sound(runner)
+    del runner._hooks[0]
+    require_sound(runner)
+
+
 @pytest.mark.parametrize('value', [0, None, '3', -4])
 @pytest.mark.parametrize('name', ['val_interval', '_max_iters'])
 def test_a_loop_counts_in_whole_numbers_from_one_on(runner, name, value):
