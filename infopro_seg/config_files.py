@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
@@ -76,6 +77,11 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         from infopro_seg.named_types import with_named_types  # slow to import
 
         config = with_named_types(config)
+    for key in list(config):
+        if isinstance(config[key], type):  # imported, such as Path
+            config.pop(key)
+        else:
+            config[key] = _plain(config[key])
     try:
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # the values may raise anything
@@ -85,6 +91,20 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             'keys as in the config, and list items by their number, e.g. param_scheduler.0.end=20000'
         ) from error
     return config
+
+
+def _plain(value: Any) -> Any:
+    """A value of a config in a form that can be dumped: paths as texts, NumPy's values as Python's."""
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _plain(value[key])
+    elif type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    elif isinstance(value, os.PathLike):
+        return os.fspath(value)
+    elif isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:

@@ -131,6 +131,17 @@ def test_a_pure_python_config_reads_as_one_with_names(write):
     assert Config.fromstring(config.pretty_text, '.py').to_dict() == config.to_dict()
 
 
+def test_paths_and_numbers_of_numpy_can_be_dumped(write):
+    """A checkpoint holds the text of its config, and could not be resumed or exported."""
+    write('base.py', 'x = 1\n')
+    text = "_base_ = './base.py'\nfrom pathlib import Path\nimport numpy as np\n"
+    text += "a = dict(b=[Path('x') / 'y', (np.float64(0.5),)], c=1)\n"
+    config = load_config(write('config.py', f"{text}load_from = Path('z')\nmean = np.array([1.0, 2.0])\n"))
+    expected = {'a': {'b': ['x/y', (0.5,)], 'c': 1}, 'load_from': 'z', 'mean': [1.0, 2.0]}
+    assert {key: config[key] for key in expected} == expected
+    assert Config.fromstring(config.pretty_text, '.py').to_dict() == config.to_dict()
+
+
 def test_scripts_for_earlier_versions_find_it_where_it_was():
     assert cli.load_config is load_config
     assert not hasattr(cli, 'no_such_name')
