@@ -26,8 +26,8 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         split: train, val or test.
 
     Raises:
-        ConfigError: the data set has fewer than two classes or too many, a name occurs twice, or a colour is
-            invalid.
+        ConfigError: the data set has fewer than two classes or too many, a name is no text or
+            occurs twice, or a colour is invalid.
     """
     where = f'the {split} data set {kind}'
     classes = built.metainfo.get('classes')
@@ -37,6 +37,12 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         raise ConfigError(
             f'classes of {where} is the string {classes!r}, neither names nor a file of them; a single '
             f'name is written with a comma: ({classes!r},)'
+        )
+    names = [name for name in classes if not isinstance(name, str)]
+    if names:
+        raise ConfigError(
+            f'{where} has the class name {names[0]!r}, a {type(names[0]).__name__}; write it in quotes (YAML '
+            'reads 1, yes and no as no texts)'
         )
     require_two_classes(classes, where)
     require_classes_once(classes, where)

@@ -29,7 +29,7 @@ def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> fl
     widest = max((len(name) for name, _ in shown), default=0)
     columns = int(figure.get_figwidth() / (0.4 + 0.062 * widest))
     columns = max(1, min(10, len(handles), columns))
-    figure.legend(
+    legend = figure.legend(
         handles=handles,
         loc='lower center',
         ncols=columns,
@@ -39,4 +39,6 @@ def draw_legend(figure: Figure, entries: Sequence[tuple[str, np.ndarray]]) -> fl
         handleheight=0.9,
         columnspacing=1.1,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a $ in a name begins no formula
     return 0.1 + 0.17 * -(-len(handles) // columns)

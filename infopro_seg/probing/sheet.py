@@ -45,7 +45,9 @@ def sheet_figure(results: ProbeResults) -> Figure:
         place(image, 0, top + (block - cell_height) / 2, cell_height)
         for subject in results.subjects:
             x, y = left - 0.06, height - top - cell_height / 2
-            figure.text(x / width, y / height, subject.label, ha='right', va='center', fontsize=9)
+            figure.text(
+                x / width, y / height, subject.label, ha='right', va='center', fontsize=9, parse_math=False
+            )
             for column, name in enumerate(columns, 1):
                 place(subject.reconstructions[name][index], column, top, cell_height)
             top += cell_height + GAP

@@ -17,6 +17,7 @@ REFUSED = {
     ),
     'a text': ({'classes': 'leaf'}, r"the string 'leaf'.*\('leaf',\)"),
     'a name twice': ({'classes': ('leaf', 'stem', 'leaf')}, "names 'leaf' more than once"),
+    'a number': ({'classes': ('leaf', 1)}, 'has the class name 1, a int; write it in quotes'),
     'too many': ({'classes': tuple(map(str, range(256)))}, 'has 256 classes, but label images hold 255'),
     'a hexadecimal colour': (
         {'classes': CLASSES, 'palette': ['#3c3c3c', '#5ac846', '#e69628']},

@@ -42,7 +42,8 @@ def plot_classes(report: SplitReport, path: Path) -> None:
     axes.set_xticks([tick for tick in 10.0 ** np.arange(-9, 1) if tick >= left])
     axes.xaxis.set_major_formatter(lambda value, _: f'{value:.6%}'.rstrip('0%').rstrip('.') + '%')
     axes.minorticks_off()
-    axes.set_yticks(range(len(rows)), [f'{row["name"]}  {row["id"]}' for row in rows], fontsize=8)
+    names = [f'{row["name"]}  {row["id"]}' for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='x', linewidth=0.4, color='0.85')

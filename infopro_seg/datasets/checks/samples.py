@@ -56,7 +56,7 @@ def draw_samples(report: SplitReport, path: Path, count: int = 8) -> bool:
         axis.set_axis_off()
     for axis, pair, (picture, _) in zip(grid.flat, pairs, samples, strict=False):
         axis.imshow(picture)
-        axis.set_title(_short(pair.image.name), fontsize=7, pad=2, loc='left')
+        axis.set_title(_short(pair.image.name), fontsize=7, pad=2, loc='left', parse_math=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI)
     return True

@@ -47,6 +47,18 @@ def test_exit_status_and_files(config_file, root, tmp_path, capsys):
         assert len(np.unique(picture[..., 0])) > 50
 
 
+def test_a_dollar_in_a_name_begins_no_formula(root, tmp_path):
+    for folder in ('images', 'masks'):
+        (root / folder / '0.png').rename(root / folder / '$x^$.png')
+    path = tmp_path / 'my.py'
+    names = ('$x^$', 'leaf $', 'stem', 'root')
+    path.write_text(
+        config_of(leaf(root, metainfo={'classes': names, 'palette': [[0, 0, 9]] * 4})).pretty_text
+    )
+    assert check_dataset(path, out=tmp_path / 'out', workers=1) == 0
+    assert len([*(tmp_path / 'out').iterdir()]) == 2
+
+
 def test_many_problems_are_listed_in_a_file(config_file, root, tmp_path, capsys):
     for index in range(30):
         save(root / f'masks/lonely{index}.png', np.zeros((4, 4), np.uint8))
