@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import cv2
@@ -30,6 +31,10 @@ from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.stock_datasets import LoadAnnotations
 
 ORIENTATION = 'exif_orientation'  # key in a sample: the rotation of its image
+PACKAGES = {
+    'turbojpeg': ('turbojpeg', 'PyTurboJPEG'),
+    'tifffile': ('tifffile', 'tifffile'),
+}  # of mmcv's backends
 LABEL_BACKENDS = ('pillow', 'cv2')
 
 
@@ -40,7 +45,7 @@ class LoadImage(LoadImageFromFile):
     Photographs are rotated as their EXIF orientation says, unless the `color_type` forbids it.
 
     Raises:
-        ConfigError: mmcv has no such `color_type`.
+        ConfigError: mmcv has no such `color_type`, or a package is missing for the `imdecode_backend`.
         DataError: the image is missing or unreadable.
     """
 
@@ -48,6 +53,12 @@ class LoadImage(LoadImageFromFile):
         super().__init__(*args, **kwargs)
         if self.color_type not in FLAGS and not isinstance(self.color_type, int):  # OpenCV's own flags
             raise ConfigError(f'LoadImage has color_type={self.color_type!r}; choose from {", ".join(FLAGS)}')
+        package = PACKAGES.get(self.imdecode_backend)
+        if package is not None and find_spec(package[0]) is None:
+            raise ConfigError(
+                f'LoadImage has imdecode_backend={self.imdecode_backend!r}, which needs the package '
+                f'{package[1]}: pip install {package[1]}; or leave imdecode_backend out'
+            )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Loads `img_path` into `img`, (H, W, 3) BGR uint8."""

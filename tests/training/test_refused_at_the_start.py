@@ -121,3 +121,15 @@ def test_a_metric_that_only_writes_files_reports_nothing(tmp_path):
 def test_an_unknown_color_type_is_named(kind):
     with pytest.raises(ConfigError, match=r'LoadImage has color_type=.*; choose from color, grayscale, '):
         LoadImage(color_type=kind)
+
+
+@pytest.mark.parametrize(('backend', 'package'), [('turbojpeg', 'PyTurboJPEG'), ('tifffile', 'tifffile')])
+def test_a_package_that_an_image_backend_needs_is_named(monkeypatch, backend, package):
+    """The images were blamed: replace or remove them."""
+    monkeypatch.setattr('infopro_seg.datasets.loading.find_spec', lambda name: None)
+    with pytest.raises(
+        ConfigError, match=f"imdecode_backend='{backend}', .* pip install {package}; or leave"
+    ):
+        LoadImage(imdecode_backend=backend)
+    monkeypatch.setattr('infopro_seg.datasets.loading.find_spec', lambda name: name)
+    LoadImage(imdecode_backend=backend)
