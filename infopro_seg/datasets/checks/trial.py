@@ -9,12 +9,13 @@ import cv2
 from mmcv.transforms import Normalize, RandomFlip
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmseg.evaluation import IoUMetric
 from mmseg.models import SegDataPreProcessor
-from mmseg.registry import METRICS, MODELS, TRANSFORMS
+from mmseg.registry import MODELS, TRANSFORMS
+from torch import Tensor
 
 from infopro_seg.datasets.building import build_pipeline, class_of, is_stock
 from infopro_seg.datasets.checks.head_losses import require_labels
+from infopro_seg.datasets.checks.metric_labels import iou_metrics, require_ignored
 from infopro_seg.datasets.checks.normalisation import require_padding_and_std, warn_of_scale
 from infopro_seg.datasets.label_ids import IGNORED
 from infopro_seg.datasets.padding import require_unpadded
@@ -65,15 +66,19 @@ def require_pipeline(
         _require_size(preprocessor)
         require_padding_and_std(preprocessor)
         _require_order(kinds, where)
-    elif _measures_iou(config, split):
+    elif iou_metrics(config, split):
         _require_no_flip(kinds, steps, where)
     if type(built).prepare_data is BaseDataset.prepare_data and all(map(is_stock, kinds)):
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]
         samples = [sample for sample in tried if sample is not None]
         for sample in samples:
-            if split != 'train' and _measures_iou(config, split) and 'data_samples' in sample:
+            metrics = iou_metrics(config, split) if split != 'train' and 'data_samples' in sample else []
+            if metrics:
                 require_unpadded(steps, sample, where)
             _require_sample(sample, config, split, where)
+            if metrics and isinstance(sample['inputs'], Tensor):
+                labels = sample['data_samples'].gt_sem_seg.data.unique().tolist()
+                require_ignored(metrics, labels, len(built.metainfo['classes']), where)
         if split == 'train':
             _require_batches(samples, config, where)
             warn_of_scale(preprocessor, samples, where)
@@ -88,13 +93,13 @@ def _require_sample(sample: dict[str, Any], config: Config, split: str, where: s
     size = tuple(sample['inputs'].shape[-2:])
     labels = sample['data_samples'].get('gt_sem_seg')
     if labels is None:
-        if split == 'train' or _measures_iou(config, split):
+        if split == 'train' or iou_metrics(config, split):
             raise ConfigError(f"{where} loads no labels; add dict(type='LoadLabels', num_classes=...) to it")
         return
     found = tuple(labels.data.shape[-2:])
     if split != 'train':
         whole = tuple(sample['data_samples'].metainfo.get('ori_shape', found)[:2])
-        if found != whole and _measures_iou(config, split):
+        if found != whole and iou_metrics(config, split):
             raise ConfigError(
                 f'{where} gives labels of {_text(found)} pixels for an image of {_text(whole)}: predictions '
                 'are compared at the size of the image, so load labels after the step that resizes'
@@ -213,13 +218,6 @@ def _completed_outside(dataset: dict[str, Any]) -> bool:
     """Whether a wrapper, such as `MultiImageMixDataset`, has further steps."""
     inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
     return bool(inner) and ('pipeline' in dataset or any(map(_completed_outside, inner)))
-
-
-def _measures_iou(config: Config, split: str) -> bool:
-    evaluator = config.get(f'{split}_evaluator') or ()
-    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    kinds = [class_of(metric, METRICS) for metric in metrics if not metric.get('format_only')]
-    return any(_is(kind, IoUMetric) and kind.process is IoUMetric.process for kind in kinds)
 
 
 def _normalises_alike(step: dict[str, Any], preprocessor: dict[str, Any]) -> bool:

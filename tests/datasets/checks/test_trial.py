@@ -106,6 +106,20 @@ def test_a_flip_that_never_happens_passes(root, never):
     require_data(config(root, 'val', [LOAD, LABELS, {'type': 'RandomFlip', **never}, PACK]), ('val',))
 
 
+@pytest.mark.parametrize('ignored', [{'ignore_index': 0}, {'ignore_index': 255}, {}])
+def test_a_metric_ignores_what_is_no_class(root, ignored):
+    made = config(root, 'val', GOOD['val'])
+    made.val_evaluator.update(ignored)
+    require_data(made, ('val',))
+    labels = mask()
+    labels[:, 20:] = 255
+    save(root / 'masks/val/0.png', labels)
+    wrong = ignored == {'ignore_index': 0}
+    words = 'gives the label 255, which is not a class, but ClassIoUMetric has ignore_index=0'
+    with pytest.raises(UserError, match=words) if wrong else nullcontext():
+        require_data(made, ('val',))
+
+
 PADDED = {'type': 'Pad', 'size_divisor': 16}
 
 
