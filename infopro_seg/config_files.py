@@ -130,6 +130,18 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 
 def work_dir_of(config: Config, given: str | None) -> str:
-    """The work dir of a run: as given, else from the config, else `work_dirs/<name of the config>`."""
+    """The work dir of a run: as given, else from the config, else `work_dirs/<name of the config>`.
+
+    Raises:
+        ConfigError: its name cannot be written in UTF-8.
+    """
     folder = given or config.get('work_dir') or Path('work_dirs') / Path(config.filename).stem
-    return os.path.expanduser(folder)  # noqa: PTH111
+    path = os.path.expanduser(folder)  # noqa: PTH111
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f'the name of the work dir {path!a} is not in UTF-8, as the logs need it; name another, or set '
+            'the locale of the shell (export LC_ALL=C.UTF-8)'
+        ) from None
+    return path

@@ -61,6 +61,11 @@ def test_a_config_may_name_the_home(monkeypatch):
         build_leaf(data, 'train', None)
 
 
+def test_a_work_dir_whose_name_is_no_text_is_named():
+    with pytest.raises(ConfigError, match=r"work dir 'w\\udce9' is not in UTF-8, .*; name another, or set"):
+        work_dir_of(Config(), 'w\udce9')
+
+
 def test_an_override_may_be_empty():
     code = 'from infopro_seg.cli import run; run(lambda: print("ran"))'
     command = [sys.executable, '-c', code, '--cfg-options', 'train_dataloader.dataset.ann_file=']
