@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmseg.models.decode_heads import STDCHead
@@ -146,9 +147,8 @@ def _require_weights(name: str, loss: dict[str, Any], channels: int) -> None:
             f'class_weight of the {loss.get("type")} of {name} has {count} weights, but the head has '
             f'{channels} output channels; give one for each'
         )
-    if not all(isinstance(weight, (int, float)) and 0 <= weight < inf for weight in weights) or not any(
-        weights
-    ):
+    numbers = (int, float, np.number)  # files hold NumPy's
+    if not all(isinstance(weight, numbers) and 0 <= weight < inf for weight in weights) or not any(weights):
         raise ConfigError(
             f'class_weight={weights} of the {loss.get("type")} of {name}; write numbers of 0 or more, at '
             'least one of them above 0'

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +46,7 @@ def test_class_weights_are_numbers_of_0_or_more(weights):
     ):
         require_losses(model(loss_decode=loss))
     require_losses(model(loss_decode={**loss, 'class_weight': [0, 1, 2.5]}))
+    require_losses(model(loss_decode={**loss, 'class_weight': list(np.float32([0, 1, 2.5]))}))
 
 
 def test_a_head_without_a_loss_that_is_trained_is_refused():
