@@ -13,7 +13,7 @@ from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search import recipe_search
 from infopro_seg.memory.search.partition import module_peaks, partition_at
 from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.models import LeanCrossEntropyLoss, upsampled_cross_entropy  # noqa: F401
+from infopro_seg.models.losses import upsampled_cross_entropy
 from infopro_seg.models.recomputation.recompute import POLICIES
 from tests.memory.short_resnets import short_encoder
 from tests.memory.traces import profile_once, trace_once
