@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.runner.checkpoint import get_deprecated_model_names
 
-from infopro_seg.checkpoints import SCHEMES, location_of
+from infopro_seg.checkpoints import SCHEMES, location_of, read_checkpoint
 from infopro_seg.errors import CheckpointError
 from infopro_seg.models.pretrained_fit import Fit
 
@@ -60,7 +60,23 @@ def pretrained_errors(network: Any, part: str) -> Iterator[None]:
             f'no name in the pretrained weights {name!r} begins with the prefix of init_cfg: {error}; '
             'correct the prefix, or leave it out'
         ) from error
+    except Exception as error:  # unpickling may raise any
+        if fit.loaded or not _is_broken(name):
+            raise
+        raise pretrained_error(name, part, error) from error
     fit.require_some(name, remedy)
+
+
+def _is_broken(name: str) -> bool:
+    """Whether weights are a file that cannot be read as a checkpoint."""
+    file = Path(name).expanduser()
+    if not file.is_file():
+        return False
+    try:
+        read_checkpoint(file)
+    except CheckpointError:
+        return True
+    return False
 
 
 def require_pretrained_files(model: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +33,8 @@ class Fit:
         self.part = part
         self.loaded = False
         self.offered: dict[str, tuple[int, ...]] = {}
+        self.nested: list[str] = []  # keys under which a file has weights that nobody finds there
+        self.broken: list[str] = []  # names of weights that are not finite
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -50,7 +53,7 @@ class Fit:
             remedy: what to do instead of loading them.
 
         Raises:
-            CheckpointError: none of the weights fit the network.
+            CheckpointError: none of the weights fit the network, or some are NaN or infinite.
         """
         if not self.loaded:
             return  # loaded without a state dict, so nothing is known
@@ -58,6 +61,20 @@ class Fit:
         lacking = [key for key, shape in own.items() if self.offered.get(key) != shape]
         if len(lacking) == len(own):
             raise self.error(name, 'share no weight with', remedy)
+        if self.broken:
+            raise CheckpointError(
+                f'the pretrained weights {name!r} are damaged: {len(self.broken)} hold NaN or infinite '
+                f'values, e.g. {self.broken[0]}. Get them again. Or {remedy}'
+            )
+        surplus = [] if lacking else surplus_blocks(self.offered, self.network.state_dict())
+        if surplus:
+            print_log(
+                f'the pretrained weights {name!r} are of a deeper network than the {self.part} '
+                f'{type(self.network).__name__}: they have {", ".join(surplus[:SHOWN])}'
+                f'{", ..." if len(surplus) > SHOWN else ""} besides',
+                logger='current',
+                level=logging.WARNING,
+            )
         if lacking:
             modules = dict.fromkeys(key.rpartition('.')[0] or key for key in lacking)
             print_log(
@@ -88,9 +105,16 @@ class Fit:
         if of_timm:
             name_as_encoder(state_dict, weights(self.network))
         self.loaded = True
-        self.offered = {
-            key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, Tensor)
-        }
+        tensors = {key: value for key, value in state_dict.items() if isinstance(value, Tensor)}
+        self.offered = {key: tuple(value.shape) for key, value in tensors.items()}
+        self.broken = [
+            key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()
+        ]
+        self.nested = [
+            key
+            for key, value in state_dict.items()
+            if isinstance(value, Mapping) and any(isinstance(item, Tensor) for item in value.values())
+        ]
         for key in [*state_dict] if of_timm else []:
             if not key.startswith(TIMM):
                 del state_dict[key]  # the classifier's; mmengine would warn about them
@@ -101,6 +125,12 @@ class Fit:
         if other:
             shapes = f'{self.offered[other[0]]} instead of {own[other[0]]}'
             return f'{len(other)} have other shapes, e.g. {other[0]} {shapes}'
+        if self.nested and not self.offered:
+            key = self.nested[0]
+            return (
+                f'their weights lie under {key!r}, where they are not looked for; save these alone: '
+                f'torch.save(torch.load(FILE)[{key!r}], OTHER)'
+            )
         theirs = ', '.join([*self.offered][:SHOWN]) or 'no tensor'
         return f'they contain {theirs}, ..., the {self.part} has {", ".join([*own][:SHOWN])}, ...'
 
@@ -133,3 +163,26 @@ def name_as_encoder(state_dict: dict[str, Any], own: Mapping[str, Any]) -> None:
 
 def _joined(name: str) -> str:
     return name.replace('.', '_')
+
+
+def surplus_blocks(offered: Iterable[str], own: Iterable[str]) -> list[str]:
+    """The numbered parts in a state dict that a network has fewer of, such as `layer3.6` for a ResNet-50.
+
+    Args:
+        offered: names in the state dict.
+        own: names in that of the network.
+    """
+    names = [_parts(name) for name in own]
+    known = {name[:end] for name in names for end in range(1, len(name) + 1)}
+    numbered = {name[:end] for name in names for end in range(len(name)) if name[end].isdigit()}
+    found = []
+    for name in map(_parts, offered):
+        for end, part in enumerate(name):
+            if part.isdigit() and name[:end] in numbered and name[: end + 1] not in known:
+                found.append('.'.join(name[: end + 1]))
+                break
+    return [*dict.fromkeys(found)]
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(re.split(r'[._]', name.removeprefix(TIMM)))

@@ -1,5 +1,7 @@
 """Pretrained weights that fit an encoder, in part or not at all: encoders of mmseg, mmpretrain and timm."""
 
+import re
+
 import pytest
 import torch
 from mmengine.model import BaseModule
@@ -70,6 +72,42 @@ def test_what_is_lacking_is_counted_and_named(case, tmp_path, warnings):
     assert said.endswith(f'those of {first.removesuffix(".weight")}')
     found = encoder.state_dict()
     assert_same({key: found[key] for key in state}, dict(state))
+
+
+def test_weights_of_a_deeper_network_are_told(case, tmp_path, warnings):
+    encoder = build_encoder(case[0])
+    whole = {**encoder.state_dict(), 'head.fc.weight': torch.zeros(2, 2), 'norm.weight': torch.zeros(2)}
+    initialised(case[0], saved(whole, tmp_path / 'classifier.pth'))
+    assert warnings == []
+    blocks = [name for name, module in encoder.named_modules() if re.search(r'[._]\d$', name)]
+    deeper = f'{blocks[-1][:-1]}9'
+    initialised(case[0], saved({**whole, f'{deeper}.weight': torch.zeros(2)}, tmp_path / 'deeper.pth'))
+    [said] = warnings
+    assert 'of a deeper network than the encoder' in said
+    assert f'they have {deeper.removeprefix("timm_model.").replace("_", ".")} besides' in said
+
+
+def test_damaged_weights_are_refused(case, tmp_path):
+    state = build_encoder(case[0]).state_dict()
+    state[case[1]].view(-1)[0] = torch.nan
+    with pytest.raises(CheckpointError, match=r'damaged: 1 hold NaN or infinite values, e\.g\. '):
+        initialised(case[0], saved(state, tmp_path / 'damaged.pth'))
+
+
+@pytest.mark.parametrize('content', [b'hello', b'', b'<html></html>'])
+def test_a_file_that_holds_no_weights_is_named(case, tmp_path, content):
+    path = tmp_path / 'page.pth'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r'cannot load the pretrained weights .*page\.pth'):
+        initialised(case[0], path)
+
+
+def test_weights_under_another_key_are_found_there(tmp_path):
+    torch.save({'model': build_encoder(MMSEG).state_dict(), 'epoch': 3}, tmp_path / 'timm.pth')
+    with pytest.raises(
+        CheckpointError, match=r"their weights lie under 'model'.*torch\.load\(FILE\)\['model'\]"
+    ):
+        initialised(MMSEG, tmp_path / 'timm.pth')
 
 
 def test_weights_of_another_network_are_refused(case, tmp_path):
