@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from infopro_seg.errors import CheckpointError, DataError
+from infopro_seg.errors import CheckpointError, DataError, UserError
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.pretrained import pretrained_errors
 from tests.models.encoder_list import is_missing, timm
@@ -136,6 +136,10 @@ def test_a_file_of_another_network_is_refused(tool, file, tmp_path, monkeypatch)
             {**state, first: torch.zeros(48, 3, 3, 3)},
             r'_0.weight \(48, 3, 3, 3\) where .*\(32, 3, 3, 3\)',
         ),
+        'nan.pth': (
+            {**state, first: torch.full_like(state[first], torch.nan)},
+            'damaged: _0.weight holds NaN',
+        ),
     }
     for name, (content, words) in files.items():
         if content == 'nothing':
@@ -148,3 +152,9 @@ def test_a_file_of_another_network_is_refused(tool, file, tmp_path, monkeypatch)
     with pytest.raises(CheckpointError, match='no_such_package is not installed; pip install'):
         convert(tool, monkeypatch)
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_a_folder_as_output_is_refused_at_once(tool, file, tmp_path, monkeypatch, capsys):
+    with pytest.raises(UserError, match='is a folder; name a file'):
+        convert(tool, monkeypatch, file, '--out', tmp_path)
+    assert capsys.readouterr().out == ''

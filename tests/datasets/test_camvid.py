@@ -159,3 +159,25 @@ def test_the_tool_says_whether_the_folder_is_complete(folder, monkeypatch, capsy
     shutil.rmtree(folder / 'testannot')
     assert prepare(folder, monkeypatch) == 1
     assert 'testannot: no such folder' in capsys.readouterr().err
+
+
+def test_label_images_without_a_class_are_told(folder):
+    for path in folder.glob('*annot/*.png'):
+        Image.fromarray(np.minimum(IDS, 4)).save(path)
+    [problem] = check_camvid(folder, SMALL)
+    assert problem.path == folder
+    assert problem.what == 'no label image has a pixel of tree, sign, fence, car, pedestrian, bicyclist'
+
+
+def test_suffixes_in_capitals_are_told_once(folder):
+    for path in list((folder / 'train').iterdir()):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    [problem] = check_camvid(folder, SMALL)
+    assert problem.what == f'ends in {problem.path.suffix}'
+    assert problem.remedy == f'rename this and its like to *{problem.path.suffix.lower()}'
+
+
+def test_a_file_in_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / 'camvid.zip').touch()
+    [problem] = check_camvid(tmp_path / 'camvid.zip', SMALL)
+    assert problem.what == 'is a file'
