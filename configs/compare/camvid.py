@@ -129,6 +129,16 @@ methods = dict(
             model=dict(
                 backbone=dict(
                     cuts=('timm_model.blocks.1.0', 'timm_model.blocks.2.0', 'timm_model.blocks.3.2'))))),
+    # the paper's law: reconstruction falls with depth, the task rises (its weights for CIFAR-10 are of this kind)
+    infopro_paper_weights=dict(
+        local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',
+        config=dict(
+            model=dict(
+                auxiliary_head=None,
+                backbone=dict(
+                    local_head=dict(
+                        decoder=dict(loss_recon=dict(loss_weight=(5.0, 0.5))),
+                        auxiliary_head=dict(loss_decode=dict(loss_weight=(0.1, 1.0)))))))),
     infopro_contrast=dict(config=without_auxiliary),
     infopro_deeper_early=dict(
         local_head='{{ fileDirname }}/../_base_/local_heads/lean.py',

@@ -18,17 +18,18 @@ from matplotlib.lines import Line2D
 FOLDER = Path(__file__).resolve().parent
 GIB = 2**30
 END_TO_END, EXACT, LOCAL, OTHERS = '#222222', '#4477aa', '#cc3311', '#888888'
+FAR = 30  # points: a label beyond is joined to its point
 SHOWN = {  # method and K: the label, its distance in points, its alignment, the color
     ('e2e', 1): ('end-to-end', (-8, 7), 'right', END_TO_END),
-    ('infopro', 4): ('K = 4', (-7, 0), 'right', LOCAL),
+    ('infopro', 4): ('K = 4', (7, -4), 'left', LOCAL),
     ('infopro_async', 4): ('K = 4, in stages', (-7, -11), 'right', LOCAL),
-    ('infopro_overlap', 4): ('K = 4, overlap=1', (0, 40), 'center', LOCAL),
+    ('infopro_overlap', 4): ('K = 4, overlap=1', (0, 58), 'center', LOCAL),
     ('infopro_momentum', 4): ('K = 4, momentum block', (7, -4), 'left', LOCAL),
     ('infopro_auxiliary', 2): ('K = 2, auxiliary head', (6, 14), 'left', LOCAL),
     ('infopro_async', 8): ('K = 8, in stages', (-7, 0), 'right', LOCAL),
     ('infopro_overlap', 8): ('K = 8, overlap=1', (7, 0), 'left', LOCAL),
     ('infopro_momentum', 8): ('K = 8, momentum block', (7, 0), 'left', LOCAL),
-    ('dgl', 4): ('DGL, K = 4', (-7, 0), 'right', OTHERS),
+    ('dgl', 4): ('DGL, K = 4', (-7, -6), 'right', OTHERS),
     ('greedy', 4): ('greedy SL, K = 4', (7, 0), 'left', OTHERS),
     ('frozen_prefix_long', 1): ('long frozen prefix', (-7, -4), 'right', OTHERS),
 }
@@ -53,23 +54,35 @@ def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) 
         known = SHOWN.get((row['method'], row['modules']))
         if known:
             peak = row['traced']['real_use']['peak_bytes'] / GIB
-            point(axes, peak, 100 * row['mIoU'], 100 * (row['mIoU_sd'] or 0.0), *known)
+            filled = 'full' if len(row['seeds']) > 1 else 'none'
+            point(axes, peak, 100 * row['mIoU'], 100 * (row['mIoU_sd'] or 0.0), *known, fillstyle=filled)
     [exact] = [100 * row['mIoU'] for row in rows if row['method'] == 'e2e']
     axes.axhline(exact, color=END_TO_END, linewidth=0.8, linestyle=':')
     for recipe in recipes:
         if recipe['recipe'] in RECOMPUTED:
             more, away = RECOMPUTED[recipe['recipe']]
             text = f'recomputed, {more} more FLOPs'
-            point(axes, recipe['peak_gib'], exact, 0.0, text, away, 'right', EXACT, marker='s')
+            point(axes, recipe['peak_gib'], exact, 0.0, text, away, 'right', EXACT, 's')
     axes.set(
         xlabel='peak memory of a training step at 512x1024, batch 4: traced, not measured (GiB)',
         ylabel='mIoU on test, % (bars: sd over seeds)',
         xlim=(0, 4.3),
+        title='CamVid, EfficientNet-Lite0, 1200 iterations',
     )
-    kinds = {'exact recomputation (predicted)': EXACT, 'InfoPro': LOCAL, 'others': OTHERS}
+    kinds = {
+        'end to end': (END_TO_END, 'o', 'full'),
+        'end to end, recomputed: the same gradients': (EXACT, 's', 'full'),
+        'InfoPro, three seeds': (LOCAL, 'o', 'full'),
+        'InfoPro, one seed': (LOCAL, 'o', 'none'),
+        'other controls': (OTHERS, 'o', 'full'),
+    }
     axes.legend(
-        handles=[Line2D([], [], color=kinds[name], marker='o', label=name) for name in kinds],
+        handles=[
+            Line2D([], [], linestyle='', color=color, marker=marker, fillstyle=filled, label=name)
+            for name, (color, marker, filled) in kinds.items()
+        ],
         loc='lower right',
+        fontsize=8,
     )
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150, bbox_inches='tight')
@@ -85,10 +98,14 @@ def point(
     align: str,
     color: str,
     marker: str = 'o',
+    fillstyle: str = 'full',
 ) -> None:
     """Draws a point with its deviation, and a label at some distance in points."""
-    axes.errorbar([x], [y], [sd] if sd else None, marker=marker, capsize=3, elinewidth=1, color=color)
+    bars = {'capsize': 3, 'elinewidth': 1, 'color': color}
+    axes.errorbar([x], [y], [sd] if sd else None, marker=marker, fillstyle=fillstyle, **bars)
     options = {'ha': align, 'va': 'center', 'color': color, 'fontsize': 8}
+    if abs(away[1]) > FAR:
+        options['arrowprops'] = {'arrowstyle': '-', 'color': color, 'linewidth': 0.5}
     axes.annotate(text, (x, y), away, textcoords='offset points', **options)
 
 
