@@ -27,7 +27,7 @@ def plot_curves(rows: Rows, path: Path, metric: str = MIOU) -> None:
                 [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel(f'{metric}, %')
+    panels[0].set_ylabel(f'{metric} on the validation split, %')
     beside = {'loc': 'center left', 'bbox_to_anchor': (1.02, 0.5)}
     panels[-1].legend(list(lines.values()), list(lines), fontsize=8, **beside)
     figure.savefig(path, dpi=150, bbox_inches='tight')
