@@ -96,6 +96,13 @@ def test_a_panel_shows_the_image_and_the_colours_of_labels_and_predictions(saved
     assert_shown(truth, right, 'black')
     assert_shown(prediction, left, PALETTE[3])
     assert_shown(prediction, right, PALETTE[3])
+    [legend] = saved[0].legends
+    entries = [
+        (text.get_text(), patch.get_facecolor())
+        for text, patch in zip(legend.texts, legend.get_patches(), strict=True)
+    ]
+    assert [name for name, _ in entries] == [*'abcde', 'ignored']
+    assert entries[-1][1][:3] == (0, 0, 0)
 
 
 def test_curves_and_memory_show_each_method_in_its_colour(saved, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from infopro_seg.drawing.legend import draw_legend
-from infopro_seg.drawing.overlay import colorize
+from infopro_seg.drawing.overlay import IGNORED_COLOR, colorize
 from infopro_seg.drawing.palette import colours
 from infopro_seg.evaluation.label_images import class_indices
 from infopro_seg.files import whole_file
@@ -129,7 +129,8 @@ def _draw(
             axis.set_axis_off()
             if row is cells[0]:
                 axis.set_title(title, fontsize=9, pad=3)
-    draw_legend(figure, list(zip(classes, palette, strict=False)))
+    ignored = ('ignored', np.array(IGNORED_COLOR, dtype=np.uint8))
+    draw_legend(figure, [*zip(classes, palette, strict=False), ignored])
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=120, format='png')
