@@ -44,8 +44,8 @@ def main() -> None:
     parser.add_argument('--images', type=Path, nargs='+', default=[], help='photographs to classify')
     args = parser.parse_args()
 
-    require_file(args.out, '--out')
     source = args.file or installed_file()
+    require_file(args.out, '--out')
     theirs = read_weights(source)
 
     from infopro_seg.models.encoder import import_package
