@@ -77,11 +77,6 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         from infopro_seg.named_types import with_named_types  # slow to import
 
         config = with_named_types(config)
-    for key in list(config):
-        if isinstance(config[key], type):  # imported, such as Path
-            config.pop(key)
-        else:
-            config[key] = _plain(config[key])
     try:
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # the values may raise anything
@@ -90,6 +85,11 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             f'--cfg-options {given} do not fit the config {path}: {" ".join(str(error).split())}; write the '
             'keys as in the config, and list items by their number, e.g. param_scheduler.0.end=20000'
         ) from error
+    for key in list(config):
+        if isinstance(config[key], type):  # imported, such as Path
+            config.pop(key)
+        else:
+            config[key] = _plain(config[key])
     return config
 
 

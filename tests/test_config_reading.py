@@ -1,6 +1,8 @@
 import argparse
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -136,8 +138,9 @@ def test_paths_and_numbers_of_numpy_can_be_dumped(write):
     write('base.py', 'x = 1\n')
     text = "_base_ = './base.py'\nfrom pathlib import Path\nimport numpy as np\n"
     text += "a = dict(b=[Path('x') / 'y', (np.float64(0.5),)], c=1)\n"
-    config = load_config(write('config.py', f"{text}load_from = Path('z')\nmean = np.array([1.0, 2.0])\n"))
-    expected = {'a': {'b': ['x/y', (0.5,)], 'c': 1}, 'load_from': 'z', 'mean': [1.0, 2.0]}
+    path = write('config.py', f"{text}load_from = Path('z')\nmean = np.array([1.0, 2.0])\n")
+    config = load_config(path, {'a.c': Path('w'), 'lr': np.float32(0.5)})
+    expected = {'a': {'b': ['x/y', (0.5,)], 'c': 'w'}, 'load_from': 'z', 'mean': [1.0, 2.0], 'lr': 0.5}
     assert {key: config[key] for key in expected} == expected
     assert Config.fromstring(config.pretty_text, '.py').to_dict() == config.to_dict()
 

@@ -173,7 +173,8 @@ def _directories(file: BinaryIO) -> ImageFileDirectory_v2:
 def count_pages(source: bytes | BinaryIO) -> int:
     """The number of pages of a TIFF, without smaller copies and masks, or of frames of an animation.
 
-    Decoders read the first. A damaged directory ends the count. Files that cannot be read have none.
+    Decoders read the first. A damaged directory ends the count; a damaged animation counts as 0. Files of
+    other kinds count as 1, unread.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     pages, seen = 0, {0}

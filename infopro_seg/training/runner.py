@@ -226,6 +226,11 @@ def _name_ranks_of_slurm() -> None:
     of.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in of:
         command = ['scontrol', 'show', 'hostnames', of['SLURM_NODELIST']]
-        of['MASTER_ADDR'] = subprocess.run(
-            command, capture_output=True, text=True, check=True
-        ).stdout.split()[0]
+        try:
+            nodes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ConfigError(
+                f'--launcher slurm cannot ask for the nodes of the job ({error}); set MASTER_ADDR to the '
+                'name of the first node'
+            ) from error
+        of['MASTER_ADDR'] = nodes[0]

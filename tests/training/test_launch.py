@@ -116,6 +116,18 @@ def connect_as_slurm_s(folder):
     assert get_dist_info() == (int(rank), 2)
 
 
+def test_slurm_without_its_own_command_asks_for_the_address(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for name, value in {'PROCID': '0', 'NTASKS': '2', 'NODELIST': 'localhost'}.items():
+        monkeypatch.setenv(f'SLURM_{name}', value)
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '')  # put back afterwards
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(ConfigError, match=r'scontrol.*; set MASTER_ADDR to the name of the first node'):
+        connect_ranks(Config({'launcher': 'slurm'}))
+
+
 def test_processes_of_slurm_find_each_other_without_gpus(tmp_path):
     scontrol = tmp_path / 'scontrol'
     scontrol.write_text('#!/bin/sh\necho "$@" | tr " ," "\\n\\n" | tail -n +3\n')  # a node per line

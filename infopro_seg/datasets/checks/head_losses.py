@@ -160,7 +160,7 @@ def _require_device(name: str, loss: dict[str, Any], channels: int) -> None:
     sigmoid = _kind(loss.get('type')) is FocalLoss and loss.get('use_sigmoid', True)
     if sigmoid and channels > 1 and not torch.cuda.is_available():
         raise ConfigError(
-            f"mmseg's FocalLoss of {name} works only on a GPU; to train on a CPU, write CrossEntropyLoss"
+            f"mmseg's FocalLoss of {name} does not work on a CPU; write CrossEntropyLoss, or train on a GPU"
         )
 
 

@@ -62,20 +62,20 @@ def require_pipeline(
             f'{where} normalises the images, and model.data_preprocessor does it again; leave Normalize out '
             'of the pipeline, or mean and std out of the data_preprocessor'
         )
+    metrics = [] if split == 'train' else iou_metrics(config, split)
     if split == 'train':
         _require_size(preprocessor)
         require_padding_and_std(preprocessor)
         _require_order(kinds, where)
-    elif iou_metrics(config, split):
+    elif metrics:
         _require_no_flip(kinds, steps, where)
     if type(built).prepare_data is BaseDataset.prepare_data and all(map(is_stock, kinds)):
         tried = [_try(dataset, built, index, where) for index in _various(sizes)]
         samples = [sample for sample in tried if sample is not None]
         for sample in samples:
-            metrics = iou_metrics(config, split) if split != 'train' and 'data_samples' in sample else []
-            if metrics:
+            if metrics and 'data_samples' in sample:
                 require_unpadded(steps, sample, where)
-            _require_sample(sample, config, split, where)
+            _require_sample(sample, config, split, where, bool(metrics))
             if metrics and isinstance(sample['inputs'], Tensor):
                 labels = sample['data_samples'].gt_sem_seg.data.unique().tolist()
                 require_ignored(metrics, labels, len(built.metainfo['classes']), where)
@@ -84,7 +84,7 @@ def require_pipeline(
             warn_of_scale(preprocessor, samples, where)
 
 
-def _require_sample(sample: dict[str, Any], config: Config, split: str, where: str) -> None:
+def _require_sample(sample: dict[str, Any], config: Config, split: str, where: str, measured: bool) -> None:
     """Checks what a pipeline has made of an image."""
     if 'inputs' not in sample or 'data_samples' not in sample:
         raise ConfigError(f'{where} does not pack its results for the model; {WITH_PACK}')
@@ -93,13 +93,13 @@ def _require_sample(sample: dict[str, Any], config: Config, split: str, where: s
     size = tuple(sample['inputs'].shape[-2:])
     labels = sample['data_samples'].get('gt_sem_seg')
     if labels is None:
-        if split == 'train' or iou_metrics(config, split):
+        if split == 'train' or measured:
             raise ConfigError(f"{where} loads no labels; add dict(type='LoadLabels', num_classes=...) to it")
         return
     found = tuple(labels.data.shape[-2:])
     if split != 'train':
         whole = tuple(sample['data_samples'].metainfo.get('ori_shape', found)[:2])
-        if found != whole and iou_metrics(config, split):
+        if found != whole and measured:
             raise ConfigError(
                 f'{where} gives labels of {_text(found)} pixels for an image of {_text(whole)}: predictions '
                 'are compared at the size of the image, so load labels after the step that resizes'

@@ -60,7 +60,7 @@ def test_a_head_without_a_loss_that_is_trained_is_refused():
 def test_the_focal_loss_needs_a_gpu(monkeypatch):
     for loss in ({'type': 'FocalLoss'}, [SIGMOID, {'type': 'FocalLoss', 'use_sigmoid': True}]):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-        with pytest.raises(ConfigError, match=r'FocalLoss of model\.decode_head\[1\] works only on a GPU'):
+        with pytest.raises(ConfigError, match=r'FocalLoss of model\.decode_head\[1\] does not work on a CPU'):
             require_losses(model(loss_decode=loss))
         require_losses(model(loss_decode=loss), trains=False)
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
