@@ -79,7 +79,7 @@ def _require_values(arguments: Sequence[str]) -> None:
 def _with_home(argument: str) -> str:
     """Replaces the `~` of `--out=~/x` and `load_from=~/x`, which shells leave as it is."""
     found = re.fullmatch(r'([\w.-]+=)?(~(?:/.*)?)', argument, re.DOTALL)
-    return argument if found is None else f'{found[1] or ""}{os.path.expanduser(found[2])}'  # noqa: PTH111
+    return argument if found is None else f'{found[1] or ""}{Path(found[2]).expanduser()}'
 
 
 def _share_cores() -> None:

@@ -85,6 +85,10 @@ def test_weights_of_a_deeper_network_are_told(case, tmp_path, warnings):
     [said] = warnings
     assert 'of a deeper network than the encoder' in said
     assert f'they have {deeper.removeprefix("timm_model.").replace("_", ".")} besides' in said
+    del whole[case[1]]  # of another network, then, whose parts may be numbered otherwise
+    initialised(case[0], saved({**whole, f'{deeper}.weight': torch.zeros(2)}, tmp_path / 'other.pth'))
+    [said] = warnings[1:]
+    assert 'lack 1 of the' in said
 
 
 def test_damaged_weights_are_refused(case, tmp_path):

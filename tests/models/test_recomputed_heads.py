@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
 import torch
 from mmcv.cnn import ConvModule
 from mmseg.models.backbones.resnet import Bottleneck
@@ -70,6 +71,15 @@ def test_heads_keep_their_state_dict_and_can_be_copied_and_pickled():
     trained(model)
     expected = trained(copy.deepcopy(model))
     assert_same(trained(pickle.loads(pickle.dumps(model))), expected)
+
+
+@pytest.mark.parametrize('part', ['neck', 'decode_head', 'auxiliary_head', 'backbone.local_heads'])
+@pytest.mark.parametrize('checkpoint_heads', [False, True])
+def test_the_option_reaches_every_head_and_the_neck(part, checkpoint_heads):
+    neck = {'type': 'FPN', 'out_channels': 8, 'num_outs': 4, 'norm_cfg': NORM, 'act_cfg': {'type': 'ReLU'}}
+    model = build({**model_config(CUTS, checkpoint_heads=checkpoint_heads), 'neck': neck})
+    plain = [module for module in model.get_submodule(part).modules() if type(module) is ConvModule]
+    assert (not plain) == checkpoint_heads
 
 
 def test_convolution_modules_without_norm_or_activation_stay_as_they_are():
