@@ -22,7 +22,8 @@ def config(tmp_path_factory):
     path = tmp_path_factory.mktemp('plan') / 'staged.py'
     stages = [{}, {'train_dataloader': {'batch_size': BATCH // 2}}, {}]
     model = model_config(encoder=short_encoder())
-    model['decode_head']['loss_decode'] = {'type': 'LeanCrossEntropyLoss'}
+    lean = {'type': 'LeanCrossEntropyLoss'}
+    model['decode_head'].update(loss_decode=lean, num_classes=100)  # logits at the peak, if they are whole
     Config({'model': model, 'train_dataloader': {'batch_size': BATCH}, 'stages': stages}).dump(path)
     return path
 
