@@ -141,6 +141,17 @@ def test_a_local_recipe_that_an_exact_one_beats_is_not_advised():
     assert plan(larger, beats, dearer).named == (exact, beats)
 
 
+def test_the_verdict_says_that_a_local_recipe_saves_nothing():
+    exact = Recipe('norms', (), False, False, 9 * 2**30, 1000, 'module 0, stem')
+    local = Recipe('K=2', ('stem',), False, False, 9 * 2**30 + 2**24, 1015, 'module 0, stem')
+    plan = Plan(TrainingSetup(2, CROP), exact, (exact, local), 11 * 2**30, exact, local)
+    assert plan.verdict == (
+        'Exact gradients fit 11.00 GiB: norms takes 9.00 GiB and no more FLOPs. '
+        'The cheapest local recipe, K=2, saves neither memory nor FLOPs.'
+    )
+    assert plan.named == (exact,)
+
+
 def test_the_recommended_recipe_is_named_though_an_exact_one_beats_it():
     exact = Recipe('exact', (), False, False, 4 * 2**30, 1300, 'module 0, stem')
     local = Recipe('K=2', ('stem',), False, False, 5 * 2**30, 1300, 'module 0, stem')

@@ -8,7 +8,7 @@ from typing import Any
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.largest_size import largest_crop
-from infopro_seg.memory.planning.plan import EXACT_FLOPS, Plan
+from infopro_seg.memory.planning.plan import EXACT_FLOPS, EXACT_ONLY, Plan
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe
@@ -72,6 +72,7 @@ def plan_to_fit(
         exact,
         local,
         has_stock_losses(cfg),
+        planner.has_local_heads,
         exact_flops,
     )
     first = plan.recommended
@@ -112,5 +113,5 @@ def _nothing_fits(planner: Planner, counts: list[int], budget: int) -> str:
     return (
         f'no recipe fits {show_bytes(budget, smallest.peak)} for {planner.setup}. The smallest peak found is '
         f'{show_bytes(smallest.peak, smallest.peak)}, {smallest.name}, bound by {smallest.bound}; {size}. '
-        f'Give a larger budget, or {instead}'
+        f'Give a larger budget, or {instead}{"" if planner.has_local_heads else f". {EXACT_ONLY}"}'
     )

@@ -11,6 +11,7 @@ from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.fake_model import SmallImagesError
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 STEP = 64  # pixels; every encoder's stride divides it
@@ -106,7 +107,7 @@ def _largest(
         guess = max((size for size in range(low + 1, high) if pixels(size) <= room), default=low + 1)
         try:
             points[pixels(guess)], _ = search.trace(recipe, setup(guess))
-        except SingleValueError:
+        except (SingleValueError, SmallImagesError):
             low = guess
             continue
         if points[pixels(guess)] <= budget:

@@ -10,6 +10,10 @@ from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 
 EXACT_FLOPS = 1.2  # an exact recipe is preferred up to this share of the FLOPs of end-to-end training
+EXACT_ONLY = (
+    'The config has no local head, so only exact recipes were tried. To try local ones, give the backbone a '
+    'local_head, e.g. that of configs/_base_/local_heads/lean.py'
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Plan:
         exact: the exact recipe with the fewest FLOPs that fits the budget.
         local: the local recipe with the fewest FLOPs that fits the budget.
         stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
+        local_heads: whether the config has a local head; without one, all recipes are exact.
         exact_flops: the most FLOPs of an exact recipe to recommend, as a share of the reference's.
         with_crops: whether the recipes name the largest crop that fits.
         with_batches: whether they name the largest batch.
@@ -36,6 +41,7 @@ class Plan:
     exact: Recipe | None = None
     local: Recipe | None = None
     stock: bool = False
+    local_heads: bool = True
     exact_flops: float = EXACT_FLOPS
     with_crops: bool = False
     with_batches: bool = False
@@ -104,8 +110,10 @@ class Plan:
         text = f'Exact gradients fit {size}: {described}.'
         if self.local is None:
             return text
+        if self.rival == self.exact:
+            return f'{text} The cheapest local recipe, {self.local.name}, saves neither memory nor FLOPs.'
         text = f'{text} {self.local.name} would {self._change(self.exact, self.local)}'
-        if self.rival in (None, self.exact):
+        if self.rival is None:
             return f'{text}.'
         return (
             f'{text}; {self.rival.name}, with exact gradients, would {self._change(self.exact, self.rival)}.'

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from infopro_seg.consoles import new_table
 from infopro_seg.drawing.point_names import MARKERS, annotate
-from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.plan import EXACT_ONLY, Plan
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
 from infopro_seg.memory.quantities import fits_text, show_bytes, unit_for
@@ -54,8 +54,12 @@ def plan_table(plan: Plan) -> Table:
 
 def advice(plan: Plan, cfg: Config) -> str:
     """Which recipe to choose and how to change the config; or why nothing fits."""
-    if plan.budget is None:
-        return ''
+    about = _choice(plan, cfg) if plan.budget is not None else ''
+    missing = '' if plan.local_heads else f'{EXACT_ONLY}.'
+    return '\n\n'.join(filter(None, (about, missing)))
+
+
+def _choice(plan: Plan, cfg: Config) -> str:
     best, reference = plan.recommended, plan.reference.peak
     if best is None:
         small = plan.smallest

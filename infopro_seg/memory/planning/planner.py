@@ -32,7 +32,8 @@ class Planner(RecipeSearch):
 
         Args:
             modules: numbers of local modules to try. Those that the encoder is too short for, or that do not
-                match a list of local heads, are left out; it is an error if none remains.
+                match a list of local heads, are left out, as are all above 1 if there is no local head. It is
+                an error if none remains.
             budget: bytes; the cheapest exact recipe within it is named whatever the numbers are.
 
         Raises:
@@ -54,14 +55,21 @@ class Planner(RecipeSearch):
             compared,
             budget,
             stock=has_stock_losses(self.cfg),
+            local_heads=self.has_local_heads,
         )
         return plan if budget is None else self._recommend(plan, counts, budget)
+
+    @property
+    def has_local_heads(self) -> bool:
+        """Whether the config has a local head, so that it can train in local modules."""
+        return bool(self.costs(self.own_heads).chain.heads)
 
     def counts(self, modules: Iterable[int] = range(1, 9)) -> list[int]:
         """The numbers of local modules that are possible; see :meth:`plan`."""
         chain = self.costs(self.own_heads).chain
         listed = lists_heads(self.cfg)
-        matching = (1, len(chain.heads) + 1) if listed else range(1, chain.most_modules + 1)
+        most = chain.most_modules if self.has_local_heads else 1
+        matching = (1, len(chain.heads) + 1) if listed else range(1, most + 1)
         counts = [k for k in modules if k in matching and k <= chain.most_modules] or [min(modules)]
         for count in counts:
             check_modules(chain, count, listed)

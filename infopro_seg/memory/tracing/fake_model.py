@@ -33,8 +33,17 @@ from infopro_seg.models.asynchronous.turns import modules_elsewhere, slots
 from infopro_seg.models.encoder import without_weights
 from infopro_seg.tasks import is_classifier
 
+TOO_SMALL = (  # what PyTorch says of a feature map that a layer cannot take
+    "Kernel size can't be greater than actual input size",
+    'Output size is too small',
+    'Padding size should be less than the corresponding input dimension',
+)
 VALUES_NEEDED = (DataDependentOutputException, DynamicOutputShapeException)
 SGD = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 5e-4}
+
+
+class SmallImagesError(UserError):
+    """The images are too small for a layer of the network."""
 
 
 @contextmanager
@@ -43,6 +52,7 @@ def fake_tensors() -> Iterator[StorageTracker]:
 
     Raises:
         UserError: an operation in the context needs values.
+        SmallImagesError: the images are too small for a layer.
         SingleValueError: a batch norm in the context sees one value per channel.
     """
     with warnings.catch_warnings(), cuda_rules(), DefaultScope.overwrite_default_scope('mmseg'):
@@ -54,6 +64,13 @@ def fake_tensors() -> Iterator[StorageTracker]:
             raise UserError(
                 f'cannot trace this model: it computes {error.func}, whose result depends on values that a '
                 'trace does not have; measure it on the GPU instead'
+            ) from error
+        except RuntimeError as error:
+            if not any(text in str(error) for text in TOO_SMALL):
+                raise
+            raise SmallImagesError(
+                f'the images are too small for the network: {error}. Choose a larger size or crop; '
+                '--traceback shows the layer'
             ) from error
 
 

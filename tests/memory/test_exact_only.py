@@ -1,0 +1,54 @@
+"""Plans of configs without local heads, such as the shipped end-to-end ones."""
+
+import re
+
+import pytest
+
+from infopro_seg.config_files import load_config
+from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.memory.planning.command import PlanRequest, plan
+from infopro_seg.memory.planning.fit import plan_to_fit
+from infopro_seg.memory.planning.plan import EXACT_ONLY
+from infopro_seg.memory.planning.planner import Planner
+from infopro_seg.memory.tracing.training_setup import training_setup
+from tests.memory.test_plan import DEMO
+
+HEADLESS = {'model.backbone.cuts': (), 'model.backbone.local_head': None}
+
+
+def planner(options=None):
+    config = load_config(DEMO, options)
+    return Planner(config, training_setup(config))
+
+
+def test_the_exact_recipes_are_those_that_the_config_with_local_heads_has():
+    headless = planner(HEADLESS).plan()
+    exact = [recipe for recipe in planner().plan([1]).recipes if recipe.gradients != 'local']
+    assert list(headless.recipes) == exact
+    assert len(exact) > 2
+    assert not headless.local_heads
+
+
+@pytest.mark.parametrize('budget', [None, '70MiB', '48MiB'])
+def test_the_plan_says_how_to_get_local_recipes(budget, capsys):
+    status = plan(PlanRequest(DEMO, budget=budget, options=HEADLESS))
+    shown = capsys.readouterr().out
+    assert status == (budget == '48MiB')
+    assert ' '.join(f'{EXACT_ONLY}.'.split()) in ' '.join(shown.split())
+    assert ('Recommended: E2E' in shown) == (budget == '70MiB')
+    plan(PlanRequest(DEMO, budget=budget, modules='1'))
+    assert 'no local head' not in capsys.readouterr().out
+
+
+def test_several_modules_alone_are_an_error():
+    with pytest.raises(ConfigError, match='2 local modules need local heads; give the backbone a local_head'):
+        plan(PlanRequest(DEMO, modules='2-4', options=HEADLESS))
+
+
+def test_fit_trains_an_exact_recipe_or_says_what_is_missing():
+    config = load_config(DEMO, HEADLESS)
+    recipes = plan_to_fit(config, 62 * 2**20, retries=1).recipes
+    assert {recipe.gradients for recipe in recipes} == {'exact'}
+    assert recipes[0].peak <= 62 * 2**20
+    with pytest.raises(UserError, match=f'no recipe fits 45.*{re.escape(EXACT_ONLY)}$'):
+        plan_to_fit(config, 45 * 2**20)
