@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmcv.transforms import Pad
@@ -21,24 +21,44 @@ def require_unpadded(steps: Sequence[Any], sample: dict[str, Any], where: str) -
 
     Args:
         steps: the configs of the pipeline.
-        sample: what it has made of an image.
+        sample: what it has made of an image, or of several variants of it.
         where: the pipeline, for the message.
 
     Raises:
-        ConfigError: the input of the network is larger than the resized image.
+        ConfigError: an input of the network is larger than the resized image.
     """
-    kinds = [class_of(step, TRANSFORMS) for step in steps]
+    kinds = [class_of(step, TRANSFORMS) for step in _all_steps(steps)]
     if not any(isinstance(kind, type) and issubclass(kind, Pad) for kind in kinds):
         return
-    if not all(map(is_stock, kinds)) or not isinstance(sample['inputs'], Tensor):
-        return  # steps of the user's own, or several variants of the image
-    meta, shape = sample['data_samples'].metainfo, sample['inputs'].shape
+    if not all(map(is_stock, kinds)):
+        return  # steps of the user's own
     resized = any('Resize' in kind.__name__ for kind in kinds)
-    scale, size = meta.get('scale_factor', None if resized else (1.0, 1.0)), meta.get('ori_shape')
-    if scale is None or size is None:
-        return  # unknown
-    if any(found > whole * by + 1 for found, whole, by in zip(shape[-2:], size, scale[::-1], strict=False)):
+    inputs, samples = (
+        [value] if not isinstance(value, list) else value
+        for value in (sample['inputs'], sample['data_samples'])
+    )
+    if any(map(_is_padded, inputs, samples, [resized] * len(inputs))):
         raise ConfigError(
             f'{where} has Pad, and predictions would be stretched over the padding; leave Pad out, and write '
             'model.data_preprocessor.test_cfg=dict(size_divisor=32), whose padding is cut off again'
         )
+
+
+def _all_steps(steps: Sequence[Any]) -> Iterator[Any]:
+    """The steps, and those of the variants that TestTimeAug makes."""
+    for step in steps:
+        yield step
+        for choice in step.get('transforms') or ():
+            yield from choice if isinstance(choice, list) else [choice]
+
+
+def _is_padded(image: Tensor, sample: Any, resized: bool) -> bool:
+    """Whether an input is larger than its resized image; False if that is not known."""
+    meta = sample.metainfo
+    scale, size = meta.get('scale_factor', None if resized else (1.0, 1.0)), meta.get('ori_shape')
+    if scale is None or size is None or not isinstance(image, Tensor):
+        return False
+    return any(
+        found > whole * by + 1
+        for found, whole, by in zip(image.shape[-2:], size, scale[::-1], strict=False)
+    )

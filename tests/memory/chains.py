@@ -9,9 +9,10 @@ from infopro_seg.memory.costs.chain import BlockCost, Chain, HeadCost, PieceCost
 POLICIES = ('none', 'norms', 'blocks')
 
 
-def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True, optimizer_share=1.0):
+def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True, optimizer_share=1.0, outputs=None):
     """Random costs; recomputing keeps less and takes more FLOPs."""
     draw = random.Random(seed)
+    outputs = outputs or (blocks // 2, blocks - 1)
 
     def piece(share=1.0, extra=0):
         kept = int(draw.randint(50, 400) * share)
@@ -46,8 +47,10 @@ def make_chain(seed, blocks=7, accumulated=False, overlap=0, cached=True, optimi
     return Chain(
         blocks=tuple(block(index) for index in range(blocks)),
         heads=(tuple(head() for _ in range(blocks)),),
-        tails=tuple((with_gradients(piece(), 40), with_gradients(piece(), 40)) for _ in range(3)),
-        outputs=(blocks // 2, blocks - 1),
+        tails=tuple(
+            (with_gradients(piece(), 40), with_gradients(piece(), 40)) for _ in range(len(outputs) + 1)
+        ),
+        outputs=outputs,
         labels=7,
         image=11,
         inputs=13,

@@ -58,9 +58,10 @@ def runs(segments):
     return count
 
 
+@pytest.mark.parametrize('outputs', [(2, 4), (0, 1, 2, 4)])
 @pytest.mark.parametrize('seed', range(6))
-def test_the_simplest_module_has_the_fewest_runs_within_the_limits(seed):
-    costs = ModuleCosts(make_chain(seed, blocks=5, cached=False))
+def test_the_simplest_module_has_the_fewest_runs_within_the_limits(seed, outputs):
+    costs = ModuleCosts(make_chain(seed, blocks=5, cached=False, outputs=outputs))
     search = ModuleSearch(costs, POLICIES, longest=3)
     every = [costs.cost(0, 0, 3, way) for way in every_segments(costs.chain, 0, 3, 3)]
     peaks = sorted(module.peak for module in every)

@@ -230,3 +230,13 @@ def test_what_others_complete_or_the_user_defines_is_not_judged(root):
     require_data(unpacked, ('train',))
     require_data(config(root, 'val', [LOAD, RESIZE, PACK], evaluator='LabelFreeMetric'), ('val',))
     require_data(config(root, 'train', [LOAD, LABELS], {'type': 'OwnPreProcessor'}), ('train',))
+
+
+@pytest.mark.parametrize(
+    ('padded', 'right'), [([], True), ([{'type': 'Pad', 'size_divisor': 5}], True), ([PADDED], False)]
+)
+def test_padding_of_variants_is_refused_too(root, padded, right):
+    resized = [{'type': 'Resize', 'scale_factor': factor, 'keep_ratio': True} for factor in (0.5, 1.0)]
+    variants = {'type': 'TestTimeAug', 'transforms': [resized, *([pad] for pad in padded), [LABELS], [PACK]]}
+    with nullcontext() if right else pytest.raises(UserError, match=r'has Pad, .*; leave Pad out'):
+        require_data(config(root, 'val', [LOAD, variants]), ('val',))
