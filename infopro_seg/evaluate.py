@@ -27,7 +27,7 @@ from infopro_seg.hooks.results import iou_results
 from infopro_seg.outputs import require_folder, require_json
 from infopro_seg.strict_json import finite, write_json
 from infopro_seg.tasks import is_classifier
-from infopro_seg.training.config_check import require_keys
+from infopro_seg.training.checks.config_check import require_keys
 from infopro_seg.training.runner import require_launched
 from infopro_seg.training.runners import build_runner
 

@@ -21,11 +21,11 @@ import infopro_seg.hooks
 import infopro_seg.models
 import infopro_seg.models.ddp
 import infopro_seg.stock_datasets
-import infopro_seg.training.cpu_amp
-import infopro_seg.training.layer_decay
 import infopro_seg.training.loop
 import infopro_seg.training.module_parallel.loop
-import infopro_seg.training.saving  # noqa: F401
+import infopro_seg.training.optimizers.cpu_amp
+import infopro_seg.training.optimizers.layer_decay
+import infopro_seg.training.resuming.saving  # noqa: F401
 from infopro_seg.datasets.pinning import register_pinning
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1

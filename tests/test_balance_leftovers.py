@@ -8,7 +8,7 @@ from infopro_seg.config_edits import without_local_modules
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.memory.variants import without_cuts
-from infopro_seg.training import memory_beside
+from infopro_seg.training.memory_budget import memory_beside
 from tests.stand_ins import CUTS, model_config
 
 BALANCE = {'balance': 'flops', 'budgets': ('1GiB', '1GiB')}

@@ -10,7 +10,7 @@ from mmengine.fileio import dump, get_file_backend
 
 from infopro_seg.errors import OutputError
 from infopro_seg.files import remove_partial_files, whole_file, write_text
-from infopro_seg.training.saving import WholeFileBackend
+from infopro_seg.training.resuming.saving import WholeFileBackend
 
 
 def names(folder):

@@ -50,6 +50,19 @@ MEMORY_LEVELS = (  # the same inside `memory`
     'measuring',
     'memory',  # what the folder offers itself
 )
+TRAINING_LEVELS = (  # the same inside `training`
+    'interruptions optimizers work_dir',
+    'building',
+    'checks',
+    'resuming',
+    'loop turn_result',
+    'runner turns',
+    'module_parallel',
+    'runners',
+    'memory_budget',
+    'launch',
+    'training',  # what the folder offers itself
+)
 REGISTERING = {'infopro_seg', 'commands', 'measure_process'}  # what a user calls, and a process of its own
 LINES = 250
 
@@ -115,7 +128,12 @@ def reached(start):
 
 @pytest.mark.parametrize(
     ('inside', 'levels'),
-    [('', LEVELS), ('infopro_seg.models', MODELS_LEVELS), ('infopro_seg.memory', MEMORY_LEVELS)],
+    [
+        ('', LEVELS),
+        ('infopro_seg.models', MODELS_LEVELS),
+        ('infopro_seg.memory', MEMORY_LEVELS),
+        ('infopro_seg.training', TRAINING_LEVELS),
+    ],
 )
 def test_every_room_has_its_level_and_imports_no_higher_one(inside, levels):
     level, depth = numbered(levels), len(inside.split('.')) if inside else 1

@@ -35,7 +35,7 @@ def main() -> None:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.measuring.benchmark import BenchmarkRequest, benchmark
-    from infopro_seg.training.config_check import require_options_of
+    from infopro_seg.training.checks.config_check import require_options_of
 
     require_options_of(args.config, args.cfg_options)
     benchmark(

@@ -31,7 +31,7 @@ def main() -> int:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.datasets.checks.command import check_dataset
-    from infopro_seg.training.config_check import require_options_of
+    from infopro_seg.training.checks.config_check import require_options_of
 
     require_options_of(args.config, args.cfg_options)
     return check_dataset(args.config, args.split, args.out, args.workers, args.json, args.cfg_options)

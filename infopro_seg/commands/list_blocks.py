@@ -21,7 +21,7 @@ def main() -> None:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.memory.tracing.list_blocks import list_blocks
-    from infopro_seg.training.config_check import require_options_of
+    from infopro_seg.training.checks.config_check import require_options_of
 
     require_options_of(args.config, args.cfg_options)
     crop = tuple(args.crop) if args.crop else None

@@ -70,7 +70,7 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
-    from infopro_seg.training.config_check import require_options_of
+    from infopro_seg.training.checks.config_check import require_options_of
 
     require_options_of(args.config, args.cfg_options)
     if args.module_parallel:

@@ -61,7 +61,7 @@ def main() -> int:
 
     if checkpoint is not None:
         import infopro_seg.register  # noqa: F401  what configs name
-        from infopro_seg.training.config_check import require_options_of
+        from infopro_seg.training.checks.config_check import require_options_of
 
         require_options_of(config, args.cfg_options)
     from infopro_seg.predict import Ways, predict

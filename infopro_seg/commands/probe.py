@@ -45,7 +45,7 @@ def main() -> None:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.probing.command import ProbeRequest, probe
-    from infopro_seg.training.config_check import require_options_of
+    from infopro_seg.training.checks.config_check import require_options_of
 
     require_options_of(args.config, args.cfg_options)
     probe(

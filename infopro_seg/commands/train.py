@@ -73,8 +73,8 @@ def main() -> int:
 
     import infopro_seg.register  # noqa: F401  what configs name
     from infopro_seg.hooks.early_stop import is_finished
-    from infopro_seg.training.fitting import FitRequest
     from infopro_seg.training.launch import train
+    from infopro_seg.training.memory_budget.fitting import FitRequest
 
     runner = train(
         args.config,

@@ -59,6 +59,5 @@ def _is_padded(image: Tensor, sample: Any, resized: bool) -> bool:
     if scale is None or size is None or not isinstance(image, Tensor):
         return False
     return any(
-        found > whole * by + 1
-        for found, whole, by in zip(image.shape[-2:], size, scale[::-1], strict=False)
+        found > whole * by + 1 for found, whole, by in zip(image.shape[-2:], size, scale[::-1], strict=False)
     )

@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 from infopro_seg.errors import ConfigError, RankError, UserError
 from infopro_seg.faults import MACHINE, cause_of, own_place
 from infopro_seg.spelling import did_you_mean
-from infopro_seg.training.ranks import says_lost
+from infopro_seg.training.interruptions.ranks import says_lost
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
 BUILDS = ('build_from_cfg', 'build_scheduler_from_cfg')  # mmengine's calls that build a dict(type=...)

@@ -23,15 +23,15 @@ from infopro_seg.hooks.early_stop import is_finished
 from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.outputs import require_folder
-from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.cpu_amp import use_amp
-from infopro_seg.training.fitting import FitRequest, fit_config
+from infopro_seg.training.checks.config_check import require_keys
+from infopro_seg.training.memory_budget.fitting import FitRequest, fit_config
+from infopro_seg.training.memory_budget.within_memory import clean_up, train_within_memory
 from infopro_seg.training.module_parallel.option import LOOPS, SEEDING, is_module_parallel
 from infopro_seg.training.module_parallel.prepare import use_module_parallel
-from infopro_seg.training.resuming import checkpoint_folder, latest_checkpoint, require_resumable
+from infopro_seg.training.optimizers.cpu_amp import use_amp
+from infopro_seg.training.resuming.checkpoint import checkpoint_folder, latest_checkpoint, require_resumable
 from infopro_seg.training.runner import connect_ranks, require_launched
 from infopro_seg.training.turns import turns_of
-from infopro_seg.training.within_memory import clean_up, train_within_memory
 from infopro_seg.training.work_dir import only_run_in
 
 

@@ -18,11 +18,17 @@ from infopro_seg.errors import DivergedError, RankError
 from infopro_seg.faults import headline
 from infopro_seg.hooks.ordered_checkpoints import save_unfinished
 from infopro_seg.hooks.pending_gradients import PendingGradientsHook, average_gradients, has_gradients
-from infopro_seg.training.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
-from infopro_seg.training.out_of_memory import TEST, VALIDATION, let_go, phase_of, ran_out_of_memory
-from infopro_seg.training.ranks import PATIENCE, Ranks
-from infopro_seg.training.rollback import Rollback
-from infopro_seg.training.validation_guard import ValidationGuard
+from infopro_seg.training.interruptions.interrupts import Interrupts, Stopped, killed_worker, workers_may_die
+from infopro_seg.training.interruptions.out_of_memory import (
+    TEST,
+    VALIDATION,
+    let_go,
+    phase_of,
+    ran_out_of_memory,
+)
+from infopro_seg.training.interruptions.ranks import PATIENCE, Ranks
+from infopro_seg.training.interruptions.rollback import Rollback
+from infopro_seg.training.interruptions.validation_guard import ValidationGuard
 
 
 @LOOPS.register_module()

@@ -26,10 +26,10 @@ from infopro_seg.hooks.early_stop import EarlyStopHook
 from infopro_seg.hooks.finite_losses import FiniteLossHook
 from infopro_seg.precision import use_tf32
 from infopro_seg.training.building import building
-from infopro_seg.training.late_faults import require_sound
-from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
-from infopro_seg.training.resumed_schedules import Plan, optimizer_of, other_optimizer
-from infopro_seg.training.saving import SavingRunner
+from infopro_seg.training.checks.late_faults import require_sound
+from infopro_seg.training.optimizers.module_clipping import ModuleClipping, clipping_config
+from infopro_seg.training.resuming.resumed_schedules import Plan, optimizer_of, other_optimizer
+from infopro_seg.training.resuming.saving import SavingRunner
 
 RANK_OF = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}  # in the environment, by launcher
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from infopro_seg.checkpoints import config_of, read_checkpoint
 from infopro_seg.errors import ConfigError
 from infopro_seg.hooks.early_stop import stopped_early
-from infopro_seg.training.resuming import latest_checkpoint
+from infopro_seg.training.resuming.checkpoint import latest_checkpoint
 
 
 @dataclass(frozen=True)

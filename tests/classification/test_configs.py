@@ -16,7 +16,7 @@ from infopro_seg.config_files import find_config
 from infopro_seg.models.blocks import iter_blocks, split_blocks
 from infopro_seg.models.encoder import build_encoder
 from infopro_seg.models.local_heads.local_head import head_configs
-from infopro_seg.training.config_check import require_keys
+from infopro_seg.training.checks.config_check import require_keys
 from tests.classification.tiny import make_batch
 from tests.runs import ROOT
 from tests.stand_ins import assert_same

@@ -10,7 +10,7 @@ from mmengine.runner import TestLoop as Testing
 from torch.utils.data import DataLoader
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.batch_counts import require_batches
+from infopro_seg.training.checks.batch_counts import require_batches
 
 
 def told(key, count, batch_size, drop_last=True, kind=object):

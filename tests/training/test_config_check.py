@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.config_check import require_keys
+from infopro_seg.training.checks.config_check import require_keys
 from tests.runs import DEMO, ROOT
 
 DEMO_CONFIG = Config.fromfile(str(DEMO))

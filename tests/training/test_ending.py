@@ -14,7 +14,7 @@ import torch
 from infopro_seg.cli import FAILED, FAULT, INTERRUPTED
 from infopro_seg.faults import headline
 from infopro_seg.hooks import results
-from infopro_seg.training.interrupts import killed_worker
+from infopro_seg.training.interruptions.interrupts import killed_worker
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, STOPPED, hooks, load, tiny_options, train_tiny
 from tests.training import faults
@@ -241,7 +241,7 @@ def test_torch_may_tell_of_a_death_while_the_worker_is_looked_for(monkeypatch):
     loader = SimpleNamespace(_iterator=SimpleNamespace(_workers=[SimpleNamespace(sentinel=0)]))
     told = RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
     monkeypatch.setattr(
-        'infopro_seg.training.interrupts.wait', Mock(side_effect=[told, RuntimeError('other')])
+        'infopro_seg.training.interruptions.interrupts.wait', Mock(side_effect=[told, RuntimeError('other')])
     )
     assert killed_worker(ConnectionResetError(), loader) is told
     with pytest.raises(RuntimeError, match='other'):

@@ -5,8 +5,8 @@ import torch
 
 from infopro_seg.commands.train import main
 from infopro_seg.errors import ConfigError, MachineError, UserError
-from infopro_seg.training.fitting import FitRequest
 from infopro_seg.training.launch import train
+from infopro_seg.training.memory_budget.fitting import FitRequest
 from tests.runs import DEMO
 
 GIB = 2**30

@@ -11,9 +11,9 @@ from torch import distributed as dist
 from infopro_seg.errors import RankError, UserError
 from infopro_seg.memory.planning.validation import Validation
 from infopro_seg.memory.search.recipes import Recipe
-from infopro_seg.training import fitting
-from infopro_seg.training.first_rank import from_first_rank
-from infopro_seg.training.fitting import FitRequest, fit_config, named, smaller, with_fit
+from infopro_seg.training.interruptions.first_rank import from_first_rank
+from infopro_seg.training.memory_budget import fitting
+from infopro_seg.training.memory_budget.fitting import FitRequest, fit_config, named, smaller, with_fit
 from tests.forks import run_ranks
 from tests.stand_ins import local_head_config, model_config
 

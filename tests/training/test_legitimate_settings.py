@@ -13,14 +13,14 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
 from infopro_seg.hooks.checkpoint_guard import require_fit
-from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.late_faults import (
+from infopro_seg.training.checks.config_check import require_keys
+from infopro_seg.training.checks.late_faults import (
     _require_hook,
     _require_numbers,
     _require_test_mode,
 )
-from infopro_seg.training.metric_names import metric_names
-from infopro_seg.training.optimizer_check import require_optimizer
+from infopro_seg.training.checks.metric_names import metric_names
+from infopro_seg.training.checks.optimizer_check import require_optimizer
 from tests.runs import DEMO
 
 DEMO_CONFIG = Config.fromfile(str(DEMO))

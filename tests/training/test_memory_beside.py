@@ -11,9 +11,9 @@ from infopro_seg.errors import UserError
 from infopro_seg.memory.quantities import parse_bytes
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.training import fitting, memory_beside
-from infopro_seg.training.fitting import FitRequest, fit_config
-from infopro_seg.training.memory_message import _in_training
+from infopro_seg.training.memory_budget import fitting, memory_beside
+from infopro_seg.training.memory_budget.fitting import FitRequest, fit_config
+from infopro_seg.training.memory_budget.memory_message import _in_training
 from tests.stand_ins import CUTS, model_config
 
 SETUP = TrainingSetup(2, (32, 64))

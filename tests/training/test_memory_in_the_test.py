@@ -5,9 +5,9 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from infopro_seg.training import within_memory
-from infopro_seg.training.fitting import FitRequest
 from infopro_seg.training.launch import train
+from infopro_seg.training.memory_budget import within_memory
+from infopro_seg.training.memory_budget.fitting import FitRequest
 from tests.runs import DEMO, tiny_options
 from tests.training.test_fitting import plans  # noqa: F401  a fixture
 from tests.training.test_out_of_memory import FULL

@@ -9,8 +9,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from infopro_seg.training.out_of_memory import let_go, phase_of, ran_out_of_memory
-from infopro_seg.training.rollback import Rollback, UntouchedStep
+from infopro_seg.training.interruptions.out_of_memory import let_go, phase_of, ran_out_of_memory
+from infopro_seg.training.interruptions.rollback import Rollback, UntouchedStep
 from tests.runs import ITERS, STOPPED, hooks, load, train_tiny
 from tests.training.test_loop import assert_same_run
 

@@ -12,10 +12,10 @@ from infopro_seg.evaluation.iou import ClassIoUMetric
 from infopro_seg.models import InfoProEncoderDecoder
 from infopro_seg.models.pretrained import pretrained_of
 from infopro_seg.trained_network import read_checkpoint
-from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.late_faults import _require_train_loop
+from infopro_seg.training.checks.config_check import require_keys
+from infopro_seg.training.checks.late_faults import _require_train_loop
+from infopro_seg.training.checks.metric_names import metric_names
 from infopro_seg.training.launch import train
-from infopro_seg.training.metric_names import metric_names
 from tests.runs import DEMO, demo
 
 

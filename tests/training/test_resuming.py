@@ -10,7 +10,12 @@ from mmengine.logging import MMLogger
 
 from infopro_seg.errors import CheckpointError
 from infopro_seg.training.launch import _with_cuts
-from infopro_seg.training.resuming import checkpoint_folder, is_whole, latest_checkpoint, require_resumable
+from infopro_seg.training.resuming.checkpoint import (
+    checkpoint_folder,
+    is_whole,
+    latest_checkpoint,
+    require_resumable,
+)
 
 PARTS = {'meta': {'iter': 1}, 'message_hub': {}, 'optimizer': {}, 'param_schedulers': []}
 

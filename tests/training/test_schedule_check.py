@@ -10,7 +10,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import EpochBasedTrainLoop
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.schedule_check import require_schedules
+from infopro_seg.training.checks.schedule_check import require_schedules
 
 LENGTH = 5
 

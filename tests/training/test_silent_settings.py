@@ -12,9 +12,9 @@ from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.checks.head_losses import require_losses
 from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.faults import explained
-from infopro_seg.training.config_check import require_keys
-from infopro_seg.training.late_faults import _require_test_mode
-from infopro_seg.training.optimizer_check import require_optimizer
+from infopro_seg.training.checks.config_check import require_keys
+from infopro_seg.training.checks.late_faults import _require_test_mode
+from infopro_seg.training.checks.optimizer_check import require_optimizer
 from infopro_seg.training.runner import require_launched
 from tests.runs import demo
 

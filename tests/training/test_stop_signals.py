@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from torch.distributed.run import get_args_parser
 
-from infopro_seg.training.interrupts import REQUESTS, Interrupts
+from infopro_seg.training.interruptions.interrupts import REQUESTS, Interrupts
 from tests.runs import ROOT
 
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)

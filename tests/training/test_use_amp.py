@@ -3,7 +3,7 @@ import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.cpu_amp import CPUAmpOptimWrapper, use_amp
+from infopro_seg.training.optimizers.cpu_amp import CPUAmpOptimWrapper, use_amp
 
 GPU = {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
 OPTIMIZER = {'type': 'SGD', 'lr': 0.1}

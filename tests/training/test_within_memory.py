@@ -13,10 +13,10 @@ from infopro_seg.commands import train as command
 from infopro_seg.config_files import load_config
 from infopro_seg.memory import trace_step
 from infopro_seg.memory.quantities import GIB
-from infopro_seg.training import memory_message, within_memory
-from infopro_seg.training.fitting import FitRequest, fit_config
 from infopro_seg.training.launch import train
-from infopro_seg.training.memory_message import continued
+from infopro_seg.training.memory_budget import memory_message, within_memory
+from infopro_seg.training.memory_budget.fitting import FitRequest, fit_config
+from infopro_seg.training.memory_budget.memory_message import continued
 from tests.runs import BATCH, CROP, DEMO, ITERS, STOPPED, load, tiny_options
 from tests.stand_ins import assert_same
 from tests.training.test_fitting import LADDER, plans, recipe  # noqa: F401  a fixture among them

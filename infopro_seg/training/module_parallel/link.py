@@ -12,9 +12,9 @@ from torch import distributed as dist
 
 from infopro_seg.errors import RankError
 from infopro_seg.memory.search.process_split import OUTSTANDING
+from infopro_seg.training.interruptions.ranks import Ranks
 from infopro_seg.training.module_parallel.messages import Layout, Packed, pack
 from infopro_seg.training.module_parallel.placement import Placement
-from infopro_seg.training.ranks import Ranks
 
 Sending = list[tuple[Any, Tensor]]  # pending sends, and tensors that must not be freed before they end
 

@@ -9,7 +9,7 @@ from mmengine.registry import LOOPS
 from infopro_seg.errors import RankError
 from infopro_seg.faults import headline
 from infopro_seg.hooks.due_validation import validation_is_due
-from infopro_seg.training.interrupts import Stopped
+from infopro_seg.training.interruptions.interrupts import Stopped
 from infopro_seg.training.loop import ResumableIterBasedTrainLoop
 from infopro_seg.training.module_parallel.local_module import HandedBatch
 from infopro_seg.training.module_parallel.stream import CutShortError

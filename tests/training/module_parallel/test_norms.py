@@ -6,8 +6,8 @@ from mmengine.registry import OPTIM_WRAPPERS, init_default_scope
 from torch import nn
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.training.module_clipping import clipping_config
 from infopro_seg.training.module_parallel.norms import synchronise_norms
+from infopro_seg.training.optimizers.module_clipping import clipping_config
 from tests.stand_ins import CUTS, build, model_config
 
 

@@ -14,10 +14,10 @@ from torch import nn
 from infopro_seg.datasets.seeding import seed_random, seeded_modules
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.ddp import LocalDistributedDataParallel
-from infopro_seg.training.module_clipping import ModuleClipping, clipping_config
 from infopro_seg.training.module_parallel.local_module import HandedBatch
 from infopro_seg.training.module_parallel.runner import ModuleParallelRunner
 from infopro_seg.training.module_parallel.wrapper import ModuleParallel
+from infopro_seg.training.optimizers.module_clipping import ModuleClipping, clipping_config
 from tests.forks import START
 from tests.stand_ins import (
     CUTS,

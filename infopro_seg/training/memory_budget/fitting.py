@@ -27,8 +27,8 @@ from infopro_seg.memory.planning.validation import plan_validation
 from infopro_seg.memory.quantities import parse_bytes, show_bytes
 from infopro_seg.memory.search.recipes import with_recipe
 from infopro_seg.memory.tracing.training_setup import training_setup
-from infopro_seg.training.first_rank import from_first_rank
-from infopro_seg.training.memory_beside import memory_beside
+from infopro_seg.training.interruptions.first_rank import from_first_rank
+from infopro_seg.training.memory_budget.memory_beside import memory_beside
 
 AUTO = 'auto'
 SHARE = 0.9  # of a GPU's free memory: the rest is for workspaces, and for gaps between tensors

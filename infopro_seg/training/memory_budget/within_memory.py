@@ -14,9 +14,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from infopro_seg.training.fitting import named, smaller
-from infopro_seg.training.memory_message import memory_message
-from infopro_seg.training.out_of_memory import EVALUATIONS, ran_out_of_memory
+from infopro_seg.training.interruptions.out_of_memory import EVALUATIONS, ran_out_of_memory
+from infopro_seg.training.memory_budget.fitting import named, smaller
+from infopro_seg.training.memory_budget.memory_message import memory_message
 from infopro_seg.training.runners import build_runner
 
 

@@ -14,7 +14,7 @@ from infopro_seg.files import write_bytes, write_text
 from infopro_seg.hooks.due_validation import DueValidationHook
 from infopro_seg.hooks.ordered_checkpoints import in_order
 from infopro_seg.hooks.recipe_change import RecipeChangeHook
-from infopro_seg.training.validation_guard import ValidationGuard
+from infopro_seg.training.interruptions.validation_guard import ValidationGuard
 
 
 class WholeFileBackend(LocalBackend):

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
 
-from infopro_seg.training.interrupts import Interrupts
-from infopro_seg.training.ranks import Ranks
+from infopro_seg.training.interruptions.interrupts import Interrupts
+from infopro_seg.training.interruptions.ranks import Ranks
 
 
 class ValidationGuard(Hook):

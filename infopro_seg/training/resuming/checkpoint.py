@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS
 from infopro_seg.checkpoints import LAST_CHECKPOINT, read_checkpoint
 from infopro_seg.datasets.building import is_stock
 from infopro_seg.errors import CheckpointError
-from infopro_seg.training.config_parts import class_of
+from infopro_seg.training.checks.config_parts import class_of
 
 
 def latest_checkpoint(cfg: Config) -> Path | None:

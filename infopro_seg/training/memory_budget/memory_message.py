@@ -18,9 +18,9 @@ from infopro_seg.memory.quantities import show_bytes, unit_for
 from infopro_seg.memory.tracing.step import trace_step
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import require_infopro
-from infopro_seg.training.memory_beside import memory_beside
+from infopro_seg.training.interruptions.out_of_memory import EVALUATIONS
+from infopro_seg.training.memory_budget.memory_beside import memory_beside
 from infopro_seg.training.module_parallel.option import is_module_parallel
-from infopro_seg.training.out_of_memory import EVALUATIONS
 
 LESS = 0.9  # the budget of the next attempt, as a share of the prediction or of the free memory
 

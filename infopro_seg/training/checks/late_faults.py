@@ -16,11 +16,11 @@ from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.spelling import did_you_mean
-from infopro_seg.training.batch_counts import require_batches
 from infopro_seg.training.building import arguments_of, require_call
-from infopro_seg.training.metric_names import metric_names, require_metrics
-from infopro_seg.training.optimizer_check import require_optimizer
-from infopro_seg.training.schedule_check import require_schedules
+from infopro_seg.training.checks.batch_counts import require_batches
+from infopro_seg.training.checks.metric_names import metric_names, require_metrics
+from infopro_seg.training.checks.optimizer_check import require_optimizer
+from infopro_seg.training.checks.schedule_check import require_schedules
 
 CHECKED = ('mmengine', 'mmseg', 'infopro_seg')  # the packages whose annotations are trusted
 INFINITY = float('inf')  # which may stand for 'never', also where whole numbers are counted

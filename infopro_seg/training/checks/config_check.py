@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from infopro_seg.spelling import nearest
-from infopro_seg.training.config_parts import require_parts, short
+from infopro_seg.training.checks.config_parts import require_parts, short
 
 OF_MMENGINE = (  # keys of a config that its runner reads besides its own arguments
     'activation_checkpointing',

@@ -1,0 +1,1 @@
+"""Checks of a training config, before the first iteration."""

@@ -1,0 +1,1 @@
+"""Trains within a memory budget (`--fit`), and goes on when memory runs out."""

@@ -1,0 +1,1 @@
+"""What wraps the optimizer: gradient clipping, layer-wise rates, mixed precision on a CPU."""

@@ -1,0 +1,1 @@
+"""Continues a training exactly where it stopped, and saves what that needs."""
