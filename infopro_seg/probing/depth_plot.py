@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from os.path import commonprefix
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -65,10 +66,18 @@ def stage_of(name: str) -> str:
     return '.'.join(parts[:ends])
 
 
+def shared_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to a dot: `timm_model.` of a wrapped network's blocks."""
+    shared = commonprefix([f'{name.rpartition(".")[0]}.' for name in names if '.' in name])
+    shared = shared[: shared.rfind('.') + 1]
+    return shared if all(name.startswith(shared) for name in names) else ''
+
+
 def _stages(axes: Axes, names: Sequence[str]) -> None:
     """Writes the names of the stages below the axis, and shades every other one."""
     spans: list[tuple[str, int, int]] = []
-    for stage, blocks in groupby(names, stage_of):
+    shared = shared_prefix(names)
+    for stage, blocks in groupby(names, lambda name: stage_of(name.removeprefix(shared))):
         start = spans[-1][2] if spans else 0
         spans.append((stage, start, start + len(list(blocks))))
     for index, (_, start, end) in enumerate(spans):

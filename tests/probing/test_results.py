@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from infopro_seg.models import iter_blocks
 from infopro_seg.models.encoder import build_encoder
-from infopro_seg.probing.depth_plot import depth_figure, stage_of
+from infopro_seg.probing.depth_plot import depth_figure, shared_prefix, stage_of
 from infopro_seg.probing.results import ProbeResults, Subject, markdown, write_json
 from infopro_seg.probing.sheet import COLUMNS, sheet_figure, spread_names
 from tests.models.encoder_list import hrnet, swin
@@ -181,3 +181,17 @@ def test_the_json_tells_depths_of_the_whole_encoder(tmp_path):
         {'block': 'b', 'depth': 2, **blocks['b']},
         {'block': 'd', 'depth': 4, **blocks['d']},
     ]
+
+
+@pytest.mark.parametrize(
+    ('names', 'shared'),
+    [
+        (['timm_model.bn1', 'timm_model.blocks.0.0', 'timm_model.blocks.0.1'], 'timm_model.'),
+        (['stages.0.blocks.0', 'stages.0.blocks.1', 'stages.1.blocks.0'], 'stages.'),
+        (['stem', 'layer1.0', 'layer1.1'], ''),
+        (['stem', 'stages.0', 'stages.1'], ''),
+        (['stem'], ''),
+    ],
+)
+def test_stages_are_named_without_what_all_names_share(names, shared):
+    assert shared_prefix(names) == shared
