@@ -18,6 +18,11 @@ from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.models.losses.class_weights import mend_class_weights
 from infopro_seg.models.losses.lean_loss import head_losses
 
+WHAT_HEADS_READ = (
+    'an assertion of mmseg fails; a head that reads several feature maps lists them in in_index; an FCNHead '
+    "or a similar head also needs input_transform='resize_concat'; other heads need one in_index"
+)
+
 
 class LocalSegmentor(LocalTraining, BoundedPrediction):
     """Mixin for a segmentor of mmseg: one loss per local module; neck and heads belong to the last module.
@@ -145,12 +150,9 @@ class LocalSegmentor(LocalTraining, BoundedPrediction):
         config = self.with_in_channels(config, name)
         try:
             build(config)
-        except AssertionError as error:  # mmseg checks in_channels, in_index and input_transform by assert
-            raise ConfigError(
-                f'{name} cannot be built: {error or "an assertion of mmseg fails"}; a head that reads '
-                'several feature maps lists them in in_index; an FCNHead or a similar head also needs '
-                f"input_transform='resize_concat'; other heads need one in_index. Got {_described(config)}"
-            ) from error
+        except AssertionError as error:  # without words: mmseg checks what a head reads
+            cause = ' '.join(str(error).split()).rstrip('.') or WHAT_HEADS_READ
+            raise ConfigError(f'{name} cannot be built: {cause}. Got {_described(config)}') from error
 
 
 @MODELS.register_module()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from os.path import commonprefix
+from itertools import groupby, takewhile
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -68,9 +67,9 @@ def stage_of(name: str) -> str:
 
 def shared_prefix(names: Sequence[str]) -> str:
     """What all names begin with, up to a dot: `timm_model.` of a wrapped network's blocks."""
-    shared = commonprefix([f'{name.rpartition(".")[0]}.' for name in names if '.' in name])
-    shared = shared[: shared.rfind('.') + 1]
-    return shared if all(name.startswith(shared) for name in names) else ''
+    parents = [name.split('.')[:-1] for name in names]
+    shared = takewhile(lambda parts: len({*parts}) == 1, zip(*parents, strict=False))
+    return ''.join(f'{parts[0]}.' for parts in shared)
 
 
 def _stages(axes: Axes, names: Sequence[str]) -> None:

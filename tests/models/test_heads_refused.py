@@ -45,3 +45,12 @@ def test_heads_that_do_not_fit_are_refused_with_cause_value_and_remedy(change, w
         build(model_config(**change))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_an_assertion_says_itself_is_not_followed_by_other_advice():
+    loss = {'type': 'LovaszLoss', 'loss_type': 'multi_class'}
+    with pytest.raises(
+        ConfigError, match=r"decode_head cannot be built: .*'none' when per_image is False"
+    ) as caught:
+        build(model_config(decode_head=head_config(loss_decode=loss)))
+    assert 'resize_concat' not in str(caught.value)
