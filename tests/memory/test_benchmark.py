@@ -65,6 +65,27 @@ def test_every_recipe_is_measured_beside_its_prediction(tmp_path, started, monke
     assert (tmp_path / 'results.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_what_was_measured_before_an_interrupt_is_kept(tmp_path, monkeypatch):
+    found = iter(
+        [{'live_bytes': 2**20, 'seconds': 2, 'seconds_min': 1, 'seconds_max': 3, 'images_per_second': 1}]
+    )
+
+    def measure(*args):
+        if (measured := next(found, None)) is None:
+            raise KeyboardInterrupt
+        return measured
+
+    monkeypatch.setattr('infopro_seg.memory.measuring.benchmark._measure', measure)
+    config = tmp_path / 'config.py'
+    config_with(cuts=()).dump(config)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(BenchmarkRequest(config, tmp_path, batch=2, crop=CROP, modules='1', iterations=1))
+    [row] = json.loads((tmp_path / 'results.json').read_text())['recipes']
+    assert row['recipe'] == 'E2E'
+    assert row['measured']['live_bytes'] == 2**20
+    assert '2.000 (1.000-3.000)' in (tmp_path / 'results.md').read_text()
+
+
 @pytest.mark.parametrize(
     ('cuts', 'checkpoint', 'accumulation'),
     [
