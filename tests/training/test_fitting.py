@@ -1,6 +1,7 @@
 """Which recipe a run trains by: that of a plan, kept over resumes and the same on all ranks."""
 
 import socket
+from inspect import signature
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from torch import distributed as dist
 from infopro_seg.errors import RankError, UserError
 from infopro_seg.memory.planning.validation import Validation
 from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.models.backbone import InfoProBackbone
 from infopro_seg.training.interruptions.first_rank import from_first_rank
 from infopro_seg.training.memory_budget import fitting
 from infopro_seg.training.memory_budget.fitting import FitRequest, fit_config, named, smaller, with_fit
@@ -133,6 +135,11 @@ def test_a_list_of_local_heads_goes_and_comes_with_the_cuts(plans, told):
     whole = fit_config(listed, FitRequest('9GiB'))
     assert whole.model.backbone.local_head is None
     assert smaller(whole).model.backbone.local_head == listed.model.backbone.local_head
+
+
+def test_the_recipe_replaces_how_the_config_finds_its_cuts(plans, told):
+    fitted = fit_config(config(backbone={'num_modules': 2, 'balance': 'flops'}), FitRequest('3.5GiB'))
+    assert set(fitted.model.backbone) <= {*signature(InfoProBackbone).parameters, 'type'}
 
 
 @pytest.mark.parametrize(

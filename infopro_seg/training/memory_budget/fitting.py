@@ -20,6 +20,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.logging import MMLogger
 
 from infopro_seg.checkpoints import config_of, read_checkpoint
+from infopro_seg.config_edits import without_balance
 from infopro_seg.errors import MachineError, UserError
 from infopro_seg.memory.planning.fit import plan_to_fit
 from infopro_seg.memory.planning.plan import EXACT_FLOPS, Plan
@@ -101,6 +102,7 @@ def with_fit(cfg: Config, fit: dict[str, Any]) -> Config:
     """A copy of a config that trains with the chosen recipe."""
     cfg = copy.deepcopy(cfg)
     cfg.model.backbone.update(copy.deepcopy(fit['recipes'][fit['chosen']]['backbone']))
+    without_balance(cfg.model.backbone)  # the recipe has its cuts
     cfg.fit = copy.deepcopy(fit)
     return cfg
 
