@@ -108,7 +108,8 @@ def frozen_stages(encoder: dict[str, Any]) -> list[int]:
     if not any('frozen_stages' in parameters for parameters in options):
         return []
     own = encoder.get('frozen_stages')
-    return [count for count in FREEZABLE if own is None or count > own]
+    stages = encoder.get('num_stages') or len(encoder.get('depths') or FREEZABLE)  # of ResNets, of Swin
+    return [count for count in FREEZABLE if count <= stages and (own is None or count > own)]
 
 
 def _plain(cfg: Any) -> Any:
