@@ -191,6 +191,14 @@ def test_no_number_of_modules(wrong):
         resolve_cuts(config_with(wrong))
 
 
+@pytest.mark.parametrize('wrong', [(8, 24), 8, ('8GiB', 24), '8GiB'])
+def test_budgets_are_texts(wrong):
+    config = config_with(2)
+    config.model.backbone.update(balance='flops', budgets=wrong)
+    with pytest.raises(ConfigError, match=r"budgets=.* one text per local module, e\.g\. budgets=\('8GiB'"):
+        resolve_cuts(config)
+
+
 def test_more_modules_than_blocks():
     with pytest.raises(ConfigError, match=r'99 local modules, but the encoder has 7 blocks: stem, .* 1 to 7'):
         resolve_cuts(config_with(99))

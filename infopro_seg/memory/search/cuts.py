@@ -80,9 +80,10 @@ def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
         raise ConfigError(
             'balance and budgets of the backbone say how to find the cuts of num_modules; set num_modules too'
         )
-    if budgets is not None and (balance != 'flops' or isinstance(budgets, str)):
+    listed = isinstance(budgets, (list, tuple)) and all(isinstance(budget, str) for budget in budgets)
+    if budgets is not None and (balance != 'flops' or not listed):
         raise ConfigError(
-            f"budgets={budgets!r} of the backbone goes with balance='flops', one per local module, e.g. "
+            f"budgets={budgets!r} of the backbone goes with balance='flops', one text per local module, e.g. "
             "budgets=('8GiB', '24GiB')"
         )
 
