@@ -34,17 +34,17 @@ STOCK_TYPES = {
     'LoadLabels': 'LoadAnnotations',
     'ClassIoUMetric': 'IoUMetric',
     'ResumableIterBasedTrainLoop': 'IterBasedTrainLoop',
+    'ModuleParallelTrainLoop': 'IterBasedTrainLoop',
     'CPUAmpOptimWrapper': 'OptimWrapper',
 }
-OWN_ARGUMENTS = {'LoadLabels': ('num_classes', 'drawn_on')}
+OWN_ARGUMENTS = {
+    'LoadLabels': ('num_classes', 'drawn_on'),
+    'ResumableIterBasedTrainLoop': ('seed_per_module',),
+    'ModuleParallelTrainLoop': ('seed_per_module',),
+}
 OWN_SETTINGS = (
-    'custom_imports',
-    'custom_hooks',
-    'model_wrapper_cfg',
-    'local_head',
-    'data_howto',
-    'stages',
-    'weights_before',
+    *('custom_imports', 'custom_hooks', 'model_wrapper_cfg', 'local_head', 'data_howto', 'stages'),
+    *('weights_before', 'fit', 'model_parallel'),
 )
 
 
@@ -180,9 +180,10 @@ def to_stock_config(config: Config, model: Any) -> Config:
     for name in ('decode_head', 'auxiliary_head'):
         if stock.get(name) is not None:
             stock[name] = model.with_in_channels(stock[name], name)
-    constructor = content.get('optim_wrapper', {}).get('constructor')
-    if constructor == 'LocalLearningRateDecayConstructor':
-        content['optim_wrapper']['constructor'] = 'LearningRateDecayOptimizerConstructor'
+    wrapper = content.get('optim_wrapper', {})
+    if wrapper.get('constructor') == 'LocalLearningRateDecayConstructor':
+        wrapper['constructor'] = 'LearningRateDecayOptimizerConstructor'
+    (wrapper.get('clip_grad') or {}).pop('per_module', None)
     return Config(content)
 
 

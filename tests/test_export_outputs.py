@@ -1,12 +1,16 @@
 """What an export refuses to write over, and what its metadata say."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop
+from torch.nn.utils import clip_grad_norm_
 
 from infopro_seg.errors import UserError
-from infopro_seg.export import export, to_stock
+from infopro_seg.export import export, to_stock, to_stock_config
 from infopro_seg.export_graph import metadata
 from tests.stand_ins import build, make_batch, model_config, preprocessed
 
@@ -77,3 +81,21 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_checkpoint_is_read
 def test_the_stock_loader_of_labels_gets_none_of_our_arguments():
     ours = {'type': 'LoadLabels', 'num_classes': 3, 'drawn_on': 'stored', 'imdecode_backend': 'cv2'}
     assert to_stock([ours]) == [{'type': 'LoadAnnotations', 'imdecode_backend': 'cv2'}]
+
+
+@pytest.mark.parametrize('loop', ['ResumableIterBasedTrainLoop', 'ModuleParallelTrainLoop'])
+def test_the_stock_library_gets_no_settings_of_local_modules(loop):
+    config = Config(
+        {
+            'model': model_config(),
+            'train_cfg': {'type': loop, 'max_iters': 2, 'val_interval': 1, 'seed_per_module': True},
+            'optim_wrapper': {'clip_grad': {'max_norm': 10.0, 'per_module': True}},
+            'fit': {'budget': '11GiB', 'recipes': []},
+            'model_parallel': {'modules': 'parallel'},
+        }
+    )
+    stock = to_stock_config(config, build(config.model, double=False))
+    assert set(stock) == {'model', 'train_cfg', 'optim_wrapper'}
+    assert stock.train_cfg.pop('type') == 'IterBasedTrainLoop'
+    signature(IterBasedTrainLoop).bind(runner=None, dataloader=None, **stock.train_cfg)
+    signature(clip_grad_norm_).bind([], **stock.optim_wrapper.clip_grad)
