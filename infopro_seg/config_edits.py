@@ -62,6 +62,12 @@ def with_crop(part: Any, crop: tuple[int, int]) -> Any:
     return edited(part, edit)
 
 
+def height_and_width(size: Any) -> tuple[int, int]:
+    """Height and width of a crop or window, which a config may give as one number."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width)
+
+
 def with_turn(backbone: Any, turn: int) -> None:
     """Changes the config of a backbone, in place, so that only one local module trains."""
     backbone.update(type='InfoProStageBackbone', stage=turn)

@@ -15,6 +15,7 @@ from mmcv.transforms import Resize
 from mmseg.models.decode_heads import PointHead
 from torch import Tensor, nn
 
+from infopro_seg.config_edits import height_and_width
 from infopro_seg.drawing.palette import colours
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.evaluation.label_images import label_ids
@@ -155,7 +156,8 @@ def _prediction(config: Any) -> dict[str, Any]:
     """How the config predicts images: their resizing, windows, and the crops of the training."""
     test_cfg = config.model.get('test_cfg') or {}
     crop = config.get('crop_size') or (config.model.get('data_preprocessor') or {}).get('size')
-    found = {'mode': test_cfg.get('mode', 'whole'), 'crop_size': list(crop) if crop else None}
+    sides = list(height_and_width(crop)) if crop else None
+    found = {'mode': test_cfg.get('mode', 'whole'), 'crop_size': sides}
     if found['mode'] == 'slide':
         found |= {key: list(test_cfg[key]) for key in ('crop_size', 'stride')}
     try:

@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from infopro_seg.errors import UserError
 from infopro_seg.export import export, to_stock, to_stock_config
 from infopro_seg.export_graph import metadata
+from infopro_seg.prediction.checkpoint_windows import window_settings
 from tests.stand_ins import build, make_batch, model_config, preprocessed
 
 CLASSES = {'classes': ('a', 'b', 'c'), 'reduce_zero_label': True}
@@ -99,3 +100,10 @@ def test_the_stock_library_gets_no_settings_of_local_modules(loop):
     assert stock.train_cfg.pop('type') == 'IterBasedTrainLoop'
     signature(IterBasedTrainLoop).bind(runner=None, dataloader=None, **stock.train_cfg)
     signature(clip_grad_norm_).bind([], **stock.optim_wrapper.clip_grad)
+
+
+@pytest.mark.parametrize(('given', 'found'), [(64, (64, 64)), ((48, 96), (48, 96))])
+def test_windows_are_the_crops_of_the_training(given, found):
+    config = Config({'model': model_config(), 'crop_size': given})
+    assert tuple(metadata(CLASSES, config)['prediction']['crop_size']) == found
+    assert window_settings(config)[0] == found

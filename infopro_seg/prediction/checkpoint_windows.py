@@ -12,6 +12,7 @@ from mmcv.transforms import CenterCrop, LoadImageFromFile, Pad, RandomFlip, Rand
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from infopro_seg.config_edits import height_and_width
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.pipelines import is_step
 from infopro_seg.inference import Predictor
@@ -98,7 +99,7 @@ def window_settings(config: Config) -> tuple[Size, Size]:
             '--cfg-options model.test_cfg.mode=slide "model.test_cfg.crop_size=(512,512)" '
             '"model.test_cfg.stride=(341,341)"'
         )
-    window = (int(crop[0]), int(crop[1]))
+    window = height_and_width(crop)
     return window, two_thirds(window)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from infopro_seg.config_edits import height_and_width
 from infopro_seg.errors import ConfigError, UserError
 
 
@@ -81,6 +82,5 @@ def _crop(cfg: Any) -> tuple[int, int] | None:
     found.append(cfg.get('crop_size'))
     for size in found:
         if size is not None:
-            height, width = (size, size) if isinstance(size, int) else size
-            return int(height), int(width)
+            return height_and_width(size)
     return None
