@@ -53,6 +53,27 @@ def test_written_config_asks_for_all_that_was_planned(tmp_path, amp, nested):
     assert written.optim_wrapper.optimizer == config.optim_wrapper.optimizer
 
 
+LAZY = """
+from mmengine.optim import OptimWrapper
+from torch.optim import SGD
+
+from infopro_seg.models.segmentor import InfoProEncoderDecoder
+
+model = dict(type=InfoProEncoderDecoder, backbone=dict(encoder=dict(depth=18), cuts=()))
+optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.5))
+"""
+
+
+def test_a_pure_python_config_is_written_whole(tmp_path):
+    (tmp_path / 'lazy.py').write_text(LAZY)
+    plan, options = Plan(TrainingSetup(3, CROP), RECIPE, (RECIPE,)), {'optim_wrapper.optimizer.lr': 0.25}
+    write_config(plan, RECIPE, tmp_path / 'lazy.py', tmp_path / 'written.py', options)
+    written = load_config(tmp_path / 'written.py')
+    assert (written.model.type, written.model.backbone.cuts) == ('InfoProEncoderDecoder', ('layer1.0',))
+    assert written.train_dataloader.batch_size == 3
+    assert written.optim_wrapper.optimizer == {'type': 'SGD', 'lr': 0.25}
+
+
 def test_lines_on_the_console_name_what_differs():
     config = load_config(DEMO)
     own = config_lines(config, RECIPE, training_setup(config))

@@ -53,6 +53,8 @@ def write_config(
 ) -> None:
     """Writes a config that inherits from another one and trains as planned.
 
+    A pure-Python config, from which such a config cannot inherit, is written whole.
+
     Args:
         plan: the plan.
         recipe: the recipe to train by.
@@ -60,11 +62,16 @@ def write_config(
         target: the file to write.
         options: the overrides that it was planned with, `{'a.b': value}`; they are written too.
     """
-    base = os.path.relpath(find_config(source).resolve(), target.resolve().parent)
+    file = find_config(source)
     planned = _planned(load_config(source, options), recipe, plan.setup)
-    changes = Config(_difference(load_config(source).to_dict(), planned)).pretty_text
     peak = show_bytes(recipe.peak, plan.reference.peak)
-    text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n_base_ = {[base]!r}\n{changes}'
+    text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n'
+    if Config._is_lazy_import(str(file)):
+        text += Config(planned).pretty_text
+    else:
+        base = os.path.relpath(file.resolve(), target.resolve().parent)
+        changes = Config(_difference(load_config(source).to_dict(), planned)).pretty_text
+        text += f'_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
 
