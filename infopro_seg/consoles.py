@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -121,6 +122,15 @@ def quiet_console(logger: logging.Logger) -> None:
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(WithoutDumps())
+
+
+def log_to_stderr() -> None:
+    """Moves mmengine's log on the console from stdout to stderr, where stdout is for data."""
+    from mmengine.logging import MMLogger  # exported networks are predicted without it
+
+    for handler in MMLogger.get_current_instance().handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.stream = sys.stderr
 
 
 def leave_out(logger: logging.Logger, start: str) -> None:

@@ -70,8 +70,11 @@ def main() -> int:
     args = parser.parse_args()
 
     import infopro_seg.register  # noqa: F401  what configs name
+    from infopro_seg.consoles import log_to_stderr
     from infopro_seg.training.checks.config_check import require_options_of
 
+    if args.json == '-':
+        log_to_stderr()
     require_options_of(args.config, args.cfg_options)
     if args.module_parallel:
         return _plan_module_parallel(args)
