@@ -24,7 +24,7 @@ from infopro_seg.prediction.rasters import predict_raster
 from infopro_seg.prediction.video_files import FrameFolder, VideoFile
 from infopro_seg.prediction.videos import predict_video
 from infopro_seg.prediction.windows import WindowNetwork
-from infopro_seg.tasks import is_classifier
+from infopro_seg.tasks import is_classifier, refuse_classifier
 
 FAULTS = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 """Errors of a program's own faults, hardly ever of an image."""
@@ -106,6 +106,8 @@ def predict(
         if is_classifier(given):
             from infopro_seg.classification.prediction import classify
 
+            if ways != Ways(video=ways.video):
+                refuse_classifier(given, 'each of --batch, --half, --no-resize and --fps', 'leave them out')
             return classify(given, checkpoint, inputs, out, device, run.say)
     run.load(given, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
     with counting(console) as run.progress:

@@ -123,8 +123,9 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
 def _plan_inference(args: argparse.Namespace) -> int:
     from infopro_seg.memory.inference.inference_plan import PlanInferenceRequest, plan_inference
 
-    for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch'):
-        if getattr(args, option):
+    given = {**vars(args), 'modules': args.modules != DEFAULT_MODULES}
+    for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch', 'modules'):
+        if given[option]:
             raise UserError(
                 f'--{option.replace("_", "-")} is for trainings; leave it out, or leave out --inference'
             )

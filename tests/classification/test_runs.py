@@ -17,8 +17,8 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.inference import load
-from infopro_seg.predict import predict
-from tests.classification.made import NAMES, picture
+from infopro_seg.predict import Ways, predict
+from tests.classification.made import NAMES, picture, write_config
 
 
 def checkpoint_of(run):
@@ -75,6 +75,14 @@ def test_prediction_writes_class_and_score(run, tmp_path):
         for file, index, score in zip(files, best.indices, best.values, strict=True)
     ]
     assert rows == [['image', 'class', 'score'], *expected]
+
+
+@pytest.mark.parametrize('way', [{'half': True}, {'batch': 2}, {'resize': False}, {'fps': 5.0}], ids=str)
+def test_ways_of_segmentors_are_refused(way, tmp_path):
+    config = write_config(tmp_path / 'config.py', 'none.npz')
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(100))
+    with pytest.raises(ConfigError, match='--batch, --half, --no-resize and --fps is for segmentors'):
+        predict(config, 'none.pth', [tmp_path / 'a.png'], tmp_path / 'out', ways=Ways(**way))
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,15 @@ def test_options_of_prediction_need_inference(arguments, monkeypatch, capsys):
         main()
 
 
+@pytest.mark.parametrize('arguments', [['--modules', '2'], ['--crop', '8', '8'], ['--batch', '2']], ids=str)
+def test_options_of_trainings_are_not_for_predictions(arguments, monkeypatch):
+    from infopro_seg.commands.plan import main
+
+    monkeypatch.setattr('sys.argv', ['plan.py', 'configs/infopro_demo.py', '--inference', *arguments])
+    with pytest.raises(UserError, match=f'{arguments[0]} is for trainings; leave it out'):
+        main()
+
+
 def test_the_variants_are_those_of_the_config():
     cfg = Config(
         {

@@ -81,8 +81,9 @@ def test_the_last_row_adds_the_flops_of_the_stages_and_has_their_largest_peak(pl
     assert last[2:4] == [f'{peak:.3f}', f'{flops:.3f}']
 
 
-@pytest.mark.parametrize('option', ['plot', 'write_config'])
+@pytest.mark.parametrize('option', ['plot', 'write_config', 'modules'])
 def test_recipes_are_not_planned_for_stages(config, option, tmp_path):
-    request = PlanRequest(config, budget='1GiB', **{option: tmp_path / {'plot': 'a.png'}.get(option, 'a.py')})
+    values = {'plot': tmp_path / 'a.png', 'write_config': tmp_path / 'a.py', 'modules': '2'}
+    request = PlanRequest(config, budget='1GiB', **{option: values[option]})
     with pytest.raises(UserError, match=f'--{option.replace("_", "-")}: a config with stages has no recipes'):
         plan(request)

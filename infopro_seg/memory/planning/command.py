@@ -27,6 +27,7 @@ from infopro_seg.memory.variants import require_infopro
 from infopro_seg.outputs import require_file, require_json
 from infopro_seg.strict_json import STDOUT, write_or_print_json
 
+DEFAULT_MODULES = '1-8'
 PICTURES = ('.png', '.pdf', '.svg')
 
 
@@ -54,7 +55,7 @@ class PlanRequest:
     batch: int | None = None
     crop: tuple[int, int] | None = None
     amp: str | None = None
-    modules: str = '1-8'
+    modules: str = DEFAULT_MODULES
     max_crop: bool = False
     max_batch: bool = False
     json: Path | None = None
@@ -140,8 +141,9 @@ def plan(request: PlanRequest) -> int:
 
 def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     """Shows what each stage of an asynchronous training takes; returns 1 if one exceeds the budget."""
-    for option in ('max_crop', 'max_batch', 'plot', 'write_config'):
-        if getattr(request, option):
+    given = {**vars(request), 'modules': request.modules != DEFAULT_MODULES}
+    for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'modules'):
+        if given[option]:
             raise UserError(
                 f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '
                 'config without them'
