@@ -89,6 +89,23 @@ def test_options_of_trainings_are_not_for_predictions(arguments, monkeypatch):
         main()
 
 
+def test_a_config_without_a_crop_takes_the_size_of_the_image(tmp_path, monkeypatch):
+    asked = []
+
+    def rows(cfg, size, window, *more):
+        asked.append((size, window))
+        return [inference_plan.InferenceRow('prediction, whole', 'whole', False, 2**20)]
+
+    monkeypatch.setattr(inference_plan, 'inference_rows', rows)
+    cfg = config({'mode': 'whole'})
+    cfg.model.data_preprocessor.pop('size')
+    cfg.dump(tmp_path / 'config.py')
+    with pytest.raises(UserError, match='pass --size HEIGHT WIDTH'):
+        plan_inference(PlanInferenceRequest(tmp_path / 'config.py'))
+    assert plan_inference(PlanInferenceRequest(tmp_path / 'config.py', size=(48, 80))) == 0
+    assert asked == [((48, 80), (48, 80))]
+
+
 def test_the_variants_are_those_of_the_config():
     cfg = Config(
         {

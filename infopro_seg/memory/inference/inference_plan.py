@@ -152,8 +152,15 @@ def plan_inference(request: PlanInferenceRequest) -> int:
         raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')
     cfg = load_config(request.config, request.options)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
-    setup = training_setup(cfg, batch=1, crop=request.size, amp=request.amp)
-    window = training_setup(cfg, batch=1).crop if request.size is not None else setup.crop
+    try:
+        window = training_setup(cfg, batch=1).crop
+    except ConfigError as error:  # it names no crop
+        if request.size is None:
+            raise ConfigError(
+                'the config does not say how large images are; pass --size HEIGHT WIDTH'
+            ) from error
+        window = request.size
+    setup = training_setup(cfg, 1, request.size or window, request.amp)
     with spinner() as announce:
         rows = inference_rows(cfg, setup.crop, window, setup.amp, request.tta, budget, announce)
     console = table_console(stderr=request.json == STDOUT)
