@@ -183,6 +183,10 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
         == 'tools/dist_train.sh c.py 4 --work-dir w --resume --fit 2GiB'
     )
     assert continued((), False, options) == 'the same command with --fit 2GiB'
+    fitted = ['tools/train.py', 'c.py', '--fit-exact-flops', '1.1', '--fit', '3GiB']
+    smaller = ['--cfg-options', 'val_dataloader.batch_size=1']  # where a validation took too much
+    assert continued(fitted, True, smaller) == f'python tools/train.py c.py --resume {" ".join(smaller)}'
+    assert '--fit-exact-flops 1.1' in continued(fitted, True, options)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument('--resume', nargs='?')
     parser.add_argument('--fit')
+    if '--fit' not in options:
+        parser.add_argument('--fit-exact-flops')  # which goes with --fit; the resumed run keeps its own
     if launched:
         parser.add_argument('--launcher')
         parser.add_argument('--local_rank', '--local-rank')
