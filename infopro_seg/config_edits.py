@@ -55,7 +55,7 @@ def with_crop(part: Any, crop: tuple[int, int]) -> Any:
     """A copy of a part of a config in which every RandomCrop has another size."""
 
     def edit(node: Any) -> Any:
-        if isinstance(node, dict) and node.get('type') == 'RandomCrop':
+        if is_random_crop(node):
             node['crop_size'] = crop
         return node
 
@@ -66,6 +66,12 @@ def height_and_width(size: Any) -> tuple[int, int]:
     """Height and width of a crop or window, which a config may give as one number."""
     height, width = (size, size) if isinstance(size, int) else size
     return int(height), int(width)
+
+
+def is_random_crop(step: Any) -> bool:
+    """Whether a node of a config is a `RandomCrop`, of mmseg or of mmpretrain."""
+    kind = step.get('type') if isinstance(step, dict) else None
+    return isinstance(kind, str) and kind.rpartition('.')[2] == 'RandomCrop'
 
 
 def with_turn(backbone: Any, turn: int) -> None:

@@ -2,10 +2,16 @@
 
 import pytest
 from mmengine import Config
+from mmseg.registry import MODELS
 
+from infopro_seg.config_files import load_config
 from infopro_seg.memory import resolve_cuts, trace_step
 from infopro_seg.memory.measuring.measure import measure
-from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.memory.planning.plan import Plan
+from infopro_seg.memory.planning.plan_output import config_lines
+from infopro_seg.memory.planning.planned_config import write_config
+from infopro_seg.memory.search.recipes import Recipe
+from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from tests.classification.tiny import CUTS, model_config
 
 BATCH, CROP = 16, (24, 24)
@@ -41,3 +47,18 @@ def test_local_modules_take_less_than_the_whole_network():
 def test_it_is_measured():
     found = measure(config(2), TrainingSetup(4, CROP), 2)
     assert found['seconds'] == pytest.approx(4 / found['images_per_second'])
+
+
+def test_a_config_of_a_recipe_is_built_and_crops_as_planned(tmp_path):
+    own = config(1)
+    crop = {'type': 'mmpretrain.RandomCrop', 'crop_size': 24, 'padding': 4}
+    own.train_dataloader.dataset = {'type': 'CIFAR10', 'pipeline': [crop, {'type': 'RandomFlip'}]}
+    own.dump(tmp_path / 'own.py')
+    recipe = Recipe('E2E + blocks', (), 'blocks', True, peak=2**20, flops=1, bound='')
+    setup = TrainingSetup(4, (32, 32))
+    assert 'crop_size of RandomCrop: (32, 32)' in config_lines(own, recipe, setup).splitlines()
+    write_config(Plan(setup, recipe, (recipe,)), recipe, tmp_path / 'own.py', tmp_path / 'written.py')
+    written = load_config(tmp_path / 'written.py')
+    assert training_setup(written) == setup
+    assert written.train_dataloader.dataset.pipeline[0] == {**crop, 'crop_size': (32, 32)}
+    assert MODELS.build(written.model).backbone.heads_recomputed

@@ -89,8 +89,10 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     shown = {key: value for key, value in options.items() if key == 'cuts' or value or key in own}
     lines = ''.join(f'    {key}={value!r},\n' for key, value in shown.items())
     text = f'model = dict(backbone=dict(\n{lines}))'
-    if 'data_preprocessor' in model or 'dataset' in loader:
-        text += f'\nmodel.data_preprocessor.size and crop_size of RandomCrop: {setup.crop}'
+    sizes = ['model.data_preprocessor.size'] * ('data_preprocessor' in model)
+    sizes += ['crop_size of RandomCrop'] * ('dataset' in loader)
+    if sizes:
+        text += f'\n{" and ".join(sizes)}: {setup.crop}'
     if 'batch_size' in loader:
         text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'
     if 'optim_wrapper' in changes:

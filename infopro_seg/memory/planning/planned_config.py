@@ -16,6 +16,7 @@ from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe, with_recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, own_precision
+from infopro_seg.tasks import is_classifier
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
@@ -29,7 +30,7 @@ def _planned(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any
     """A whole config, changed so that it trains a recipe in a setup."""
     planned: dict[str, Any] = with_recipe(cfg.to_dict(), recipe)
     for preprocessor in (planned['model'].get('data_preprocessor'), planned.get('data_preprocessor')):
-        if preprocessor:
+        if preprocessor and not is_classifier(cfg):  # a classifier's takes images of any size
             preprocessor['size'] = setup.crop
             if preprocessor.get('size_divisor') is not None:
                 preprocessor['size_divisor'] = None  # mmseg accepts only one of the two

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from infopro_seg.config_edits import height_and_width
+from infopro_seg.config_edits import height_and_width, is_random_crop
 from infopro_seg.errors import ConfigError, UserError
 
 
@@ -77,7 +77,7 @@ def _crop(cfg: Any) -> tuple[int, int] | None:
     found = [p.get('size') for p in preprocessors if p]
     pipeline = (cfg.get('train_dataloader') or {}).get('dataset', {}).get('pipeline')
     for step in pipeline or cfg.get('train_pipeline') or []:
-        if step.get('type') == 'RandomCrop':
+        if is_random_crop(step):
             found.append(step['crop_size'])
     found.append(cfg.get('crop_size'))
     for size in found:
