@@ -2,8 +2,14 @@
 
 import json
 
+import pytest
+
+from infopro_seg.errors import ConfigError
 from infopro_seg.memory.planning.command import PlanModuleParallelRequest, plan_module_parallel
+from infopro_seg.memory.planning.process_plan import own_budgets
 from tests.runs import DEMO
+
+FLOPS = {'model.backbone.num_modules': 2, 'model.backbone.balance': 'flops'}
 
 
 def test_messages_are_in_main_memory_and_not_in_the_peak(tmp_path, capsys):
@@ -18,3 +24,25 @@ def test_messages_are_in_main_memory_and_not_in_the_peak(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert 'messages MiB' in shown
     assert 'the peak counts only memory of the GPU' in shown
+
+
+@pytest.mark.parametrize(
+    ('options', 'modules', 'words'),
+    [
+        ({'model.backbone.overlap': 1}, '2', 'overlap=1 lets a local head read blocks of the next module'),
+        ({'model.type': 'InfoProImageClassifier'}, None, 'module-parallel training is for segmentors'),
+        ({'model.backbone.momentum_block': 0.9}, None, 'momentum_block=0.9 lets a local head read blocks'),
+        ({**FLOPS, 'model.backbone.budgets': ('1KiB', '1GiB')}, None, 'no cuts make 2 local modules fit'),
+        ({**FLOPS, 'model.backbone.budgets': ('1GiB',)}, '2', '1 budgets for 2 local modules'),
+    ],
+)
+def test_what_no_training_takes_is_refused(options, modules, words):
+    with pytest.raises(ConfigError, match=words):
+        plan_module_parallel(PlanModuleParallelRequest(DEMO, 2, (32, 64), modules=modules, options=options))
+
+
+def test_budgets_of_the_config_are_for_its_number_of_modules():
+    backbone = {'num_modules': 2, 'balance': 'flops', 'budgets': ('8MiB', '1GiB')}
+    assert own_budgets(backbone) == own_budgets(backbone, 2) == [8 * 2**20, 2**30]
+    assert own_budgets(backbone, 3) is None
+    assert own_budgets({**backbone, 'num_modules': None}) is None  # they have no effect beside cuts

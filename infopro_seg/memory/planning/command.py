@@ -18,14 +18,21 @@ from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.plan_output import advice, plan_rows, plan_table, plot_plan
 from infopro_seg.memory.planning.planned_config import write_config
 from infopro_seg.memory.planning.planner import Planner
-from infopro_seg.memory.planning.process_plan import plan_processes, processes_table, processes_verdict
+from infopro_seg.memory.planning.process_plan import (
+    own_budgets,
+    plan_processes,
+    processes_table,
+    processes_verdict,
+)
 from infopro_seg.memory.planning.turn_plans import plan_turns, turns_table
 from infopro_seg.memory.planning.validation import Validation, plan_validation
 from infopro_seg.memory.quantities import parse_bytes, parse_numbers
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.memory.variants import require_infopro
+from infopro_seg.models.local_heads.readers import require_own_blocks
 from infopro_seg.outputs import require_file, require_json
 from infopro_seg.strict_json import STDOUT, write_or_print_json
+from infopro_seg.tasks import refuse_classifier
 
 DEFAULT_MODULES = '1-8'
 PICTURES = ('.png', '.pdf', '.svg')
@@ -70,7 +77,8 @@ class PlanModuleParallelRequest:
 
     Args:
         modules: number of local modules, which is that of the processes of a replica.
-        budgets: memory of the GPU of each module, in their order, e.g. `('8GiB', '24GiB')`.
+        budgets: memory of the GPU of each module, in their order, e.g. `('8GiB', '24GiB')`; None for those of
+            the config, if it has one for each module.
     """
 
     config: Path
@@ -98,7 +106,10 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     cfg = load_config(request.config, request.options)
     if cfg.get('stages') is not None:
         raise UserError('the config has stages, which train in turn; plan it without --module-parallel')
+    refuse_classifier(cfg, 'module-parallel training', 'plan it without --module-parallel')
     require_infopro(cfg)
+    require_own_blocks(cfg.model.backbone)
+    budgets = budgets or own_budgets(cfg.model.backbone, counts[0] if counts else None)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
     console = table_console(stderr=request.json == STDOUT)

@@ -13,8 +13,8 @@ from rich.table import Table
 from infopro_seg.consoles import new_table
 from infopro_seg.errors import UserError
 from infopro_seg.memory.costs.module_costs import ModuleCosts
-from infopro_seg.memory.quantities import fits_text, unit_for
-from infopro_seg.memory.search.cuts import profile_modules
+from infopro_seg.memory.quantities import fits_text, parse_bytes, unit_for
+from infopro_seg.memory.search.cuts import check_balance, profile_modules
 from infopro_seg.memory.search.partition import partition_at
 from infopro_seg.memory.search.process_split import ProcessCost, balanced_by_flops, process_costs
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
@@ -102,6 +102,23 @@ def plan_processes(
         )
         for name, partition in found
     ]
+
+
+def own_budgets(backbone: Any, modules: int | None = None) -> list[int] | None:
+    """The bytes that each process may take by the config, by which a training finds its cuts; None if none.
+
+    Args:
+        backbone: config of the backbone.
+        modules: number of processes, if it is not the config's; for another number the budgets do not count.
+
+    Raises:
+        ConfigError: the budgets are no texts, or do not go with the other options.
+    """
+    count, budgets = backbone.get('num_modules'), backbone.get('budgets')
+    if count is None or budgets is None or modules not in (None, count):
+        return None
+    check_balance(backbone.get('balance', 'memory'), budgets, count)
+    return [parse_bytes(text) for text in budgets]
 
 
 def processes_table(

@@ -48,7 +48,7 @@ def resolve_cuts(cfg: Config) -> Config:
         without_balance(cfg.model.backbone)
         return cfg
     balance, budgets = cfg.model.backbone.pop('balance', 'memory'), cfg.model.backbone.pop('budgets', None)
-    _check_balance(balance, budgets, modules)
+    check_balance(balance, budgets, modules)
     del cfg.model.backbone['num_modules']
     if isinstance(modules, bool) or not isinstance(modules, int) or modules < 1:
         raise ConfigError(f'num_modules={modules!r} of the backbone; give a whole number, 1 or more')
@@ -68,7 +68,7 @@ def resolve_cuts(cfg: Config) -> Config:
     return cfg
 
 
-def _check_balance(balance: Any, budgets: Any, modules: Any) -> None:
+def check_balance(balance: Any, budgets: Any, modules: Any) -> None:
     """Checks the options that say how to find cuts.
 
     Raises:

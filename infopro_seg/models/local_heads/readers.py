@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from infopro_seg.errors import ConfigError
 from infopro_seg.models.blocks import Block
 from infopro_seg.models.local_heads.lookahead import look_ahead
 from infopro_seg.models.local_heads.momentum_block import MomentumBlock
@@ -110,3 +111,20 @@ def make_reader(
     if overlap and following:
         return OverlapReader(block=block, policy=policy, ahead=following[:overlap])
     return Reader(block=block, policy=policy)
+
+
+def require_own_blocks(backbone: Any) -> None:
+    """Checks that no local head reads blocks of the next module, which another process would hold.
+
+    Args:
+        backbone: config of the backbone.
+
+    Raises:
+        ConfigError: it has `overlap` or `momentum_block`.
+    """
+    for name in ('overlap', 'momentum_block'):
+        if backbone.get(name):
+            raise ConfigError(
+                f'{name}={backbone[name]!r} lets a local head read blocks of the next module, which another '
+                f'process holds; leave out {name}, or --module-parallel'
+            )

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.models.local_heads.readers import require_own_blocks
 from infopro_seg.training.module_parallel.option import LOOPS, SEEDING
 from infopro_seg.training.module_parallel.placement import place
 from infopro_seg.training.runner import connect_ranks
@@ -34,12 +35,7 @@ def use_module_parallel(cfg: Config) -> None:
             f'module-parallel training needs an InfoProBackbone, not {backbone.get("type")}; several '
             'processes train another network with DDP: leave out --module-parallel'
         )
-    for name in ('overlap', 'momentum_block'):
-        if backbone.get(name):
-            raise ConfigError(
-                f'{name}={backbone[name]!r} lets a local head read blocks of the next module, which another '
-                f'process holds; leave out {name}, or --module-parallel'
-            )
+    require_own_blocks(backbone)
     clip = cfg.optim_wrapper.get('clip_grad')
     if clip and not clip.get('per_module'):
         raise ConfigError(
