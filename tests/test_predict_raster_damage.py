@@ -30,3 +30,6 @@ def test_bands_as_high_as_the_image_lose_no_row(network, tmp_path, monkeypatch, 
     readable = [top for top in range(0, 400, STRIDE[0]) if top + WINDOW[0] <= whole_strips * STRIP]
     assert len(labels) == readable[-1] + STRIDE[0] > STRIDE[0]
     assert np.array_equal(labels, read(tmp_path / 'whole/ortho_labels.tif')[0][: len(labels)])
+    path.write_bytes(content)
+    assert run(network, path, tmp_path / 'out') == []
+    assert {file.name for file in (tmp_path / 'out').iterdir()} == {'ortho_labels.tif', 'ortho_overlay.png'}

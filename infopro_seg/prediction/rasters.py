@@ -67,6 +67,7 @@ def predict_raster(
                 raise _with_rows_kept(error, partial, results['kept'], done) from error
     picture = overlay(pixels.thumbnail, np.concatenate(small), palette)
     write_image(results['overlay'], picture)
+    results['kept'].unlink(missing_ok=True)  # of an earlier prediction, when the raster was damaged
 
 
 def _with_rows_kept(error: DataError, partial: Path, kept: Path, rows: int) -> DataError:
