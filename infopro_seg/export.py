@@ -180,7 +180,7 @@ def to_stock_config(config: Config, model: Any) -> Config:
     for name in ('decode_head', 'auxiliary_head'):
         if stock.get(name) is not None:
             stock[name] = model.with_in_channels(stock[name], name)
-    wrapper = content.get('optim_wrapper', {})
+    wrapper = content.get('optim_wrapper') or {}
     if wrapper.get('constructor') == 'LocalLearningRateDecayConstructor':
         wrapper['constructor'] = 'LearningRateDecayOptimizerConstructor'
     (wrapper.get('clip_grad') or {}).pop('per_module', None)

@@ -105,6 +105,13 @@ def test_live_bytes_of_a_real_step_are_those_of_its_trace(cuts, checkpoint, accu
     assert live_peak(trial) == trace_once(config, 2, CROP, accumulation=accumulation).peak
 
 
+def test_without_an_optimizer_it_is_the_one_of_the_planner():
+    config = config_with()
+    config.optim_wrapper = None
+    optimizer = Trial(config, TrainingSetup(2, CROP)).optim_wrapper.optimizer
+    assert (type(optimizer), optimizer.defaults['momentum']) == (torch.optim.SGD, 0.9)
+
+
 def test_a_process_measures_the_setup_that_it_is_asked_for(tmp_path):
     config_with().dump(tmp_path / 'config.py')
     peaks = []

@@ -102,6 +102,18 @@ def test_lines_on_the_console_ask_for_the_recipe_whatever_the_config_said(tmp_pa
     assert again.splitlines()[1] == "    cuts=('layer1.0',),"  # also where nothing has to change
 
 
+def test_a_config_for_tests_only_becomes_one_of_the_planned_training(tmp_path):
+    """Such a config sets what trains to None; the batch is given to the plan."""
+    config = load_config(DEMO)
+    config.train_dataloader = config.optim_wrapper = config.train_cfg = None
+    config.dump(tmp_path / 'source.py')
+    setup = training_setup(config, batch=3, amp='bf16')
+    assert 'train_dataloader = dict(batch_size=3)' in config_lines(config, RECIPE, setup).splitlines()
+    plan = Plan(setup, RECIPE, (RECIPE,))
+    write_config(plan, RECIPE, tmp_path / 'source.py', tmp_path / 'written.py')
+    assert training_setup(load_config(tmp_path / 'written.py')) == setup
+
+
 def test_frozen_stages_are_asked_of_the_encoder():
     frozen = Recipe('E2E, 2 stages frozen', (), False, False, 2**20, 1, '', frozen_stages=2)
     config = load_config(DEMO)

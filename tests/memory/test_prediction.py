@@ -63,6 +63,8 @@ def test_a_validation_in_training_also_holds_local_heads_and_the_optimizer_s_sta
     assert extra - (2 * everything - network) < 0.05 * everything  # buffers of the local heads
     assert extra >= 2 * everything - network
     assert training.peak - alone.peak == pytest.approx(extra, rel=0.01)
+    config.optim_wrapper = None  # for tests only: then SGD with momentum
+    assert trace_prediction(config, SIZE, in_training=True) == training
 
 
 def test_more_classes_hardly_count(monkeypatch):

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from infopro_seg.memory.quantities import largest
-from infopro_seg.memory.tracing.fake_model import build_model, label_of_image
+from infopro_seg.memory.tracing.fake_model import SGD, build_model, label_of_image
 from infopro_seg.memory.tracing.storages import StorageTracker
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
 from infopro_seg.precision import use_tf32
@@ -87,8 +87,9 @@ class Trial:
 
     def _wrapper(self, cfg: Config) -> dict[str, Any]:
         """The config's optimizer wrapper, in the precision of the trial."""
-        own = {key: value for key, value in cfg.optim_wrapper.items() if key not in AMP_OPTIONS}
-        scaling = {key: cfg.optim_wrapper[key] for key in AMP_OPTIONS if key in cfg.optim_wrapper}
+        given = cfg.get('optim_wrapper') or {'optimizer': SGD}  # as the planner takes it
+        own = {key: value for key, value in given.items() if key not in AMP_OPTIONS}
+        scaling = {key: given[key] for key in AMP_OPTIONS if key in given}
         if isinstance(own.get('clip_grad'), dict):  # clipping by module takes as long as by the whole
             own['clip_grad'] = {k: v for k, v in own['clip_grad'].items() if k != 'per_module'}
         own['accumulative_counts'] = self.setup.accumulation

@@ -40,7 +40,7 @@ def known_accuracy(cfg: Any, recipe: Recipe, setup: TrainingSetup) -> str | None
 
 def _is_papers(cfg: Any, setup: TrainingSetup) -> bool:
     """Whether network, data, crop and batch are those of the paper."""
-    model, data = cfg.get('model', cfg), cfg.get('train_dataloader', {}).get('dataset', {})
+    model, data = cfg.get('model', cfg), (cfg.get('train_dataloader') or {}).get('dataset', {})
     backbone, head = model['backbone'], model.get('decode_head')
     encoder = backbone['encoder']
     found = {

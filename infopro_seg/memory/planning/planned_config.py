@@ -34,15 +34,14 @@ def _planned(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any
             preprocessor['size'] = setup.crop
             if preprocessor.get('size_divisor') is not None:
                 preprocessor['size_divisor'] = None  # mmseg accepts only one of the two
-    loader = planned.setdefault('train_dataloader', {})
-    loader['batch_size'] = setup.batch
+    planned['train_dataloader'] = {**(planned.get('train_dataloader') or {}), 'batch_size': setup.batch}
     for key in ('train_pipeline', 'train_dataloader'):
         if key in planned:
             planned[key] = with_crop(planned[key], setup.crop)
     if 'crop_size' in planned:
         planned['crop_size'] = setup.crop
     if setup.amp is not None and setup.amp != own_precision(cfg):
-        wrapper = planned.setdefault('optim_wrapper', {})
+        wrapper = planned['optim_wrapper'] = dict(planned.get('optim_wrapper') or {})
         wrapper.update(type='AmpOptimWrapper', dtype=DTYPES[setup.amp])
         if setup.amp == 'fp16':
             wrapper['loss_scale'] = 'dynamic'
@@ -88,6 +87,6 @@ def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
             inner = _difference(own[key], value)
             if inner:
                 found[key] = inner
-        elif value != own[key]:
-            found[key] = value
+        elif value != own[key]:  # mmengine merges no dict into what is none
+            found[key] = {**value, '_delete_': True} if isinstance(value, dict) else value
     return found

@@ -150,7 +150,7 @@ def build_optimizer(cfg: Any, model: nn.Module, optimizer: dict[str, Any] | None
         model: the model to optimize.
         optimizer: config of the optimizer; None for that of `cfg`, or else SGD with momentum.
     """
-    optimizer = dict(optimizer or cfg.get('optim_wrapper', {}).get('optimizer') or SGD)
+    optimizer = dict(optimizer or (cfg.get('optim_wrapper') or {}).get('optimizer') or SGD)
     with DefaultScope.overwrite_default_scope('mmengine'):
         kind = OPTIMIZERS.get(optimizer['type'])
         if kind is not None and 'foreach' in inspect.signature(kind).parameters:
