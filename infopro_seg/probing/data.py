@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.checks.classes import require_equal_classes
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.datasets.seeding import SeededDataset
 from infopro_seg.errors import ConfigError, UserError
+from infopro_seg.training.runner import NamingRunner
 
 SPLITS = ('train', 'val')
 
@@ -54,7 +54,7 @@ def train_loader(config: Config, batch: int, seed: int) -> Any:
         'dataset': SeededDataset(DATASETS.build(config.train_dataloader['dataset'])),
         'sampler': {'type': 'SeededSampler', 'sampler': {'type': 'InfiniteSampler', 'shuffle': True}},
     }
-    return Runner.build_dataloader(loader, seed=seed)
+    return NamingRunner.build_dataloader(loader, seed=seed)
 
 
 def val_loader(config: Config) -> Any:
@@ -65,7 +65,7 @@ def val_loader(config: Config) -> Any:
         'dataset': DATASETS.build(config.val_dataloader['dataset']),
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
     }
-    return Runner.build_dataloader(loader)
+    return NamingRunner.build_dataloader(loader)
 
 
 def describe_data(config: Config) -> Any:
