@@ -12,7 +12,7 @@ from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.planning import command
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.validation import plan_validation, validation_size
+from infopro_seg.memory.planning.validation import Validation, plan_validation, validation_size
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.storages import StorageTracker
@@ -149,3 +149,18 @@ def test_the_command_says_whether_both_fit(room, tmp_path, monkeypatch, capsys):
         assert row['validation_fits'] is (None if room is None else room == 0)
         if room is not None:
             assert row['validation_gib'] == round(peak / 2**30, 4)
+
+
+@pytest.mark.parametrize(
+    ('size', 'window', 'side', 'stride'),
+    [
+        ((1024, 2048), None, 512, 341),
+        ((1024, 2048), (769, 769), 384, 256),
+        ((96, 160), None, 32, 21),
+        ((40, 40), None, 32, 21),
+    ],
+)
+def test_the_windows_advised_are_smaller_than_those_that_do_not_fit(size, window, side, stride):
+    plan = Plan(SETUP, RECIPE, (RECIPE,), budget=1)
+    text = Validation(size, False, 1, 'slide' if window else 'whole', 2, window).text(plan)
+    assert f'crop_size=({side}, {side}), stride=({stride}, {stride})' in text

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmcv.transforms import Resize
 
+from infopro_seg.config_edits import height_and_width
 from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.pipelines import is_step
@@ -29,6 +30,7 @@ class Validation:
         batch: number of images at once.
         mode: `whole` or `slide`.
         peak: peak bytes.
+        window: height and width of the windows of mode `slide`, in pixels; None for `whole`.
     """
 
     size: tuple[int, int]
@@ -36,6 +38,7 @@ class Validation:
     batch: int
     mode: str
     peak: int
+    window: tuple[int, int] | None = None
 
     def as_json(self, budget: int | None) -> dict[str, Any]:
         """The keys to add to the rows of `--json`."""
@@ -60,12 +63,19 @@ class Validation:
         budget = show_bytes(plan.budget, reference)
         if self.peak > plan.budget:
             fewer = 'val_dataloader.batch_size=1, or ' if self.batch > 1 else ''
+            side = smaller_window(self.window or self.size)
+            stride = 2 * side // 3
             return (
                 f'{found} That does not fit {budget}: use {fewer}smaller windows, e.g. '
-                "model.test_cfg = dict(mode='slide', crop_size=(512, 512), stride=(341, 341)), or smaller "
-                'images (Resize in the pipeline of val_dataloader).'
+                f"model.test_cfg = dict(mode='slide', crop_size=({side}, {side}), stride=({stride}, "
+                f'{stride})), or smaller images (Resize in the pipeline of val_dataloader).'
             )
         return f'{found} {"Both fit" if plan.recommended is not None else "It fits"} {budget}.'
+
+
+def smaller_window(size: tuple[int, int]) -> int:
+    """The side of a square window: half of the shorter side, at most 512 pixels, a multiple of 32."""
+    return max(min(min(size) // 2, 512) // 32, 1) * 32
 
 
 def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Validation | str | None:
@@ -98,7 +108,9 @@ def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Va
         peak = trace_prediction(_trained(cfg, plan), size, amp, in_training=True, batch=batch).peak
     except UserError as error:
         return f'The memory of validation is unknown: {error}.'
-    return Validation(size, largest, batch, test_cfg.get('mode', 'whole'), peak)
+    mode = test_cfg.get('mode', 'whole')
+    window = height_and_width(test_cfg['crop_size']) if mode == 'slide' else None
+    return Validation(size, largest, batch, mode, peak, window)
 
 
 def _trained(cfg: Any, plan: Plan) -> Any:
