@@ -55,7 +55,7 @@ def with_crop(part: Any, crop: tuple[int, int]) -> Any:
     """A copy of a part of a config in which every RandomCrop has another size."""
 
     def edit(node: Any) -> Any:
-        if is_random_crop(node):
+        if is_random_crop(node) and height_and_width(node['crop_size']) != tuple(crop):
             node['crop_size'] = crop
         return node
 

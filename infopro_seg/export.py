@@ -42,10 +42,8 @@ OWN_ARGUMENTS = {
     'ResumableIterBasedTrainLoop': ('seed_per_module',),
     'ModuleParallelTrainLoop': ('seed_per_module',),
 }
-OWN_SETTINGS = (
-    *('custom_imports', 'custom_hooks', 'model_wrapper_cfg', 'local_head', 'data_howto', 'stages'),
-    *('weights_before', 'fit', 'model_parallel'),
-)
+OWN_SETTINGS = ('custom_imports', 'custom_hooks', 'model_wrapper_cfg', 'local_head', 'data_howto')
+OF_TRAININGS = ('stages', 'weights_before', 'fit', 'model_parallel')
 
 
 # types of this package that have no stock one, and the modules that configs import for them
@@ -171,7 +169,7 @@ def to_stock_config(config: Config, model: Any) -> Config:
         stock['data_preprocessor'] = {'type': 'mmpretrain.ClsDataPreprocessor', **stock['data_preprocessor']}
     elif stock['backbone']['type'].startswith('mmpretrain.'):
         imports.append('mmpretrain.models')
-    for name in OWN_SETTINGS:
+    for name in (*OWN_SETTINGS, *OF_TRAININGS):
         content.pop(name, None)
     if imports:
         content['custom_imports'] = {'imports': imports, 'allow_failed_imports': False}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from infopro_seg.prediction.onnx_network import OnnxNetwork
 from infopro_seg.prediction.rasters import predict_raster
 from infopro_seg.prediction.video_files import FrameFolder, VideoFile
 from infopro_seg.prediction.videos import predict_video
+from infopro_seg.prediction.ways import Ways
 from infopro_seg.prediction.windows import WindowNetwork
 from infopro_seg.tasks import is_classifier, refuse_classifier
 
@@ -37,25 +37,6 @@ FULL = (
     'Failed to allocate memory',
 )
 """What torch, OpenCV, onnxruntime and CUDA's libraries say if memory runs out."""
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How to predict.
-
-    Args:
-        half: compute in half precision: float16 on a GPU, bfloat16 on a CPU.
-        batch: number of windows, or of images or frames of the same size, computed at once.
-        resize: whether images are resized as in the test pipeline.
-        video: whether each folder contains the frames of a video.
-        fps: frames per second of overlay videos; by default the video's own, and 25 for a folder of frames.
-    """
-
-    half: bool = False
-    batch: int = 1
-    resize: bool = True
-    video: bool = False
-    fps: float | None = None
 
 
 def predict(
@@ -106,8 +87,8 @@ def predict(
         if is_classifier(given):
             from infopro_seg.classification.prediction import classify
 
-            if ways != Ways(video=ways.video):
-                refuse_classifier(given, 'each of --batch, --half, --no-resize and --fps', 'leave them out')
+            for option in ways.options():
+                refuse_classifier(given, option, 'leave it out')
             return classify(given, checkpoint, inputs, out, device, run.say)
     run.load(given, checkpoint, device, options, any(one.kind == 'raster' for one in inputs))
     with counting(console) as run.progress:

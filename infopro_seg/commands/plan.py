@@ -16,7 +16,6 @@ from pathlib import Path
 from infopro_seg.errors import UserError
 from infopro_seg.options import add_cfg_options, add_precision, add_sizes, new_parser
 
-DEFAULT_MODULES = '1-8'
 OUTPUTS = ('json', 'plot', 'write_config')
 
 
@@ -28,9 +27,7 @@ def main() -> int:
     add_sizes(parser)
     add_precision(parser)
     parser.add_argument(
-        '--modules',
-        default=DEFAULT_MODULES,
-        help='numbers of local modules, e.g. 4 or 1,4,6-8; default: %(default)s',
+        '--modules', help='numbers of local modules, e.g. 4 or 1,4,6-8; default: 1-8, as far as possible'
     )
     parser.add_argument(
         '--max-crop', action='store_true', help='with --budget: find the largest crop of each recipe'
@@ -111,11 +108,10 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
                 f'--{option.replace("_", "-")} cannot be combined with --module-parallel; leave one out'
             )
     crop = tuple(args.crop) if args.crop else None
-    modules = None if args.modules == DEFAULT_MODULES else args.modules
     json = Path(args.json) if args.json else None
     return plan_module_parallel(
         PlanModuleParallelRequest(
-            Path(args.config), args.batch, crop, args.amp, modules, args.budgets, json, args.cfg_options
+            Path(args.config), args.batch, crop, args.amp, args.modules, args.budgets, json, args.cfg_options
         )
     )
 
@@ -123,9 +119,8 @@ def _plan_module_parallel(args: argparse.Namespace) -> int:
 def _plan_inference(args: argparse.Namespace) -> int:
     from infopro_seg.memory.inference.inference_plan import PlanInferenceRequest, plan_inference
 
-    given = {**vars(args), 'modules': args.modules != DEFAULT_MODULES}
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'crop', 'batch', 'modules'):
-        if given[option]:
+        if getattr(args, option):
             raise UserError(
                 f'--{option.replace("_", "-")} is for trainings; leave it out, or leave out --inference'
             )

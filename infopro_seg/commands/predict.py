@@ -64,7 +64,8 @@ def main() -> int:
         from infopro_seg.training.checks.config_check import require_options_of
 
         require_options_of(config, args.cfg_options)
-    from infopro_seg.predict import Ways, predict
+    from infopro_seg.predict import predict
+    from infopro_seg.prediction.ways import Ways
 
     ways = Ways(args.half, args.batch, not args.no_resize, args.video, args.fps)
     skipped = predict(config, checkpoint, rest, args.out, args.device, args.cfg_options, ways)

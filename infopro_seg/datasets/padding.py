@@ -48,7 +48,8 @@ def _all_steps(steps: Sequence[Any]) -> Iterator[Any]:
     """The steps, and those of the variants that TestTimeAug makes."""
     for step in steps:
         yield step
-        for choice in step.get('transforms') or ():
+        variants = step.get('transforms') if isinstance(step, dict) else None
+        for choice in variants or ():
             yield from choice if isinstance(choice, list) else [choice]
 
 

@@ -20,7 +20,7 @@ from infopro_seg.models.losses.lean_loss import head_losses
 
 WHAT_HEADS_READ = (
     'an assertion of mmseg fails; a head that reads several feature maps lists them in in_index; an FCNHead '
-    "or a similar head also needs input_transform='resize_concat'; other heads need one in_index"
+    "or a similar head also needs input_transform='resize_concat'; other heads need one in_index. Got "
 )
 
 
@@ -150,9 +150,11 @@ class LocalSegmentor(LocalTraining, BoundedPrediction):
         config = self.with_in_channels(config, name)
         try:
             build(config)
-        except AssertionError as error:  # without words: mmseg checks what a head reads
-            cause = ' '.join(str(error).split()).rstrip('.') or WHAT_HEADS_READ
-            raise ConfigError(f'{name} cannot be built: {cause}. Got {_described(config)}') from error
+        except AssertionError as error:
+            said = ' '.join(str(error).split()).rstrip('.')
+            # mmseg checks what a head reads by assertions without words
+            cause = f'{said}; correct {name} of the config' if said else WHAT_HEADS_READ + _described(config)
+            raise ConfigError(f'{name} cannot be built: {cause}') from error
 
 
 @MODELS.register_module()

@@ -66,10 +66,16 @@ def stage_of(name: str) -> str:
 
 
 def shared_prefix(names: Sequence[str]) -> str:
-    """What all names begin with, up to a dot: `timm_model.` of a wrapped network's blocks."""
+    """The part without a number that all names begin with: `timm_model.` of a wrapped network's blocks.
+
+    It is empty if a name would begin with a number without it, as those of `stages.0.blocks.1`.
+    """
     parents = [name.split('.')[:-1] for name in names]
     shared = takewhile(lambda parts: len({*parts}) == 1, zip(*parents, strict=False))
-    return ''.join(f'{parts[0]}.' for parts in shared)
+    prefix = ''.join(f'{parts[0]}.' for parts in shared)
+    rest = [name.removeprefix(prefix) for name in names]
+    numbered = any(char.isdecimal() for char in prefix) or any(name[0].isdecimal() for name in rest)
+    return '' if numbered else prefix
 
 
 def _stages(axes: Axes, names: Sequence[str]) -> None:

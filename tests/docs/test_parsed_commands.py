@@ -59,7 +59,7 @@ def check(program, words, monkeypatch):
                 monkeypatch.syspath_prepend(str((ROOT / args['suite']).parent))
             assert select_runs(suite(args['suite']), args['methods'], args['modules'], args['seeds'])
         elif 'modules' in args:
-            assert parse_numbers(args['modules'])
+            assert args['modules'] is None or parse_numbers(args['modules'])
         assert args.get('budget') is None or parse_bytes(args['budget'])
 
 

@@ -8,11 +8,13 @@ from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.fit import plan_to_fit
-from infopro_seg.memory.planning.plan import EXACT_ONLY
+from infopro_seg.memory.planning.plan import exact_only
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.tracing.training_setup import training_setup
 from tests.memory.test_plan import DEMO
 
+EXACT_ONLY = exact_only(load_config(DEMO))
+WITH_CUTS = {'model.backbone.local_head': None}
 HEADLESS = {'model.backbone.cuts': (), 'model.backbone.local_head': None}
 
 
@@ -52,3 +54,23 @@ def test_fit_trains_an_exact_recipe_or_says_what_is_missing():
     assert recipes[0].peak <= 62 * 2**20
     with pytest.raises(UserError, match=f'no recipe fits 45.*{re.escape(EXACT_ONLY)}$'):
         plan_to_fit(config, 45 * 2**20)
+
+
+def test_cuts_without_local_heads_are_an_error():
+    words = r"the cuts \('layer1.1', .* need local heads; .*leave out the cuts"
+    with pytest.raises(ConfigError, match=words):
+        plan(PlanRequest(DEMO, options=WITH_CUTS))
+    with pytest.raises(ConfigError, match=words):
+        plan_to_fit(load_config(DEMO, WITH_CUTS), 2**30)
+
+
+def test_a_backbone_that_trains_one_module_has_no_recipes():
+    options = {'model.backbone.type': 'InfoProStageBackbone', 'model.backbone.stage': 1}
+    with pytest.raises(ConfigError, match=r'trains only module 1, .*leave out stage'):
+        planner(options).plan([1])
+
+
+def test_a_classifier_is_pointed_to_a_head_of_classifiers():
+    cfg = {'model': {'type': 'InfoProImageClassifier'}}
+    assert exact_only(cfg).endswith('configs/_base_/classification/local_heads/softmax.py')
+    assert exact_only(load_config(DEMO)).endswith('configs/_base_/local_heads/lean.py')

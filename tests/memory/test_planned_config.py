@@ -180,7 +180,7 @@ def test_the_verdict_says_that_a_local_recipe_saves_nothing():
     plan = Plan(TrainingSetup(2, CROP), exact, (exact, local), 11 * 2**30, exact, local)
     assert plan.verdict == (
         'Exact gradients fit 11.00 GiB: norms takes 9.00 GiB and no more FLOPs. '
-        'The cheapest local recipe, K=2, saves neither memory nor FLOPs.'
+        'The cheapest local recipe, K=2, saves no memory and hardly any FLOPs.'
     )
     assert plan.named == (exact,)
 

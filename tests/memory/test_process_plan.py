@@ -34,6 +34,8 @@ def test_messages_are_in_main_memory_and_not_in_the_peak(tmp_path, capsys):
         ({'model.backbone.momentum_block': 0.9}, None, 'momentum_block=0.9 lets a local head read blocks'),
         ({**FLOPS, 'model.backbone.budgets': ('1KiB', '1GiB')}, None, 'no cuts make 2 local modules fit'),
         ({**FLOPS, 'model.backbone.budgets': ('1GiB',)}, '2', '1 budgets for 2 local modules'),
+        ({**FLOPS, 'model.backbone.budgets': ('1GiB',)}, None, '1 budgets for 2 local modules'),
+        ({**FLOPS, 'model.backbone.budgets': ('1GiB',) * 3}, None, '3 budgets for 2 local modules'),
     ],
 )
 def test_what_no_training_takes_is_refused(options, modules, words):

@@ -12,7 +12,12 @@ from infopro_seg.memory.inference.prediction import trace_prediction
 from infopro_seg.memory.planning import command
 from infopro_seg.memory.planning.command import PlanRequest, plan
 from infopro_seg.memory.planning.plan import Plan
-from infopro_seg.memory.planning.validation import Validation, plan_validation, validation_size
+from infopro_seg.memory.planning.validation import (
+    Validation,
+    plan_validation,
+    smaller_window,
+    validation_size,
+)
 from infopro_seg.memory.search.cuts import resolve_cuts
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.storages import StorageTracker
@@ -152,15 +157,18 @@ def test_the_command_says_whether_both_fit(room, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ('size', 'window', 'side', 'stride'),
-    [
-        ((1024, 2048), None, 512, 341),
-        ((1024, 2048), (769, 769), 384, 256),
-        ((96, 160), None, 32, 21),
-        ((40, 40), None, 32, 21),
-    ],
+    ('window', 'side', 'stride'),
+    [(None, 512, 341), ((769, 769), 384, 256), ((4096, 4096), 512, 341), ((2, 2), 1, 1)],
 )
-def test_the_windows_advised_are_smaller_than_those_that_do_not_fit(size, window, side, stride):
+def test_the_windows_advised_are_smaller_than_those_that_do_not_fit(window, side, stride):
     plan = Plan(SETUP, RECIPE, (RECIPE,), budget=1)
-    text = Validation(size, False, 1, 'slide' if window else 'whole', 2, window).text(plan)
+    text = Validation((1024, 2048), False, 1, 'slide' if window else 'whole', 2, window).text(plan)
     assert f'crop_size=({side}, {side}), stride=({stride}, {stride})' in text
+
+
+@pytest.mark.parametrize('size', [(2, 9), (24, 24), (63, 40), (64, 64), (96, 160), (9999, 8000)])
+def test_a_smaller_window_is_smaller(size):
+    side = smaller_window(size)
+    assert 1 <= side <= min(*size) / 2
+    assert side <= 512
+    assert side % 32 == 0 or min(size) < 64

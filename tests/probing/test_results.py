@@ -187,7 +187,8 @@ def test_the_json_tells_depths_of_the_whole_encoder(tmp_path):
     ('names', 'shared'),
     [
         (['timm_model.bn1', 'timm_model.blocks.0.0', 'timm_model.blocks.0.1'], 'timm_model.'),
-        (['stages.0.blocks.0', 'stages.0.blocks.1', 'stages.1.blocks.0'], 'stages.'),
+        (['stages.0.blocks.0', 'stages.0.blocks.1', 'stages.1.blocks.0'], ''),
+        (['layer1.0.conv', 'layer1.1.conv'], ''),
         (['stem', 'layer1.0', 'layer1.1'], ''),
         (['stem', 'stages.0', 'stages.1'], ''),
         (['stem'], ''),

@@ -187,6 +187,8 @@ def test_the_command_that_goes_on_is_the_one_that_began(monkeypatch):
     smaller = ['--cfg-options', 'val_dataloader.batch_size=1']  # where a validation took too much
     assert continued(fitted, True, smaller) == f'python tools/train.py c.py --resume {" ".join(smaller)}'
     assert '--fit-exact-flops 1.1' in continued(fitted, True, options)
+    again = 'python tools/train.py c.py --fit-exact-flops 1.1 --fit 3GiB'
+    assert continued(fitted, False, smaller) == f'{again} {" ".join(smaller)}'
 
 
 @pytest.mark.parametrize(

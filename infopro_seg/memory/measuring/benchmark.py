@@ -90,14 +90,16 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     with console.status('predicting'):
         planner = Planner(cfg, setup)
         plan = planner.plan(modules)
-    environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
     rows: list[dict[str, Any]] = []
-    for recipe in track(plan.rows, description='measuring', console=console):
-        measured = _measure(planner.configure(recipe), setup, request.iterations, budget)
-        rows.append({**recipe.as_json(plan.reference, budget), 'measured': measured})
-        content = {'environment': environment, 'recipes': rows}
-        write_json(request.out / 'results.json', content)  # after each, as the next may be interrupted
-        write_text(request.out / 'results.md', markdown(environment, rows))
+    try:
+        for recipe in track(plan.rows, description='measuring', console=console):
+            measured = _measure(planner.configure(recipe), setup, request.iterations, budget)
+            rows.append({**recipe.as_json(plan.reference, budget), 'measured': measured})
+    finally:  # what was measured before an interrupt is kept
+        if rows:
+            environment = describe_environment(request, plan, cfg.get('env_cfg', {}))
+            write_json(request.out / 'results.json', {'environment': environment, 'recipes': rows})
+            write_text(request.out / 'results.md', markdown(environment, rows))
     if any('seconds' in row['measured'] for row in rows):
         with drawing(request.out / 'results.png', console.print):
             plot(plan.rows, rows, request.out / 'results.png')

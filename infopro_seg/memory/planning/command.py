@@ -48,7 +48,7 @@ class PlanRequest:
         batch: images per GPU.
         crop: height and width in pixels.
         amp: 'fp16' or 'bf16'.
-        modules: numbers of local modules, e.g. `1,4,6-8`.
+        modules: numbers of local modules, e.g. `1,4,6-8`; None for `DEFAULT_MODULES`.
         max_crop: whether to find the largest crop of each recipe.
         max_batch: whether to find the largest batch of each recipe.
         json: file for the recipes; `-` for stdout.
@@ -62,7 +62,7 @@ class PlanRequest:
     batch: int | None = None
     crop: tuple[int, int] | None = None
     amp: str | None = None
-    modules: str = DEFAULT_MODULES
+    modules: str | None = None
     max_crop: bool = False
     max_batch: bool = False
     json: Path | None = None
@@ -109,9 +109,11 @@ def plan_module_parallel(request: PlanModuleParallelRequest) -> int:
     refuse_classifier(cfg, 'module-parallel training', 'plan it without --module-parallel')
     require_infopro(cfg)
     require_own_blocks(cfg.model.backbone)
-    budgets = budgets or own_budgets(cfg.model.backbone, counts[0] if counts else None)
+    count = counts[0] if counts else None
+    if budgets is None and (budgets := own_budgets(cfg.model.backbone, count)) is not None:
+        count = cfg.model.backbone.num_modules
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
-    plans = plan_processes(cfg, setup, counts[0] if counts else None, budgets)
+    plans = plan_processes(cfg, setup, count, budgets)
     console = table_console(stderr=request.json == STDOUT)
     console.print(processes_table(plans, setup, budgets))
     console.print(processes_verdict(plans), markup=False, highlight=False)
@@ -127,7 +129,7 @@ def plan(request: PlanRequest) -> int:
         UserError: an argument or the config is invalid.
     """
     budget = None if request.budget is None else parse_bytes(request.budget)
-    modules = parse_numbers(request.modules)
+    modules = parse_numbers(request.modules or DEFAULT_MODULES)
     for option in ('max_crop', 'max_batch', 'write_config'):
         if getattr(request, option) and budget is None:
             raise UserError(f'--{option.replace("_", "-")} needs a budget to fit; add e.g. --budget 11GiB')
@@ -152,9 +154,8 @@ def plan(request: PlanRequest) -> int:
 
 def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     """Shows what each stage of an asynchronous training takes; returns 1 if one exceeds the budget."""
-    given = {**vars(request), 'modules': request.modules != DEFAULT_MODULES}
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'modules'):
-        if given[option]:
+        if getattr(request, option):
             raise UserError(
                 f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '
                 'config without them'

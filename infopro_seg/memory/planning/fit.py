@@ -8,7 +8,7 @@ from typing import Any
 
 from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.largest_size import largest_crop
-from infopro_seg.memory.planning.plan import EXACT_FLOPS, EXACT_ONLY, Plan
+from infopro_seg.memory.planning.plan import EXACT_FLOPS, Plan, exact_only
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipes import Recipe
@@ -71,9 +71,9 @@ def plan_to_fit(
         budget,
         exact,
         local,
-        has_stock_losses(cfg),
-        planner.has_local_heads,
-        exact_flops,
+        stock=has_stock_losses(cfg),
+        local_heads=planner.has_local_heads,
+        exact_flops=exact_flops,
     )
     first = plan.recommended
     if first is None:
@@ -110,8 +110,9 @@ def _nothing_fits(planner: Planner, counts: list[int], budget: int) -> str:
     instead = (
         'a smaller batch or crop' if crop else 'a smaller model or an optimizer whose step needs less memory'
     )
+    hint = '' if planner.has_local_heads else f'. {exact_only(planner.cfg)}'
     return (
         f'no recipe fits {show_bytes(budget, smallest.peak)} for {planner.setup}. The smallest peak found is '
         f'{show_bytes(smallest.peak, smallest.peak)}, {smallest.name}, bound by {smallest.bound}; {size}. '
-        f'Give a larger budget, or {instead}{"" if planner.has_local_heads else f". {EXACT_ONLY}"}'
+        f'Give a larger budget, or {instead}{hint}'
     )

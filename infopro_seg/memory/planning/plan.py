@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipe_search import ALIKE
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.tasks import is_classifier
 
 EXACT_FLOPS = 1.2  # an exact recipe is preferred up to this share of the FLOPs of end-to-end training
-EXACT_ONLY = (
-    'The config has no local head, so only exact recipes were tried. To try local ones, give the backbone a '
-    'local_head, e.g. that of configs/_base_/local_heads/lean.py'
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,9 @@ class Plan:
         if self.local is None:
             return text
         if self.rival == self.exact:
-            return f'{text} The cheapest local recipe, {self.local.name}, saves neither memory nor FLOPs.'
+            return (
+                f'{text} The cheapest local recipe, {self.local.name}, saves no memory and hardly any FLOPs.'
+            )
         text = f'{text} {self.local.name} would {self._change(self.exact, self.local)}'
         if self.rival is None:
             return f'{text}.'
@@ -131,6 +131,15 @@ class Plan:
                 f'and {percent} FLOPs' if flops > 0 else f'for {percent} more FLOPs'
             )
         return f'take {size} more and ' + (f'save {percent} FLOPs' if flops > 0 else f'{percent} more FLOPs')
+
+
+def exact_only(cfg: Any) -> str:
+    """Says that a config without local heads has exact recipes only, and how to get local ones."""
+    folder = 'classification/local_heads/softmax.py' if is_classifier(cfg) else 'local_heads/lean.py'
+    return (
+        'The config has no local head, so only exact recipes were tried. To try local ones, give the '
+        f'backbone a local_head, e.g. that of configs/_base_/{folder}'
+    )
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from infopro_seg.consoles import new_table
 from infopro_seg.drawing.point_names import MARKERS, annotate
-from infopro_seg.memory.planning.plan import EXACT_ONLY, Plan
+from infopro_seg.memory.planning.plan import Plan, exact_only
 from infopro_seg.memory.planning.planned_config import planned_changes
 from infopro_seg.memory.planning.validation import Validation
 from infopro_seg.memory.quantities import fits_text, show_bytes, unit_for
@@ -55,7 +55,7 @@ def plan_table(plan: Plan) -> Table:
 def advice(plan: Plan, cfg: Config) -> str:
     """Which recipe to choose and how to change the config; or why nothing fits."""
     about = _choice(plan, cfg) if plan.budget is not None else ''
-    missing = '' if plan.local_heads else f'{EXACT_ONLY}.'
+    missing = '' if plan.local_heads else f'{exact_only(cfg)}.'
     return '\n\n'.join(filter(None, (about, missing)))
 
 
@@ -96,7 +96,9 @@ def config_lines(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> str:
     if 'batch_size' in loader:
         text += f'\ntrain_dataloader = dict(batch_size={setup.batch})'
     if 'optim_wrapper' in changes:
-        settings = ', '.join(f'{key}={value!r}' for key, value in changes['optim_wrapper'].items())
+        settings = ', '.join(
+            f'{key}={value!r}' for key, value in changes['optim_wrapper'].items() if key != '_delete_'
+        )
         text += f'\noptim_wrapper = dict({settings})'
     return text
 

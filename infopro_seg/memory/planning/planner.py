@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from infopro_seg.config_edits import backbone_of
-from infopro_seg.errors import UserError
+from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.memory.costs.chain import PLAIN
 from infopro_seg.memory.planning.known_accuracy import known_accuracy
 from infopro_seg.memory.planning.plan import Plan
@@ -66,6 +66,7 @@ class Planner(RecipeSearch):
 
     def counts(self, modules: Iterable[int] = range(1, 9)) -> list[int]:
         """The numbers of local modules that are possible; see :meth:`plan`."""
+        self._require_recipes()
         chain = self.costs(self.own_heads).chain
         listed = lists_heads(self.cfg)
         most = chain.most_modules if self.has_local_heads else 1
@@ -74,6 +75,20 @@ class Planner(RecipeSearch):
         for count in counts:
             check_modules(chain, count, listed)
         return counts
+
+    def _require_recipes(self) -> None:
+        """Checks that the config trains all of its modules, and that its cuts have local heads."""
+        backbone = backbone_of(self.cfg)
+        own = () if backbone.get('num_modules') else tuple(backbone.get('cuts') or ())
+        if backbone.get('stage') is not None:
+            raise ConfigError(
+                f'the backbone trains only module {backbone["stage"]}, so there are no recipes to choose '
+                "from; for those of the whole encoder, write type='InfoProBackbone' and leave out stage"
+            )
+        if own and not self.has_local_heads:
+            raise ConfigError(
+                f'the cuts {own} need local heads; give the backbone a local_head, or leave out the cuts'
+            )
 
     def require_room(self, budget: int) -> None:
         """Checks that a budget exceeds the bytes that every recipe takes.

@@ -8,7 +8,6 @@ from typing import Any
 
 from mmcv.transforms import Resize
 
-from infopro_seg.config_edits import height_and_width
 from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.pipelines import is_step
@@ -63,8 +62,9 @@ class Validation:
         budget = show_bytes(plan.budget, reference)
         if self.peak > plan.budget:
             fewer = 'val_dataloader.batch_size=1, or ' if self.batch > 1 else ''
-            side = smaller_window(self.window or self.size)
-            stride = 2 * side // 3
+            seen = self.window or self.size  # a window that exceeds the image is the image
+            side = smaller_window((min(seen[0], self.size[0]), min(seen[1], self.size[1])))
+            stride = max(2 * side // 3, 1)
             return (
                 f'{found} That does not fit {budget}: use {fewer}smaller windows, e.g. '
                 f"model.test_cfg = dict(mode='slide', crop_size=({side}, {side}), stride=({stride}, "
@@ -74,8 +74,10 @@ class Validation:
 
 
 def smaller_window(size: tuple[int, int]) -> int:
-    """The side of a square window: half of the shorter side, at most 512 pixels, a multiple of 32."""
-    return max(min(min(size) // 2, 512) // 32, 1) * 32
+    """The side of a square window: at most half of the shorter side and 512 pixels; a multiple of 32, if it
+    is that long."""
+    side = max(min(min(size) // 2, 512), 1)
+    return side // 32 * 32 or side
 
 
 def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Validation | str | None:
@@ -109,7 +111,7 @@ def plan_validation(cfg: Any, plan: Plan, announce: Callable[[str], None]) -> Va
     except UserError as error:
         return f'The memory of validation is unknown: {error}.'
     mode = test_cfg.get('mode', 'whole')
-    window = height_and_width(test_cfg['crop_size']) if mode == 'slide' else None
+    window = tuple(test_cfg['crop_size']) if mode == 'slide' else None
     return Validation(size, largest, batch, mode, peak, window)
 
 

@@ -83,8 +83,8 @@ def check_balance(balance: Any, budgets: Any, modules: Any) -> None:
     listed = isinstance(budgets, (list, tuple)) and all(isinstance(budget, str) for budget in budgets)
     if budgets is not None and (balance != 'flops' or not listed):
         raise ConfigError(
-            f"budgets={budgets!r} of the backbone goes with balance='flops', one text per local module, e.g. "
-            "budgets=('8GiB', '24GiB')"
+            f"budgets={budgets!r} of the backbone goes with balance='flops', one text with a unit per local "
+            "module, e.g. budgets=('8GiB', '24GiB')"
         )
 
 

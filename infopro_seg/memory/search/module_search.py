@@ -160,7 +160,7 @@ class ModuleSearch:
             drop = way.unread if released is None else min(way.unread, released)
             drop = 0 if start - 1 in chain.outputs else drop
             after = self._rest(place, start + way.length, end, way.released, runs)
-            if after is not None and len(after.peaks):  # it is empty if it needs more runs
+            if after is not None and len(after.peaks):  # empty where more runs are needed than are left
                 choices.append((way, after))
                 below = max(way.enter, way.low - drop)
                 peaks.append(np.maximum(below, way.kept - drop + after.peaks))

@@ -79,9 +79,10 @@ def continued(command: Sequence[str], saved: bool, options: Sequence[str]) -> st
         return f'the same command with {shlex.join(added)}'
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument('--resume', nargs='?')
-    parser.add_argument('--fit')
-    if '--fit' not in options:
-        parser.add_argument('--fit-exact-flops')  # which goes with --fit; the resumed run keeps its own
+    if saved or '--fit' in options:
+        parser.add_argument('--fit')  # the options have another, or the resumed run keeps its own
+        if '--fit' not in options:
+            parser.add_argument('--fit-exact-flops')  # which goes with --fit
     if launched:
         parser.add_argument('--launcher')
         parser.add_argument('--local_rank', '--local-rank')
