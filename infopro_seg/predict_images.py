@@ -45,7 +45,7 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     found = Found()
     listed: dict[str, tuple[str, str]] = {}
     for file, folder in _images_below(paths, found.others):
-        if file.name.endswith(ENDS) and is_written_here(file):
+        if is_earlier_result(file):
             found.earlier.append(file)
         else:
             listed.setdefault(os.path.abspath(file), (str(folder), str(file)))  # noqa: PTH100
@@ -57,6 +57,11 @@ def find_images(paths: Sequence[str | Path]) -> Found:
     names = output_names([*listed.values()])
     found.images = [(Path(file), names[file].with_suffix('')) for _, file in listed.values()]
     return found
+
+
+def is_earlier_result(path: Path) -> bool:
+    """Whether an image is a result of an earlier prediction, by its name and its contents."""
+    return path.name.endswith(ENDS) and is_written_here(path)
 
 
 def _images_below(paths: Sequence[str | Path], others: list[Path]) -> Iterator[tuple[Path, Path]]:

@@ -94,6 +94,22 @@ def test_a_folder_of_frames_is_a_video_in_the_order_of_its_numbers(network, tmp_
     assert (result.count, result.fps) == (3, 5)
 
 
+def test_results_of_an_earlier_prediction_are_no_frames(network, tmp_path, written, capsys):
+    folder = tmp_path / 'frames'
+    folder.mkdir()
+    frames = [picture(*SIZE, seed) for seed in range(2)]
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f'{index}.png'), frame)
+    cv2.imwrite(str(folder / '1_overlay.png'), frames[0])  # the user's own, in spite of its name
+    assert predict(network.config, network.checkpoint, [folder / '0.png'], folder, 'cpu') == []
+    assert {path.name for path in folder.glob('0_*')} == {'0_labels.png', '0_overlay.png'}
+    assert run(network, folder, tmp_path / 'out', video=True) == []
+    assert np.array_equal(written, overlays(network, [*frames, frames[0]]))
+    assert f'2 results of earlier predictions are left out, e.g. {folder / "0_labels.png"}' in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_video_that_ends_early_keeps_its_frames(network, video, tmp_path, written, capsys):
     cut = tmp_path / 'cut.avi'
     content = video.read_bytes()

@@ -11,7 +11,7 @@ from infopro_seg.datasets.image_headers import count_pages
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.names import output_names
 from infopro_seg.files import LONGEST
-from infopro_seg.predict_images import Found, find_images
+from infopro_seg.predict_images import Found, find_images, is_earlier_result
 from infopro_seg.prediction.raster_files import is_raster
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.ts'})
@@ -58,7 +58,9 @@ def find_inputs(paths: Sequence[str | Path], video: bool = False) -> tuple[list[
         UserError: a path does not exist, there is no image, or a package is missing for a raster.
     """
     if video:
-        return _videos([*map(Path, paths)]), Found()
+        videos = _videos([*map(Path, paths)])
+        inside = (path for one in videos if one.path.is_dir() for path in sorted(one.path.iterdir()))
+        return videos, Found(earlier=[path for path in inside if is_earlier_result(path)])
     found = find_images(paths)
     return [Input(path, name, _kind(path)) for path, name in found.images], found
 

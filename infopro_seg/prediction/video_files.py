@@ -15,7 +15,7 @@ import numpy as np
 from infopro_seg.datasets.image_files import load_image
 from infopro_seg.errors import DataError, OutputError
 from infopro_seg.files import is_special, whole_file
-from infopro_seg.predict_images import IMAGE_SUFFIXES
+from infopro_seg.predict_images import IMAGE_SUFFIXES, is_earlier_result
 
 FPS = 25.0  # for a folder of frames, which has no rate
 CODEC = 'mp4v'  # MPEG-4, which OpenCV's own build writes everywhere
@@ -81,6 +81,8 @@ class VideoFile:
 class FrameFolder:
     """The :class:`Frames` of a folder of images, ordered by name, with digits as numbers.
 
+    Results of earlier predictions are left out.
+
     Args:
         folder: the folder.
         fps: frames per second.
@@ -92,7 +94,7 @@ class FrameFolder:
     def __init__(self, folder: Path, fps: float | None = None) -> None:
         found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
         frames = [path for path in found if not path.name.startswith('.') and not is_special(path)]
-        self.files = sorted(frames, key=_numbered)
+        self.files = sorted((path for path in frames if not is_earlier_result(path)), key=_numbered)
         if not self.files:
             raise DataError(f'no frames in {folder}; looked for {", ".join(sorted(IMAGE_SUFFIXES))}')
         self.count, self.fps = len(self.files), fps or FPS
