@@ -44,7 +44,7 @@ class Run:
     @classmethod
     def named(cls, name: str) -> Run | None:
         """The run that a folder is named after; None if the name is not one of a run."""
-        parts = re.fullmatch(r'(\w+)_k(\d+)_seed(\d+)', name)
+        parts = re.fullmatch(r'(.+)_k(\d+)_seed(\d+)', name)
         run = parts and cls(parts[1], int(parts[2]), int(parts[3]))
         return run if run and run.name == name else None
 

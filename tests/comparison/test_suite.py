@@ -92,9 +92,10 @@ def test_even_cuts_give_every_module_as_many_blocks_but_for_one():
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_a_run_is_known_by_the_name_of_its_folder():
-    run = Run('infopro_kseed_k', 16, 30)
-    assert run.name == 'infopro_kseed_k_k16_seed30'
+@pytest.mark.parametrize('method', ['infopro_kseed_k', 'no-decoder', 'lr 0.1', 'größer'])
+def test_a_run_is_known_by_the_name_of_its_folder(method):
+    run = Run(method, 16, 30)
+    assert run.name == f'{method}_k16_seed30'
     assert Run.named(run.name) == run
 
 
