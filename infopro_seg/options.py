@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from ast import literal_eval
 from typing import Any
+
+SPACED = re.compile(r'[^\s,([{:]\s+[^\s,)\]}]')  # a space inside an item of a list
 
 
 def new_parser(description: str | None, **options: Any) -> ArgumentParser:
@@ -77,6 +80,7 @@ class CfgOptions(Action):
     """mmengine's `--cfg-options KEY=VALUE ...`, with clear errors.
 
     A text with commas is a list for mmengine, with quotes and without. Here it is a text if it is in quotes.
+    mmengine removes all spaces. Here those inside texts stay, in lists if each text is in quotes.
     """
 
     def __call__(
@@ -87,27 +91,48 @@ class CfgOptions(Action):
 
         action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         for value in values:
-            key, equals, _ = value.partition('=')
+            key, equals, given = value.partition('=')
             if not equals or not key.strip('.') or key != key.strip():
                 parser.error(
                     f'{option_string} {value!r}: write KEY=VALUE, without spaces around =, e.g. '
                     'train_cfg.max_iters=20000'
                 )
-            text = _quoted(value.partition('=')[2])
-            if text is not None:
-                setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), key: text})
+            kept = _kept(given.strip())
+            if kept is not None:
+                setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), key: kept})
                 continue
+            if SPACED.search(given):
+                parser.error(
+                    f'{option_string} {value!r}: the spaces in the texts of a list would be lost; put each '
+                    "in quotes, and all in others: \"a.b=['traffic light', 'car']\""
+                )
             try:
                 action(parser, namespace, [value], option_string)
             except (AssertionError, ValueError, IndexError) as error:
                 parser.error(f'{option_string} {value!r}: {error}; put all of it in quotes')
 
 
-def _quoted(value: str) -> str | None:
-    """The text between quotes that has commas; None for other values, which mmengine reads."""
+def _literal(value: str) -> Any:
+    """A text in quotes, or a list or tuple, as Python reads it; None for other values."""
     try:
-        found = literal_eval(value) if value[:1] in ('"', "'") else None
+        return literal_eval(value) if value[:1] in ('"', "'", '(', '[') else None
     except (SyntaxError, ValueError):
         return None
-    is_text = isinstance(found, str) and ',' in found and found[0] not in '(['
-    return found if is_text else None
+
+
+def _kept(value: str) -> Any:
+    """A text, or a list of texts, that mmengine would split or take spaces from; None for other values."""
+    found = _literal(value)
+    if isinstance(found, str) and found[:1] in ('(', '['):
+        found = _literal(found)
+    if isinstance(found, (list, tuple)):
+        return found if any(map(_has_spaces, found)) else None
+    if found is None and not set(value) & set(',([{'):
+        found = value  # without quotes
+    return found if isinstance(found, str) and (',' in found or _has_spaces(found)) else None
+
+
+def _has_spaces(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_spaces, value))
+    return isinstance(value, str) and ' ' in value.strip()

@@ -86,6 +86,32 @@ def test_a_text_with_commas_goes_in_quotes(quote):
     assert parse('--cfg-options', *values) == {'a.b': policies, 'c': 1, 'd': ['x', 'y'], 'e': 'x'}
 
 
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        ('my runs/iter_2.pth', 'my runs/iter_2.pth'),
+        ('"my runs/a, b.pth"', 'my runs/a, b.pth'),
+        ("('traffic light', 'car')", ('traffic light', 'car')),
+        ("[['traffic light'], 1]", [['traffic light'], 1]),
+        ('"[\'traffic light\', 2]"', ['traffic light', 2]),
+        ('( 1, [2 , 3] )', (1, [2, 3])),
+        ('x, y', ['x', 'y']),
+        (' 0.5 ', 0.5),
+    ],
+    ids=str,
+)
+def test_spaces_stay_in_texts_and_mean_nothing_elsewhere(given, expected):
+    assert parse('--cfg-options', f'a.b={given}') == {'a.b': expected}
+
+
+@pytest.mark.parametrize('given', ['traffic light, car', '[car,traffic light]', '"[car,traffic light]"'])
+def test_texts_with_spaces_need_quotes_in_a_list(capsys, given):
+    with pytest.raises(SystemExit) as caught:
+        parse('--cfg-options', f'a.b={given}')
+    assert caught.value.code == 2
+    assert 'the spaces in the texts of a list would be lost; put each in quotes' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('value', ['lr', '=5', 'lr =5', 'size=(1,[2)', '.=1'])
 def test_a_malformed_override_is_named(capsys, value):
     with pytest.raises(SystemExit) as caught:
