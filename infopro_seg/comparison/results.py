@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -141,13 +142,16 @@ def joined(
 
 
 def read_scalars(folder: Path) -> list[dict[str, Any]]:
-    """All log entries of a run, including those after a resume; later entries for an iteration come last."""
-    lines = [
-        line
-        for path in sorted(folder.glob('*/vis_data/scalars.json'))
-        for line in path.read_text().splitlines()
-    ]
-    return [json.loads(line) for line in lines]
+    """All log entries of a run, including those after a resume; later entries for an iteration come last.
+
+    What a full disk or a killed process has left of a line is skipped.
+    """
+    found = []
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text(errors='replace').splitlines():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return [entry for entry in found if isinstance(entry, dict)]
 
 
 def _scores(metrics: Mapping[str, Any], metric: str) -> dict[str, Any]:

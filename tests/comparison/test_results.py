@@ -80,6 +80,13 @@ def test_a_resumed_run_is_read_in_the_order_of_its_logs(tmp_path):
     assert [entry['step'] for entry in read_scalars(tmp_path)] == [1, 2, 3, 4]
 
 
+def test_what_is_left_of_a_line_is_skipped(tmp_path):
+    for folder, text in (('1', '{"step": 1}\n{"step": 2, "lo'), ('2', '{"step": 2}\n12\n{"step": 3}\n')):
+        (tmp_path / folder / 'vis_data').mkdir(parents=True)
+        (tmp_path / folder / 'vis_data' / 'scalars.json').write_text(text)
+    assert read_scalars(tmp_path) == [{'step': 1}, {'step': 2}, {'step': 3}]
+
+
 def cells(table):
     return [[cell.strip() for cell in line.strip('|\n').split('|')] for line in table.splitlines()]
 
