@@ -31,13 +31,14 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
     `traces.json` gets the peak bytes and FLOPs of a step, and the cuts, which differ between methods if they
     are balanced by memory. If modules train in turn, it gets the largest peak, and the FLOPs of one step of
     each module. If the suite's `comparison.real_use` names the batch and crop that its methods are meant for,
-    `real_use` contains peak and FLOPs at that size.
+    `real_use` contains peak and FLOPs at that size; if the suite now names another, all are traced again.
     """
     real_use = suite.comparison.get('real_use')
+    size_now = None if real_use is None else (real_use.batch, list(real_use.crop))
     path = out / TRACES
     traces: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
     for run in runs:
-        if run.setting in traces:
+        if run.setting in traces and _real_size(traces[run.setting]) == size_now:
             continue
         report(f'tracing {run.setting}')
         cfg = resolve_cuts(run_config(suite, run))
@@ -48,6 +49,12 @@ def trace_settings(suite: Config, runs: Sequence[Run], out: Path, report: Callab
             size = (real_use.batch, tuple(real_use.crop))
             traces[run.setting]['real_use'] = {**_peak_and_flops(parts, *size), **real_use.to_dict()}
         write_text(path, json.dumps(traces, indent=2) + '\n')
+
+
+def _real_size(trace: Mapping[str, Any]) -> tuple[int, list[int]] | None:
+    """The batch and crop of the real use that a method was traced at; None if the suite named none."""
+    found = trace.get('real_use')
+    return None if found is None else (found['batch'], list(found['crop']))
 
 
 def _peak_and_flops(

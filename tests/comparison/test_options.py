@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from infopro_seg.comparison import results
 from infopro_seg.comparison.command import CompareRequest, compare
 from infopro_seg.comparison.results import summarise, trace_settings
 from infopro_seg.comparison.suite import Run, run_config
@@ -56,9 +57,26 @@ def test_the_real_use_is_traced_at_its_size(suite, tmp_path):
     assert (found['real_use']['batch'], found['real_use']['crop']) == (3, [64, 64])
 
 
+def test_all_methods_are_traced_at_the_size_that_the_suite_names_now(suite, tmp_path, monkeypatch):
+    traced = []
+
+    def note(parts, *size):
+        traced.append(size)
+        return {'peak_bytes': 1, 'flops': 1}
+
+    monkeypatch.setattr(results, '_peak_and_flops', note)
+    small, large = {'batch': 3, 'crop': (64, 64)}, {'batch': 4, 'crop': (64, 64)}
+    counts = []
+    for suite.comparison.real_use in (None, small, small, large, None):
+        trace_settings(suite, [Run('e2e', 1, 0), Run('e2e', 1, 1)], tmp_path, lambda line: None)
+        counts.append(len(traced))
+    assert counts == [1, 3, 3, 5, 6]  # at the size of the training, and at that of the real use
+    assert traced == [(), (), (3, (64, 64)), (), (4, (64, 64)), ()]
+
+
 def test_the_table_shows_the_real_use_where_there_is_one():
     size = {'batch': 4, 'crop': [512, 1024]}
-    results = [
+    runs = [
         {
             **result,
             'traced': {
@@ -68,7 +86,7 @@ def test_the_table_shows_the_real_use_where_there_is_one():
         }
         for result, peak, flops in zip(RESULTS[:2], (100, 40), (1000, 1100), strict=True)
     ]
-    header, _, e2e, greedy = cells(comparison_table(summarise(results)))
+    header, _, e2e, greedy = cells(comparison_table(summarise(runs)))
     column = header.index('peak MiB, traced at batch 4, 512x1024')
     assert (e2e[column], greedy[column]) == ('100.0', '40.0')
     column = header.index('FLOPs of E2E, traced')
