@@ -52,14 +52,18 @@ def draw_comparison(suite: Config, runs: dict[str, Run], out: Path, path: Path, 
 
 def _trained(suite: Config, run: Run, out: Path) -> Any:
     model = MODELS.build(without_pretraining(resolve_cuts(run_config(suite, run)).model))
-    model.load_state_dict(read_checkpoint(str(_checkpoint(out, run)))['state_dict'])
+    checkpoint = _checkpoint(out, run)
+    assert checkpoint is not None
+    model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
     return model
 
 
-def _checkpoint(out: Path, run: Run) -> str | None:
-    """The last checkpoint of a run, None if it no longer exists."""
-    found: str | None = find_latest_checkpoint(str(parts_of(out, run)[-1]))
-    return found if found is not None and Path(found).is_file() else None
+def _checkpoint(out: Path, run: Run) -> Path | None:
+    """The last checkpoint of a run, in its own folder if that was moved; None if it no longer exists."""
+    folder = parts_of(out, run)[-1]
+    noted = find_latest_checkpoint(str(folder))
+    places = [] if noted is None else [folder / Path(noted).name, Path(noted)]
+    return next((path for path in places if path.is_file()), None)
 
 
 def _title(method: str, modules: int) -> str:

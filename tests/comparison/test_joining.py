@@ -61,6 +61,19 @@ def test_the_panel_shows_the_first_seed_that_has_all_runs_with_their_checkpoints
     assert runs_shown(Config({'comparison': {}}), finished, tmp_path) == {}
 
 
+def test_the_panel_finds_the_checkpoints_of_a_folder_that_was_moved(tmp_path):
+    suite, trained = Config({'comparison': {'panel': {'e2e': 1}}}), Run('e2e', 1, 0)
+    before, after = tmp_path / 'before', tmp_path / 'after'
+    folder = before / 'runs' / trained.name
+    folder.mkdir(parents=True)
+    (folder / 'iter_3.pth').touch()
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_3.pth'))
+    before.rename(after)
+    assert runs_shown(suite, [trained], after) == {'e2e': trained}
+    (after / 'runs' / trained.name / 'iter_3.pth').unlink()
+    assert runs_shown(suite, [trained], after) == {}
+
+
 def test_two_networks_stand_side_by_side(monkeypatch, tmp_path):
     figures = []
     draw = Figure.savefig
