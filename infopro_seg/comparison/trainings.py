@@ -152,7 +152,7 @@ def train_all(
         folder.mkdir(parents=True, exist_ok=True)
         command = [*TRAIN, str(paths[run])]
         command += ['--work-dir', str(folder), '--resume']
-        command += ['--cfg-options', f'load_from={initial_of(out, run)}']
+        command += ['--cfg-options', f'load_from={str(initial_of(out, run))!r}']
         report(f'{run.name}: training, progress in {folder / "train.log"}')
         start = time.monotonic()
         with open(folder / 'train.log', 'a') as log:
