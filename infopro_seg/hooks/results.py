@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import resource
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import mmengine
 import mmseg
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
@@ -94,7 +95,7 @@ class ResultsHook(Hook):
         together = getattr(runner.model, 'together', None)  # of processes that hold a local module each
         if not is_main_process():
             if shown is not None and together is not None and runner.model.is_with_first_rank:
-                with together(), drawing(PANEL, runner.logger.warning):
+                with together(), averaged(runner), drawing(PANEL, runner.logger.warning):
                     run_panel(model, shown, self.rows)
             return
         folder = Path(runner.work_dir)
@@ -104,7 +105,7 @@ class ResultsHook(Hook):
         with drawing(curves, runner.logger.warning):
             draw_curves(read_log(runner.message_hub, runner.iter), curves)
         if shown is not None:
-            with (together or nullcontext)(), drawing(panel, runner.logger.warning):
+            with (together or nullcontext)(), averaged(runner), drawing(panel, runner.logger.warning):
                 draw_panel(model, shown, panel, self.rows)
 
     def _results(self, runner: Any) -> dict[str, Any]:
@@ -126,6 +127,19 @@ class ResultsHook(Hook):
                 'mmseg': mmseg.__version__,
             },
         }
+
+
+@contextmanager
+def averaged(runner: Any) -> Iterator[None]:
+    """Inside the block, the model has the weights that an EMAHook averages, as in a validation."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+    for hook in hooks:
+        hook._swap_ema_parameters()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook._swap_ema_parameters()
 
 
 def _is_whole(cfg: Any) -> bool:

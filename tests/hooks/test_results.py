@@ -1,3 +1,4 @@
+import copy
 import json
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import infopro_seg
 from infopro_seg.evaluate import evaluate
 from infopro_seg.hooks import results
 from infopro_seg.hooks.results import ResultsHook, iou_results
-from tests.runs import DEMO, ITERS, SIZE, VAL, load, read_png, tiny_options
+from tests.runs import DEMO, ITERS, SIZE, VAL, load, read_png, tiny_options, train
 
 
 @pytest.fixture(scope='module')
@@ -42,6 +43,22 @@ def test_the_panel_has_a_row_per_image_and_a_column_per_picture(trained):
     cell = 2.6 * 120
     assert width == pytest.approx(5 * cell, abs=1)
     assert height == pytest.approx(VAL * cell * SIZE[0] / SIZE[1] + 0.9 * 120, abs=1)
+
+
+def test_the_panel_shows_what_the_averaged_weights_predict(streets, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        results, 'draw_panel', lambda model, *_: shown.append(copy.deepcopy(model.state_dict()))
+    )
+    monkeypatch.setattr(results, 'draw_curves', lambda *_: None)
+    options = tiny_options(streets, results=True)
+    options['custom_hooks'].append({'type': 'EMAHook', 'momentum': 0.5})
+    options |= {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}
+    runner = train(DEMO, work_dir=str(tmp_path), options=options)
+    saved, trained = load(tmp_path / 'iter_2.pth')['state_dict'], runner.model.state_dict()
+    [weights] = shown
+    assert all(torch.equal(weights[name], saved[name]) for name in saved)
+    assert not all(torch.equal(trained[name], saved[name]) for name in saved)  # the swap is undone
 
 
 def test_classes_that_are_nowhere_are_null():
