@@ -74,7 +74,7 @@ def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) 
     kinds = {
         'end to end': (END_TO_END, 'o', 'full'),
         'end to end, recomputed: the same gradients': (EXACT, 's', 'full'),
-        'InfoPro, three seeds': (LOCAL, 'o', 'full'),
+        'InfoPro, two or three seeds': (LOCAL, 'o', 'full'),
         'InfoPro, one seed': (LOCAL, 'o', 'none'),
         'other controls': (OTHERS, 'o', 'full'),
     }
