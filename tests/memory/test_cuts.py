@@ -195,7 +195,8 @@ def test_no_number_of_modules(wrong):
 def test_budgets_are_texts(wrong):
     config = config_with(2)
     config.model.backbone.update(balance='flops', budgets=wrong)
-    with pytest.raises(ConfigError, match=r"budgets=.* one text with a unit per local module, e\.g\. budgets=\('8GiB'"):
+    message = r"budgets=.* one text with a unit per local module, e\.g\. budgets=\('8GiB'"
+    with pytest.raises(ConfigError, match=message):
         resolve_cuts(config)
 
 
