@@ -33,11 +33,10 @@ def require_unpadded(steps: Sequence[Any], sample: dict[str, Any], where: str) -
     if not all(map(is_stock, kinds)):
         return  # steps of the user's own
     resized = any('Resize' in kind.__name__ for kind in kinds)
-    inputs, samples = (
-        [value] if not isinstance(value, list) else value
-        for value in (sample['inputs'], sample['data_samples'])
-    )
-    if any(map(_is_padded, inputs, samples, [resized] * len(inputs))):
+    inputs, results = sample['inputs'], sample['data_samples']
+    several = isinstance(inputs, list)
+    variants = zip(inputs, results, strict=True) if several else [(inputs, results)]
+    if any(_is_padded(image, result, resized) for image, result in variants):
         raise ConfigError(
             f'{where} has Pad, and predictions would be stretched over the padding; leave Pad out, and write '
             'model.data_preprocessor.test_cfg=dict(size_divisor=32), whose padding is cut off again'

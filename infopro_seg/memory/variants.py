@@ -56,6 +56,11 @@ def without_cuts(cfg: Any) -> Any:
     return cfg
 
 
+def has_local_heads(cfg: Any) -> bool:
+    """Whether a config has a local head, so that it can train in local modules."""
+    return bool(backbone_of(cfg).get('local_head'))
+
+
 def lists_heads(cfg: Any) -> bool:
     """Whether a config lists a local head for each cut, rather than one for all."""
     return not isinstance(backbone_of(cfg).get('local_head'), (dict, type(None)))

@@ -72,7 +72,6 @@ def plan_to_fit(
         exact,
         local,
         stock=has_stock_losses(cfg),
-        local_heads=planner.has_local_heads,
         exact_flops=exact_flops,
     )
     first = plan.recommended
@@ -110,9 +109,9 @@ def _nothing_fits(planner: Planner, counts: list[int], budget: int) -> str:
     instead = (
         'a smaller batch or crop' if crop else 'a smaller model or an optimizer whose step needs less memory'
     )
-    hint = '' if planner.has_local_heads else f'. {exact_only(planner.cfg)}'
+    hint = exact_only(planner.cfg)
     return (
         f'no recipe fits {show_bytes(budget, smallest.peak)} for {planner.setup}. The smallest peak found is '
         f'{show_bytes(smallest.peak, smallest.peak)}, {smallest.name}, bound by {smallest.bound}; {size}. '
-        f'Give a larger budget, or {instead}{hint}'
+        f'Give a larger budget, or {instead}{hint and f". {hint}"}'
     )

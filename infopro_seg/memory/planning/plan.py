@@ -9,6 +9,7 @@ from infopro_seg.memory.quantities import show_bytes
 from infopro_seg.memory.search.recipe_search import ALIKE
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.memory.variants import has_local_heads
 from infopro_seg.tasks import is_classifier
 
 EXACT_FLOPS = 1.2  # an exact recipe is preferred up to this share of the FLOPs of end-to-end training
@@ -26,7 +27,6 @@ class Plan:
         exact: the exact recipe with the fewest FLOPs that fits the budget.
         local: the local recipe with the fewest FLOPs that fits the budget.
         stock: whether the config has mmseg's own losses, so that its end-to-end recipe is the reference.
-        local_heads: whether the config has a local head; without one, all recipes are exact.
         exact_flops: the most FLOPs of an exact recipe to recommend, as a share of the reference's.
         with_crops: whether the recipes name the largest crop that fits.
         with_batches: whether they name the largest batch.
@@ -39,7 +39,6 @@ class Plan:
     exact: Recipe | None = None
     local: Recipe | None = None
     stock: bool = False
-    local_heads: bool = True
     exact_flops: float = EXACT_FLOPS
     with_crops: bool = False
     with_batches: bool = False
@@ -134,7 +133,9 @@ class Plan:
 
 
 def exact_only(cfg: Any) -> str:
-    """Says that a config without local heads has exact recipes only, and how to get local ones."""
+    """That a config without local heads has exact recipes only, and how to get local ones; else empty."""
+    if has_local_heads(cfg):
+        return ''
     folder = 'classification/local_heads/softmax.py' if is_classifier(cfg) else 'local_heads/lean.py'
     return (
         'The config has no local head, so only exact recipes were tried. To try local ones, give the '

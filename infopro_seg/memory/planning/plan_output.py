@@ -55,8 +55,8 @@ def plan_table(plan: Plan) -> Table:
 def advice(plan: Plan, cfg: Config) -> str:
     """Which recipe to choose and how to change the config; or why nothing fits."""
     about = _choice(plan, cfg) if plan.budget is not None else ''
-    missing = '' if plan.local_heads else f'{exact_only(cfg)}.'
-    return '\n\n'.join(filter(None, (about, missing)))
+    missing = exact_only(cfg)
+    return '\n\n'.join(filter(None, (about, missing and f'{missing}.')))
 
 
 def _choice(plan: Plan, cfg: Config) -> str:

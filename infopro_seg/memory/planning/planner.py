@@ -16,7 +16,7 @@ from infopro_seg.memory.search.cuts import check_modules
 from infopro_seg.memory.search.partition import balanced
 from infopro_seg.memory.search.recipe_search import RecipeSearch
 from infopro_seg.memory.search.recipes import Recipe, distinct, make_recipe, method_name
-from infopro_seg.memory.variants import frozen_stages, has_stock_losses, lists_heads
+from infopro_seg.memory.variants import frozen_stages, has_local_heads, has_stock_losses, lists_heads
 
 # limits of FLOPs, as shares of the reference's; for each, the plan has the recipe with the fewest bytes
 EXACT_LIMITS = (1.02, 1.05, 1.1, 1.2)  # exact recipes
@@ -55,21 +55,15 @@ class Planner(RecipeSearch):
             compared,
             budget,
             stock=has_stock_losses(self.cfg),
-            local_heads=self.has_local_heads,
         )
         return plan if budget is None else self._recommend(plan, counts, budget)
-
-    @property
-    def has_local_heads(self) -> bool:
-        """Whether the config has a local head, so that it can train in local modules."""
-        return bool(self.costs(self.own_heads).chain.heads)
 
     def counts(self, modules: Iterable[int] = range(1, 9)) -> list[int]:
         """The numbers of local modules that are possible; see :meth:`plan`."""
         self._require_recipes()
         chain = self.costs(self.own_heads).chain
         listed = lists_heads(self.cfg)
-        most = chain.most_modules if self.has_local_heads else 1
+        most = chain.most_modules if has_local_heads(self.cfg) else 1
         matching = (1, len(chain.heads) + 1) if listed else range(1, most + 1)
         counts = [k for k in modules if k in matching and k <= chain.most_modules] or [min(modules)]
         for count in counts:
@@ -85,7 +79,7 @@ class Planner(RecipeSearch):
                 f'the backbone trains only module {backbone["stage"]}, so there are no recipes to choose '
                 "from; for those of the whole encoder, write type='InfoProBackbone' and leave out stage"
             )
-        if own and not self.has_local_heads:
+        if own and not has_local_heads(self.cfg):
             raise ConfigError(
                 f'the cuts {own} need local heads; give the backbone a local_head, or leave out the cuts'
             )
