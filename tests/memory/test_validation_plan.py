@@ -157,12 +157,17 @@ def test_the_command_says_whether_both_fit(room, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ('window', 'side', 'stride'),
-    [(None, 512, 341), ((769, 769), 384, 256), ((4096, 4096), 512, 341), ((2, 2), 1, 1)],
+    ('size', 'window', 'side', 'stride'),
+    [
+        ((1024, 2048), None, 512, 341),
+        ((1024, 2048), (769, 769), 384, 256),
+        ((512, 512), (2048, 2048), 256, 170),  # such a window is the image
+        ((1024, 2048), (2, 2), 1, 1),
+    ],
 )
-def test_the_windows_advised_are_smaller_than_those_that_do_not_fit(window, side, stride):
+def test_the_windows_advised_are_smaller_than_those_that_do_not_fit(size, window, side, stride):
     plan = Plan(SETUP, RECIPE, (RECIPE,), budget=1)
-    text = Validation((1024, 2048), False, 1, 'slide' if window else 'whole', 2, window).text(plan)
+    text = Validation(size, False, 1, 'slide' if window else 'whole', 2, window).text(plan)
     assert f'crop_size=({side}, {side}), stride=({stride}, {stride})' in text
 
 
