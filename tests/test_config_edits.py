@@ -72,3 +72,6 @@ def test_every_crop_of_a_pipeline_has_the_size():
         {'type': 'Wrapper', 'transforms': [{**crop, 'crop_size': (8, 16)}]},
     ]
     assert crop['crop_size'] == (1, 2)
+    square = {'type': 'RandomCrop', 'crop_size': 8}
+    assert with_crop(square, (8, 8)) == square  # the same size: the config stays as its author wrote it
+    assert with_crop(square, (8, 16)) == {**square, 'crop_size': (8, 16)}

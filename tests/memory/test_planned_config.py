@@ -108,7 +108,10 @@ def test_a_config_for_tests_only_becomes_one_of_the_planned_training(tmp_path):
     config.train_dataloader = config.optim_wrapper = config.train_cfg = None
     config.dump(tmp_path / 'source.py')
     setup = training_setup(config, batch=3, amp='bf16')
-    assert 'train_dataloader = dict(batch_size=3)' in config_lines(config, RECIPE, setup).splitlines()
+    assert config_lines(config, RECIPE, setup).splitlines()[-2:] == [
+        'train_dataloader = dict(batch_size=3)',
+        "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')",
+    ]
     plan = Plan(setup, RECIPE, (RECIPE,))
     write_config(plan, RECIPE, tmp_path / 'source.py', tmp_path / 'written.py')
     assert training_setup(load_config(tmp_path / 'written.py')) == setup

@@ -157,8 +157,8 @@ def _plan_turns(request: PlanRequest, cfg: Config, budget: int | None) -> int:
     for option in ('max_crop', 'max_batch', 'plot', 'write_config', 'modules'):
         if getattr(request, option):
             raise UserError(
-                f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; plan the '
-                'config without them'
+                f'--{option.replace("_", "-")}: a config with stages has no recipes to choose from; leave it '
+                'out, or plan a config without stages'
             )
     plans = plan_turns(cfg, request.batch, request.crop, request.amp)
     console = table_console(stderr=request.json == STDOUT)
