@@ -196,3 +196,6 @@ def test_the_json_tells_depths_of_the_whole_encoder(tmp_path):
 )
 def test_stages_are_named_without_what_all_names_share(names, shared):
     assert shared_prefix(names) == shared
+    axes = depth_figure(make_results(names)).axes
+    ticks = [label.get_text() for label in axes[0].get_xticklabels()]
+    assert ticks == list(dict.fromkeys(stage_of(name.removeprefix(shared)) for name in names))

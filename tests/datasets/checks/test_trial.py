@@ -13,6 +13,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
 
 import infopro_seg.register  # noqa: F401
+from infopro_seg.datasets.padding import require_unpadded
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import UserError
 from infopro_seg.evaluation.pipelines import without_labels
@@ -240,3 +241,10 @@ def test_padding_of_variants_is_refused_too(root, padded, right):
     variants = {'type': 'TestTimeAug', 'transforms': [resized, *([pad] for pad in padded), [LABELS], [PACK]]}
     with nullcontext() if right else pytest.raises(UserError, match=r'has Pad, .*; leave Pad out'):
         require_data(config(root, 'val', [LOAD, variants]), ('val',))
+
+
+def test_steps_of_the_users_own_are_not_judged(root):
+    sample = DATASETS.build(leaf(root, 'val', pipeline=[LOAD, PADDED, LABELS, PACK]))[0]
+    require_unpadded([LOAD, lambda results: results, PADDED, PACK], sample, 'a pipeline')
+    with pytest.raises(UserError, match='a pipeline has Pad'):
+        require_unpadded([LOAD, PADDED, PACK], sample, 'a pipeline')
