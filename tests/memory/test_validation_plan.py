@@ -177,3 +177,9 @@ def test_a_smaller_window_is_smaller(size):
     assert 1 <= side <= min(*size) / 2
     assert side <= 512
     assert side % 32 == 0 or min(size) < 64
+
+
+@pytest.mark.parametrize(('largest', 'where'), [(True, 'at up to 96x160,'), (False, 'at 96x160,')])
+def test_the_size_is_said_to_be_the_largest_where_images_may_be_smaller(largest, where):
+    text = Validation((96, 160), largest, 1, 'whole', 2).text(Plan(SETUP, RECIPE, (RECIPE,)))
+    assert f'Validation {where} mode whole, takes' in text

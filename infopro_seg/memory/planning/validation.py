@@ -52,7 +52,7 @@ class Validation:
         reference = plan.reference.peak
         height, width = self.size
         images = f' {self.batch} images at once' if self.batch > 1 else ''
-        where = f'{"at most " if self.largest else ""}{height}x{width}'
+        where = f'{"up to " if self.largest else ""}{height}x{width}'
         found = (
             f'Validation{images} at {where}, mode {self.mode}, takes {show_bytes(self.peak, reference)} '
             'with the weights and the optimizer of the training in memory.'
