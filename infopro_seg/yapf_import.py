@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import tempfile
 from unittest.mock import patch
 
@@ -20,5 +21,8 @@ def import_yapf() -> None:
     except ImportError:
         raise
     except Exception:  # unpickling half a file raises whatever it meets
+        # what was imported before the failure is no attribute of the packages that are imported anew
+        for name in [name for name in sys.modules if name.partition('.')[0] in ('yapf', 'yapf_third_party')]:
+            del sys.modules[name]
         with tempfile.TemporaryDirectory() as empty, patch.dict(os.environ, XDG_CACHE_HOME=empty):
             importlib.import_module('yapf.yapflib.yapf_api')

@@ -35,3 +35,10 @@ def test_a_config_is_laid_out_where_the_cache_of_yapf_is_damaged(damaged):
 def test_reading_a_config_comes_before_laying_it_out(damaged):
     run = lay_out(damaged, "from infopro_seg.config_files import load_config; load_config('infopro_demo')")
     assert run.stdout == 'a = dict(b=1)\n\n', run.stderr
+
+
+def test_the_packages_have_their_modules_as_attributes_after_a_damaged_cache(damaged):
+    """Without them `yapf.yapflib.yapf_api` is found by `from ... import` only."""
+    code = 'import_yapf(); import yapf; from yapf.yapflib.yapf_api import FormatCode as f; '
+    run = lay_out(damaged, f'{code}assert yapf.yapflib.yapf_api.FormatCode is f')
+    assert run.stdout == 'a = dict(b=1)\n\n', run.stderr
