@@ -55,8 +55,8 @@ class SavingRunner(Runner):
             super().save_checkpoint(*args, **kwargs)
 
     def dump_config(self) -> None:
-        """Writes the config into the work dir, on the first rank."""
+        """Writes the config into the work dir, on the first rank; as Python, also if it was YAML or JSON."""
         if not is_main_process():
             return
-        name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
-        write_text(Path(self.work_dir) / name, self.cfg.pretty_text)
+        name = Path(self.cfg.filename).stem if self.cfg.filename else self.timestamp
+        write_text(Path(self.work_dir) / f'{name}.py', self.cfg.pretty_text)
