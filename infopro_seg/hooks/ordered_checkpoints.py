@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from inspect import isclass
 from pathlib import Path
@@ -43,14 +44,8 @@ class OrderedCheckpointHook(CheckpointHook):
         hub = runner.message_hub
         if 'last_ckpt' in hub.runtime_info:  # a validation that is due records its score there
             self.last_ckpt = self._path(hub.get_info('last_ckpt'))
-        for name in [name for name in hub.runtime_info if name.split('_')[:2] == ['best', 'ckpt']]:
-            hub.update_info(name, self._own_best(runner, hub.get_info(name)))
-        if self.save_best is not None and len(self.key_indicators) == 1:
-            self.best_ckpt_path = hub.runtime_info.get('best_ckpt')
-        elif self.save_best is not None:
-            self.best_ckpt_path_dict = {
-                key: hub.runtime_info.get(f'best_ckpt_{key}') for key in self.key_indicators
-            }
+        if self.save_best is not None and 'auto' not in self.key_indicators:
+            self._take_over_best(runner)
         resumed = Path(runner._load_from).parent if runner._load_from else Path(runner.work_dir)
         if resumed.absolute() != Path(self.out_dir).absolute():
             self.outdated.clear()  # files of another folder, which is left alone
@@ -102,6 +97,9 @@ class OrderedCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict[str, Any]) -> None:
         """Saves the best checkpoint, then removes the previous best; if saving fails, that one stays."""
+        if self.save_best is not None and 'auto' in self.key_indicators:  # mmengine takes the first metric
+            self._init_rule(self.rules, [next(iter(metrics))])
+            self._take_over_best(runner)
         backend, before = self.file_backend, list(self.outdated)
         self.file_backend = _Postponing(backend, self.outdated)
         try:
@@ -122,6 +120,38 @@ class OrderedCheckpointHook(CheckpointHook):
             elif backend.isdir(path):  # of DeepSpeed
                 backend.rmtree(path)
         self.outdated.clear()
+
+    def _take_over_best(self, runner: Any) -> None:
+        """Takes over the best checkpoints of a resumed run, but not those by a metric of another name."""
+        info = runner.message_hub.runtime_info
+        names = [name.split('_', 2) for name in info if name.startswith(('best_ckpt', 'best_score'))]
+        found = {}
+        for suffix in {''.join(f'_{metric}' for metric in name[2:]) for name in names}:
+            score, path = info.pop(f'best_score{suffix}', None), info.pop(f'best_ckpt{suffix}', None)
+            found[suffix[1:] or self._metric_of(path)] = score, path
+        single = len(self.key_indicators) == 1
+        new = [key for key in self.key_indicators if key not in found]
+        for key in self.key_indicators:
+            score, path = found.get(key, (None, None))
+            suffix, path = '' if single else f'_{key}', self._own_best(runner, path)
+            if score is not None:
+                info[f'best_score{suffix}'], info[f'best_ckpt{suffix}'] = score, path
+            if single:
+                self.best_ckpt_path = path
+            else:
+                self.best_ckpt_path_dict[key] = path
+        if found and new:
+            runner.logger.warning(
+                f'the best checkpoints so far are by {", ".join(sorted(found))}, and save_best now has '
+                f'{", ".join(new)}: the best by that is sought among the validations from here on'
+            )
+
+    def _metric_of(self, path: str | None) -> str:
+        """The metric in the name of a best checkpoint, `best_METRIC_iter_8.pth`; if unclear, that of now."""
+        [now, *_] = self.key_indicators
+        number = re.escape(self.filename_tmpl).replace(r'\{\}', r'\d+')
+        name = re.fullmatch(f'best_(.+)_{number}', Path(path or '').name)
+        return now if name is None or name[1] == now.replace('/', '_') else name[1]
 
     def _own_best(self, runner: Any, path: str | None) -> str | None:
         """The file of the best checkpoint in this hook's folder."""

@@ -118,6 +118,25 @@ def test_a_checkpoint_of_another_folder_makes_nothing_outdated_here(tmp_path):
     assert (here / 'best_mIoU_iter_4.pth').is_file()
 
 
+@pytest.mark.parametrize(
+    ('before', 'now', 'best'),
+    [
+        ('mAcc', 'mIoU', ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
+        ('mIoU', 'mAcc', ['best_mAcc_iter_6.pth', 'best_mIoU_iter_4.pth']),
+        ('mIoU', 'auto', ['best_mIoU_iter_8.pth']),
+        ('mAcc', 'auto', ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
+        ('mAcc', ['mAcc', 'mIoU'], ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
+        (['mAcc', 'mIoU'], 'mAcc', ['best_mAcc_iter_2.pth', 'best_mIoU_iter_4.pth']),
+        (['mAcc', 'mIoU'], ['mIoU', 'mAcc'], ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
+    ],
+)
+def test_the_best_by_another_metric_is_no_measure_after_a_resume(tmp_path, before, now, best):
+    stopped = Run(tmp_path, 2, save_best=before, rule='greater').train(until=5)
+    latest = save_unfinished(stopped)
+    Run(tmp_path, 2, save_best=now, rule='greater', resume=latest).train()
+    assert [name for name in names(tmp_path) if name.startswith('best')] == best
+
+
 def test_an_interrupted_run_is_saved_like_the_others_and_rotated_out(tmp_path):
     run = Run(tmp_path, 1)
     run.hook.before_train(run)
