@@ -1,10 +1,13 @@
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.optim import PolyLR
+from mmengine.optim import PolyLR, ReduceOnPlateauLR
 from torch import nn
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.training.resuming.resumed_schedules import Plan
 from tests.runs import STOPPED, load, train_tiny
 
 LR, ETA_MIN = 0.05, 1e-4  # of the demo
@@ -87,6 +90,21 @@ def test_a_model_and_data_of_other_settings_are_named_though_all_weights_fit(res
     assert 'loss_recon.loss_weight (2.0, 1.0) -> 5.0' in console
     assert 'model.data_preprocessor.mean [123.675, 116.28, 103.53] -> [0.0, 0.0, 0.0]' in console
     assert 'train_dataloader.dataset.pipeline (8 parts) -> (7 parts)' in console  # without NoteReads
+
+
+def plateau(**more):
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=LR)
+    return ReduceOnPlateauLR(optimizer, monitor='mIoU', rule='greater', **{'patience': 1, **more})
+
+
+@pytest.mark.parametrize('scores', [[], [1], [1, 0], [1, 0, 0], [1, 0, 0, 2]])
+def test_validations_that_were_no_better_make_no_other_schedule(scores):
+    """Such a run could not be resumed."""
+    trained, state = plateau(), copy.deepcopy(plateau().state_dict())
+    for score in scores:
+        trained.step({'mIoU': score})
+    assert not Plan([], [state])._has_other_schedules([trained.state_dict()])
+    assert Plan([], [plateau(patience=5).state_dict()])._has_other_schedules([trained.state_dict()])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from infopro_seg.errors import CheckpointError
 
 PROGRESS = {'last_step', '_global_step', '_last_value', 'base_values', 'verbose'}
-PROGRESS |= {'best', 'num_bad_steps', 'cooldown_counter', 'last_epoch', 'mode_worse'}  # of ReduceOnPlateau
+PROGRESS |= {'best', 'num_bad_epochs', 'cooldown_counter', 'rule_worse'}  # of mmengine's ReduceOnPlateauLR
+PROGRESS |= {'num_bad_steps', 'last_epoch', 'mode_worse'}  # of torch's
 # settings that newer versions of torch add to optimizers; they do not change what is computed
 TECHNICAL = {
     'maximize',
