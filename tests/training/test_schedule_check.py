@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.optim import OneCycleLR
+from mmengine.optim import OneCycleLR, ReduceOnPlateauLR
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -109,6 +109,16 @@ def test_a_schedule_of_another_kind_is_left_alone():
     own = SimpleNamespace(by_epoch=False, step=lambda: None)
     runner = SimpleNamespace(param_schedulers=[own])
     require_schedules(SimpleNamespace(max_iters=100), runner)
+
+
+def test_a_schedule_that_counts_validations_is_not_told_to_count_iterations():
+    """mmengine's own takes nothing but by_epoch=True."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    said = []
+    schedule = ReduceOnPlateauLR(optimizer, monitor='mIoU', rule='greater')
+    runner = SimpleNamespace(param_schedulers=[schedule], logger=SimpleNamespace(warning=said.append))
+    require_schedules(SimpleNamespace(max_iters=100), runner)
+    assert not said
 
 
 def test_a_warm_up_longer_than_the_training_is_warned_of():

@@ -35,6 +35,8 @@ def require_schedules(loop: Any, runner: Any) -> None:
         kind = type(scheduler).__name__
         counted = 'max_epochs' if scheduler.by_epoch else 'max_iters'
         length = getattr(loop, counted, 0)  # a user's loop may lack it
+        if getattr(scheduler, 'need_val_args', False):
+            continue  # it counts validations, though its by_epoch is True
         if scheduler.by_epoch and not by_epoch:
             runner.logger.warning(
                 f'{kind} counts epochs (by_epoch=True), but {type(loop).__name__} counts iterations: its '
