@@ -41,6 +41,8 @@ def warnings():
         ({'resum': True}, 'did you mean resume?'),
         ({'load_form': 'a.pth'}, "load_form='a.pth' of the config is not read; did you mean load_from?"),
         ({'runner_type': 'Other'}, "runner_type='Other'"),
+        ({'load_from': ['a', 'b.pth']}, 'is a list; write a single value (in --cfg-options, a text with'),
+        ({'work_dir': ['a']}, "work_dir=['a'] of the config is a list"),
         (
             {'env_cfg.cudnn_benchmrk': True},
             'env_cfg.cudnn_benchmrk=True of the config is not read',

@@ -72,6 +72,12 @@ def require_keys(config: Config, options: Mapping[str, Any] | None = None) -> No
             several parts that belong together is missing.
     """
     require_options(config, options or {})
+    for key in sorted(PLAIN - {'compile'}):
+        if _is_container(config.get(key)):
+            raise ConfigError(
+                f'{key}={short(config[key])} of the config is a {type(config[key]).__name__}; write a single '
+                f'value (in --cfg-options, a text with commas needs quotes: "{key}=\'a,b\'")'
+            )
     logger = MMLogger.get_current_instance()
     for key in [key for key in config if key not in KNOWN | CUSTOMARY]:
         if key in OF_OLD:
