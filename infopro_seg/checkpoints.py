@@ -37,6 +37,11 @@ def require_start(load_from: str) -> None:
         CheckpointError: there is no such file.
     """
     path = Path(load_from)
+    if '://' not in load_from and path.is_dir():
+        raise CheckpointError(
+            f'load_from={load_from!r} is a folder, not a checkpoint; {_checkpoints_in(path)}. Name a file, '
+            'or continue the run with --resume'
+        )
     if '://' not in load_from and not path.is_file():
         raise CheckpointError(
             f'load_from={load_from!r}: there is no file {path.absolute()}; {_checkpoints_in(path.parent)}. '

@@ -209,6 +209,8 @@ def test_a_start_that_is_not_there_is_named_with_its_whole_path(streets, tmp_pat
     ):
         assert word in str(caught.value)
     assert not list(tmp_path.glob('*/*.log'))  # before anything is built
+    with pytest.raises(CheckpointError, match=r'is a folder, not a checkpoint; there are weights/real\.pth'):
+        one_iteration(streets, tmp_path, {'load_from': 'weights'})
 
 
 def test_a_start_that_cannot_be_downloaded_names_the_file_that_belongs_there(streets, tmp_path, monkeypatch):
