@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,12 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
             sizes += _require(dataset, split, config)
         require_equal_sizes(config, split, sizes)
         images = {path.absolute() for path, _ in sizes}
+        if split != 'train' and len(images) < len(sizes):
+            twice = Counter(path.absolute() for path, _ in sizes).most_common(1)[0][0]
+            MMLogger.get_current_instance().warning(
+                f'{len(sizes) - len(images)} images of the {split} split are listed again, e.g. {twice}, and '
+                'count in the metrics as often; give the joined data sets different images'
+            )
         if split == 'train':
             trained = images
         elif shared := images & trained:

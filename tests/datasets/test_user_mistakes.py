@@ -87,6 +87,19 @@ def test_a_label_image_with_the_orientation_of_its_photograph_is_turned_with_it(
     require_data(config_of(leaf(root)), ('train',))
 
 
+def test_joined_data_sets_to_evaluate_that_overlap_are_warned_of(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text: said.append(text))
+    root = make(tmp_path)
+    (root / 'first.txt').write_text('0\n')
+    whole, first = leaf(root, 'val'), leaf(root, 'val', ann_file='first.txt')
+    require_data(config_of({'type': 'ConcatDataset', 'datasets': [whole, first]}, 'val'), ('val',))
+    assert ['1 images of the val split are listed again, e.g. ' in text for text in said] == [True]
+    said.clear()
+    require_data(config_of({'type': 'RepeatDataset', 'times': 2, 'dataset': whole}, 'val'), ('val',))
+    assert not said
+
+
 def test_images_to_evaluate_are_listed_once(tmp_path):
     root = make(tmp_path)
     (root / 'list.txt').write_text('0\n1\n1\n1\n')
