@@ -101,6 +101,48 @@ def test_there_is_one_average(runner):
     require_sound(runner)
 
 
+def test_two_checkpoint_hooks_do_not_share_a_best_score(runner):
+    """A best_mIoU would have to be better than the other's mAcc."""
+    runner._hooks = [checkpoints(save_best='mIoU'), checkpoints(save_best='mAcc', out_dir='best')]
+    with pytest.raises(ConfigError, match=r"=\['mAcc'\]\), and they share one best score"):
+        require_sound(runner)
+    runner._hooks = [checkpoints(save_best=['mIoU', 'mAcc']), checkpoints(out_dir='more')]
+    require_sound(runner)
+
+
+def test_two_checkpoint_hooks_do_not_remove_each_other_s_files(runner):
+    latest, kept = checkpoints(max_keep_ckpts=2), checkpoints(interval=100)
+    runner._hooks = [latest, kept]
+    with pytest.raises(ConfigError, match='max_keep_ckpts=2 would remove what the other saves'):
+        require_sound(runner)
+    kept.filename_tmpl = 'kept_{}.pth'
+    require_sound(runner)
+    kept.filename_tmpl, latest.max_keep_ckpts = latest.filename_tmpl, -1
+    require_sound(runner)
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'lost'),
+    [
+        ([], 'there is no CheckpointHook'),
+        ([checkpoints(interval=4, save_last=False)], 'interval=4, save_last=False'),
+        ([checkpoints(interval=1, save_begin=4, save_last=False)], 'interval=1, save_last=False'),
+        ([checkpoints(interval=-1, save_last=False)], 'interval=-1, save_last=False'),
+        ([CheckpointHook(interval=2, save_last=False)], 'interval=2, save_last=False'),
+        ([checkpoints(interval=3, save_last=False)], None),
+        ([checkpoints(interval=9)], None),
+        ([checkpoints(interval=-1, save_last=False), checkpoints(interval=2, out_dir='more')], None),
+    ],
+)
+def test_a_training_that_saves_nothing_is_warned_of(runner, monkeypatch, hooks, lost):
+    said = []
+    monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text, *_: said.append(text))
+    runner._hooks, runner._train_loop._max_iters = hooks, 3
+    require_sound(runner)
+    found = [text for text in said if text.startswith('this training saves no checkpoint')]
+    assert [f'({lost}), and its last weights are lost' in text for text in found] == [True] * bool(lost)
+
+
 @pytest.mark.parametrize('value', [0, None, '3', -4])
 @pytest.mark.parametrize('name', ['val_interval', '_max_iters'])
 def test_a_loop_counts_in_whole_numbers_from_one_on(runner, name, value):

@@ -18,6 +18,7 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.building import arguments_of, require_call
 from infopro_seg.training.checks.batch_counts import require_batches
+from infopro_seg.training.checks.checkpoint_hooks import require_checkpoints
 from infopro_seg.training.checks.metric_names import metric_names, require_metrics
 from infopro_seg.training.checks.optimizer_check import require_optimizer
 from infopro_seg.training.checks.schedule_check import require_schedules
@@ -50,6 +51,7 @@ def require_sound(runner: Any) -> None:
         require_optimizer(runner)
         for hook in runner.hooks:
             _require_hook(hook, runner)
+        require_checkpoints(runner)
         if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
             raise ConfigError(
                 'custom_hooks of the config has several EMAHooks, and a checkpoint holds one average and the '
