@@ -20,6 +20,7 @@ from infopro_seg.training.building import arguments_of, require_call
 from infopro_seg.training.checks.batch_counts import require_batches
 from infopro_seg.training.checks.checkpoint_hooks import require_checkpoints
 from infopro_seg.training.checks.metric_names import metric_names, require_metrics
+from infopro_seg.training.checks.metric_outputs import require_outputs
 from infopro_seg.training.checks.optimizer_check import require_optimizer
 from infopro_seg.training.checks.schedule_check import require_schedules
 
@@ -61,7 +62,9 @@ def require_sound(runner: Any) -> None:
         _require_test_mode(runner.model)
     for split in ('val', 'test'):
         if f'{split}_cfg' in built:
-            names = metric_names(built[f'{split}_cfg'].evaluator, split)
+            loop = built[f'{split}_cfg']
+            require_outputs(loop.evaluator.metrics, loop.dataloader.dataset, split)
+            names = metric_names(loop.evaluator, split)
             if split == 'val' and names is not None:
                 require_metrics(runner, names)
 
