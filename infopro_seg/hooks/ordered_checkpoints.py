@@ -125,7 +125,7 @@ class OrderedCheckpointHook(CheckpointHook):
         """Takes over the best checkpoints of a resumed run, but not those by a metric of another name."""
         info = runner.message_hub.runtime_info
         names = [name.split('_', 2) for name in info if name.startswith(('best_ckpt', 'best_score'))]
-        found = {}
+        found: dict[str, tuple[Any, Any]] = {}
         for suffix in {''.join(f'_{metric}' for metric in name[2:]) for name in names}:
             score, path = info.pop(f'best_score{suffix}', None), info.pop(f'best_ckpt{suffix}', None)
             found[suffix[1:] or self._metric_of(path)] = score, path
@@ -148,7 +148,7 @@ class OrderedCheckpointHook(CheckpointHook):
 
     def _metric_of(self, path: str | None) -> str:
         """The metric in the name of a best checkpoint, `best_METRIC_iter_8.pth`; if unclear, that of now."""
-        [now, *_] = self.key_indicators
+        now: str = self.key_indicators[0]
         number = re.escape(self.filename_tmpl).replace(r'\{\}', r'\d+')
         name = re.fullmatch(f'best_(.+)_{number}', Path(path or '').name)
         return now if name is None or name[1] == now.replace('/', '_') else name[1]
