@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from infopro_seg.comparison.joining import joined, read_results
 from infopro_seg.comparison.panel import draw_comparison, runs_shown
 from infopro_seg.comparison.plots import plot_curves, plot_memory
-from infopro_seg.comparison.results import MIOU, joined, read_results, read_runs, summarise, trace_settings
+from infopro_seg.comparison.results import MIOU, read_runs, summarise, trace_settings
+from infopro_seg.comparison.setting import require_suite, setting_of
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import (
@@ -67,9 +69,7 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     if request.jobs < 1:
         raise UserError(f'--jobs {request.jobs} trains nothing; give 1 or more')
     suite = load_config(request.suite)
-    for key in ('methods', 'comparison'):
-        if key not in suite:
-            raise ConfigError(f'{request.suite} is not a suite: it lacks {key!r}; see configs/compare/cpu.py')
+    require_suite(suite, request.suite)
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)
@@ -79,12 +79,12 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
             f'{request.suite} trains in mixed precision on a GPU, but there is no GPU; use the suite cpu'
         )
     setting = setting_of(suite, request.suite)
-    others = [result for path in request.others for result in read_results(path, setting)]
+    metric = suite.comparison.get('metric', MIOU)
+    others = [result for path in request.others for result in read_results(path, setting, metric)]
     require_folder(request.out)
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may come from earlier calls
-    metric = suite.comparison.get('metric', MIOU)
     results = joined(read_runs(finished, request.out, metric), others, list(suite.methods))
     if results:
         write_results(setting, results, request.out, report, metric)
@@ -124,17 +124,6 @@ def _to_report(suite: Config, runs: Sequence[Run], request: CompareRequest) -> l
         return finished
     seeds = {run.seed for run in finished if run in runs}
     return [run for run in finished if run in runs or (run.method == 'e2e' and run.seed in seeds)]
-
-
-def setting_of(suite: Config, path: Path) -> dict[str, Any]:
-    """The setting that all runs of a suite share, as written to `results.json`."""
-    return {
-        'suite': path.stem,
-        'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else suite.data_root,
-        'crop': list(suite.crop_size),
-        'batch': suite.train_dataloader.batch_size,
-        'iterations': suite.train_cfg.max_iters,
-    }
 
 
 def write_results(

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from infopro_seg.comparison.suite import Run, run_config
 from infopro_seg.comparison.trainings import parts_of
-from infopro_seg.errors import DataError
+from infopro_seg.errors import ConfigError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import METRICS
 from infopro_seg.memory import resolve_cuts, trace_step
@@ -77,10 +77,14 @@ def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[s
         runs: the runs.
         out: folder of the comparison.
         metric: `mIoU`, or another metric of the validation in percent.
+
+    Raises:
+        ConfigError: no run has this metric.
     """
     path = out / TRACES
     traces = json.loads(path.read_text()) if path.is_file() else {}
-    found = []
+    found: list[dict[str, Any]] = []
+    judged: dict[str, float] = {}  # what the validations give
     for run in runs:
         parts = parts_of(out, run)
         metrics = [json.loads((part / METRICS).read_text()) for part in parts]
@@ -88,6 +92,7 @@ def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[s
         seconds = [_median(entry['time'] for entry in part if 'loss' in entry) for part in logged]
         known = [value for value in seconds if value is not None]
         last = metrics[-1]
+        judged.update(last['percent'])
         found.append(
             {
                 'method': run.method,
@@ -104,48 +109,12 @@ def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[s
                 'versions': last['versions'],
             }
         )
+    if judged and all(run[metric] is None for run in found):
+        raise ConfigError(
+            f'{metric}, by which the suite compares, is not a metric of its runs, which have '
+            f'{", ".join(judged)}; set comparison.metric of the suite to one of these, and repeat the command'
+        )
     return found
-
-
-def read_results(path: Path, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs of another `results.json`.
-
-    Args:
-        path: the file.
-        setting: suite, data, crop, batch and iterations that its runs must have had.
-
-    Raises:
-        DataError: the file cannot be read, contains no results, or has another setting.
-    """
-    setting = json.loads(json.dumps(setting))  # as JSON stores it
-    try:
-        content = json.loads(path.read_text())
-        found, runs = content['setting'], content['runs']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f'--with {path}: no results.json of a comparison can be read there '
-            f'({type(error).__name__}: {error})'
-        ) from error
-    other = [
-        f'{key} {found.get(key)} instead of {value}'
-        for key, value in setting.items()
-        if found.get(key) != value
-    ]
-    if other:
-        raise DataError(f'--with {path} does not compare with this suite: it has {", ".join(other)}')
-    return [dict(run) for run in runs]
-
-
-def joined(
-    own: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], methods: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The runs of a folder and of other files, in the order of the suite's methods.
-
-    If both have a run, the folder's is used.
-    """
-    found = {(run['method'], run['modules'], run['seed']): run for run in [*others, *own]}
-    order = {method: place for place, method in enumerate(methods)}
-    return [found[key] for key in sorted(found, key=lambda key: (order.get(key[0], len(order)), *key[1:]))]
 
 
 def read_scalars(folder: Path) -> list[dict[str, Any]]:
@@ -197,7 +166,7 @@ def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dic
                 'against_e2e': _mean(differences),
                 'against_e2e_sd': _spread(differences),
                 'against_e2e_seeds': len(differences),
-                'IoU': {name: _mean(r['IoU'][name] for r in group) for name in group[0]['IoU']},
+                'IoU': {name: _mean(r['IoU'].get(name) for r in group) for name in group[0]['IoU']},
                 'seconds_per_iteration': _median(r['seconds_per_iteration'] for r in group),
                 'traced': group[0]['traced'],
                 'measured_bytes': max(r['measured'].get('allocated_bytes', 0) for r in group) or None,

@@ -145,7 +145,7 @@ def run_config(suite: Config, run: Run) -> Config:
                 'with one'
             )
         head = load_config(head_file).local_head
-        head = resized(head.to_dict(), suite.comparison.local_head.to_dict())
+        head = resized(head.to_dict(), suite.comparison.to_dict().get('local_head') or {})
         backbone.local_head = resized(head, dict(sizes))
         backbone.update(_cuts(suite, run.modules))
     cfg.merge_from_dict(changes)

@@ -7,8 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
+from infopro_seg.comparison.joining import joined, read_results
 from infopro_seg.comparison.panel import runs_shown
-from infopro_seg.comparison.results import joined, read_results
 from infopro_seg.comparison.suite import Run
 from infopro_seg.errors import DataError
 from infopro_seg.visualization import panel
@@ -31,21 +31,51 @@ def test_runs_of_two_folders_are_joined_in_the_order_of_the_methods():
     assert joined(own, others, ['e2e', 'infopro', 'greedy']) == expected
 
 
+def whole(**changes):
+    of_all = {'stages': 1, 'IoU': {}, 'seconds_per_iteration': None, 'date': '2026-01-01', 'versions': {}}
+    memory = {'traced': {'peak_bytes': 1, 'flops': 1}, 'measured': {'device': 'cpu'}}
+    return {**run('e2e'), **of_all, **memory, 'curve': [[1, 0.5]], **changes}
+
+
 def test_results_of_elsewhere_are_read_with_their_setting(tmp_path):
     path = tmp_path / 'results.json'
-    path.write_text(json.dumps({'setting': SETTING | {'device': 'cpu'}, 'runs': [run('e2e')]}))
-    assert read_results(path, SETTING) == [run('e2e')]
+    path.write_text(json.dumps({'setting': SETTING | {'device': 'cpu'}, 'runs': [whole()]}))
+    assert read_results(path, SETTING, 'mIoU') == [whole()]
     with pytest.raises(DataError, match='iterations 3 instead of 4'):
-        read_results(path, SETTING | {'iterations': 4})
+        read_results(path, SETTING | {'iterations': 4}, 'mIoU')
 
 
-@pytest.mark.parametrize('text', [None, 'no json', '[]', '{"setting": {}}'], ids=str)
+@pytest.mark.parametrize(
+    'changes',
+    [{'seed': '0'}, {'traced': {}}, {'measured': {}}, {'curve': [1]}, {'mIoU': '50 %'}, {'IoU': None}],
+    ids=str,
+)
+def test_a_run_that_no_comparison_has_written_is_named(tmp_path, changes):
+    path = tmp_path / 'results.json'
+    path.write_text(json.dumps({'setting': SETTING, 'runs': [whole(), whole(**changes)]}))
+    [key] = changes
+    with pytest.raises(DataError, match=rf'--with .*: run 1 of it has {key}='):
+        read_results(path, SETTING, 'mIoU')
+
+
+def test_a_run_without_the_metric_of_the_suite_is_named(tmp_path):
+    path = tmp_path / 'results.json'
+    path.write_text(json.dumps({'setting': SETTING, 'runs': [whole()]}))
+    with pytest.raises(DataError, match='run 0 of it has accuracy/top1=None'):
+        read_results(path, SETTING, 'accuracy/top1')
+
+
+NO_RESULTS = ['[]', '{"setting": {}}', '{"setting": ["a"], "runs": []}', '{"setting": null, "runs": []}']
+NO_RUNS = ['{"setting": {}, "runs": 5}', '{"setting": {}, "runs": [5]}']
+
+
+@pytest.mark.parametrize('text', [None, 'no json', *NO_RESULTS, *NO_RUNS], ids=str)
 def test_a_file_without_results_is_an_error(tmp_path, text):
     path = tmp_path / 'results.json'
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match=r'--with .*results\.json: no results\.json of a comparison'):
-        read_results(path, SETTING)
+        read_results(path, SETTING, 'mIoU')
 
 
 def test_the_panel_shows_the_first_seed_that_has_all_runs_with_their_checkpoints(tmp_path):

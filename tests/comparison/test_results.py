@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from infopro_seg.comparison import plots
-from infopro_seg.comparison.results import largest_peaks, mean_curve, read_scalars, summarise
+from infopro_seg.comparison.results import largest_peaks, mean_curve, read_runs, read_scalars, summarise
+from infopro_seg.comparison.suite import Run
 from infopro_seg.comparison.tables import class_table, comparison_table
+from infopro_seg.errors import ConfigError
 
 MIB = 2**20
 
@@ -134,3 +136,16 @@ def test_every_method_has_a_color_of_its_own(count):
     rows = [{'method': f'method_{index}'} for index in range(count)]
     colors = [matplotlib.colors.to_hex(plots._color(rows, row['method'])) for row in rows]
     assert len(set(colors)) == count
+
+
+def test_a_metric_that_no_run_has_is_named(tmp_path):
+    folder = tmp_path / 'runs' / 'e2e_k1_seed0'
+    folder.mkdir(parents=True)
+    scores = {'mIoU': 0.5, 'IoU': {}, 'percent': {'aAcc': 60.0, 'mIoU': 50.0}}
+    about = {'iterations': 1, 'peak_memory': {'device': 'cpu'}, 'versions': {}}
+    (folder / 'metrics.json').write_text(json.dumps({**scores, **about}))
+    (tmp_path / 'traces.json').write_text(json.dumps({'e2e_k1': {'peak_bytes': 1, 'flops': 1}}))
+    [run] = read_runs([Run('e2e', 1, 0)], tmp_path, 'aAcc')
+    assert run['aAcc'] == 0.6
+    with pytest.raises(ConfigError, match=r'mIou, .* which have aAcc, mIoU; set comparison\.metric'):
+        read_runs([Run('e2e', 1, 0)], tmp_path, 'mIou')

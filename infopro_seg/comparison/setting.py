@@ -1,0 +1,68 @@
+"""What all runs of a suite share, and what a suite must have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from infopro_seg.config_edits import height_and_width
+from infopro_seg.datasets.building import leaves
+from infopro_seg.errors import ConfigError
+from infopro_seg.memory.tracing.training_setup import training_setup
+from infopro_seg.spelling import did_you_mean
+
+NEEDED = ('runs', 'seeds', 'cuts')
+OPTIONAL = ('data', 'local_head', 'metric', 'panel', 'real_use', 'weights_howto')
+
+
+def require_suite(suite: Config, path: Path) -> None:
+    """Checks that a config is a suite.
+
+    Raises:
+        ConfigError: it lacks what a suite has, or its `comparison` has an unknown key or method.
+    """
+    for key in ('methods', 'comparison'):
+        if key not in suite:
+            raise ConfigError(f'{path} is not a suite: it lacks {key!r}; see configs/compare/cpu.py')
+    for key in suite.comparison:
+        if key not in NEEDED + OPTIONAL:
+            meant = did_you_mean(key, NEEDED + OPTIONAL)
+            raise ConfigError(f'comparison.{key} of {path} is not read{meant or "; remove it"}')
+    for key in NEEDED:
+        if key not in suite.comparison:
+            raise ConfigError(f'the comparison of {path} lacks {key!r}; see configs/compare/cpu.py')
+    for method in suite.comparison.runs:
+        if method not in suite.methods:
+            raise ConfigError(
+                f'comparison.runs of {path} names the unknown method {method!r}; choose from '
+                f'{", ".join(suite.methods)}'
+            )
+    if 'max_iters' not in (suite.get('train_cfg') or {}):
+        raise ConfigError(f'train_cfg of {path} lacks max_iters: a comparison counts iterations; set it')
+    if 'data' in suite.comparison and not suite.get('data_root'):
+        raise ConfigError(
+            f'{path} lacks data_root, the folder for the streets of its comparison.data; set it'
+        )
+
+
+def setting_of(suite: Config, path: Path) -> dict[str, Any]:
+    """The setting that all runs of a suite share, as written to `results.json`."""
+    crop = suite.get('crop_size')
+    setup = training_setup(suite, crop=None if crop is None else height_and_width(crop))
+    return {
+        'suite': path.stem,
+        'data': suite.comparison.data.to_dict() if 'data' in suite.comparison else _data_root(suite),
+        'crop': list(setup.crop),
+        'batch': setup.batch,
+        'iterations': suite.train_cfg.max_iters,
+    }
+
+
+def _data_root(suite: Config) -> Any:
+    """Where the training data of a suite are: its own `data_root`, or those of its data sets."""
+    if suite.get('data_root'):
+        return suite.data_root
+    roots = [str(leaf.get('data_root')) for leaf in leaves(suite.train_dataloader.dataset)]
+    return ', '.join(dict.fromkeys(roots))

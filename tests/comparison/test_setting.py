@@ -1,0 +1,55 @@
+"""What a suite must have, and the setting that its results note."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from infopro_seg.comparison.setting import require_suite, setting_of
+from infopro_seg.config_files import load_config
+from infopro_seg.errors import ConfigError
+from tests.runs import ROOT
+
+SMOKE = ROOT / 'configs' / 'compare' / 'smoke.py'
+OTHERS = ('methods', 'cifar10')  # no suites, and those of classifiers, which need mmpretrain
+SUITES = [path.stem for path in SMOKE.parent.glob('*.py') if not path.stem.startswith(OTHERS)]
+
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_the_shipped_suites_are_taken(suite):
+    path = SMOKE.with_name(f'{suite}.py')
+    cfg = load_config(path)
+    require_suite(cfg, path)
+    assert setting_of(cfg, path)['crop'] == list(cfg.crop_size)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda cfg: cfg.comparison.pop('seeds'), "lacks 'seeds'"),
+        (lambda cfg: cfg.comparison.update(metrik='mAcc'), 'comparison.metrik.*did you mean metric'),
+        (lambda cfg: cfg.comparison.runs.update(gredy=(4,)), "unknown method 'gredy'; choose from"),
+        (lambda cfg: cfg.update(data_root=None), 'lacks data_root'),
+        (lambda cfg: cfg.train_cfg.pop('max_iters'), 'lacks max_iters'),
+    ],
+    ids=['seeds', 'misspelt', 'method', 'data_root', 'epochs'],
+)
+def test_a_suite_that_lacks_something_is_named(change, words):
+    cfg = load_config(SMOKE)
+    change(cfg)
+    with pytest.raises(ConfigError, match=words):
+        require_suite(cfg, SMOKE)
+
+
+def test_crop_and_data_are_found_where_a_suite_has_no_variables_for_them():
+    cfg = Config(
+        {
+            'model': {'data_preprocessor': {'size': (32, 64)}},
+            'train_dataloader': {'batch_size': 2, 'dataset': {'type': 'Own', 'data_root': 'there'}},
+            'train_cfg': {'max_iters': 3},
+            'comparison': {},
+        }
+    )
+    assert setting_of(cfg, Path('own.py')) == {
+        'suite': 'own', 'data': 'there', 'crop': [32, 64], 'batch': 2, 'iterations': 3,
+    }  # fmt: skip
