@@ -113,7 +113,7 @@ def evaluate(
     metrics = runner.test()
     results: dict[str, Any] = finite(
         {
-            **iou_results(runner.message_hub.get_info(CLASS_IOU)),
+            **iou_results(runner.message_hub.get_info(CLASS_IOU), metrics),
             'percent': numbers(metrics),
             'images': len(tested.images),
             'config': str(config),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ class ResultsHook(Hook):
         hub = runner.message_hub
         time = hub.log_scalars.get('train/time')  # of the IterTimerHook, which a config may leave out
         return {
-            **iou_results(hub.get_info(CLASS_IOU)),
+            **iou_results(hub.get_info(CLASS_IOU), self.metrics),
             'percent': numbers(self.metrics),
             'validations': validations(hub),
             'iterations': runner.iter,
@@ -154,10 +154,16 @@ def splits_read(cfg: Any) -> tuple[str, ...]:
     return ('train', 'val', 'test') if of_test else ('train', 'val')
 
 
-def iou_results(class_iou: dict[str, Any] | None) -> dict[str, Any]:
-    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for a class that never occurs."""
+def iou_results(class_iou: dict[str, Any] | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The evaluation as JSON: `mIoU` and `IoU` by class, as fractions; None for a class that never occurs.
+
+    Args:
+        class_iou: what our own metric has left; None after another, such as mmseg's `IoUMetric`.
+        metrics: in percent, as the evaluation gave them.
+    """
     if class_iou is None:
-        return {'mIoU': None, 'IoU': {}}
+        miou = metrics.get('mIoU')
+        class_iou = {'mIoU': None if miou is None else miou / 100, 'classes': {}}
     found: dict[str, Any] = finite({'mIoU': class_iou['mIoU'], 'IoU': class_iou['classes']})
     return found
 

@@ -62,11 +62,13 @@ def test_the_panel_shows_what_the_averaged_weights_predict(streets, tmp_path, mo
 
 
 def test_classes_that_are_nowhere_are_null():
-    assert iou_results({'mIoU': 0.5, 'classes': {'a': 0.5, 'b': float('nan')}}) == {
+    assert iou_results({'mIoU': 0.5, 'classes': {'a': 0.5, 'b': float('nan')}}, {}) == {
         'mIoU': 0.5,
         'IoU': {'a': 0.5, 'b': None},
     }
-    assert iou_results(None) == {'mIoU': None, 'IoU': {}}
+    assert iou_results(None, {}) == {'mIoU': None, 'IoU': {}}
+    assert iou_results(None, {'mIoU': 25.0, 'aAcc': 50.0}) == {'mIoU': 0.25, 'IoU': {}}  # mmseg's IoUMetric
+    assert iou_results(None, {'mIoU': float('nan')}) == {'mIoU': None, 'IoU': {}}
 
 
 def test_the_peak_is_that_of_the_iterations(monkeypatch):
