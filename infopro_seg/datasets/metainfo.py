@@ -46,10 +46,12 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
         )
     require_two_classes(classes, where)
     require_classes_once(classes, where)
-    if len(classes) > MOST_CLASSES:
+    shifted = bool(getattr(built, 'reduce_zero_label', False))
+    most = MOST_CLASSES - shifted
+    if len(classes) > most:
         raise ConfigError(
-            f'{where} has {len(classes)} classes, but label images hold {MOST_CLASSES} at most (and 255 for '
-            'ignored pixels); join some of them'
+            f'{where} has {len(classes)} classes, but label images hold {most} at most'
+            f'{" with reduce_zero_label=True" * shifted} (and 255 for ignored pixels); join some of them'
         )
     palette = built.metainfo.get('palette')
     for name, colour in zip(classes, palette if palette is not None else (), strict=False):

@@ -48,6 +48,18 @@ def test_classes_and_colours_that_make_no_sense_are_refused(root, name):
         require_data(config_of(leaf(root, metainfo=metainfo)), ('train',))
 
 
+@pytest.mark.parametrize(('count', 'shifted'), [(256, False), (255, True), (256, True)])
+def test_no_class_takes_the_id_of_ignored_pixels(root, count, shifted):
+    most = 254 if shifted else 255
+    for classes in (count, most):
+        data = leaf(root, metainfo={'classes': tuple(map(str, range(classes)))}, reduce_zero_label=shifted)
+        if classes == most:
+            require_data(config_of(data), ('train',))
+            continue
+        with pytest.raises(ConfigError, match=f'has {count} classes, but label images hold {most} at most'):
+            require_data(config_of(data), ('train',))
+
+
 @pytest.mark.parametrize('metainfo', [{'classes': CLASSES}, {'classes': list(CLASSES), 'palette': PALETTE}])
 def test_no_palette_is_as_good_as_one(root, metainfo):
     require_data(config_of(leaf(root, metainfo=metainfo)), ('train',))
