@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from infopro_seg.datasets.image_headers import FAILURES, PNG, Header, read_header
 from infopro_seg.datasets.orientation import turn, turned_by
+from infopro_seg.datasets.pgm import as_stored
 from infopro_seg.errors import DataError
 
 FLAGS = {
@@ -139,6 +140,8 @@ def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Hea
                 labels = np.array(picture)
         except FAILURES as error:
             raise (_reason(data, TO_LABELS) or UnreadableError(str(error) or type(error).__name__)) from error
+        if header.scaled:
+            labels = as_stored(labels, header.scaled)
     if labels.shape[2:] == (1,):
         labels = labels[..., 0]
     if header.kind == 'gray' and header.bits in (1, 2, 4) and labels.dtype == np.uint8:

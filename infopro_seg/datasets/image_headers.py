@@ -13,6 +13,8 @@ from typing import BinaryIO
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from infopro_seg.datasets.pgm import LONGEST, scaled_from
+
 PNG, JPEG, RIFF = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'RIFF'
 TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 ANIMATED, AVIS = (b'GIF8', PNG, RIFF), b'ftypavis'
@@ -58,6 +60,7 @@ class Header:
         lossy: whether its compression changes values.
         whole: whether the file has the end that its format requires.
         palette: the colours of a PNG with a palette, three bytes each.
+        scaled: the highest level of a PGM whose levels Pillow scales; 0 for others.
     """
 
     kind: str = 'unknown'
@@ -70,6 +73,7 @@ class Header:
     lossy: bool = False
     whole: bool = True
     palette: bytes = b''
+    scaled: int = 0
 
     @property
     def mode(self) -> str:
@@ -209,6 +213,8 @@ def _other(file: BinaryIO, start: bytes) -> Header:
         file.seek(12)
         lossy = b'VP8 ' in file.read(4096)
     file.seek(0)
+    scaled = scaled_from(file.read(LONGEST))
+    file.seek(0)
     with Image.open(file) as picture:
         turns = start.startswith((JPEG, RIFF))
         orientation = _valid(picture.getexif().get(ORIENTATION)) if turns else 1
@@ -219,7 +225,7 @@ def _other(file: BinaryIO, start: bytes) -> Header:
         # some cameras write zeros behind the end
         whole = not start.startswith(JPEG) or _last(file, 4096).rstrip(b'\0').endswith(ENDS[JPEG])
         sample = 'float' if picture.mode == 'F' else 'unsigned'
-        return Header(kind, bits, sample, size, orientation, bands, lossy=lossy, whole=whole)
+        return Header(kind, bits, sample, size, orientation, bands, False, lossy, whole, scaled=scaled)
 
 
 def _last(file: BinaryIO, count: int) -> bytes:

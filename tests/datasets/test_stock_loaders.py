@@ -46,6 +46,13 @@ def few_bits(root):
     (root / 'masks/train/2.png').write_bytes(data)
 
 
+def few_levels(root):
+    height, width = mask().shape
+    data = b'P5 %d %d 20\n' % (width, height) + mask().tobytes()
+    assert not np.array_equal(np.array(Image.open(io.BytesIO(data))), mask())  # scaled to 255
+    (root / 'masks/train/2.png').write_bytes(data)
+
+
 def too_deep(root):
     save(root / 'masks/train/3.png', mask().astype(np.uint16) * 128)
 
@@ -55,6 +62,7 @@ def too_deep(root):
     [
         (turned, r'masks/train/2\.png: was drawn on its photograph as it is stored, and LoadAnnotations'),
         (few_bits, r'masks/train/2\.png: holds ids of 2 bits, which LoadAnnotations reads as gray levels'),
+        (few_levels, r'masks/train/2\.png: is a PGM of levels up to 20, which LoadAnnotations scales'),
     ],
 )
 def test_what_only_our_loader_reads_is_refused_with_the_stock_one(tmp_path, defect, words):

@@ -211,12 +211,11 @@ def is_turned_alone(labels: Header, orientation: int, size: tuple[int, int] | No
 def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) -> list[Problem]:
     """The problem of labels that :class:`LoadLabels` reads correctly but mmseg's own loader does not."""
     if turned:
-        what = (
-            'was drawn on its photograph as it is stored, and LoadAnnotations does not turn it as the '
-            'EXIF orientation turns the photograph'
-        )
+        what = 'was drawn on its photograph as it is stored, and LoadAnnotations does not turn both alike'
     elif header.kind == 'gray' and header.bits in ((2, 4) if backend == 'pillow' else (1, 2, 4)):
         what = f'holds ids of {header.bits} bits, which LoadAnnotations reads as gray levels of 0 to 255'
+    elif header.scaled and backend == 'pillow':
+        what = f'is a PGM of levels up to {header.scaled}, which LoadAnnotations scales, so that ids change'
     else:
         return []
     return [Problem(path, what, "load it with dict(type='LoadLabels') in place of LoadAnnotations")]

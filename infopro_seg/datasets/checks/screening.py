@@ -27,7 +27,7 @@ def looks_right(pair: Pair) -> tuple[bool, tuple[int, int] | None]:
     labels = _header(pair.label)
     if labels is None or not labels.whole or labels.lossy or labels.kind not in GRAY or labels.bits > 8:
         return False, size  # more than 8 bits: ids may exceed 255
-    if pair.loading.stock_labels and labels.bits < 8:
+    if pair.loading.stock_labels and (labels.bits < 8 or labels.scaled):
         return False, size
     if is_image_itself(pair) or is_turned_alone(labels, image.orientation, size):
         return False, size
