@@ -44,10 +44,11 @@ def without_pretraining(model: Any) -> Any:
 def without_local_modules(model: Any) -> Any:
     """A copy of a model's config for inference: without cuts, whether `num_modules` is resolved or not."""
     model = copy.deepcopy(model)
-    if 'cuts' in model['backbone'] or 'num_modules' in model['backbone']:
-        model['backbone'].update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
-        without_turn(model['backbone'])
-        without_balance(model['backbone'])
+    backbone = model.get('backbone') or {}  # some models of mmseg have none
+    if 'cuts' in backbone or 'num_modules' in backbone:
+        backbone.update(cuts=(), num_modules=None, local_head=None, checkpoint=False)
+        without_turn(backbone)
+        without_balance(backbone)
     return model
 
 
@@ -104,7 +105,10 @@ def encoder_of(cfg: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if backbone is None:
-        raise ConfigError('the config has no model.backbone')
+        kind = (cfg.get('model') or {}).get('type')
+        raise ConfigError(
+            f'the config has no model.backbone (its model is {kind!r}); give one of a model with it'
+        )
     encoder = backbone.get('encoder', backbone)
     if not isinstance(encoder, dict) or 'type' not in encoder:
         raise ConfigError(

@@ -46,6 +46,12 @@ def test_weights_are_left_out_wherever_they_are_named():
     assert model.backbone.init_cfg == pretrained
 
 
+@pytest.mark.parametrize('backbone', [{}, {'backbone': None}, {'backbone': {'type': 'ResNetV1c'}}])
+def test_a_model_that_is_not_split_stays(backbone):
+    model = {'type': 'MultimodalEncoderDecoder', **backbone}
+    assert without_local_modules(model) == model
+
+
 @pytest.mark.parametrize('split', [{'cuts': ('a',)}, {'num_modules': 3}, {'cuts': ('a',), 'stage': 1}])
 def test_the_encoder_is_in_one_piece_for_inference(split):
     kind = 'InfoProStageBackbone' if 'stage' in split else 'InfoProBackbone'

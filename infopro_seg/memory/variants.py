@@ -27,7 +27,7 @@ def require_infopro(cfg: Any) -> None:
     Raises:
         ConfigError: the backbone is not an `InfoProBackbone`.
     """
-    kind = cfg.get('model', cfg).get('backbone', {}).get('type')
+    kind = (cfg.get('model', cfg).get('backbone') or {}).get('type')
     wrapper = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(wrapper, type) and issubclass(wrapper, InfoProBackbone)):
         raise ConfigError(

@@ -15,6 +15,12 @@ from infopro_seg.memory.inference.inference_plan import (
     tta_variants,
 )
 from infopro_seg.memory.inference.prediction import trace_prediction
+from infopro_seg.memory.planning.command import (
+    PlanModuleParallelRequest,
+    PlanRequest,
+    plan,
+    plan_module_parallel,
+)
 from tests.stand_ins import CLASSES, CUTS, model_config
 
 WINDOW = (48, 64)
@@ -104,6 +110,22 @@ def test_a_config_without_a_crop_takes_the_size_of_the_image(tmp_path, monkeypat
         plan_inference(PlanInferenceRequest(tmp_path / 'config.py'))
     assert plan_inference(PlanInferenceRequest(tmp_path / 'config.py', size=(48, 80))) == 0
     assert asked == [((48, 80), (48, 80))]
+
+
+@pytest.mark.parametrize('backbone', [{}, {'backbone': None}])
+@pytest.mark.parametrize(
+    ('planned', 'request_of'),
+    [
+        (plan_inference, PlanInferenceRequest),
+        (plan, PlanRequest),
+        (plan_module_parallel, PlanModuleParallelRequest),
+    ],
+)
+def test_a_model_without_a_backbone_is_named(tmp_path, planned, request_of, backbone):
+    model = {'type': 'MultimodalEncoderDecoder', 'image_encoder': {'type': 'ResNet'}, **backbone}
+    Config({'model': model, 'train_dataloader': {'batch_size': 2}}).dump(tmp_path / 'config.py')
+    with pytest.raises(ConfigError, match='backbone'):
+        planned(request_of(tmp_path / 'config.py'))
 
 
 def test_the_variants_are_those_of_the_config():

@@ -13,6 +13,7 @@ import numpy as np
 from mmengine.config import Config
 from rich.table import Table
 
+from infopro_seg.config_edits import encoder_of
 from infopro_seg.config_files import load_config
 from infopro_seg.consoles import new_table, spinner, table_console
 from infopro_seg.errors import ConfigError, UserError
@@ -152,6 +153,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
         raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')
     cfg = load_config(request.config, request.options)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
+    encoder_of(cfg)
     try:
         window = training_setup(cfg, batch=1).crop
     except ConfigError as error:  # it names no crop
