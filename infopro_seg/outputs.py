@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from infopro_seg.errors import OutputError, UserError
 from infopro_seg.files import is_special
+
+RESULTS = (  # keys of what the tools write with --json, or of its first row
+    {'percent', 'checkpoint'},  # test.py
+    {'split', 'images_read'},  # check_dataset.py
+    {'recipe', 'peak_gib'},  # plan.py, and the next three
+    {'training', 'peak_bytes'},
+    {'cuts', 'processes'},
+    {'in_training', 'peak'},
+)
 
 
 def require_folder(path: str | Path, option: str = '--out') -> Path:
@@ -57,21 +67,55 @@ def require_file(path: str | Path, option: str, suffixes: Sequence[str] = ()) ->
 
 
 def require_json(path: str | Path, option: str = '--json') -> Path:
-    """Checks as `require_file` does, and that no file of another kind, such as a checkpoint, is replaced.
+    """Checks as `require_file` does, and that nothing but an earlier result is replaced.
 
     Raises:
-        UserError: the file cannot be written, or exists and is not a JSON file.
+        UserError: the file cannot be written, or exists and no tool has written it as its JSON.
     """
     file = require_file(path, option)
-    if file.is_file():
-        with file.open('rb') as stream:
-            start = stream.read(1024).lstrip()[:1]
-        if start not in (b'', b'{', b'['):
-            raise UserError(
-                f'{option} {file} already exists and is not a JSON file, so it is not replaced; name '
-                'another file'
-            )
+    require_own(file, RESULTS, f'{option} {file}')
     return file
+
+
+def require_own(file: Path, kinds: Sequence[set[str]], name: str, remedy: str = 'name another file') -> None:
+    """Checks that a JSON file, if there is one, is empty or an earlier result.
+
+    Args:
+        file: the file.
+        kinds: the keys of each kind of result, or of its first row.
+        name: what names the file, for the message.
+        remedy: for the message.
+
+    Raises:
+        UserError: it is another file, which would be replaced.
+    """
+    if file.is_file() and not _is_result(file, kinds):
+        raise UserError(
+            f'{name} already exists and is not an earlier result, so it is not replaced; {remedy}'
+        )
+
+
+def require_own_results(folder: Path, keys: set[str]) -> None:
+    """Checks that a folder's `results.json`, if there is one, is an earlier result with these keys.
+
+    Raises:
+        UserError: it is of another tool or of the user, and would be replaced.
+    """
+    require_own(folder / 'results.json', (keys,), str(folder / 'results.json'), 'name another folder (--out)')
+
+
+def _is_result(file: Path, kinds: Sequence[set[str]]) -> bool:
+    with file.open('rb') as stream:
+        start = stream.read(1024).lstrip()[:1]
+        if start not in (b'{', b'['):
+            return start == b''
+        stream.seek(0)
+        try:
+            content = json.load(stream)
+        except (ValueError, RecursionError):
+            return False
+    first = content[0] if isinstance(content, list) and content else content
+    return not first or (isinstance(first, dict) and any(keys <= first.keys() for keys in kinds))
 
 
 def reason_of(error: OSError) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from infopro_seg.errors import UserError
 from infopro_seg.files import whole_file
-from infopro_seg.outputs import require_file, require_folder, require_json
+from infopro_seg.outputs import require_file, require_folder, require_json, require_own_results
 from infopro_seg.strict_json import to_json, write_json
 
 
@@ -94,13 +94,36 @@ def test_a_file_to_write_is_checked(tmp_path):
         require_file('/proc/none/a.json', '--json')
 
 
-@pytest.mark.parametrize('content', [b'PK\x03\x04', b"_base_ = 'a.py'\n", b'\x89PNG\r\n', b'\n# notes'])
-def test_json_replaces_json_and_nothing_else(tmp_path, content):
+OTHERS = [b'PK\x03\x04', b"_base_ = 'a.py'\n", b'\x89PNG\r\n', b'\n# notes']
+OTHERS += [
+    b'{"environment": {}, "recipes": []}',
+    b'{"model": {"type": "A"}}',
+    b'[{"images": []}]',
+    b'{"mIoU": ',
+    b'[1]',
+    b'{"images": "\xff"}',
+]
+
+
+@pytest.mark.parametrize('content', OTHERS)
+def test_the_results_of_another_tool_are_not_replaced(tmp_path, content):
+    file = tmp_path / 'results.json'
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r'results\.json already exists .* name another folder \(--out\)'):
+        require_own_results(tmp_path, {'setting', 'runs'})
+    for own in ('', '{"setting": {}, "runs": []}'):
+        file.write_text(own)
+        require_own_results(tmp_path, {'setting', 'runs'})
+
+
+@pytest.mark.parametrize('content', OTHERS)
+def test_json_replaces_results_and_nothing_else(tmp_path, content):
     file = tmp_path / 'iter_4.pth'
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r'--json .*/iter_4.pth already exists and is not a JSON file'):
+    with pytest.raises(UserError, match=r'--json .*/iter_4.pth already exists and is not an earlier result'):
         require_json(file)
-    for earlier in ('', '{"mIoU": 1}', ' \n[1]'):
+    test, plan = '{"mIoU": 1, "percent": {}, "checkpoint": "a"}', ' \n[{"recipe": "e2e", "peak_gib": 1}]'
+    for earlier in ('', '{}', test, plan):
         file.write_text(earlier)
         assert require_json(file) == file
     require_json('/dev/stdout')

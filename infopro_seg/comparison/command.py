@@ -30,7 +30,7 @@ from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.files import write_text
 from infopro_seg.hooks.results import splits_read
-from infopro_seg.outputs import require_folder
+from infopro_seg.outputs import require_folder, require_own_results
 from infopro_seg.streets.data_set import make_synthetic_streets
 from infopro_seg.strict_json import write_json
 
@@ -81,7 +81,7 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
     setting = setting_of(suite, request.suite)
     metric = suite.comparison.get('metric', MIOU)
     others = [result for path in request.others for result in read_results(path, setting, metric)]
-    require_folder(request.out)
+    require_own_results(require_folder(request.out), {'setting', 'runs'})
     failed = [] if request.report_only else _train(suite, runs, request, report)
     finished = _to_report(suite, runs, request)
     trace_settings(suite, finished, request.out, report)  # some may come from earlier calls

@@ -19,7 +19,7 @@ from infopro_seg.devices import choose_device
 from infopro_seg.drawing.attempt import drawing
 from infopro_seg.errors import UserError
 from infopro_seg.files import write_text
-from infopro_seg.outputs import require_folder
+from infopro_seg.outputs import require_folder, require_own_results
 from infopro_seg.probing.data import (
     batch_size,
     describe_data,
@@ -95,7 +95,7 @@ def probe(request: ProbeRequest) -> ProbeResults:
     networks = [FrozenEncoder(config, checkpoint, device) for checkpoint in request.checkpoints]
     names = networks[0].names
     chosen = choose_blocks(names, request.blocks)
-    require_folder(request.out)
+    require_own_results(require_folder(request.out), {'settings', 'checkpoints'})
     shown = spread(IMAGES, len(DATASETS.build(config.val_dataloader['dataset'])))
     common = {
         **settings,

@@ -31,7 +31,7 @@ from infopro_seg.memory.quantities import GIB, parse_bytes, parse_numbers, show_
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup, training_setup
 from infopro_seg.memory.variants import require_infopro
-from infopro_seg.outputs import require_folder
+from infopro_seg.outputs import require_folder, require_own_results
 from infopro_seg.precision import describe_tf32
 from infopro_seg.strict_json import write_json
 
@@ -86,7 +86,7 @@ def benchmark(request: BenchmarkRequest) -> list[dict[str, Any]]:
     cfg = load_config(request.config, request.options)
     setup = training_setup(cfg, request.batch, request.crop, request.amp)
     require_infopro(cfg)
-    require_folder(request.out)
+    require_own_results(require_folder(request.out), {'environment', 'recipes'})
     with console.status('predicting'):
         planner = Planner(cfg, setup)
         plan = planner.plan(modules)
