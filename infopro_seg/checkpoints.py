@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.installing import torchvision
 
 LAST_CHECKPOINT = 'last_checkpoint'  # the file in a work dir that names the latest
 SCHEMES = {
@@ -127,7 +128,7 @@ def location_of(name: str) -> str:
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
         return (
             f'a file in {folder}, downloaded if it is missing; its name comes from the package '
-            'torchvision: pip install torchvision'
+            f'torchvision: pip install {torchvision()}'
         )
     if '://' in name:
         return name

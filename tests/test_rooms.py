@@ -11,7 +11,7 @@ from tests.runs import ROOT
 PACKAGE = ROOT / 'infopro_seg'
 LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'infopro_seg',  # the version; what `load` imports when it is called comes from the top
-    'errors graph_sizes markdown options spelling stock_datasets warm_up yapf_import',
+    'errors graph_sizes installing markdown options spelling stock_datasets warm_up yapf_import',
     'batch_norm devices faults files precision',
     'checkpoints config_edits consoles image_inputs outputs parallel strict_json',
     'named_types turn_configs tasks',

@@ -10,10 +10,11 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from infopro_seg.errors import CheckpointError, ConfigError
+from infopro_seg.installing import torchvision
 
-EXTRAS = {  # optional packages, and what to install with pip for each
-    'mmpretrain': 'onedl-mmpretrain model-index torchvision',
-    'timm': 'timm torchvision',
+EXTRAS = {  # optional packages, and what to install with pip for each, besides torchvision
+    'mmpretrain': 'onedl-mmpretrain model-index',
+    'timm': 'timm',
 }
 
 
@@ -88,7 +89,7 @@ def import_package(module: str, user: str) -> None:
         ConfigError: the package is not installed, or cannot be imported.
     """
     package = module.partition('.')[0]
-    install = f'pip install {EXTRAS[package]}'
+    install = f'pip install {EXTRAS[package]} {torchvision()}'
     if find_spec(package) is None:
         raise ConfigError(f'{user} needs the package {package}, which is not installed: {install}')
     try:

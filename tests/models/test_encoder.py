@@ -21,8 +21,8 @@ def refused(action, *words):
 @pytest.mark.parametrize(
     ('config', 'package', 'pip'),
     [
-        (timm('resnet18'), 'timm', 'pip install timm torchvision'),
-        (convnext(), 'mmpretrain', 'pip install onedl-mmpretrain model-index torchvision'),
+        (timm('resnet18'), 'timm', 'pip install timm "torchvision==0.'),
+        (convnext(), 'mmpretrain', 'pip install onedl-mmpretrain model-index "torchvision==0.'),
     ],
     ids=['timm', 'mmpretrain'],
 )

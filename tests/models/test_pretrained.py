@@ -90,7 +90,7 @@ def test_weights_of_torchvision_name_the_package_where_it_is_missing(offline, mo
     monkeypatch.setitem(sys.modules, 'torchvision', None)
     with pytest.raises(CheckpointError) as caught:
         model_from('torchvision://resnet50').init_weights()
-    for word in ("'torchvision://resnet50'", 'pip install torchvision', str(offline), OWN_FILE, SCRATCH):
+    for word in ("'torchvision://resnet50'", 'pip install "torchvision==0.', str(offline), OWN_FILE, SCRATCH):
         assert word in str(caught.value)
 
 

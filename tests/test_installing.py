@@ -1,0 +1,31 @@
+"""What pip is told to install."""
+
+from importlib import metadata
+
+import pytest
+
+from infopro_seg import installing
+
+INDEX = ' --extra-index-url https://download.pytorch.org/whl/'
+
+
+@pytest.mark.parametrize(
+    ('torch', 'wanted'),
+    [
+        ('2.11.0', '"torchvision==0.26.*"'),
+        ('2.13.0+cpu', f'"torchvision==0.28.*"{INDEX}cpu'),
+        ('2.14.1+cu130', f'"torchvision==0.29.*"{INDEX}cu130'),
+        ('3.0.0', 'torchvision'),
+    ],
+)
+def test_torchvision_is_that_of_the_installed_torch(monkeypatch, torch, wanted):
+    monkeypatch.setattr(installing, 'version', lambda name: torch)
+    assert installing.torchvision() == wanted
+
+
+def test_without_torch_nothing_is_pinned(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(installing, 'version', missing)
+    assert installing.torchvision() == 'torchvision'
