@@ -17,12 +17,12 @@ from infopro_seg.config_edits import edited, without_pretraining
 from infopro_seg.errors import CheckpointError, ConfigError, UserError
 from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.export_graph import export_onnx, export_program, metadata, require_onnx
+from infopro_seg.export_outputs import require_replaceable_export
 from infopro_seg.files import whole_file
 from infopro_seg.hooks.checkpoint_guard import LOCAL_HEADS, require_fit
 from infopro_seg.models.channels import neck_config
 from infopro_seg.models.local_training import LocalTraining
 from infopro_seg.models.segmentor import LocalSegmentor
-from infopro_seg.outputs import require_file
 from infopro_seg.tasks import is_classifier
 
 STOCK_TYPES = {
@@ -87,7 +87,7 @@ def export(
             f'--out {out} does not end in {suffix}; give a {suffix} file, or a folder'
             f'{"; the config is written beside it as .py" if suffix == ".pth" else ""}'
         )
-    _check_output(out, Path(checkpoint), BESIDE[format or 'mmseg'])
+    require_replaceable_export(out, Path(checkpoint), BESIDE[format or 'mmseg'])
     if format == 'onnx':
         require_onnx()
     content = read_checkpoint(checkpoint)
@@ -133,20 +133,6 @@ def _format_of(config: Config, format: str | None) -> str:
             f'--format {format}: a checkpoint of {config.model.type} is exported as {" or ".join(allowed)}'
         )
     return format or stock
-
-
-def _check_output(out: Path, checkpoint: Path, beside: str) -> None:
-    """Says before the work that an export could not be written, or would replace what is no export."""
-    if out.resolve() == checkpoint.resolve():
-        raise UserError(f'--out {out} is the checkpoint itself, which the export would replace; name another')
-    require_file(out, '--out')
-    second = out.with_suffix(beside)
-    if out.exists() != second.exists():  # an export has both
-        there = f'{second}, which the export writes beside it,' if second.exists() else 'this file'
-        raise UserError(
-            f'--out {out}: {there} already exists and is not a complete export; delete it, or name another '
-            'file or folder'
-        )
 
 
 def to_stock_config(config: Config, model: Any) -> Config:

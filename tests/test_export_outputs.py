@@ -67,6 +67,26 @@ def test_a_checkpoint_of_a_training_is_not_replaced(checkpoint, tmp_path):
     assert other.read_bytes() == b'of another training'
 
 
+@pytest.mark.parametrize('form', ['mmseg', 'pt2'])
+def test_a_model_of_the_user_with_its_source_is_not_replaced(checkpoint, tmp_path, form):
+    out = tmp_path / ('model.pth' if form == 'mmseg' else 'model.pt2')
+    second = out.with_suffix('.py' if form == 'mmseg' else '.json')
+    out.write_bytes(checkpoint.read_bytes())
+    second.write_text('{"classes": 3}')
+    with pytest.raises(UserError, match=r'this file and .*/model\.\w+ already exist and are not an earlier'):
+        export(checkpoint, tmp_path, format=form)
+    assert out.read_bytes() == checkpoint.read_bytes()
+    assert second.read_text() == '{"classes": 3}'
+
+
+def test_an_exported_config_with_changes_of_the_user_is_not_replaced(checkpoint, tmp_path):
+    config = export(checkpoint, tmp_path / 'out')
+    config.write_text(text := config.read_text() + '# notes')
+    with pytest.raises(UserError, match='or have been changed since'):
+        export(checkpoint, tmp_path / 'out')
+    assert config.read_text() == text
+
+
 def test_an_earlier_export_is_replaced_and_nothing_else_is_left(checkpoint, tmp_path):
     for _ in range(2):
         export(checkpoint, tmp_path / 'out')

@@ -23,7 +23,7 @@ LEVELS = (  # lowest first: a room imports itself and rooms of lower levels
     'memory',
     'visualization',
     'hooks',
-    'training comparison export_graph predict_images trained_network',
+    'training comparison export_graph export_outputs predict_images trained_network',
     'classification',
     'evaluate export inference probing',
     'prediction',
