@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
 
 from infopro_seg.errors import CheckpointError
+from infopro_seg.faults import cause_of
 from infopro_seg.installing import torchvision
 
 LAST_CHECKPOINT = 'last_checkpoint'  # the file in a work dir that names the latest
@@ -78,22 +79,33 @@ def read_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         raise unreadable_checkpoint(checkpoint, error) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'{checkpoint} contains a {type(content).__name__}, not a checkpoint')
-    unwrap(content)
+    unwrap(content, checkpoint)
     return content
 
 
-def unwrap(checkpoint: dict[str, Any]) -> None:
+def unwrap(checkpoint: dict[str, Any], name: str | Path) -> None:
     """Makes the weights of a checkpoint those of a plain model in torch, in place.
 
     The prefix of a model that was wrapped when it was saved (`DataParallel`) is removed from their names, and
-    arrays of NumPy, which mmengine would leave out, become tensors.
+    arrays of NumPy, which mmengine would leave out, become tensors. A `meta` of another program is removed.
 
     Args:
         checkpoint: a checkpoint, or only a state dict.
+        name: name of the checkpoint, for the error message.
+
+    Raises:
+        CheckpointError: it does not contain weights by name.
     """
     weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, dict) or not all(isinstance(key, str) for key in weights):
+        raise CheckpointError(
+            f'{name} contains {_what(weights)} in place of weights by name (a state_dict); use a checkpoint '
+            "of a training, or save one: torch.save({'state_dict': model.state_dict()}, FILE)"
+        )
+    if not isinstance(checkpoint.get('meta', {}), dict):
+        del checkpoint['meta']
     for prefix in ('module.', '_orig_mod.'):  # of torch's parallel wrappers and of torch.compile
-        if weights and all(isinstance(key, str) and key.startswith(prefix) for key in weights):
+        if weights and all(key.startswith(prefix) for key in weights):
             for key in list(weights):
                 weights[key.removeprefix(prefix)] = weights.pop(key)
     for key, value in weights.items():
@@ -149,4 +161,19 @@ def config_of(checkpoint: dict[str, Any], name: str | Path) -> Config:
     text = checkpoint.get('meta', {}).get('cfg')
     if not text:
         raise CheckpointError(f'{name} holds no config (meta.cfg), as checkpoints of a training do')
-    return Config.fromstring(text, '.py')
+    try:
+        return Config.fromstring(text, '.py')
+    except Exception as error:  # a config is a program and may raise anything
+        raise CheckpointError(
+            f'the config in {name} (meta.cfg) cannot be read: {cause_of(error)}; use another checkpoint'
+        ) from error
+
+
+def _what(weights: Any) -> str:
+    kind = type(weights).__name__
+    odd = (
+        next((key for key in weights if not isinstance(key, str)), None)
+        if isinstance(weights, dict)
+        else None
+    )
+    return f'a {kind}' if odd is None else f'a {kind} with the key {odd!r}'

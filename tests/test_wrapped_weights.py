@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from infopro_seg.checkpoints import read_checkpoint, unwrap
+from infopro_seg.checkpoints import config_of, read_checkpoint, unwrap
+from infopro_seg.errors import CheckpointError
 from infopro_seg.hooks import CheckpointGuardHook
 from tests.stand_ins import assert_same, build, model_config
 
@@ -26,10 +27,46 @@ def test_arrays_become_tensors(tmp_path):
     assert_same(weights, {'a': torch.ones(2, 3), 'b': torch.tensor(5)})
 
 
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ({'state_dict': None}, 'contains a NoneType in place of weights by name'),
+        ({'state_dict': [torch.ones(1)]}, 'contains a list in place of weights'),
+        ({0: torch.ones(1)}, 'contains a dict with the key 0 in place of weights'),
+    ],
+    ids=['none', 'list', 'numbered'],
+)
+def test_what_holds_no_weights_by_name_is_refused(tmp_path, content, words):
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(CheckpointError, match=words):
+        read_checkpoint(tmp_path / 'odd.pth')
+    guard, model = CheckpointGuardHook(), build(model_config())
+    runner = type('', (), {'model': model, '_train_loop': object(), '_load_from': 'x', '_resume': False})
+    with pytest.raises(CheckpointError, match=words):
+        guard.after_load_checkpoint(runner, content)
+
+
+@pytest.mark.parametrize('meta', ['version 1', None, ['cfg']], ids=str)
+def test_the_meta_of_another_program_is_left_out(tmp_path, meta):
+    torch.save({'state_dict': {'a': torch.ones(1)}, 'meta': meta}, tmp_path / 'other.pth')
+    content = read_checkpoint(tmp_path / 'other.pth')
+    assert 'meta' not in content
+    with pytest.raises(CheckpointError, match=r'other holds no config \(meta\.cfg\)'):
+        config_of(content, 'other')
+
+
+@pytest.mark.parametrize('text', ['model = dict(', 7])
+def test_a_damaged_config_in_a_checkpoint_is_named(text):
+    with pytest.raises(
+        CheckpointError, match=r'the config in odd\.pth \(meta\.cfg\) cannot be read: .*Error'
+    ):
+        config_of({'meta': {'cfg': text}}, 'odd.pth')
+
+
 def test_other_weights_are_left_alone():
     for content in ({'state_dict': {'module.a': 1, 'b': 2}}, {'state_dict': {}}, {'meta': {}}):
         before = {key: dict(value) for key, value in content.items()}
-        unwrap(content)
+        unwrap(content, 'a.pth')
         assert content == before
 
 

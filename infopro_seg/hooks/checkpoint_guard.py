@@ -45,9 +45,9 @@ class CheckpointGuardHook(Hook):
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        unwrap(checkpoint)
-        training = runner._train_loop is not None
         name = runner._load_from or f'the latest in {runner.work_dir}'
+        unwrap(checkpoint, name)
+        training = runner._train_loop is not None
         if not training:
             drop_local_heads(model, checkpoint)
         if runner._resume or not training:
