@@ -35,6 +35,19 @@ def test_plan(monkeypatch, option, name):
         command.plan(request)
 
 
+def test_a_config_of_the_user_is_not_replaced_by_a_planned_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(command, 'Planner', fail)
+    target = tmp_path / 'mine.py'
+    request = command.PlanRequest(DEMO, budget='1GiB', write_config=target)
+    for text in ("_base_ = 'a.py'\n", '# e2e\n'):
+        target.write_text(text)
+        with pytest.raises(UserError, match=r'mine\.py already exists and was not written by plan\.py'):
+            command.plan(request)
+    for text in ('', '# e2e: 1.0 GiB predicted for batch 2, crop 96x192, fp32.\n'):
+        target.write_text(text)
+        command._check_outputs(request)
+
+
 @pytest.mark.parametrize('report_only', [False, True])
 def test_compare(monkeypatch, report_only):
     monkeypatch.setattr(comparison, '_train', fail)

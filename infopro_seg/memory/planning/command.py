@@ -16,7 +16,7 @@ from infopro_seg.errors import UserError
 from infopro_seg.memory.planning.largest_size import with_largest
 from infopro_seg.memory.planning.plan import Plan
 from infopro_seg.memory.planning.plan_output import advice, plan_rows, plan_table, plot_plan
-from infopro_seg.memory.planning.planned_config import write_config
+from infopro_seg.memory.planning.planned_config import is_planned, write_config
 from infopro_seg.memory.planning.planner import Planner
 from infopro_seg.memory.planning.process_plan import (
     own_budgets,
@@ -183,6 +183,11 @@ def _check_outputs(request: PlanRequest) -> None:
         raise UserError(f'--write-config {target}: configs are Python files; end it in .py')
     if target is not None and target.resolve() == request.config.resolve():
         raise UserError(f'--write-config {target} is the config itself; choose another file')
+    if target is not None and target.is_file() and not is_planned(target):
+        raise UserError(
+            f'--write-config {target} already exists and was not written by plan.py, so it is not replaced; '
+            'choose another file'
+        )
     for option, path in (('--json', request.json), ('--plot', request.plot), ('--write-config', target)):
         if path is not None and path != STDOUT:
             (require_json if option == '--json' else require_file)(path, option)

@@ -19,6 +19,7 @@ from infopro_seg.memory.tracing.training_setup import TrainingSetup, own_precisi
 from infopro_seg.tasks import is_classifier
 
 DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+PREDICTED = ' predicted for '  # in the first line of a planned config
 
 
 def planned_changes(cfg: Config, recipe: Recipe, setup: TrainingSetup) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def write_config(
     file = find_config(source)
     planned = _planned(load_config(source, options), recipe, plan.setup)
     peak = show_bytes(recipe.peak, plan.reference.peak)
-    text = f'# {recipe.name}: {peak} predicted for {plan.setup}.\n'
+    text = f'# {recipe.name}: {peak}{PREDICTED}{plan.setup}.\n'
     if Config._is_lazy_import(str(file)):
         text += Config(planned).pretty_text
     else:
@@ -74,6 +75,13 @@ def write_config(
         text += f'_base_ = {[base]!r}\n{changes}'
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
+
+
+def is_planned(path: Path) -> bool:
+    """Whether a config is empty or was written by `write_config`, by its first line."""
+    with path.open(encoding='utf-8', errors='replace') as file:
+        first = file.readline()
+    return not first or (first.startswith('# ') and PREDICTED in first)
 
 
 def _difference(own: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
