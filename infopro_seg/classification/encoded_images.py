@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import mmcv
 import numpy as np
@@ -11,6 +13,9 @@ from mmpretrain.datasets import BaseDataset
 from mmseg.registry import DATASETS
 
 from infopro_seg.errors import DataError
+
+UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, BadZipFile, zlib.error)
+"""What NumPy raises for a file that is cut off, or is none of arrays by name."""
 
 
 @DATASETS.register_module()
@@ -29,7 +34,8 @@ class EncodedImages(BaseDataset):
         kwargs: other arguments of mmengine's `BaseDataset`.
 
     Raises:
-        DataError: the file cannot be read, or lacks an array of the split, or an image cannot be decoded.
+        DataError: the file cannot be read, lacks an array of the split, or has arrays that do not fit each
+            other; or an image cannot be decoded.
     """
 
     def __init__(
@@ -96,11 +102,29 @@ class EncodedImages(BaseDataset):
                         f'{self.data_file} lacks {", ".join(missing)}; it has {", ".join(content.files)}. '
                         'Each split has SPLIT_bytes, SPLIT_offsets and SPLIT_labels'
                     )
-                return {key: content[name] for key, name in names.items()}
-        except (OSError, ValueError) as error:
+                arrays = {key: content[name] for key, name in names.items()}
+        except UNREADABLE as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
                 f'the {self.split} data cannot be read: {self.data_file} ({type(error).__name__}: {error}); '
                 'correct data_file of the data set, or make the file'
             ) from error
+        wrong = _mismatch(arrays)
+        if wrong is not None:
+            raise DataError(
+                f'the {self.split} arrays of {self.data_file} do not fit: {wrong}; write it again'
+            )
+        return arrays
+
+
+def _mismatch(arrays: dict[str, np.ndarray]) -> str | None:
+    """What is wrong with the arrays of a split; None if they fit each other."""
+    offsets, labels, data = arrays['offsets'], arrays['labels'], arrays['bytes']
+    classes = len(arrays['classes'])
+    if offsets.ndim != 1 or len(offsets) != labels.size + 1:
+        return f'{offsets.size} offsets for {labels.size} labels, where one more than labels is needed'
+    if (offsets[1:] <= offsets[:-1]).any() or offsets[0] < 0 or offsets[-1] > data.size:
+        return f'offsets do not rise from 0 to the {data.size} bytes'
+    outside = labels[(labels < 0) | (labels >= classes)]
+    return f'label {outside[0]}, but the {classes} classes are 0 to {classes - 1}' if outside.size else None

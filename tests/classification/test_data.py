@@ -44,6 +44,33 @@ def test_a_wrong_file_is_refused(tmp_path, changes, message):
         dataset(path, split='test').get_data_info(0)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'test_labels': np.zeros(5, np.uint8)}, '7 offsets for 5 labels'),
+        ({'test_labels': np.zeros(7, np.uint8)}, '7 offsets for 7 labels'),
+        ({'test_offsets': np.arange(7, dtype=np.uint64)[::-1]}, 'offsets do not rise'),
+        ({'test_offsets': 10**6 * np.arange(7)}, 'offsets do not rise from 0 to the'),
+        ({'test_labels': np.array([0, 1, 2, 3, 0, 1])}, 'label 3, but the 3 classes are 0 to 2'),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, changes, message):
+    path = write_npz(tmp_path / 'made.npz', **changes)
+    with pytest.raises(DataError, match=f'the test arrays of .*made.npz do not fit: {message}.*again'):
+        dataset(path, split='test')
+
+
+def test_a_file_that_is_cut_off_or_of_another_kind_is_refused(tmp_path):
+    whole = write_npz(tmp_path / 'made.npz').read_bytes()
+    (tmp_path / 'cut.npz').write_bytes(whole[: len(whole) // 2])
+    (tmp_path / 'bent.npz').write_bytes(whole[:300] + bytes(50) + whole[350:])
+    (tmp_path / 'empty.npz').touch()
+    np.save(tmp_path / 'one.npy', np.zeros(3))
+    for name in ('cut.npz', 'bent.npz', 'empty.npz', 'one.npy'):
+        with pytest.raises(DataError, match=rf'the train data cannot be read: .*{name} \(\w+: .*; correct'):
+            dataset(tmp_path / name)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match=r'the train data cannot be read: .*nowhere.npz \(FileNotFoundError'):
         dataset(tmp_path / 'nowhere.npz')
