@@ -15,7 +15,7 @@ def choose_device(given: str | None) -> str:
     """
     device = given or ('cuda' if torch.cuda.is_available() else 'cpu')
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()  # which the device 'meta' has no values for
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f'--device {device} cannot be used ({reason}); use cpu or cuda') from error
