@@ -15,12 +15,13 @@ from mmengine.dataset import Compose, pseudo_collate
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.whole_images import build_images
 from infopro_seg.devices import choose_device
-from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.errors import ConfigError, DataError, UserError
 from infopro_seg.files import whole_file
 from infopro_seg.tasks import refuse_classifier
 from infopro_seg.trained_network import load_trained
 
-CSV = 'classes.csv'
+CSV, INCOMPLETE = 'classes.csv', 'classes_incomplete.csv'
+COLUMNS = ('image', 'class', 'score')
 LOADER = 'LoadImageFromFile'
 
 
@@ -81,6 +82,8 @@ def classify(
 ) -> list[Path]:
     """Writes `classes.csv`: image, class and score of each image.
 
+    After an interrupt or an error, `classes_incomplete.csv` has those of the images so far.
+
     Args:
         config: the config of the training.
         checkpoint: the checkpoint.
@@ -93,24 +96,55 @@ def classify(
         The images that could not be read.
 
     Raises:
-        UserError: config or checkpoint is wrong, or an input is a video.
+        UserError: config or checkpoint is wrong, an input is a video, or a `classes.csv` exists that no
+            prediction has written.
     """
     if any(one.kind == 'video' for one in inputs):
         refuse_classifier(config, 'prediction of videos', 'give images')
+    for file in (CSV, INCOMPLETE):
+        require_own_csv(out / file)
     network = ImageNetwork(config, checkpoint, device)
     rows: list[tuple[str, str, str]] = []
     skipped: list[Path] = []
-    for one in inputs:
-        try:
-            name, score = network(one.path)
-        except DataError as error:
-            say(f'skipped: {error}')
-            skipped.append(one.path)
-        else:
-            rows.append((str(one.path), name, f'{score:.4f}'))
-    with whole_file(out / CSV) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(('image', 'class', 'score'))
-        writer.writerows(rows)
+    try:
+        for one in inputs:
+            try:
+                name, score = network(one.path)
+            except DataError as error:
+                say(f'skipped: {error}')
+                skipped.append(one.path)
+            else:
+                rows.append((str(one.path), name, f'{score:.4f}'))
+    except BaseException:
+        if rows:
+            _write(out / INCOMPLETE, rows)
+            say(
+                f'the classes of the first {len(rows)} of {len(inputs)} images are kept in {out / INCOMPLETE}'
+            )
+        raise
+    _write(out / CSV, rows)
+    (out / INCOMPLETE).unlink(missing_ok=True)  # of an earlier prediction that stopped
     say(f'{len(rows)} of {len(inputs)} images classified: {out / CSV}')
     return skipped
+
+
+def _write(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    with whole_file(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+
+
+def require_own_csv(path: Path) -> None:
+    """Checks that a file, if there is one, was written by an earlier prediction.
+
+    Raises:
+        UserError: it was not.
+    """
+    if path.exists():
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
+        if lines[:1] != [','.join(COLUMNS)]:
+            raise UserError(
+                f'{path} already exists and is not an earlier result, so it is not replaced; name another '
+                'folder (--out)'
+            )

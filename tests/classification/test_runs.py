@@ -13,7 +13,7 @@ from infopro_seg.comparison.results import read_runs, summarise
 from infopro_seg.comparison.suite import Run
 from infopro_seg.comparison.tables import comparison_table
 from infopro_seg.config_files import load_config
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, UserError
 from infopro_seg.evaluate import evaluate
 from infopro_seg.export import export
 from infopro_seg.inference import load
@@ -75,6 +75,43 @@ def test_prediction_writes_class_and_score(run, tmp_path):
         for file, index, score in zip(files, best.indices, best.values, strict=True)
     ]
     assert rows == [['image', 'class', 'score'], *expected]
+
+
+def test_the_classes_before_an_interrupt_are_kept(run, tmp_path, monkeypatch):
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), picture(100 + index))
+    arguments = (run / 'config.py', checkpoint_of(run), [tmp_path], tmp_path / 'out')
+    assert predict(*arguments) == []
+    table, kept = (tmp_path / 'out' / f'classes{end}.csv' for end in ('', '_incomplete'))
+    whole = table.read_text().splitlines()
+    classify = ImageNetwork.__call__
+
+    def stop_at_the_last(network, path):
+        if path.name == '2.png':
+            raise KeyboardInterrupt
+        return classify(network, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageNetwork, '__call__', stop_at_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            predict(*arguments)
+    assert kept.read_text().splitlines() == whole[:-1]
+    assert table.read_text().splitlines() == whole
+    assert predict(*arguments) == []
+    assert not kept.exists()
+
+
+def test_a_table_of_the_user_is_not_replaced(run, tmp_path):
+    cv2.imwrite(str(tmp_path / '0.png'), picture(100))
+    table = tmp_path / 'classes.csv'
+    arguments = (run / 'config.py', checkpoint_of(run), [tmp_path / '0.png'], tmp_path)
+    table.write_text('image,label\n0.png,cat\n')
+    with pytest.raises(UserError, match=r'classes\.csv already exists and is not an earlier result'):
+        predict(*arguments)
+    assert table.read_text() == 'image,label\n0.png,cat\n'
+    table.unlink()
+    for _ in range(2):
+        assert predict(*arguments) == []
 
 
 @pytest.mark.parametrize(
