@@ -72,6 +72,8 @@ def require_json(path: str | Path, option: str = '--json') -> Path:
     Raises:
         UserError: the file cannot be written, or exists and no tool has written it as its JSON.
     """
+    if str(path) == '-':
+        raise UserError(f'{option} - stands for no file: this tool prints more on stdout; name a file')
     file = require_file(path, option)
     require_own(file, RESULTS, f'{option} {file}')
     return file

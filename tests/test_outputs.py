@@ -128,3 +128,10 @@ def test_json_replaces_results_and_nothing_else(tmp_path, content):
         assert require_json(file) == file
     require_json('/dev/stdout')
     require_json(tmp_path / 'new.json')
+
+
+def test_a_dash_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r'--json - stands for no file.*; name a file'):
+        require_json('-')
+    assert list(tmp_path.iterdir()) == []
