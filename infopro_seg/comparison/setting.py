@@ -13,7 +13,13 @@ from infopro_seg.errors import ConfigError
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.spelling import did_you_mean
 
-NEEDED = ('runs', 'seeds', 'cuts')
+NEEDED = {
+    'runs': 'dict(e2e=(1,), infopro=(2, 4))',
+    'seeds': '(0, 1, 2)',
+    'cuts': "'balanced', 'even' or [['layer2.0'], ['layer1.1', 'layer2.0', 'layer3.1']]",
+}
+"""What a suite's `comparison` must have, and an example."""
+
 OPTIONAL = ('data', 'local_head', 'metric', 'panel', 'real_use', 'weights_howto')
 
 
@@ -27,12 +33,13 @@ def require_suite(suite: Config, path: Path) -> None:
         if key not in suite:
             raise ConfigError(f'{path} is not a suite: it lacks {key!r}; see configs/compare/cpu.py')
     for key in suite.comparison:
-        if key not in NEEDED + OPTIONAL:
-            meant = did_you_mean(key, NEEDED + OPTIONAL)
+        if key not in (*NEEDED, *OPTIONAL):
+            meant = did_you_mean(key, (*NEEDED, *OPTIONAL))
             raise ConfigError(f'comparison.{key} of {path} is not read{meant or "; remove it"}')
     for key in NEEDED:
         if key not in suite.comparison:
             raise ConfigError(f'the comparison of {path} lacks {key!r}; see configs/compare/cpu.py')
+    _require_forms(suite.comparison, path)
     for method in suite.comparison.runs:
         if method not in suite.methods:
             raise ConfigError(
@@ -45,6 +52,27 @@ def require_suite(suite: Config, path: Path) -> None:
         raise ConfigError(
             f'{path} lacks data_root, the folder for the streets of its comparison.data; set it'
         )
+
+
+def _require_forms(comparison: Any, path: Path) -> None:
+    """Checks the forms of the needed keys, which a missing comma or pair of brackets changes."""
+    runs, cuts = comparison.runs, comparison.cuts
+    right = {
+        'runs': isinstance(runs, dict) and all(map(_are_numbers, runs.values())),
+        'seeds': _are_numbers(comparison.seeds),
+        'cuts': cuts in ('balanced', 'even') or (_is_list(cuts) and all(_is_list(names) for names in cuts)),
+    }
+    for key, example in NEEDED.items():
+        if not right[key]:
+            raise ConfigError(f'comparison.{key}={comparison[key]!r} of {path}; write e.g. {key}={example}')
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _are_numbers(value: Any) -> bool:
+    return _is_list(value) and all(isinstance(item, int) and item >= 0 for item in value)
 
 
 def setting_of(suite: Config, path: Path) -> dict[str, Any]:

@@ -29,10 +29,21 @@ def test_the_shipped_suites_are_taken(suite):
         (lambda cfg: cfg.comparison.pop('seeds'), "lacks 'seeds'"),
         (lambda cfg: cfg.comparison.update(metrik='mAcc'), 'comparison.metrik.*did you mean metric'),
         (lambda cfg: cfg.comparison.runs.update(gredy=(4,)), "unknown method 'gredy'; choose from"),
+        (
+            lambda cfg: cfg.comparison.update(runs={'e2e': 1}),
+            r"runs=.*'e2e': 1, .* of .*; write e\.g\. runs=dict",
+        ),
+        (lambda cfg: cfg.comparison.update(runs=['e2e']), r"runs=\['e2e'\] of"),
+        (lambda cfg: cfg.comparison.update(seeds=0), r'seeds=0 of .*; write e\.g\. seeds=\(0, 1, 2\)'),
+        (
+            lambda cfg: cfg.comparison.update(cuts='balance'),
+            "cuts='balance' of .* cuts='balanced', 'even' or",
+        ),
+        (lambda cfg: cfg.comparison.update(cuts=['layer2.0']), r"cuts=\['layer2.0'\] of"),
         (lambda cfg: cfg.update(data_root=None), 'lacks data_root'),
         (lambda cfg: cfg.train_cfg.pop('max_iters'), 'lacks max_iters'),
     ],
-    ids=['seeds', 'misspelt', 'method', 'data_root', 'epochs'],
+    ids=['seeds', 'misspelt', 'method', 'number', 'list', 'seed', 'cuts', 'flat', 'data_root', 'epochs'],
 )
 def test_a_suite_that_lacks_something_is_named(change, words):
     cfg = load_config(SMOKE)
