@@ -2,18 +2,21 @@
 
     python docs/benchmarks/camvid/draw_memory.py
 
-Reads long/results.json and, for end-to-end training with recomputation, exact.json.
+Reads what tables.py reads.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from tables import Row, read
 
 FOLDER = Path(__file__).resolve().parent
 GIB = 2**30
@@ -22,16 +25,16 @@ FAR = 30  # points: a label beyond is joined to its point
 SHOWN = {  # method and K: the label, its distance in points, its alignment, the color
     ('e2e', 1): ('end-to-end', (-8, 7), 'right', END_TO_END),
     ('infopro', 4): ('K = 4', (7, -4), 'left', LOCAL),
-    ('infopro', 8): ('K = 8', (-7, 0), 'right', LOCAL),
+    ('infopro', 8): ('K = 8', (7, -2), 'left', LOCAL),
     ('infopro_async', 4): ('K = 4, in stages', (-7, -11), 'right', LOCAL),
-    ('infopro_overlap', 4): ('K = 4, overlap=1', (0, 58), 'center', LOCAL),
+    ('infopro_overlap', 4): ('K = 4, overlap=1', (0, 44), 'center', LOCAL),
     ('infopro_momentum', 4): ('K = 4, momentum block', (7, -4), 'left', LOCAL),
-    ('infopro_auxiliary', 2): ('K = 2, auxiliary head', (6, 14), 'left', LOCAL),
+    ('infopro_auxiliary', 2): ('K = 2, auxiliary head', (7, 3), 'left', LOCAL),
     ('infopro_async', 8): ('K = 8, in stages', (-7, 0), 'right', LOCAL),
-    ('infopro_async', 2): ('K = 2, in stages', (7, 4), 'left', LOCAL),
+    ('infopro_async', 2): ('K = 2, in stages', (7, -3), 'left', LOCAL),
     ('infopro_overlap', 8): ('K = 8, overlap=1', (7, 0), 'left', LOCAL),
-    ('infopro_momentum', 8): ('K = 8, momentum block', (7, -6), 'left', LOCAL),
-    ('dgl', 4): ('DGL, K = 4', (-7, -6), 'right', OTHERS),
+    ('infopro_momentum', 8): ('K = 8, momentum block', (7, -9), 'left', LOCAL),
+    ('dgl', 4): ('DGL, K = 4', (-5, 28), 'right', OTHERS),
     ('greedy', 4): ('greedy SL, K = 4', (7, 0), 'left', OTHERS),
     ('frozen_prefix_long', 1): ('long frozen prefix', (-7, -4), 'right', OTHERS),
 }
@@ -41,11 +44,11 @@ RECOMPUTED = {  # more FLOPs, and the distance of the label
 }
 
 
-def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) -> None:
-    """Draws the rows of a summary, and the exact recipes at the mIoU of end-to-end training.
+def draw(rows: Sequence[Row], recipes: list[dict[str, Any]], path: Path) -> None:
+    """Draws the trainings, and the exact recipes at the mIoU of end-to-end training.
 
     Args:
-        rows: `summary` of a comparison's `results.json`.
+        rows: what `tables.read` returns.
         recipes: the planner's recipes, as `plan.py --json` writes them.
         path: the picture.
     """
@@ -53,12 +56,12 @@ def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) 
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for row in rows:
-        known = SHOWN.get((row['method'], row['modules']))
+        known = SHOWN.get((row.method, row.modules))
         if known:
-            peak = row['traced']['real_use']['peak_bytes'] / GIB
-            filled = 'full' if len(row['seeds']) > 1 else 'none'
-            point(axes, peak, 100 * row['mIoU'], 100 * (row['mIoU_sd'] or 0.0), *known, fillstyle=filled)
-    [exact] = [100 * row['mIoU'] for row in rows if row['method'] == 'e2e']
+            several = len(row.test) > 1
+            sd = stdev(row.test) if several else 0.0
+            point(axes, row.peak / GIB, mean(row.test), sd, *known, fillstyle='full' if several else 'none')
+    exact = mean(rows[0].test)
     axes.axhline(exact, color=END_TO_END, linewidth=0.8, linestyle=':')
     for recipe in recipes:
         if recipe['recipe'] in RECOMPUTED:
@@ -69,6 +72,7 @@ def draw(rows: list[dict[str, Any]], recipes: list[dict[str, Any]], path: Path) 
         xlabel='peak memory of a training step at 512x1024, batch 4: traced, not measured (GiB)',
         ylabel='mIoU on test, % (bars: sd over seeds)',
         xlim=(0, 4.3),
+        ylim=(52.2, 56.6),
         title='CamVid, EfficientNet-Lite0, 1200 iterations',
     )
     kinds = {
@@ -113,7 +117,7 @@ def point(
 
 if __name__ == '__main__':
     draw(
-        json.loads((FOLDER / 'long/results.json').read_text())['summary'],
+        read(),
         json.loads((FOLDER / 'exact.json').read_text()),
         FOLDER / 'long/memory.png',
     )

@@ -21,7 +21,7 @@ TEXTS = ('recipe', 'gradients', 'accuracy', 'cuts')  # columns that are not numb
 
 UNKNOWN = (
     'is not known for this network. On photographs, K = 4 ended level with end-to-end training in stages or '
-    'with overlap=1, and 1.5 points behind with no extra; K = 8 ended 0.7 to 2.1 behind: docs/results.md.'
+    'with overlap=1, and 1.4 points behind with no extra; K = 8 ended 1 to 2 behind: docs/results.md.'
 )
 """What is said of the accuracy of a recommended local recipe that nobody has measured."""
 
