@@ -1,6 +1,7 @@
 # Trials on CamVid's val: what makes InfoPro with K = 4 and 8 as good as end to end? Each is a method of its own.
 #   python tools/compare.py --suite camvid_trials --out work_dirs/compare_camvid_trials --seeds 0 --methods NAME
-# results.json, table.md and the pictures hold every trial that was made, those that did not help as well.
+# results.json and table.md of docs/benchmarks/camvid/trials hold the trials that were made, also those that did not
+# help. overlap=1 and no decoder stand in long/, where they were tested; the other methods here were not trained.
 # Twice the iterations of the suite camvid: after its 600, InfoPro is level with end to end.
 _base_ = './camvid_long.py'
 custom_hooks = [dict(type='CheckpointGuardHook', allow_partial=True), dict(type='ResultsHook', split='val')]
