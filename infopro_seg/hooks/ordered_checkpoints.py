@@ -123,23 +123,26 @@ class OrderedCheckpointHook(CheckpointHook):
 
     def _take_over_best(self, runner: Any) -> None:
         """Takes over the best checkpoints of a resumed run, but not those by a metric of another name."""
-        info = runner.message_hub.runtime_info
-        names = [name.split('_', 2) for name in info if name.startswith(('best_ckpt', 'best_score'))]
+        hub = runner.message_hub
+        names = [name for name in hub.runtime_info if name.startswith(('best_ckpt', 'best_score'))]
         found: dict[str, tuple[Any, Any]] = {}
-        for suffix in {''.join(f'_{metric}' for metric in name[2:]) for name in names}:
-            score, path = info.pop(f'best_score{suffix}', None), info.pop(f'best_ckpt{suffix}', None)
+        for suffix in {re.sub('^best_(ckpt|score)', '', name) for name in names}:
+            score, path = (hub.pop_info(f'best_{kind}{suffix}') for kind in ('score', 'ckpt'))
             found[suffix[1:] or self._metric_of(path)] = score, path
+        for name in names:
+            hub._resumed_keys.pop(name, None)
         single = len(self.key_indicators) == 1
         new = [key for key in self.key_indicators if key not in found]
         for key in self.key_indicators:
             score, path = found.get(key, (None, None))
-            suffix, path = '' if single else f'_{key}', self._own_best(runner, path)
-            if score is not None:
-                info[f'best_score{suffix}'], info[f'best_ckpt{suffix}'] = score, path
+            suffix, own = '' if single else f'_{key}', self._own_best(runner, path)
+            if score is not None:  # by update_info alone, checkpoints keep them
+                hub.update_info(f'best_score{suffix}', score)
+                hub.update_info(f'best_ckpt{suffix}', own or path)  # whose name tells the metric
             if single:
-                self.best_ckpt_path = path
+                self.best_ckpt_path = own
             else:
-                self.best_ckpt_path_dict[key] = path
+                self.best_ckpt_path_dict[key] = own
         if found and new:
             runner.logger.warning(
                 f'the best checkpoints so far are by {", ".join(sorted(found))}, and save_best now has '

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 
 from infopro_seg.hooks.due_validation import DueValidationHook
 from infopro_seg.hooks.ordered_checkpoints import in_order
@@ -28,17 +28,6 @@ class OwnHook(CheckpointHook):
         super()._save_checkpoint_with_step(runner, step, meta)
 
 
-class Hub:
-    def __init__(self):
-        self.runtime_info = {}
-
-    def update_info(self, key, value):
-        self.runtime_info[key] = value
-
-    def get_info(self, key):
-        return self.runtime_info.get(key)
-
-
 class Run:
     """What the hooks see of a runner; its checkpoints are JSON."""
 
@@ -49,7 +38,7 @@ class Run:
         self, folder, keep=1, tick=lambda: None, cls=CheckpointHook, resume=None, save_best='mIoU', **more
     ):
         self.work_dir, self.tick, self.logger = str(folder), tick, MMLogger.get_current_instance()
-        self.iter, self.seen, self.validations, self.message_hub = 0, [], [], Hub()
+        self.iter, self.seen, self.validations, self.message_hub = 0, [], [], MessageHub('made')
         self.model = SimpleNamespace(named_parameters=lambda: iter(()))
         config = in_order({'type': cls, **more})
         kind = config.pop('type')
@@ -60,7 +49,8 @@ class Run:
         self._resume, self._load_from = resume is not None, resume and str(resume)
         if resume:
             content = json.loads(Path(resume).read_text())
-            self.iter, self.message_hub.runtime_info = content['iter'], content['hub']
+            self.iter = content['iter']
+            self.message_hub.load_state_dict(content['hub'])
             self.hook.after_load_checkpoint(self, content)
 
     @property
@@ -74,7 +64,7 @@ class Run:
         )
 
     def save_checkpoint(self, out_dir, filename, *args, meta, **kwargs):
-        content = {'iter': meta['iter'], 'hub': dict(self.message_hub.runtime_info)}
+        content = {'iter': meta['iter'], 'hub': self.message_hub.state_dict()}
         self.hook.before_save_checkpoint(self, content)
         self.tick()
         (Path(out_dir) / filename).write_text(json.dumps(content))

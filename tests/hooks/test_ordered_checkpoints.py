@@ -137,6 +137,17 @@ def test_the_best_by_another_metric_is_no_measure_after_a_resume(tmp_path, befor
     assert [name for name in names(tmp_path) if name.startswith('best')] == best
 
 
+@pytest.mark.parametrize('again', ['mIoU', ['mIoU', 'mAcc']])
+@pytest.mark.parametrize('save_best', ['mIoU', ['mIoU', 'mAcc']])
+def test_the_best_is_known_after_a_second_resume(tmp_path, save_best, again):
+    latest = save_unfinished(Run(tmp_path, 2, save_best=save_best, rule='greater').train(until=5))
+    resumed = Run(tmp_path, 2, save_best=again, rule='greater', resume=latest)
+    resumed.hook.before_train(resumed)
+    Run(tmp_path, 2, save_best='mIoU', rule='greater', resume=save_unfinished(resumed)).train(until=7)
+    assert 'best_mIoU_iter_4.pth' in names(tmp_path)
+    assert 'best_mIoU_iter_6.pth' not in names(tmp_path)  # whose 0.2 is less than 0.3
+
+
 def test_an_interrupted_run_is_saved_like_the_others_and_rotated_out(tmp_path):
     run = Run(tmp_path, 1)
     run.hook.before_train(run)
