@@ -151,10 +151,11 @@ class OrderedCheckpointHook(CheckpointHook):
 
     def _metric_of(self, path: str | None) -> str:
         """The metric in the name of a best checkpoint, `best_METRIC_iter_8.pth`; if unclear, that of now."""
-        now: str = self.key_indicators[0]
         number = re.escape(self.filename_tmpl).replace(r'\{\}', r'\d+')
         name = re.fullmatch(f'best_(.+)_{number}', Path(path or '').name)
-        return now if name is None or name[1] == now.replace('/', '_') else name[1]
+        if name is None:
+            return str(self.key_indicators[0])
+        return next((key for key in self.key_indicators if key.replace('/', '_') == name[1]), name[1])
 
     def _own_best(self, runner: Any, path: str | None) -> str | None:
         """The file of the best checkpoint in this hook's folder."""

@@ -74,7 +74,9 @@ class Run:
         self.tick()
         self.validations.append(self.iter)
         self.due.after_val_epoch(self)
-        self.hook.after_val_epoch(self, {'mIoU': SCORES[self.iter], 'mAcc': ACCURACIES[self.iter]})
+        score, accuracy = SCORES[self.iter], ACCURACIES[self.iter]
+        metrics = {'mIoU': score, 'mAcc': accuracy, 'accuracy/top1': accuracy, 'accuracy/top5': score}
+        self.hook.after_val_epoch(self, metrics)
 
     def train(self, until=ITERS):
         self.hook.before_train(self)

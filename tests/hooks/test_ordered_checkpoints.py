@@ -128,6 +128,11 @@ def test_a_checkpoint_of_another_folder_makes_nothing_outdated_here(tmp_path):
         ('mAcc', ['mAcc', 'mIoU'], ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
         (['mAcc', 'mIoU'], 'mAcc', ['best_mAcc_iter_2.pth', 'best_mIoU_iter_4.pth']),
         (['mAcc', 'mIoU'], ['mIoU', 'mAcc'], ['best_mAcc_iter_2.pth', 'best_mIoU_iter_8.pth']),
+        (
+            'accuracy/top5',
+            ['accuracy/top1', 'accuracy/top5'],
+            ['best_accuracy_top1_iter_6.pth', 'best_accuracy_top5_iter_8.pth'],
+        ),
     ],
 )
 def test_the_best_by_another_metric_is_no_measure_after_a_resume(tmp_path, before, now, best):
