@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from infopro_seg.datasets.image_headers import FAILURES, PNG, Header, read_header
 from infopro_seg.datasets.orientation import turn, turned_by
-from infopro_seg.datasets.pgm import as_stored
+from infopro_seg.datasets.pgm import as_stored, is_text
 from infopro_seg.errors import DataError
 
 FLAGS = {
@@ -132,7 +132,7 @@ def decode_labels(data: bytes, backend: str = 'pillow') -> tuple[np.ndarray, Hea
         UnreadableError: the file is damaged, or not an image.
     """
     header = read_header(data)
-    if backend == 'cv2':
+    if backend == 'cv2' and not (header.scaled and is_text(data)):
         labels, header = decode_image(data, 'unchanged')
     else:
         try:

@@ -22,6 +22,11 @@ def scaled_from(start: bytes) -> int:
     return 0 if highest in (MOST_OF_8, MOST_OF_16) else highest
 
 
+def is_text(start: bytes) -> bool:
+    """Whether a file is a PGM of digits, whose levels below 255 OpenCV scales as Pillow does."""
+    return start.startswith(b'P2')
+
+
 def as_stored(levels: np.ndarray, highest: int) -> np.ndarray:
     """The levels of a PGM as they are stored, from those that Pillow has scaled.
 

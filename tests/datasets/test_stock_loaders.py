@@ -57,6 +57,15 @@ def too_deep(root):
     save(root / 'masks/train/3.png', mask().astype(np.uint16) * 128)
 
 
+def test_levels_as_digits_are_refused_with_opencv_too(tmp_path):
+    height, width = mask().shape
+    data = b'P2 %d %d 20\n' % (width, height) + b' '.join(b'%d' % level for level in mask().flat) + b'\n'
+    (make(tmp_path) / 'masks/train/2.png').write_bytes(data)
+    by_opencv = [STOCK[0], {**STOCK[1], 'imdecode_backend': 'cv2'}]
+    with pytest.raises(DataError, match=r'2\.png: is a PGM of levels up to 20, which LoadAnnotations scales'):
+        require_data(config_of(leaf(tmp_path, pipeline=by_opencv)), ('train',))
+
+
 @pytest.mark.parametrize(
     ('defect', 'words'),
     [

@@ -22,6 +22,7 @@ from infopro_seg.datasets.image_files import (
 from infopro_seg.datasets.image_headers import Header, count_pages
 from infopro_seg.datasets.label_ids import IGNORED, histogram, named, outside_the_classes, stored_ids
 from infopro_seg.datasets.orientation import MisfitError, labels_are_turned, turned_by
+from infopro_seg.datasets.pgm import is_text
 from infopro_seg.datasets.problems import Problem
 
 
@@ -214,7 +215,7 @@ def _misread_by_stock(path: Path, turned: bool, header: Header, backend: str) ->
         what = 'was drawn on its photograph as it is stored, and LoadAnnotations does not turn both alike'
     elif header.kind == 'gray' and header.bits in ((2, 4) if backend == 'pillow' else (1, 2, 4)):
         what = f'holds ids of {header.bits} bits, which LoadAnnotations reads as gray levels of 0 to 255'
-    elif header.scaled and backend == 'pillow':
+    elif header.scaled and (backend == 'pillow' or is_text(read_bytes(path))):
         what = f'is a PGM of levels up to {header.scaled}, which LoadAnnotations scales, so that ids change'
     else:
         return []
