@@ -109,7 +109,7 @@ def read_runs(runs: Sequence[Run], out: Path, metric: str = MIOU) -> list[dict[s
                 'versions': last['versions'],
             }
         )
-    if judged and all(run[metric] is None for run in found):
+    if judged and metric not in judged and all(run[metric] is None for run in found):
         raise ConfigError(
             f'{metric}, by which the suite compares, is not a metric of its runs, which have '
             f'{", ".join(judged)}; set comparison.metric of the suite to one of these, and repeat the command'
@@ -132,10 +132,12 @@ def read_scalars(folder: Path) -> list[dict[str, Any]]:
 
 def _scores(metrics: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """The metrics of a run, as fractions."""
-    if metric == MIOU:
-        return {'mIoU': metrics['mIoU'], 'IoU': metrics['IoU']}
     value = metrics['percent'].get(metric)
-    return {metric: None if value is None else value / 100, 'IoU': {}}
+    score = None if value is None else value / 100
+    if metric == MIOU:
+        known = metrics['mIoU']  # None in the runs of earlier versions by mmseg's own IoUMetric
+        return {'mIoU': score if known is None else known, 'IoU': metrics['IoU']}
+    return {metric: score, 'IoU': {}}
 
 
 def summarise(results: Sequence[dict[str, Any]], metric: str = MIOU) -> list[dict[str, Any]]:

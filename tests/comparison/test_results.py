@@ -138,14 +138,25 @@ def test_every_method_has_a_color_of_its_own(count):
     assert len(set(colors)) == count
 
 
-def test_a_metric_that_no_run_has_is_named(tmp_path):
-    folder = tmp_path / 'runs' / 'e2e_k1_seed0'
+def finished_run(out, **scores):
+    folder = out / 'runs' / 'e2e_k1_seed0'
     folder.mkdir(parents=True)
-    scores = {'mIoU': 0.5, 'IoU': {}, 'percent': {'aAcc': 60.0, 'mIoU': 50.0}}
     about = {'iterations': 1, 'peak_memory': {'device': 'cpu'}, 'versions': {}}
-    (folder / 'metrics.json').write_text(json.dumps({**scores, **about}))
-    (tmp_path / 'traces.json').write_text(json.dumps({'e2e_k1': {'peak_bytes': 1, 'flops': 1}}))
-    [run] = read_runs([Run('e2e', 1, 0)], tmp_path, 'aAcc')
+    (folder / 'metrics.json').write_text(json.dumps({'IoU': {}, **scores, **about}))
+    (out / 'traces.json').write_text(json.dumps({'e2e_k1': {'peak_bytes': 1, 'flops': 1}}))
+    return Run('e2e', 1, 0)
+
+
+def test_a_metric_that_no_run_has_is_named(tmp_path):
+    finished = finished_run(tmp_path, mIoU=0.5, percent={'aAcc': 60.0, 'mIoU': 50.0})
+    [run] = read_runs([finished], tmp_path, 'aAcc')
     assert run['aAcc'] == 0.6
     with pytest.raises(ConfigError, match=r'mIou, .* which have aAcc, mIoU; set comparison\.metric'):
-        read_runs([Run('e2e', 1, 0)], tmp_path, 'mIou')
+        read_runs([finished], tmp_path, 'mIou')
+
+
+@pytest.mark.parametrize(('percent', 'expected'), [(50.0, 0.5), (None, None)])
+def test_runs_whose_miou_is_noted_in_percent_alone_are_read(tmp_path, percent, expected):
+    """Earlier versions left it out of `mIoU` where the metric was mmseg's own; None is without labels."""
+    [run] = read_runs([finished_run(tmp_path, mIoU=None, percent={'mIoU': percent})], tmp_path)
+    assert run['mIoU'] == expected
