@@ -42,7 +42,8 @@ class OrderedCheckpointHook(CheckpointHook):
         if not runner._resume:
             return
         hub = runner.message_hub
-        if 'last_ckpt' in hub.runtime_info:  # a validation that is due records its score there
+        numbers = self.interval > 0 or self.save_last  # or it saves the best alone, also from here on
+        if numbers and 'last_ckpt' in hub.runtime_info:  # a validation that is due records its score there
             self.last_ckpt = self._path(hub.get_info('last_ckpt'))
         if self.save_best is not None and 'auto' not in self.key_indicators:
             self._take_over_best(runner)

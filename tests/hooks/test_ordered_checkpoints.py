@@ -142,6 +142,15 @@ def test_the_best_by_another_metric_is_no_measure_after_a_resume(tmp_path, befor
     assert [name for name in names(tmp_path) if name.startswith('best')] == best
 
 
+def test_a_hook_for_the_best_alone_saves_and_removes_no_others_after_a_resume(tmp_path):
+    latest = save_unfinished(Run(tmp_path, -1).train(until=3))
+    resumed = Run(tmp_path, 1, resume=latest)
+    resumed.hook.interval, resumed.hook.save_last = -1, False
+    resumed.train()
+    kept = ['best_mIoU_iter_8.pth', 'iter_2.pth', 'iter_3.pth', 'last_checkpoint']
+    assert names(tmp_path) == kept
+
+
 @pytest.mark.parametrize('again', ['mIoU', ['mIoU', 'mAcc']])
 @pytest.mark.parametrize('save_best', ['mIoU', ['mIoU', 'mAcc']])
 def test_the_best_is_known_after_a_second_resume(tmp_path, save_best, again):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import permutations
 from typing import Any
 
 from mmengine.hooks import CheckpointHook
@@ -27,30 +27,50 @@ def require_checkpoints(runner: Any) -> None:
             f'several CheckpointHooks of the config save the best checkpoint ({", ".join(best)}), and they '
             "share one best score; write one hook with several metrics, e.g. save_best=['mIoU', 'mAcc']"
         )
-    for one, other in combinations(hooks, 2):
+    for one, other in permutations(hooks, 2):
         places = {(hook.out_dir, hook.filename_tmpl) for hook in (one, other)}
-        kept = max(one.max_keep_ckpts, other.max_keep_ckpts)
-        if len(places) == 1 and kept > 0:
+        if len(places) == 1 and _removes(one, other):
             raise ConfigError(
-                f'two CheckpointHooks of the config save {one.filename_tmpl!r} in the same folder, and that '
-                f'with max_keep_ckpts={kept} would remove what the other saves; give one of them another '
-                "out_dir, or a filename_tmpl such as 'kept_{}.pth'"
+                f'two CheckpointHooks of the config name {one.filename_tmpl!r} in the same folder, and that '
+                f'with max_keep_ckpts={one.max_keep_ckpts} would remove what the other saves; give one of '
+                "them another out_dir, or a filename_tmpl such as 'kept_{}.pth'"
             )
-    if not any(_saves(hook, runner.train_loop) for hook in hooks):
+    loop = runner.train_loop
+    if not any(_saves(hook, loop) for hook in hooks):
         given = [f'interval={hook.interval}, save_last={hook.save_last}' for hook in hooks]
+        saved = 'only the best checkpoint' if best and _validates(runner) else 'no checkpoint'
         runner.logger.warning(
-            f'this training saves no checkpoint ({"; ".join(given) or "there is no CheckpointHook"}), and '
+            f'this training saves {saved} ({"; ".join(given) or "there is no CheckpointHook"}), and '
             "its last weights are lost; write default_hooks=dict(checkpoint=dict(type='CheckpointHook', "
             'by_epoch=False, interval=1000, save_last=True))'
         )
 
 
+def _numbers(hook: CheckpointHook) -> bool:
+    """Whether a hook saves others than the best checkpoint."""
+    return bool(hook.interval > 0 or hook.save_last)
+
+
+def _removes(one: CheckpointHook, other: CheckpointHook) -> bool:
+    """Whether a hook removes what another saves in the same folder and under the same name."""
+    if not _numbers(other):
+        return False
+    if _numbers(one):
+        return bool(one.max_keep_ckpts > 0)
+    return bool(0 < one.max_keep_ckpts < other.max_keep_ckpts)  # when it resumes: hooks share the noted names
+
+
+def _validates(runner: Any) -> bool:
+    """Whether there is a validation before the training ends, or at its end."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    end = getattr(loop, 'max_epochs' if by_epoch else 'max_iters', None)
+    return runner._val_loop is not None and (end is None or getattr(loop, 'val_begin', 1) <= end)
+
+
 def _saves(hook: CheckpointHook, loop: Any) -> bool:
-    """Whether a hook saves a checkpoint before the training ends, or at its end."""
-    of_epochs = isinstance(loop, EpochBasedTrainLoop)
-    length = getattr(loop, 'max_epochs' if hook.by_epoch else 'max_iters', None)
+    """Whether a hook saves a numbered checkpoint before the training ends, or at its end."""
+    length = getattr(loop, 'max_epochs' if hook.by_epoch else 'max_iters', None)  # by iterations, 1 epoch
     if hook.save_last or length is None:
         return True
-    if hook.by_epoch and not of_epochs:
-        length = 1  # to mmengine, a training by iterations is one epoch
     return bool(hook.interval > 0 and (hook.save_begin or hook.interval) <= length)
