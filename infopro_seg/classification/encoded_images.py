@@ -57,6 +57,10 @@ class EncodedImages(BaseDataset):
         """The encoded images with their labels; they are decoded when they are read."""
         data, offsets = self._arrays['bytes'], self._arrays['offsets'].tolist()
         labels = self._arrays['labels'].astype(np.int64)
+        classes = len(self.metainfo['classes'])  # those of metainfo, where it replaces the file's
+        outside = labels[(labels < 0) | (labels >= classes)]
+        if outside.size:
+            raise self._misfit(f'label {outside[0]}, but the {classes} classes are 0 to {classes - 1}')
         chosen = np.arange(len(labels))
         if self.per_class is not None:
             of_each = (np.flatnonzero(labels == label)[: self.per_class] for label in np.unique(labels))
@@ -112,19 +116,27 @@ class EncodedImages(BaseDataset):
             ) from error
         wrong = _mismatch(arrays)
         if wrong is not None:
-            raise DataError(
-                f'the {self.split} arrays of {self.data_file} do not fit: {wrong}; write it again'
-            )
+            raise self._misfit(wrong)
         return arrays
+
+    def _misfit(self, wrong: str) -> DataError:
+        return DataError(f'the {self.split} arrays of {self.data_file} do not fit: {wrong}; write it again')
 
 
 def _mismatch(arrays: dict[str, np.ndarray]) -> str | None:
     """What is wrong with the arrays of a split; None if they fit each other."""
+    for name, kinds, form in (
+        ('bytes', 'iu', 'a row of bytes'),
+        ('offsets', 'iu', 'a row of whole numbers'),
+        ('labels', 'iub', 'a row of whole numbers'),
+        ('classes', 'USiu', 'a row of names'),
+    ):
+        array = arrays[name]
+        if array.ndim != 1 or array.dtype.kind not in kinds:
+            return f'{name} are {array.dtype} of the shape {array.shape}, where {form} is needed'
     offsets, labels, data = arrays['offsets'], arrays['labels'], arrays['bytes']
-    classes = len(arrays['classes'])
-    if offsets.ndim != 1 or len(offsets) != labels.size + 1:
-        return f'{offsets.size} offsets for {labels.size} labels, where one more than labels is needed'
-    if (offsets[1:] <= offsets[:-1]).any() or offsets[0] < 0 or offsets[-1] > data.size:
-        return f'offsets do not rise from 0 to the {data.size} bytes'
-    outside = labels[(labels < 0) | (labels >= classes)]
-    return f'label {outside[0]}, but the {classes} classes are 0 to {classes - 1}' if outside.size else None
+    if len(offsets) != len(labels) + 1:
+        return f'{len(offsets)} offsets for {len(labels)} labels, where one more than labels is needed'
+    if (offsets[1:] <= offsets[:-1]).any() or offsets[0] < 0 or offsets[-1] > len(data):
+        return f'offsets do not rise from 0 to the {len(data)} bytes'
+    return None

@@ -52,12 +52,25 @@ def test_a_wrong_file_is_refused(tmp_path, changes, message):
         ({'test_offsets': np.arange(7, dtype=np.uint64)[::-1]}, 'offsets do not rise'),
         ({'test_offsets': 10**6 * np.arange(7)}, 'offsets do not rise from 0 to the'),
         ({'test_labels': np.array([0, 1, 2, 3, 0, 1])}, 'label 3, but the 3 classes are 0 to 2'),
+        ({'test_labels': np.zeros((6, 1), np.uint8)}, r'labels are uint8 of the shape \(6, 1\), where a row'),
+        ({'test_labels': np.zeros((1, 6), np.uint8)}, r'labels are uint8 of the shape \(1, 6\), where a row'),
+        ({'test_labels': np.array(list('012012'))}, 'labels are <U1 of .*, where a row of whole numbers'),
+        ({'test_labels': np.zeros(6)}, 'labels are float64 of .*, where a row of whole numbers'),
+        ({'test_offsets': np.arange(7.0)}, 'offsets are float64 of .*, where a row of whole numbers'),
+        ({'classes': np.array('left')}, r'classes are <U4 of the shape \(\), where a row of names'),
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, changes, message):
     path = write_npz(tmp_path / 'made.npz', **changes)
     with pytest.raises(DataError, match=f'the test arrays of .*made.npz do not fit: {message}.*again'):
         dataset(path, split='test')
+
+
+def test_labels_are_counted_by_the_classes_that_replace_those_of_the_file(tmp_path):
+    path = write_npz(tmp_path / 'made.npz', test_labels=np.array([0, 1, 2, 3, 0, 1]))
+    assert len(dataset(path, split='test', metainfo={'classes': ('a', 'b', 'c', 'd')})) == 6
+    with pytest.raises(DataError, match='label 2, but the 2 classes are 0 to 1'):
+        dataset(path, metainfo={'classes': ('a', 'b')})
 
 
 def test_a_file_that_is_cut_off_or_of_another_kind_is_refused(tmp_path):
