@@ -15,6 +15,10 @@ INDEX = ' --extra-index-url https://download.pytorch.org/whl/'
         ('2.11.0', '"torchvision==0.26.*"'),
         ('2.13.0+cpu', f'"torchvision==0.28.*"{INDEX}cpu'),
         ('2.14.1+cu130', f'"torchvision==0.29.*"{INDEX}cu130'),
+        ('2.6.0+rocm6.2.4', f'"torchvision==0.21.*"{INDEX}rocm6.2.4'),
+        ('2.7.0a0+79aa.nv25.04', '"torchvision==0.22.*" --no-deps'),
+        ('2.7.0+gitabc', '"torchvision==0.22.*" --no-deps'),
+        ('2.7.0+cpu.cxx11.abi', '"torchvision==0.22.*" --no-deps'),
         ('3.0.0', 'torchvision'),
     ],
 )
