@@ -57,8 +57,8 @@ def read_results(path: Path, setting: Mapping[str, Any], metric: str) -> list[di
         wrong = _wrong(run, metric)
         if wrong is not None:
             raise DataError(
-                f'--with {path}: run {place} of it has {wrong}={run.get(wrong)!r}, which no run of a '
-                'comparison has; name a file as compare.py has written it'
+                f'--with {path}: run {place} of it {wrong} a comparison; name a file as compare.py has '
+                'written it'
             )
     return runs
 
@@ -76,16 +76,15 @@ def joined(
 
 
 def _wrong(run: Mapping[str, Any], metric: str) -> str | None:
-    """The first key of a run that is missing or has a value of another kind; None if all are right."""
-    wrong = [key for key, kind in KINDS.items() if key not in run or not isinstance(run[key], kind)]
-    if metric not in run or not isinstance(run[metric], NUMBER):
-        wrong.append(metric)
-    if wrong:
-        return wrong[0]
-    if not {'peak_bytes', 'flops'} <= run['traced'].keys():
-        return 'traced'
-    if 'device' not in run['measured']:
-        return 'measured'
-    if not all(isinstance(point, list) and len(point) == 2 for point in run['curve']):
-        return 'curve'
-    return None
+    """What is wrong with a run: the first key that is missing or has a value of another kind."""
+    missing = [key for key in (*KINDS, metric) if key not in run]
+    if missing:
+        return f'lacks {missing[0]}, unlike those of'
+    wrong = [key for key, kind in {**KINDS, metric: NUMBER}.items() if not isinstance(run[key], kind)]
+    if not wrong and not {'peak_bytes', 'flops'} <= run['traced'].keys():
+        wrong = ['traced']
+    if not wrong and 'device' not in run['measured']:
+        wrong = ['measured']
+    if not wrong and not all(isinstance(point, list) and len(point) == 2 for point in run['curve']):
+        wrong = ['curve']
+    return f'has {wrong[0]}={run[wrong[0]]!r}, unlike those of' if wrong else None

@@ -61,7 +61,7 @@ def test_a_run_that_no_comparison_has_written_is_named(tmp_path, changes):
 def test_a_run_without_the_metric_of_the_suite_is_named(tmp_path):
     path = tmp_path / 'results.json'
     path.write_text(json.dumps({'setting': SETTING, 'runs': [whole()]}))
-    with pytest.raises(DataError, match='run 0 of it has accuracy/top1=None'):
+    with pytest.raises(DataError, match='run 0 of it lacks accuracy/top1, unlike'):
         read_results(path, SETTING, 'accuracy/top1')
 
 
