@@ -6,6 +6,7 @@ import pytest
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
+from infopro_seg.evaluation.label_images import CITYSCAPES
 from infopro_seg.training.checks.metric_outputs import require_outputs
 
 CLASSES = ('background', 'leaf')
@@ -47,16 +48,33 @@ def test_the_data_are_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('meta', 'warned'),
+    ('meta', 'ids'),
     [
-        ({}, False),
-        ({'reduce_zero_label': True}, False),  # mmseg counts these from 1
-        ({'label_map': {0: 255, 1: 0, 2: 1}}, True),
-        ({'classes': ('road', 'sidewalk'), 'label_map': {0: 0, 1: 1, 2: 255}}, True),
+        ({}, None),
+        ({'reduce_zero_label': True}, None),  # mmseg counts these from 1
+        ({'label_map': {0: 255, 1: 0, 2: 1}}, 'label images of the data set'),
+        (
+            {'classes': ('sidewalk', 'road'), 'label_map': {0: 1, 1: 0, 2: 255}},
+            'label images of the data set',
+        ),
+        (
+            {'classes': ('road', 'sidewalk'), 'label_map': {0: 0, 1: 1, 2: 255}},
+            'evaluation server of Cityscapes',
+        ),
+        ({'classes': CITYSCAPES}, 'evaluation server of Cityscapes'),  # labelTrainIds holds class indices
     ],
 )
-def test_ids_that_are_no_indices_are_warned_of(tmp_path, monkeypatch, meta, warned):
+def test_ids_that_are_no_indices_are_warned_of(tmp_path, monkeypatch, meta, ids):
     said = []
     monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text: said.append(text))
     check(tmp_path, 'a/1.jpg', **meta)
-    assert ['class indices, not the ids' in text for text in said] == [True] * warned
+    assert [f'gets class indices, not the ids of the {ids}; leave' in text for text in said] == [True] * bool(
+        ids
+    )
+
+
+def test_samples_without_a_path_are_passed_over(tmp_path):
+    check(tmp_path, None, 'a/1.jpg')
+    images = dataset('a/1.jpg')
+    images.get_data_info = lambda index: {'img': index}
+    require_outputs([ClassIoUMetric(output_dir=str(tmp_path))], images, 'val')

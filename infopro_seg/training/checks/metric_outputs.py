@@ -40,7 +40,8 @@ def require_outputs(metrics: Iterable[Any], dataset: Any, split: str) -> None:
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         kept = {_real(info.get(key)) for info in infos for key in ('img_path', 'seg_map_path')}
         written: dict[str, str] = {}
-        for image in dict.fromkeys(info['img_path'] for info in infos):
+        images = (info.get('img_path') for info in infos)
+        for image in dict.fromkeys(path for path in images if path is not None):
             path = str(Path(metric.output_dir) / f'{Path(image).stem}.png')
             if _real(path) in kept:
                 raise ConfigError(f'{where} would replace {path} of the data set; name another folder')
@@ -51,9 +52,12 @@ def require_outputs(metrics: Iterable[Any], dataset: Any, split: str) -> None:
             written[path] = image
         meta = dataset.metainfo
         first = int(bool(meta.get('reduce_zero_label')))  # which mmseg adds to the indices
-        if meta.get('classes') and list(label_ids(meta)) != list(range(first, first + len(meta['classes']))):
+        classes = len(meta.get('classes') or ())
+        if classes and list(label_ids(meta)) != list(range(first, first + classes)):
+            stored = [old for old, new in (meta.get('label_map') or {}).items() if old != new < classes]
+            others = 'label images of the data set' if stored else 'evaluation server of Cityscapes'
             MMLogger.get_current_instance().warning(
-                f'{where} gets class indices, not the ids of the label images of the data set; {REMEDY}'
+                f'{where} gets class indices, not the ids of the {others}; {REMEDY}'
             )
 
 
