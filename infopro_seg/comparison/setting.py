@@ -72,7 +72,8 @@ def _is_list(value: Any) -> bool:
 
 
 def _are_numbers(value: Any) -> bool:
-    return _is_list(value) and all(isinstance(item, int) and item >= 0 for item in value)
+    listed = _is_list(value) or isinstance(value, range)
+    return listed and all(isinstance(item, int) and item >= 0 for item in value)
 
 
 def setting_of(suite: Config, path: Path) -> dict[str, Any]:
@@ -89,8 +90,9 @@ def setting_of(suite: Config, path: Path) -> dict[str, Any]:
 
 
 def _data_root(suite: Config) -> Any:
-    """Where the training data of a suite are: its own `data_root`, or those of its data sets."""
+    """Where the training data of a suite are: its own `data_root`, or folder or file of each data set."""
     if suite.get('data_root'):
         return suite.data_root
-    roots = [str(leaf.get('data_root')) for leaf in leaves(suite.train_dataloader.dataset)]
-    return ', '.join(dict.fromkeys(roots))
+    datasets = leaves(suite.train_dataloader.dataset)
+    found = [dataset.get('data_root') or dataset.get('data_file') for dataset in datasets]
+    return ', '.join(dict.fromkeys(str(place) for place in found if place)) or None

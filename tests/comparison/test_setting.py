@@ -52,6 +52,33 @@ def test_a_suite_that_lacks_something_is_named(change, words):
         require_suite(cfg, SMOKE)
 
 
+def test_seeds_may_be_a_range():
+    cfg = load_config(SMOKE)
+    cfg.comparison.seeds = range(3)
+    require_suite(cfg, SMOKE)
+
+
+@pytest.mark.parametrize(
+    ('datasets', 'expected'),
+    [
+        ([{'data_root': 'there'}, {'data_file': 'made.npz'}], 'there, made.npz'),
+        ([{'data_root': None}, {'data_file': 'made.npz'}, {'data_file': 'made.npz'}], 'made.npz'),
+        ([{}], None),
+    ],
+)
+def test_data_are_named_by_folder_or_file(datasets, expected):
+    joined = {'type': 'ConcatDataset', 'datasets': [{'type': 'Own', **dataset} for dataset in datasets]}
+    cfg = Config(
+        {
+            'model': {'data_preprocessor': {'size': (32, 64)}},
+            'train_dataloader': {'batch_size': 2, 'dataset': joined},
+            'train_cfg': {'max_iters': 3},
+            'comparison': {},
+        }
+    )
+    assert setting_of(cfg, Path('own.py'))['data'] == expected
+
+
 def test_crop_and_data_are_found_where_a_suite_has_no_variables_for_them():
     cfg = Config(
         {
