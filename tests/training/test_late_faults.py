@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 from mmengine.dataset import InfiniteSampler
@@ -209,6 +210,11 @@ def test_the_names_of_metrics_are_those_that_mmseg_reports(trained_runner):
     }
     with pytest.raises(ConfigError, match=r'there is no mIuo; did you mean mIoU\?'):
         reported(iou_metrics=['mIuo'])
+
+
+def test_a_loop_of_the_users_own_may_have_no_data_loader(runner):
+    runner._val_loop = SimpleNamespace(evaluator=runner._val_loop.evaluator)
+    require_sound(runner)
 
 
 def test_a_metric_of_the_users_own_is_not_judged(runner):

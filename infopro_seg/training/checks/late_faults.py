@@ -63,7 +63,8 @@ def require_sound(runner: Any) -> None:
     for split in ('val', 'test'):
         if f'{split}_cfg' in built:
             loop = built[f'{split}_cfg']
-            require_outputs(loop.evaluator.metrics, loop.dataloader.dataset, split)
+            data = getattr(getattr(loop, 'dataloader', None), 'dataset', None)  # a user's loop may have none
+            require_outputs(loop.evaluator.metrics, data, split)
             names = metric_names(loop.evaluator, split)
             if split == 'val' and names is not None:
                 require_metrics(runner, names)
