@@ -50,15 +50,16 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
         loader = config.get(f'{split}_dataloader')
         if loader is None:
             continue
-        sizes: list[tuple[Path, tuple[int, int] | None]] = []
+        found: list[tuple[Pair, tuple[int, int] | None]] = []
         for dataset in leaves(loader['dataset']):
-            sizes += _require(dataset, split, config)
-        require_equal_sizes(config, split, sizes)
-        images = {path.absolute() for path, _ in sizes}
-        if split != 'train' and len(images) < len(sizes):
-            twice = Counter(path.absolute() for path, _ in sizes).most_common(1)[0][0]
+            found += _require(dataset, split, config)
+        require_equal_sizes(config, split, [(pair.image, size) for pair, size in found])
+        images = {pair.image.absolute() for pair, _ in found}
+        listed = Counter((pair.image.absolute(), pair.label) for pair, _ in found)  # annotators may differ
+        if split != 'train' and len(listed) < len(found):
+            [((twice, _), _)] = listed.most_common(1)
             MMLogger.get_current_instance().warning(
-                f'{len(sizes) - len(images)} images of the {split} split are listed again, e.g. {twice}, and '
+                f'{len(found) - len(listed)} images of the {split} split are listed again, e.g. {twice}, and '
                 'count in the metrics as often; give the joined data sets different images'
             )
         if split == 'train':
@@ -72,8 +73,8 @@ def require_data(config: Config, splits: Iterable[str]) -> None:
 
 def _require(
     dataset: dict[str, Any], split: str, config: Config
-) -> list[tuple[Path, tuple[int, int] | None]]:
-    """Checks one data set; returns its images and their sizes, if its pipeline can be followed."""
+) -> list[tuple[Pair, tuple[int, int] | None]]:
+    """Checks one data set; returns its pairs and the sizes of images, if its pipeline can be followed."""
     howto = config.get('data_howto')
     built = build_leaf(dataset, split, howto)
     if not isinstance(built, BaseDataset) or not is_local(dataset):
@@ -95,7 +96,7 @@ def _require(
     problems, sizes = look_through(pairs, split, classes)
     _refuse(problems, split, config)
     require_pipeline(config, split, dataset, built, sizes)
-    return list(zip([pair.image for pair in pairs], sizes, strict=True))
+    return list(zip(pairs, sizes, strict=True))
 
 
 def _require_files(

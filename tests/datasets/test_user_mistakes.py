@@ -1,5 +1,7 @@
 """Files and settings of a data set that would train or measure wrongly without a word."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,3 +158,14 @@ def test_images_of_hidden_folders_are_refused(tmp_path, labelled):
     else:
         with pytest.raises(UserError, match=words):
             require_data(config_of(leaf(root)), ('train',))
+
+
+def test_joined_label_images_of_several_annotators_are_not_warned_of(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text: said.append(text))
+    root = make(tmp_path)
+    shutil.copytree(root / 'masks', root / 'second')
+    one = leaf(root, 'val')
+    other = leaf(root, 'val', data_prefix={**one['data_prefix'], 'seg_map_path': 'second/val'})
+    require_data(config_of({'type': 'ConcatDataset', 'datasets': [one, other]}, 'val'), ('val',))
+    assert not said
