@@ -136,14 +136,14 @@ def _write(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
 
 
 def require_own_csv(path: Path) -> None:
-    """Checks that a file, if there is one, was written by an earlier prediction.
+    """Checks that a file, if there is one, is empty or was written by an earlier prediction.
 
     Raises:
         UserError: it was not.
     """
     if path.exists():
-        lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
-        if lines[:1] != [','.join(COLUMNS)]:
+        text = path.read_text(encoding='utf-8', errors='replace') if path.is_file() else 'a folder'
+        if text and text.splitlines()[0] != ','.join(COLUMNS):
             raise UserError(
                 f'{path} already exists and is not an earlier result, so it is not replaced; name another '
                 'folder (--out)'
