@@ -1,23 +1,16 @@
 """The tables of the photographs: pages hold what the committed files say."""
 
 import json
-import sys
-from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / 'docs/benchmarks/camvid'
+from tests.docs.benchmark_modules import CAMVID, imported
 
 
 @pytest.fixture
 def tables(monkeypatch):
-    monkeypatch.setattr(sys, 'path', [str(FOLDER), *sys.path])
-    monkeypatch.delitem(sys.modules, 'tables', raising=False)
-    import tables
-
-    yield tables
-    del sys.modules['tables']
+    return imported(monkeypatch, CAMVID, 'tables')
 
 
 def run(method, modules, seed, test, val):
@@ -80,6 +73,6 @@ def test_a_table_is_replaced_between_its_rule_and_the_next_empty_line(tables):
 
 
 def test_the_pages_hold_what_the_files_say(tables):
-    recipes = json.loads((FOLDER / 'exact.json').read_text())
+    recipes = json.loads((CAMVID / 'exact.json').read_text())
     for page, lines in tables.tables(tables.read(), recipes).items():
-        assert tables.written(page.read_text(), lines) == page.read_text(), f'run {FOLDER / "tables.py"}'
+        assert tables.written(page.read_text(), lines) == page.read_text(), f'run {CAMVID / "tables.py"}'

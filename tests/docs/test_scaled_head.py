@@ -1,8 +1,6 @@
 """The scaled local head of the trials on CamVid."""
 
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,18 +8,13 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-FOLDER = Path(__file__).parents[2] / 'docs/benchmarks/camvid/scale'
+from tests.docs.benchmark_modules import CAMVID, imported
 
 
 @pytest.fixture
 def heads(monkeypatch):
     """A scaled local head, and a plain one with the same weights."""
-    monkeypatch.setattr(sys, 'path', [str(FOLDER), *sys.path])
-    monkeypatch.delitem(sys.modules, 'scaled_head', raising=False)
-    others = {name: head for name, head in MODELS.module_dict.items() if name != 'ScaledInfoProHead'}
-    monkeypatch.setattr(MODELS, '_module_dict', others)
-    from scaled_head import ScaledInfoProHead
-
+    module = imported(monkeypatch, CAMVID / 'scale', 'scaled_head', MODELS, 'ScaledInfoProHead')
     norm = {'type': 'BN', 'requires_grad': True}
     options = {
         'in_channels': 6,
@@ -36,7 +29,7 @@ def heads(monkeypatch):
             'dropout_ratio': 0,
         },
     }
-    scaled = ScaledInfoProHead(**deepcopy(options)).double()
+    scaled = module.ScaledInfoProHead(**deepcopy(options)).double()
     plain = MODELS.build(dict(type='InfoProHead', **options)).double()
     plain.load_state_dict({k: v for k, v in scaled.state_dict().items() if k not in ('scale', 'shift')})
     return scaled, plain

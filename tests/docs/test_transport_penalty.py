@@ -1,7 +1,5 @@
 """The transport penalty of the trials on CamVid: its gradients are those of the written-out penalty."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +7,7 @@ import torch
 from mmengine.registry import HOOKS
 from torch import nn
 
-FOLDER = Path(__file__).parents[2] / 'docs/benchmarks/camvid/transport'
+from tests.docs.benchmark_modules import CAMVID, imported
 
 
 class Block(nn.Module):
@@ -24,13 +22,8 @@ class Block(nn.Module):
 
 @pytest.fixture
 def hook(monkeypatch):
-    monkeypatch.setattr(sys, 'path', [str(FOLDER), *sys.path])
-    monkeypatch.delitem(sys.modules, 'transport_penalty', raising=False)
-    others = {name: hook for name, hook in HOOKS.module_dict.items() if name != 'TransportPenaltyHook'}
-    monkeypatch.setattr(HOOKS, '_module_dict', others)
-    from transport_penalty import TransportPenaltyHook
-
-    return TransportPenaltyHook
+    module = imported(monkeypatch, CAMVID / 'transport', 'transport_penalty', HOOKS, 'TransportPenaltyHook')
+    return module.TransportPenaltyHook
 
 
 def gradients(network, loss):
