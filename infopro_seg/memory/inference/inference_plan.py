@@ -153,7 +153,7 @@ def plan_inference(request: PlanInferenceRequest) -> int:
         raise UserError(f'--size {given} is not an image; give height and width in pixels, each 1 or more')
     cfg = load_config(request.config, request.options)
     refuse_classifier(cfg, '--inference', 'leave it out to plan training')
-    encoder_of(cfg)
+    encoder_of(cfg)  # an error if the model has no backbone
     try:
         window = training_setup(cfg, batch=1).crop
     except ConfigError as error:  # it names no crop
