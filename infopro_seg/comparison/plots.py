@@ -24,7 +24,9 @@ def plot_curves(rows: Rows, path: Path, metric: str = MIOU) -> None:
                 style = '-' if row['modules'] > 1 else '--' if row['method'] == 'e2e' else ':'
                 label = row['method'] + (', last stage' if row['stages'] > 1 else '')
                 color = _color(rows, row['method'])
-                [lines[label]] = axes.plot(iterations, [100 * v for v in values], style, color=color)
+                marker = 'o' if len(values) == 1 else None  # a line needs two points
+                points = [100 * v for v in values]
+                [lines[label]] = axes.plot(iterations, points, style, color=color, marker=marker)
         axes.set(title=f'K = {count}', xlabel='iterations')
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(f'{metric} on the validation split, %')
