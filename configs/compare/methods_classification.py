@@ -25,6 +25,14 @@ methods = dict(
     infopro_constant=dict(  # both tasks weigh the same in all modules
         local_head='{{ fileDirname }}/../_base_/classification/local_heads/softmax.py',
         by_modules={f'k{count}': weights(1.0, 1.0) for count in (2, 4, 8, 16)}),
+    infopro_dgl_head=dict(  # DGL with a decoder: the same auxiliary head and weight of the classification
+        local_head='{{ fileDirname }}/../_base_/classification/local_heads/softmax.py',
+        by_modules={
+            f'k{count}': dict(
+                decoder=dict(loss_recon=dict(loss_weight=1.0)),
+                auxiliary_head=dict(num_convs=2, loss_weight=1.0))
+            for count in (2, 4, 8, 16)
+        }),
     infopro_contrast=dict(
         local_head='{{ fileDirname }}/../_base_/classification/local_heads/contrast.py',
         by_modules=by_modules),

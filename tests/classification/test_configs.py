@@ -34,7 +34,13 @@ WEIGHTS = {
     'resnet101_infopro_imagenet': (5.0, 0.75, 5.0, 0.75),
 }
 SUITES = [
-    ROOT / 'configs' / 'compare' / f'{name}.py' for name in ('cifar10', 'cifar10_full', 'cifar10_30_epochs')
+    ROOT / 'configs' / 'compare' / f'{name}.py'
+    for name in (
+        'cifar10',
+        'cifar10_batch_512',
+        'cifar10_full',
+        'cifar10_30_epochs',
+    )  # the last two with the paper's rate
 ]
 SCHEDULES = {'cifar10': (1024, 0.8), 'svhn': (1024, 0.8), 'stl10': (128, 0.1), 'imagenet': (1024, 0.4)}
 
@@ -123,7 +129,7 @@ def test_workers_hand_over_a_batch_as_one_tensor(path):
         assert labels[0] == labels[1]
 
 
-@pytest.mark.parametrize('path', [STEMS['resnet32_e2e_cifar10'], *SUITES[1:]], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [STEMS['resnet32_e2e_cifar10'], *SUITES[2:]], ids=lambda path: path.stem)
 def test_the_rate_rises_for_five_epochs_and_falls_as_a_cosine(path):
     config = Config.fromfile(str(path))
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.optim_wrapper.optimizer.lr)
@@ -142,6 +148,12 @@ def test_the_rate_rises_for_five_epochs_and_falls_as_a_cosine(path):
     cosine = [(1 + math.cos(math.pi * (k - warm_up) / (config.max_iters - warm_up))) / 2 for k in steps]
     assert rates[warm_up:] == pytest.approx([0.8 * share for share in cosine], abs=1e-6)
     assert all(0 < after - before < 0.8 / 100 for before, after in pairwise(rates[:warm_up]))
+
+
+def test_the_suite_with_batches_of_512_changes_nothing_else():
+    suite, other = (Config.fromfile(str(path)).to_dict() for path in SUITES[:2])
+    assert other['train_dataloader'].pop('batch_size') == 4 * suite['train_dataloader'].pop('batch_size')
+    assert other == suite
 
 
 def test_sixteen_modules_are_cut_after_every_block_but_the_last():
