@@ -158,3 +158,17 @@ def test_a_folder_as_output_is_refused_at_once(tool, file, tmp_path, monkeypatch
     with pytest.raises(UserError, match='is a folder; name a file'):
         convert(tool, monkeypatch, file, '--out', tmp_path)
     assert capsys.readouterr().out == ''
+
+
+def test_only_an_earlier_result_is_replaced(tool, own, file, tmp_path, monkeypatch):
+    kept = file.read_bytes()
+    text = tmp_path / 'notes.txt'
+    text.write_text('mine')
+    for out in (file, text):  # the first is the source itself
+        with pytest.raises(UserError, match=r'--out .* already exists and is not an earlier result'):
+            convert(tool, monkeypatch, file, '--out', out)
+    assert (file.read_bytes(), text.read_text()) == (kept, 'mine')
+    out = tmp_path / 'timm.pth'
+    torch.save({name: torch.zeros(1) for name in own.state_dict()}, out)
+    convert(tool, monkeypatch, file, '--out', out)
+    assert_same(torch.load(out), dict(own.state_dict()))

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from infopro_seg.cli import run
-from infopro_seg.errors import CheckpointError, DataError
+from infopro_seg.errors import CheckpointError, DataError, UserError
 from infopro_seg.files import whole_file
 from infopro_seg.outputs import require_file
 
@@ -56,6 +56,7 @@ def main() -> None:
 
     model = timm.create_model(MODEL, pretrained=False).eval()
     model.load_state_dict(renamed(theirs, model.state_dict(), source))
+    require_own_weights(args.out, set(model.state_dict()))
     print(f'{source}: {len(theirs)} tensors have the names and shapes of {MODEL}')
     if find_spec(NETWORK):
         difference = compare_logits(model, theirs)
@@ -69,6 +70,23 @@ def main() -> None:
     with whole_file(args.out) as partial:
         torch.save(model.state_dict(), partial)
     print(f'wrote {args.out}')
+
+
+def require_own_weights(out: Path, names: set[str]) -> None:
+    """Checks that the file, if there is one, holds the tensors of an earlier result."""
+    import torch
+
+    if not out.is_file() or out.stat().st_size == 0:
+        return
+    try:
+        earlier = set(torch.load(out, map_location='meta', weights_only=True)) == names
+    except Exception:  # torch raises whatever its unpickler does
+        earlier = False
+    if not earlier:
+        raise UserError(
+            f'--out {out} already exists and is not an earlier result, so it is not replaced; '
+            'name another file'
+        )
 
 
 def installed_file() -> Path:

@@ -14,7 +14,7 @@ from infopro_seg.comparison.joining import joined, read_results
 from infopro_seg.comparison.panel import draw_comparison, runs_shown
 from infopro_seg.comparison.plots import plot_curves, plot_memory
 from infopro_seg.comparison.results import MIOU, read_runs, summarise, trace_settings
-from infopro_seg.comparison.setting import require_suite, setting_of
+from infopro_seg.comparison.setting import require_metric, require_suite, setting_of
 from infopro_seg.comparison.suite import Run, select_runs
 from infopro_seg.comparison.tables import class_table, comparison_table
 from infopro_seg.comparison.trainings import (
@@ -70,6 +70,8 @@ def compare(request: CompareRequest, report: Callable[[str], None]) -> int:
         raise UserError(f'--jobs {request.jobs} trains nothing; give 1 or more')
     suite = load_config(request.suite)
     require_suite(suite, request.suite)
+    if not request.report_only:
+        require_metric(suite, request.suite)
     runs = select_runs(suite, request.methods, request.modules, request.seeds)
     for run in finished_runs(suite, request.out):
         checked_config(suite, run, request.out)

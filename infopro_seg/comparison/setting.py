@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
 
+from infopro_seg.comparison.results import MIOU
 from infopro_seg.config_edits import height_and_width
 from infopro_seg.datasets.building import leaves
 from infopro_seg.errors import ConfigError
+from infopro_seg.evaluation.metric_names import metric_names
+from infopro_seg.hooks.results import splits_read
 from infopro_seg.memory.tracing.training_setup import training_setup
 from infopro_seg.spelling import did_you_mean
 
@@ -51,6 +56,25 @@ def require_suite(suite: Config, path: Path) -> None:
     if 'data' in suite.comparison and not suite.get('data_root'):
         raise ConfigError(
             f'{path} lacks data_root, the folder for the streets of its comparison.data; set it'
+        )
+
+
+def require_metric(suite: Config, path: Path) -> None:
+    """Checks that the evaluation reports what the suite compares, so far as it can be told without one.
+
+    Raises:
+        ConfigError: it reports other metrics.
+    """
+    metric = suite.comparison.get('metric', MIOU)
+    split = splits_read(suite)[-1]
+    head = suite.model.get('head') or {}
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        evaluator = Evaluator(suite[f'{split}_evaluator'])
+    names = metric_names(evaluator, split, head.get('num_classes'))
+    if names and metric not in names:
+        raise ConfigError(
+            f'comparison.metric={metric!r} of {path}, but {split}_evaluator reports '
+            f'{", ".join(sorted(names))}{did_you_mean(metric, names, cutoff=0.6)}'
         )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from infopro_seg.comparison.setting import require_suite, setting_of
+from infopro_seg.comparison.command import CompareRequest, compare
+from infopro_seg.comparison.setting import require_metric, require_suite, setting_of
 from infopro_seg.config_files import load_config
 from infopro_seg.errors import ConfigError
 from tests.runs import ROOT
@@ -20,6 +21,7 @@ def test_the_shipped_suites_are_taken(suite):
     path = SMOKE.with_name(f'{suite}.py')
     cfg = load_config(path)
     require_suite(cfg, path)
+    require_metric(cfg, path)
     assert setting_of(cfg, path)['crop'] == list(cfg.crop_size)
 
 
@@ -50,6 +52,23 @@ def test_a_suite_that_lacks_something_is_named(change, words):
     change(cfg)
     with pytest.raises(ConfigError, match=words):
         require_suite(cfg, SMOKE)
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_a_metric_that_the_evaluation_does_not_report_is_named_before_the_trainings(split, tmp_path):
+    wrong = tmp_path / 'wrong.py'
+    wrong.write_text(f"_base_ = {str(SMOKE)!r}\ncomparison = dict(metric='mIuo')\n")
+    if split == 'test':
+        wrong.write_text(
+            f"{wrong.read_text()}custom_hooks = [dict(type='ResultsHook', split='test')]\n"
+            "test_evaluator = dict(type='ClassIoUMetric', iou_metrics=['mDice'])\n"
+        )
+    request = CompareRequest(wrong, tmp_path / 'out')
+    reported = {'val': 'aAcc, mAcc, mIoU; did you mean mIoU', 'test': 'aAcc, mAcc, mDice'}[split]
+    words = f"comparison.metric='mIuo' of .*wrong.py, but {split}_evaluator reports {reported}"
+    with pytest.raises(ConfigError, match=words):
+        compare(request, lambda line: None)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_seeds_may_be_a_range():

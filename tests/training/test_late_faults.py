@@ -10,9 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
+from infopro_seg.evaluation.metric_names import metric_names
 from infopro_seg.hooks import ReconstructionHook, ResultsHook
 from infopro_seg.training.checks.late_faults import require_sound
-from infopro_seg.training.checks.metric_names import metric_names
 from tests.runs import train_tiny
 
 

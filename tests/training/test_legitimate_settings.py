@@ -12,6 +12,7 @@ from mmseg.models.segmentors import BaseSegmentor
 import infopro_seg.register  # noqa: F401
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.iou import ClassIoUMetric
+from infopro_seg.evaluation.metric_names import metric_names
 from infopro_seg.hooks.checkpoint_guard import require_fit
 from infopro_seg.training.checks.config_check import require_keys
 from infopro_seg.training.checks.late_faults import (
@@ -19,7 +20,6 @@ from infopro_seg.training.checks.late_faults import (
     _require_numbers,
     _require_test_mode,
 )
-from infopro_seg.training.checks.metric_names import metric_names
 from infopro_seg.training.checks.optimizer_check import require_optimizer
 from tests.runs import DEMO
 

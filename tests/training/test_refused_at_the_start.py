@@ -9,12 +9,12 @@ import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.loading import LoadImage
 from infopro_seg.errors import CheckpointError, ConfigError, OutputError
 from infopro_seg.evaluation.iou import ClassIoUMetric
+from infopro_seg.evaluation.metric_names import metric_names
 from infopro_seg.models import InfoProEncoderDecoder
 from infopro_seg.models.pretrained import pretrained_of
 from infopro_seg.trained_network import read_checkpoint
 from infopro_seg.training.checks.config_check import require_keys
 from infopro_seg.training.checks.late_faults import _require_train_loop
-from infopro_seg.training.checks.metric_names import metric_names
 from infopro_seg.training.launch import train
 from tests.runs import DEMO, demo
 

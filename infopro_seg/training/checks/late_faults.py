@@ -15,11 +15,12 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
+from infopro_seg.evaluation.metric_names import metric_names
 from infopro_seg.spelling import did_you_mean
 from infopro_seg.training.building import arguments_of, require_call
+from infopro_seg.training.checks.awaited_metrics import require_metrics
 from infopro_seg.training.checks.batch_counts import require_batches
 from infopro_seg.training.checks.checkpoint_hooks import require_checkpoints
-from infopro_seg.training.checks.metric_names import metric_names, require_metrics
 from infopro_seg.training.checks.metric_outputs import require_outputs
 from infopro_seg.training.checks.optimizer_check import require_optimizer
 from infopro_seg.training.checks.schedule_check import require_schedules
@@ -65,9 +66,15 @@ def require_sound(runner: Any) -> None:
             loop = built[f'{split}_cfg']
             data = getattr(getattr(loop, 'dataloader', None), 'dataset', None)  # a user's loop may have none
             require_outputs(loop.evaluator.metrics, data, split)
-            names = metric_names(loop.evaluator, split)
+            names = metric_names(loop.evaluator, split, _num_classes(runner.model))
             if split == 'val' and names is not None:
                 require_metrics(runner, names)
+
+
+def _num_classes(model: Any) -> int | None:
+    """The number of classes of a classifier's head; segmentors have a decode head."""
+    head = getattr(getattr(model, 'module', model), 'head', None)
+    return getattr(head, 'num_classes', None)
 
 
 def _require_numbers(part: str, built: Any) -> None:
