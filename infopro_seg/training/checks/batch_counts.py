@@ -7,8 +7,12 @@ from typing import Any
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import EpochBasedTrainLoop
 
+from infopro_seg.batch_norm import SingleValueError
 from infopro_seg.datasets.building import is_stock
+from infopro_seg.datasets.seeding import SeededSampler, fork_random
 from infopro_seg.errors import ConfigError
+from infopro_seg.memory.tracing.step import trace_step
+from infopro_seg.memory.tracing.training_setup import training_setup
 
 
 def require_batches(runner: Any, loops: dict[str, Any]) -> None:
@@ -19,7 +23,8 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
         loops: its loops that are built, by their keys in the config.
 
     Raises:
-        ConfigError: `drop_last` leaves no batch, or a validation would never end.
+        ConfigError: `drop_last` leaves no batch, the last batch of an epoch is one image and the network
+            cannot train on it, or a validation would never end.
     """
     for key, loop in loops.items():
         loader = getattr(loop, 'dataloader', None)
@@ -32,7 +37,11 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
                 f'{name} has an {type(sampler).__name__}, with which the evaluation would never end; '
                 "write sampler=dict(type='DefaultSampler', shuffle=False)"
             )
-        if loader is None or not getattr(loader, 'drop_last', False) or loader.batch_size is None:
+        if loader is None or getattr(loader, 'batch_size', None) is None:
+            continue
+        if key == 'train_cfg' and not getattr(loader, 'drop_last', False):
+            _require_last_batch(runner, loader)
+        if not getattr(loader, 'drop_last', False):
             continue
         if key == 'train_cfg' and not isinstance(loop, EpochBasedTrainLoop):
             continue
@@ -49,3 +58,23 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
                 f'drop_last=True of {name} leaves {count % loader.batch_size} of {count} images out of the '
                 'metrics; write drop_last=False'
             )
+
+
+def _require_last_batch(runner: Any, loader: Any) -> None:
+    """Checks, if the last batch of each epoch is one image, that the network can train on it."""
+    sampler, size = loader.sampler, loader.batch_size
+    endless = isinstance(sampler, (InfiniteSampler, SeededSampler)) or not hasattr(sampler, '__len__')
+    if endless or size == 1 or len(sampler) % size != 1:
+        return
+    try:
+        setup = training_setup(runner.cfg, batch=1)
+        with fork_random((0,)):
+            trace_step(runner.cfg, 1, setup.crop, setup.amp)
+    except SingleValueError as error:
+        raise SingleValueError(
+            f'the last batch of each epoch holds one image ({len(sampler)} images of a process, batch_size='
+            f'{size}), and a batch norm after global pooling needs two; set drop_last=True in the '
+            'train_dataloader, or another batch_size'
+        ) from error
+    except Exception:  # the network cannot be traced
+        return
