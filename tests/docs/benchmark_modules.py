@@ -4,7 +4,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-CAMVID = Path(__file__).parents[2] / 'docs/benchmarks/camvid'
+BENCHMARKS = Path(__file__).parents[2] / 'docs/benchmarks'
+CAMVID = BENCHMARKS / 'camvid'
+CIFAR10 = BENCHMARKS / 'cifar10_jpeg'
 
 
 def imported(monkeypatch, folder, module, registry=None, registered=None):

@@ -64,14 +64,6 @@ def test_a_line_has_mean_and_deviation(tables, folder):
     ]
 
 
-def test_a_table_is_replaced_between_its_rule_and_the_next_empty_line(tables):
-    wider = '| a | b | c |\n|---|---|---|\n| old | 1 | 2 |\n\n'
-    page = wider + '| a | b |\n|---|---|\n| old | 1 |\n| old | 2 |\n\nmore\n\nend\n'
-    assert tables.written(page, {'| a | b |': ['| new | 3 |']}) == (
-        wider + '| a | b |\n|---|---|\n| new | 3 |\n\nmore\n\nend\n'
-    )
-
-
 def test_the_pages_hold_what_the_files_say(tables):
     recipes = json.loads((CAMVID / 'exact.json').read_text())
     for page, lines in tables.tables(tables.read(), recipes).items():

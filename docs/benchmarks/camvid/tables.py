@@ -9,12 +9,16 @@ long/traces.json and exact.json.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.append(str(FOLDER.parent))
+from pages import figures, line, spread, written  # noqa: E402
+
 README = FOLDER / 'README.md'
 RESULTS = FOLDER.parents[1] / 'results.md'
 RUNS = '| training | K | seeds | mIoU % test | against end-to-end, same seeds |'
@@ -106,7 +110,7 @@ def tables(rows: Sequence[Row], recipes: Iterable[dict[str, Any]]) -> dict[Path,
     short = [row for row in others if row.modules in IN_SHORT.get(row.method, ())]
     plain, *found = [recipe for recipe in recipes if recipe['recipe'].startswith('E2E')][1:4]
     recomputed = [
-        _line(
+        line(
             f'the same, best recomputation for {100 * recipe["flops_of_e2e"] - 100:.0f} % more FLOPs',
             1,
             'the same gradients',
@@ -120,11 +124,11 @@ def tables(rows: Sequence[Row], recipes: Iterable[dict[str, Any]]) -> dict[Path,
     return {
         README: {
             RUNS: [
-                _line(NAMES[row.method], row.modules, _seeds(row), _spread(row.test), _difference(row))
+                line(NAMES[row.method], row.modules, _seeds(row), spread(row.test), _difference(row))
                 for row in rows
             ],
             BY_SEED: [
-                _line(NAMES[row.method], row.modules, _figures(row.test), _figures(row.val)) for row in rows
+                line(NAMES[row.method], row.modules, figures(row.test), figures(row.val)) for row in rows
             ],
             COSTS: _costs(others),
         },
@@ -132,21 +136,12 @@ def tables(rows: Sequence[Row], recipes: Iterable[dict[str, Any]]) -> dict[Path,
     }
 
 
-def written(text: str, lines_of: dict[str, list[str]]) -> str:
-    """A page with the lines of its tables, by their headers."""
-    for header, lines in lines_of.items():
-        before, header, after = text.partition(f'{header}\n')
-        rule, rest = after.split('\n', 1)
-        text = '\n'.join([before + header + rule, *lines]) + '\n\n' + rest.partition('\n\n')[2]
-    return text
-
-
 def _runs(path: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """Seed and mIoU in % on test and, at the end, on val, of each method and K, by seed."""
     runs: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for run in sorted(json.loads(path.read_text())['runs'], key=lambda run: int(run['seed'])):
-        figures = {'seed': run['seed'], 'test': 100 * run['mIoU'], 'val': 100 * run['curve'][-1][1]}
-        runs.setdefault((run['method'], run['modules']), []).append(figures)
+        found = {'seed': run['seed'], 'test': 100 * run['mIoU'], 'val': 100 * run['curve'][-1][1]}
+        runs.setdefault((run['method'], run['modules']), []).append(found)
     return runs
 
 
@@ -161,7 +156,7 @@ def _costs(rows: Sequence[Row]) -> list[str]:
         return ' / '.join(map(text, of_method))
 
     return [
-        _line(
+        line(
             NAMES[method],
             joined(of_method, lambda row: str(row.modules)),
             joined(of_method, lambda row: f'{row.share:.3f}'),
@@ -173,27 +168,15 @@ def _costs(rows: Sequence[Row]) -> list[str]:
 
 def _short(row: Row) -> str:
     cost = (f'{row.share:.2f}', f'{row.flops:.2f}')
-    return _line(NAMES[row.method], row.modules, _spread(row.test), _difference(row), _seeds(row), *cost)
-
-
-def _line(*cells: Any) -> str:
-    return f'| {" | ".join(map(str, cells))} |'.replace('|  |', '| |')
+    return line(NAMES[row.method], row.modules, spread(row.test), _difference(row), _seeds(row), *cost)
 
 
 def _seeds(row: Row) -> str:
     return '3, twice' if row.method == 'e2e' else str(len(row.test))
 
 
-def _figures(values: Iterable[float]) -> str:
-    return ', '.join(f'{value:.2f}' for value in values)
-
-
-def _spread(values: Sequence[float], sign: str = '') -> str:
-    return f'{mean(values):{sign}.2f}' + (f' ± {stdev(values):.2f}' if len(values) > 1 else '')
-
-
 def _difference(row: Row) -> str:
-    return '' if row.method == 'e2e' else _spread(row.differences, '+')
+    return '' if row.method == 'e2e' else spread(row.differences, '+')
 
 
 if __name__ == '__main__':
