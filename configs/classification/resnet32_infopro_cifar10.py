@@ -1,8 +1,8 @@
 # ResNet-32 on CIFAR-10: InfoPro (softmax), K = 16 (paper, Table 2).
-# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2, or cuts=() num_modules=K; the
-# paper's cuts and weights of each K are in docs/classification.md.
-# The paper's weights are of the contrast; softmax gets the same.
-_base_ = ['./resnet32_e2e_cifar10.py', '../_base_/classification/local_heads/softmax_k16.py']
+# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2; docs/classification.md has the
+# paper's cuts of each K. The loss weights follow K.
+# The paper's weights are those of the contrastive task; softmax gets the same.
+_base_ = ['./resnet32_e2e_cifar10.py', '../_base_/classification/local_heads/softmax_resnet32_cifar10.py']
 model = dict(
     backbone=dict(
         cuts=('stem',

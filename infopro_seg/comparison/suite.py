@@ -133,7 +133,6 @@ def run_config(suite: Config, run: Run) -> Config:
         cfg.pop(key)
     options = dict(suite.methods[run.method])
     head_file, changes = options.pop('local_head', None), options.pop('config', {})
-    sizes = options.pop('by_modules', {}).get(f'k{run.modules}', {})
     if options.pop('asynchronous', False):
         cfg.stages = [{} for _ in range(run.modules)]
     backbone = cfg.model.backbone
@@ -145,8 +144,7 @@ def run_config(suite: Config, run: Run) -> Config:
                 'with one'
             )
         head = load_config(head_file).local_head
-        head = resized(head.to_dict(), suite.comparison.to_dict().get('local_head') or {})
-        backbone.local_head = resized(head, dict(sizes))
+        backbone.local_head = resized(head.to_dict(), suite.comparison.to_dict().get('local_head') or {})
         backbone.update(_cuts(suite, run.modules))
     cfg.merge_from_dict(changes)
     cfg.randomness = {'seed': run.seed}

@@ -12,10 +12,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import FUNCTIONS, PARAM_SCHEDULERS
 from mmseg.registry import MODELS
 
-from infopro_seg.config_files import find_config
+from infopro_seg.comparison.suite import Run, run_config
+from infopro_seg.config_files import find_config, load_config
 from infopro_seg.models.blocks import iter_blocks, split_blocks
 from infopro_seg.models.encoder import build_encoder
-from infopro_seg.models.local_heads.local_head import head_configs
+from infopro_seg.models.local_heads.local_head import build_local_heads, head_configs
 from infopro_seg.training.checks.config_check import require_keys
 from tests.classification.tiny import make_batch
 from tests.runs import ROOT
@@ -25,14 +26,35 @@ CONFIGS = sorted((ROOT / 'configs' / 'classification').glob('*.py'))
 STEMS = {path.stem: path for path in CONFIGS}
 BLOCKS = ['stem', *(f'layer{stage}.{block}' for stage in (1, 2, 3) for block in range(5))]
 
-# recon and task, first and last, as the paper has them
+# of each K: recon and task of the first local head, recon and task of the last
 WEIGHTS = {
-    'resnet32_infopro_contrast_cifar10': (5.0, 0.05, 0.2, 0.5),
-    'resnet110_infopro_cifar10': (1.0, 0.0, 0.0, 1.0),
-    'resnet110_infopro_stl10': (20.0, 0.2, 5.0, 2.0),
-    'resnet110_infopro_svhn': (5.0, 0.0, 0.5, 1.0),
-    'resnet101_infopro_imagenet': (5.0, 0.75, 5.0, 0.75),
+    'resnet32_infopro_contrast_cifar10': {
+        2: (5, 1, 5, 1),
+        4: (6, 0, 1, 2),
+        8: (5, 0, 0, 2),
+        16: (5, 0.05, 0.2, 0.5),
+    },
+    'resnet110_infopro_cifar10': {
+        2: (5, 0.5, 5, 0.5),
+        4: (1, 0, 0, 1),
+        8: (5, 0, 0, 1),
+        16: (5, 0, 0.5, 1),
+    },
+    'resnet110_infopro_stl10': {
+        2: (10, 1, 10, 1),
+        4: (20, 0.2, 5, 2),
+        8: (20, 0.2, 5, 1),
+        16: (20, 0.5, 10, 0.1),
+    },
+    'resnet110_infopro_svhn': {
+        2: (1, 0.1, 1, 0.1),
+        4: (5, 0, 0.5, 1),
+        8: (5, 0, 0.5, 2),
+        16: (5, 0.2, 0.5, 1),
+    },
+    'resnet101_infopro_imagenet': {2: (5, 0.75, 5, 0.75)},
 }
+WEIGHTS['resnet32_infopro_cifar10'] = WEIGHTS['resnet32_infopro_contrast_cifar10']
 SUITES = [
     ROOT / 'configs' / 'compare' / f'{name}.py'
     for name in (
@@ -83,16 +105,43 @@ def thin(backbone):
     return {'depth': 50, 'base_channels': 4, 'stem_channels': 4}
 
 
-@pytest.mark.parametrize('name', WEIGHTS)
-def test_the_weights_are_the_paper_s(name):
+@pytest.mark.parametrize(
+    ('name', 'modules'), [(name, modules) for name in WEIGHTS for modules in WEIGHTS[name]]
+)
+def test_the_weights_are_the_paper_s(name, modules):
     config = Config.fromfile(str(STEMS[name]))
-    count = config.model.backbone.get('num_modules') or len(config.model.backbone.cuts) + 1
-    heads = head_configs(config.model.backbone.local_head, count - 1)
-    first, last = (
-        (head['decoder']['loss_recon']['loss_weight'], head['auxiliary_head']['loss_weight'])
-        for head in (heads[0], heads[-1])
+    assert weights_of(config.model.backbone.local_head, modules) == pytest.approx(WEIGHTS[name][modules])
+
+
+@pytest.mark.parametrize('method', ['infopro', 'infopro_contrast'])
+@pytest.mark.parametrize('modules', [2, 4, 8, 16])
+def test_the_suite_has_the_same_weights(method, modules):
+    suite = load_config(SUITES[0])
+    head = run_config(suite, Run(method, modules, 0)).model.backbone.local_head
+    expected = WEIGHTS['resnet32_infopro_contrast_cifar10'][modules]
+    assert weights_of(head, modules) == pytest.approx(expected)
+    head = run_config(suite, Run(f'{method}_constant', modules, 0)).model.backbone.local_head
+    assert weights_of(head, modules) == (1, 1, 1, 1)
+
+
+def test_dgl_with_a_decoder_differs_from_dgl_by_it_alone():
+    suite = load_config(SUITES[0])
+    configs = [run_config(suite, Run(name, 4, 0)).to_dict() for name in ('dgl', 'infopro_dgl_head')]
+    heads = [config['model']['backbone'].pop('local_head') for config in configs]
+    dgl, with_decoder = (build_local_heads(head, [16], ['stem'])[0] for head in heads)
+    assert repr(with_decoder.auxiliary_head) == repr(dgl.auxiliary_head)
+    assert with_decoder.auxiliary_head.loss_weight == dgl.auxiliary_head.loss_weight == 1
+    assert (with_decoder.decoder.loss_recon.loss_weight, dgl.decoder) == (1, None)
+    assert configs[0] == configs[1]
+
+
+def weights_of(head, modules):
+    heads = head_configs(head, modules - 1)
+    return tuple(
+        part.get('loss_weight', 1)
+        for one in (heads[0], heads[-1])
+        for part in (one['decoder']['loss_recon'], one['auxiliary_head'])
     )
-    assert (*first, *last) == pytest.approx(WEIGHTS[name])
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

@@ -157,6 +157,18 @@ def test_weights_run_straight_from_each_listed_value_to_the_next(heads):
 
 
 @pytest.mark.parametrize(
+    ('modules', 'expected'),
+    [(2, [7]), (3, [6, 1]), (4, [6, 3.5, 1]), (5, [6, 26 / 6, 16 / 6, 1]), (6, [2] * 5), (9, [2] * 8)],
+)
+def test_weights_may_depend_on_the_number_of_modules(modules, expected):
+    """The nearest number counts: 3 and 5 take the values of 4, 6 those of 7."""
+    built = head_configs({'loss_weight': {'k2': 7, 'k4': (6, 1), 'k7': 2}}, modules - 1)
+    assert [config['loss_weight'] for config in built] == pytest.approx(expected)
+    tied = head_configs({'num_convs': {'k2': 3, 'k8': 1}}, 4)  # K = 5 is as near to 2 as to 8
+    assert [config['num_convs'] for config in tied] == [1] * 4
+
+
+@pytest.mark.parametrize(
     ('config', 'cuts', 'words'),
     [
         (None, ['layer3.1'], ["('layer3.1',)", 'need local heads', 'give the backbone a local_head']),
@@ -168,6 +180,9 @@ def test_weights_run_straight_from_each_listed_value_to_the_next(heads):
         ([local_head_config()], [], ['lists 1 heads', '0 cuts']),
         (local_head_config(recon=()), ['a', 'b'], ['loss_weight=()', 'one number', '(first, last)']),
         (local_head_config(task=[1.0]), ['a'], ['loss_weight=[1.0]', '(first, last)']),
+        (local_head_config(task={4: 1.0}), ['a'], ['loss_weight={4: 1.0}', "as in loss_weight={'k2': 5"]),
+        (local_head_config(task={'k0': 1.0}), ['a'], ["loss_weight={'k0': 1.0}"]),
+        (local_head_config(task={}), ['a'], ['loss_weight={}']),
         (with_convs((3,)), ['a', 'b'], ['num_convs=(3,)', 'one number', '(first, last)']),
         (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number, 0 or more']),
         (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number, 0 or more']),
@@ -178,6 +193,9 @@ def test_weights_run_straight_from_each_listed_value_to_the_next(heads):
         'too many',
         'no weight',
         'one weight in a list',
+        'by a number',
+        'by no module',
+        'by nothing',
         'one depth in a tuple',
         'half a convolution',
         'negative depth',

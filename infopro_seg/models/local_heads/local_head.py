@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,10 +155,11 @@ def build_local_heads(
 def head_configs(config: dict[str, Any] | Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """The configs of the local heads, from one for all or a list of them; listed values are interpolated."""
     configs = [config] * count if isinstance(config, dict) else config
-    return [interpolate(one, index / (count - 1) if count > 1 else 0.0) for index, one in enumerate(configs)]
+    depths = [index / (count - 1) if count > 1 else 0.0 for index in range(count)]
+    return [interpolate(one, depth, count + 1) for one, depth in zip(configs, depths, strict=True)]
 
 
-def interpolate(config: Any, depth: float) -> Any:
+def interpolate(config: Any, depth: float, modules: int = 2) -> Any:
     """Replaces every list of values in `loss_weight` and `num_convs` by its value at a depth.
 
     The values lie at equal distances from the first local head to the last, with straight lines between
@@ -167,25 +169,43 @@ def interpolate(config: Any, depth: float) -> Any:
     it falls linearly and is rounded, half to even. AugLocal builds auxiliary networks from copies of later
     layers, with their widths and strides; here they are `num_convs` convolutions of equal width.
 
+    Values may depend on the number of local modules: `{'k2': 5, 'k4': (6, 1)}`. A number that is not named
+    has the values of the nearest one, of the larger if two are.
+
     Args:
         config: the config of a local head, at any nesting.
         depth: 0 for the first local module with a local head, 1 for the last; linear between.
+        modules: number of local modules.
 
     Returns:
         A copy of the config in which every `loss_weight` is a number and every `num_convs` a whole number.
 
     Raises:
-        ConfigError: a list has fewer than two values, or a `num_convs` is negative or no whole number.
+        ConfigError: a list has fewer than two values, a `num_convs` is negative or no whole number, or values
+            depend on something else than the number of modules.
     """
     if isinstance(config, dict):
-        out = {key: interpolate(value, depth) for key, value in config.items()}
+        out = {key: interpolate(value, depth, modules) for key, value in config.items()}
         for key in out.keys() & INTERPOLATED:
+            if isinstance(out[key], dict):
+                out[key] = _of_modules(key, out[key], modules)
             if isinstance(out[key], (list, tuple)):
                 out[key] = _at_depth(key, out[key], depth)
         return out
     if isinstance(config, (list, tuple)):
-        return type(config)(interpolate(item, depth) for item in config)
+        return type(config)(interpolate(item, depth, modules) for item in config)
     return config
+
+
+def _of_modules(key: str, values: dict[str, Any], modules: int) -> Any:
+    counts = {name: re.fullmatch(r'k([1-9]\d*)', str(name)) for name in values}
+    if not values or None in counts.values():
+        raise ConfigError(
+            f"{key}={values} of a local head; name numbers of local modules, as in {key}={{'k2': 5, 'k4': 6}}"
+        )
+    numbers = {int(match[1]): name for name, match in counts.items() if match}
+    nearest = min(numbers, key=lambda number: (abs(number - modules), -number))
+    return values[numbers[nearest]]
 
 
 def _at_depth(key: str, values: Sequence[float], depth: float) -> float:

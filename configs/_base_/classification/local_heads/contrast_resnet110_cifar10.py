@@ -1,5 +1,6 @@
-# The paper's weights: InfoPro (contrast), ResNet-110 on CIFAR-10, K = 4; of the first and of the last local head.
+# The paper's weights: InfoPro (contrast), ResNet-110 on CIFAR-10.
+# They are of the first and the last local head, for each number of local modules.
 _base_ = './contrast.py'
 local_head = dict(
-    decoder=dict(loss_recon=dict(loss_weight=(1.0, 0.0))),
-    auxiliary_head=dict(loss_weight=(0.0, 1.0)))
+    decoder=dict(loss_recon=dict(loss_weight=dict(k2=5.0, k4=(1.0, 0.0), k8=(5.0, 0.0), k16=(5.0, 0.5)))),
+    auxiliary_head=dict(loss_weight=dict(k2=0.5, k4=(0.0, 1.0), k8=(0.0, 1.0), k16=(0.0, 1.0))))

@@ -1,12 +1,12 @@
 # InfoPro (softmax): the paper's decoder and auxiliary head "1c2f".
-# loss_weight is lambda; a pair runs linearly from the first local module to the last.
+# Reconstruction and classification have weights (lambda) of 1 in all modules.
 local_head = dict(
     type='InfoProHead',
     decoder=dict(
         type='ImageDecoder',
         channels=12,
         norm_cfg=dict(type='BN', requires_grad=True),
-        loss_recon=dict(type='ReconstructionLoss', loss_weight=5.0)),
+        loss_recon=dict(type='ReconstructionLoss')),
     auxiliary_head=dict(
         type='ConvClassifierHead',
         num_convs=1,
@@ -14,5 +14,4 @@ local_head = dict(
         double_below=64,
         num_classes=10,
         norm_cfg=dict(type='BN', requires_grad=True),
-        loss='softmax',
-        loss_weight=1.0))
+        loss='softmax'))
