@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from mmengine import ConfigDict
 from mmseg.registry import DATASETS
 
-from infopro_seg.datasets.checks.whole_images import require_images
-from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.errors import DataError
 from tests.classification.made import NAMES, picture, write_npz
 
 
@@ -87,20 +85,3 @@ def test_a_file_that_is_cut_off_or_of_another_kind_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match=r'the train data cannot be read: .*nowhere.npz \(FileNotFoundError'):
         dataset(tmp_path / 'nowhere.npz')
-
-
-def config_of(folder):
-    stock = {'type': 'mmpretrain.CustomDataset', 'data_root': str(folder), 'data_prefix': 'train'}
-    model = {'type': 'InfoProImageClassifier'}
-    return ConfigDict(
-        model=model, train_dataloader={'dataset': stock}, data_howto='unpack them', test_dataloader=None
-    )
-
-
-def test_a_folder_for_each_class_is_checked(tmp_path):
-    for index, name in enumerate(NAMES):
-        (tmp_path / 'train' / name).mkdir(parents=True)
-        (tmp_path / 'train' / name / f'{index}.png').write_bytes(b'')
-    require_images(config_of(tmp_path), ('train', 'test'))
-    with pytest.raises(ConfigError, match=r'cannot build the train data set .*CustomDataset: .*unpack them'):
-        require_images(config_of(tmp_path / 'nowhere'), ('train',))

@@ -81,9 +81,10 @@ def _require_one_zero_label(config: Config) -> None:
         kind = class_of(dataset, DATASETS)
         default = inspect.signature(kind).parameters.get('reduce_zero_label') if callable(kind) else None
         value = bool(dataset.get('reduce_zero_label', default is not None and default.default))
-        if not dict(dataset.get('data_prefix') or {}).get('seg_map_path'):
-            continue  # without labels
-        labels = Path(dataset.get('data_root') or '') / dataset['data_prefix']['seg_map_path']
+        folders = dataset.get('data_prefix')
+        if not isinstance(folders, dict) or not folders.get('seg_map_path'):
+            continue  # without label images
+        labels = Path(dataset.get('data_root') or '') / folders['seg_map_path']
         place = str(dataset['type']), SPLIT_NAMES.sub('*', str(labels))
         other, before = seen.setdefault(place, (split, value))
         if value != before:

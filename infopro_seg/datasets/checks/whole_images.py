@@ -1,15 +1,17 @@
-"""Checks, before anything is built, that the images of a classifier's config exist."""
+"""Checks, before a classifier is built, that its images exist and have the classes of its heads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.building import leaves, remedy_for
+from infopro_seg.datasets.checks.head_losses import heads
 from infopro_seg.errors import ConfigError, DataError, UserError
 
 FAULTS = (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
@@ -23,13 +25,70 @@ def require_images(config: Config, splits: Iterable[str]) -> None:
         splits: any of train, val, test.
 
     Raises:
-        ConfigError: a data set cannot be built.
-        DataError: a data set is empty, or files are missing.
+        ConfigError: a data set cannot be built, or a head has another number of classes.
+        DataError: a data set is empty, files are missing, or the splits have different classes.
     """
+    found: list[tuple[str, Classes]] = []
     for split in splits:
         loader = config.get(f'{split}_dataloader')
         for dataset in leaves(loader['dataset']) if loader is not None else ():
-            _require(dataset, split, config)
+            classes = _require(dataset, split, config)
+            for other in found:
+                _require_same(other, (split, classes))
+            _require_heads(config, classes.names, dataset, split)
+            found.append((split, classes))
+
+
+class Classes(NamedTuple):
+    """Names of classes, and the folders that give the ids, in the order of the ids; empty if unknown."""
+
+    names: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+def _classes(built: Any) -> Classes:
+    names = tuple(built.metainfo.get('classes') or ())
+    folders = tuple(getattr(built, 'folder_to_idx', None) or ())
+    if set(folders) == set(names) and folders != names:
+        raise ConfigError(
+            f'metainfo of the data set has classes={names}, but folders get their ids by the alphabet: '
+            f'{folders}; write them in this order, or leave them out'
+        )
+    return Classes(names, folders)
+
+
+def _require_same(one: tuple[str, Classes], other: tuple[str, Classes]) -> None:
+    """Checks that ids mean the same classes in two data sets, as far as both name them in the same way."""
+    for mine, theirs, known in (
+        (one[1].folders, other[1].folders, True),
+        (one[1].names, other[1].names, set(one[1].names) == set(other[1].names)),
+    ):
+        if not mine or not theirs or mine == theirs or not known:
+            continue
+        only = [
+            f'only {split} has {", ".join(sorted(set(here) - set(there)))}'
+            for split, here, there in ((one[0], mine, theirs), (other[0], theirs, mine))
+            if set(here) - set(there)
+        ]
+        raise DataError(
+            f'ids mean other classes in the {one[0]} split than in the {other[0]} split: '
+            f'{"; ".join(only) or f"{mine} and {theirs}"}; give both the same folders (one may be empty), or '
+            'the same metainfo=dict(classes=...)'
+        )
+
+
+def _require_heads(config: Config, names: Sequence[str], dataset: dict[str, Any], split: str) -> None:
+    """Checks that heads that predict classes have as many as a data set."""
+    wrong = [
+        f'{name}.num_classes={head["num_classes"]}'
+        for name, head in heads(config.model)
+        if names and head['num_classes'] != len(names) and head.get('loss') != 'contrast'
+    ]
+    if wrong:
+        raise ConfigError(
+            f'{", ".join(wrong)}, but the {split} data set {dataset["type"]} has {len(names)} classes; '
+            f'write num_classes={len(names)}'
+        )
 
 
 def build_images(dataset: dict[str, Any], split: str, config: Config) -> Any:
@@ -50,15 +109,31 @@ def build_images(dataset: dict[str, Any], split: str, config: Config) -> Any:
         ) from error
 
 
-def _require(dataset: dict[str, Any], split: str, config: Config) -> None:
+def _require(dataset: dict[str, Any], split: str, config: Config) -> Classes:
+    """Checks one data set, and returns its classes."""
     remedy = remedy_for(config.get('data_howto'))
     built = build_images(dataset, split, config)
     if len(built) == 0:
         raise DataError(f'the {split} split has no images; {remedy}')
-    paths = [built.get_data_info(index).get('img_path') for index in range(len(built))]
+    paths, labels = [], set()
+    for index in range(len(built)):
+        info = built.get_data_info(index)
+        paths.append(info.get('img_path'))
+        label = info.get('gt_label')  # None without labels, several numbers for several labels
+        if label is not None and np.ndim(label) == 0:
+            labels.add(int(label))
     missing = [path for path in paths if path is not None and not Path(path).is_file()]
     if missing:
         raise DataError(
             f'{len(missing)} of {len(paths)} images of the {split} split are missing, e.g. {missing[0]}; '
             f'{remedy}'
         )
+    classes = _classes(built)
+    count = len(classes.names)
+    outside = sorted(label for label in labels if count and not 0 <= label < count)
+    if outside:
+        raise DataError(
+            f'the {split} split has the label {outside[0]}, but its {count} classes are 0 to {count - 1}; '
+            'correct the labels, or metainfo=dict(classes=...) of the data set'
+        )
+    return classes
