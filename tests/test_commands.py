@@ -37,6 +37,14 @@ def test_a_command_shows_its_help_under_its_own_name(monkeypatch, capsys, name):
     assert '  --traceback ' in shown
 
 
+@pytest.mark.parametrize(('name', 'words'), [('test', ['top-1', 'top-5']), ('predict', ['classes.csv'])])
+def test_the_help_says_what_a_classifier_gives(monkeypatch, capsys, name, words):
+    run(monkeypatch, name, '--help')
+    shown = capsys.readouterr().out
+    assert 'classifier' in shown
+    assert all(word in shown for word in words)
+
+
 def test_an_unknown_command_is_answered_with_the_known_ones(monkeypatch, capsys):
     assert run(monkeypatch, 'trian') == 2
     shown = capsys.readouterr()

@@ -1,5 +1,7 @@
 """Predict images: coloured overlays and label images; also large TIFFs, and videos.
 
+A classifier writes classes.csv: the class of each image, and its score.
+
 Examples:
   python tools/predict.py configs/infopro_demo.py work_dirs/demo/iter_700.pth street.png photos/ --out out
   python tools/predict.py CONFIG CHECKPOINT ortho.tif drive.mp4 --out out --batch 4 --half

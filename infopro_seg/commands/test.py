@@ -1,4 +1,6 @@
-"""Evaluate a checkpoint: mIoU on the config's test split. Without labels, --out writes label images.
+"""Evaluate a checkpoint: mIoU on the config's test split; of a classifier, top-1 and top-5 accuracy.
+
+Without labels, --out writes label images.
 
 Example:
   python tools/test.py configs/deeplabv3_infopro_cityscapes.py work_dirs/.../iter_40000.pth --tta
@@ -20,7 +22,9 @@ def main() -> None:
     parser.add_argument(
         '--out', metavar='DIR', help="write the predicted label images, with the data set's own ids"
     )
-    parser.add_argument('--json', metavar='FILE', help='write mIoU and the IoU of each class')
+    parser.add_argument(
+        '--json', metavar='FILE', help='write mIoU and the IoU of each class, or the accuracies'
+    )
     parser.add_argument('--work-dir', help='where the log goes; default work_dirs/<config>')
     add_cfg_options(parser)
     add_launcher(parser, 'dist_test.sh')
