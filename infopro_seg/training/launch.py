@@ -34,6 +34,8 @@ from infopro_seg.training.runner import connect_ranks, require_launched
 from infopro_seg.training.turns import turns_of
 from infopro_seg.training.work_dir import only_run_in
 
+NUM_MODULES = 'model.backbone.num_modules'
+
 
 @batch_norm_needs_two()
 def train(
@@ -129,6 +131,8 @@ def _train_in_turn(
         require_data(part, splits_read(part))
         if fit is not None:
             connect_ranks(part)  # who take the same recipe
+        else:
+            _say_what_replaces_cuts(part, options)
         part = _with_cuts(fit_config(part, fit))
         if is_module_parallel(part):
             use_module_parallel(part)
@@ -196,6 +200,16 @@ def _seed_as_before(cfg: Config) -> None:
         )
     elif before != now:
         cfg.train_cfg[SEEDING] = before
+
+
+def _say_what_replaces_cuts(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Says that a number of modules from the command line replaces the cuts that the config lists."""
+    modules, cuts = (cfg.model.backbone.get(key) for key in ('num_modules', 'cuts'))
+    if modules is not None and cuts and not cfg.resume and NUM_MODULES in (options or ()):
+        MMLogger.get_current_instance().warning(
+            f'num_modules={modules} replaces the cuts {tuple(cuts)} of the config by balanced ones; write '
+            'num_modules=None to keep them'
+        )
 
 
 def _with_cuts(cfg: Config) -> Config:

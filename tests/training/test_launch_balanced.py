@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 
 from infopro_seg.checkpoints import config_of
@@ -9,7 +10,8 @@ from infopro_seg.config_files import load_config
 from infopro_seg.evaluate import evaluate
 from infopro_seg.memory import resolve_cuts
 from infopro_seg.models import iter_blocks
-from tests.runs import DEMO, load, tiny_options
+from infopro_seg.training.launch import train
+from tests.runs import DEMO, load, tiny_options, write_config
 from tests.training.test_launch import one_iteration
 
 
@@ -51,6 +53,30 @@ def test_resuming_keeps_the_cuts_that_were_balanced_for_the_run(streets, balance
     checkpoint['optimizer']['state'] = {}
     torch.save(checkpoint, tmp_path / 'iter_1.pth')
     assert balanced(streets, tmp_path, max_iters=2, resume=True).model.backbone.cuts == (other,)
+
+
+@pytest.mark.parametrize('changes', [{}, {'model.backbone.cuts': ()}], ids=['cuts', 'no cuts'])
+def test_cuts_of_the_config_that_a_number_of_modules_replaces_are_named(
+    streets, tmp_path, monkeypatch, changes
+):
+    said = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    options = {**tiny_options(streets), 'train_cfg.max_iters': 1, **changes}
+    train(DEMO, work_dir=str(tmp_path), options={**options, 'model.backbone.num_modules': 2})
+    cuts = tuple(load_config(DEMO).model.backbone.cuts)
+    replaced = [line for line in said if 'replaces the cuts' in line]
+    assert bool(replaced) == (not changes)
+    assert all(f'num_modules=2 replaces the cuts {cuts} of the config' in line for line in replaced)
+    assert len(replaced) < 2
+
+
+def test_a_number_of_modules_in_a_config_replaces_its_cuts_silently(streets, tmp_path, monkeypatch):
+    said = []
+    options = {**tiny_options(streets), 'train_cfg.max_iters': 1, 'model.backbone.num_modules': 2}
+    config = write_config(tmp_path / 'tiny.py', options)
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    train(config, work_dir=str(tmp_path / 'run'))
+    assert not [line for line in said if 'replaces the cuts' in line]
 
 
 def test_a_config_with_num_modules_evaluates_and_predicts(streets, balanced_run, tmp_path):
