@@ -89,7 +89,7 @@ class ConvClassifierHead(BaseModule):
             )
         self.in_index = in_index
         self.num_classes = num_classes
-        self.contrasts = loss == 'contrast'
+        self.contrasts_images = loss == 'contrast'
         self.temperature = temperature
         self.loss_weight = loss_weight
         width = 2 * channels if channels < double_below else channels
@@ -102,7 +102,7 @@ class ConvClassifierHead(BaseModule):
             layers += [conv, *norm, build_activation_layer(act_cfg)]
             in_channels = width
         self.convs = nn.Sequential(*layers)
-        ends = out_channels if self.contrasts else num_classes
+        ends = out_channels if self.contrasts_images else num_classes
         widths = [in_channels, *[hidden_channels] * (num_linear - 1), ends]
         layers = []
         for before, after in pairwise(widths):
@@ -113,7 +113,7 @@ class ConvClassifierHead(BaseModule):
         """Maps feature maps (N, C, h, w) to logits (N, classes), or to unit vectors (N, out_channels)."""
         pooled = self.convs(features[self.in_index]).mean((2, 3))
         scores: Tensor = self.linear(pooled)
-        if self.contrasts:
+        if self.contrasts_images:
             return F.normalize(scores.to(torch.promote_types(scores.dtype, torch.float32)))
         return scores
 
@@ -127,7 +127,7 @@ class ConvClassifierHead(BaseModule):
         """
         scores = self(features)
         labels = torch.cat([sample.gt_label for sample in data_samples])
-        if self.contrasts:
+        if self.contrasts_images:
             everything = torch.ones_like(labels, dtype=torch.bool)
             loss = supervised_contrastive_loss(scores, labels, everything, self.temperature)
             return {'loss_contrast': self.loss_weight * loss}

@@ -23,8 +23,8 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
         loops: its loops that are built, by their keys in the config.
 
     Raises:
-        ConfigError: `drop_last` leaves no batch, the last batch of an epoch is one image and the network
-            cannot train on it, or a validation would never end.
+        ConfigError: `drop_last` leaves no batch, the network cannot train on a batch of one image, or a
+            validation would never end.
     """
     for key, loop in loops.items():
         loader = getattr(loop, 'dataloader', None)
@@ -39,6 +39,12 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
             )
         if loader is None or getattr(loader, 'batch_size', None) is None:
             continue
+        if key == 'train_cfg' and loader.batch_size == 1 and _contrasts_images(runner.model):
+            raise ConfigError(
+                "batch_size=1 of the train_dataloader: the loss of a ConvClassifierHead with loss='contrast' "
+                'compares the images of a batch in its process, so that with one image it is 0 and teaches '
+                "nothing; write a larger batch_size, or loss='softmax'"
+            )
         if key == 'train_cfg' and not getattr(loader, 'drop_last', False):
             _require_last_batch(runner, loader)
         if not getattr(loader, 'drop_last', False):
@@ -58,6 +64,14 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
                 f'drop_last=True of {name} leaves {count % loader.batch_size} of {count} images out of the '
                 'metrics; write drop_last=False'
             )
+
+
+def _contrasts_images(model: Any) -> bool:
+    """Whether an auxiliary head of whole images that trains has the contrastive loss."""
+    return any(
+        getattr(module, 'contrasts_images', False) and any(p.requires_grad for p in module.parameters())
+        for module in model.modules()
+    )
 
 
 def _require_last_batch(runner: Any, loader: Any) -> None:
