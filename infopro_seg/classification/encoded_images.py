@@ -12,7 +12,7 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 from mmseg.registry import DATASETS
 
-from infopro_seg.errors import DataError
+from infopro_seg.errors import ConfigError, DataError
 
 UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, BadZipFile, zlib.error)
 """What NumPy raises for a file that is cut off, or is none of arrays by name."""
@@ -34,6 +34,7 @@ class EncodedImages(BaseDataset):
         kwargs: other arguments of mmengine's `BaseDataset`.
 
     Raises:
+        ConfigError: `per_class` is no whole number of 1 or more.
         DataError: the file cannot be read, lacks an array of the split, or has arrays that do not fit each
             other; or an image cannot be decoded.
     """
@@ -46,6 +47,8 @@ class EncodedImages(BaseDataset):
         metainfo: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if per_class is not None and (type(per_class) is not int or per_class < 1):
+            raise ConfigError(f'per_class={per_class!r} of EncodedImages; write 1 or more, or None for all')
         self.data_file = data_file
         self.split = split
         self.per_class = per_class

@@ -1,7 +1,9 @@
 """Mistakes in configs and files of classifiers, and what is said of them."""
 
 import pytest
+from mmengine import ConfigDict
 
+from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError
 from infopro_seg.training.launch import train
 from tests.classification.made import write_config, write_npz
@@ -43,3 +45,44 @@ def test_softmax_with_one_image_in_a_batch_trains(tmp_path):
 def test_the_last_stage_trains_no_head_that_contrasts(tmp_path):
     stages = [{}, {'train_dataloader': {'batch_size': 1}}]
     assert train_a_step(tmp_path, local_head('contrast'), stages=stages).iter == 1
+
+
+def settings(**dataset):
+    howto = 'run make_it.py'
+    return ConfigDict(
+        {'train_dataloader': {'dataset': {'pipeline': [], **dataset}}, 'data_howto': howto}, model={}
+    )
+
+
+def encoded(path, **kwargs):
+    return settings(type='EncodedImages', data_file=str(path), split='train', **kwargs)
+
+
+@pytest.mark.parametrize('count', [-3, 0, 1.5, True, 'all'])
+def test_a_number_of_images_per_class_that_makes_no_sense_is_refused(tmp_path, count):
+    path = write_npz(tmp_path / 'made.npz')
+    with pytest.raises(ConfigError, match=f'^per_class={count!r} of EncodedImages; write 1 or more, or None'):
+        require_images(encoded(path, per_class=count), ['train'])
+    for fine in (1, 10, None):
+        require_images(encoded(path, per_class=fine), ['train'])
+
+
+@pytest.mark.parametrize(
+    ('kind', 'given', 'message'),
+    [
+        ('EncodedImages', {'per_clas': 4}, 'does not accept per_clas=4; did you mean per_class?'),
+        ('EncodedImages', {'zoom': 2}, 'does not accept zoom=2; it accepts data_file, split, per_class, '),
+        (
+            'mmpretrain.CIFAR10',
+            {'data_root': 'x', 'splitt': 'train'},
+            "accept splitt='train'; did you mean split?",
+        ),
+    ],
+)
+def test_a_misspelt_argument_is_named_and_no_path_blamed(tmp_path, kind, given, message):
+    file = {'data_file': str(write_npz(tmp_path / 'made.npz'))} if kind == 'EncodedImages' else {}
+    with pytest.raises(ConfigError, match=f'cannot build the train data set {kind}: ') as caught:
+        require_images(settings(type=kind, **file, **given), ['train'])
+    assert message in str(caught.value)
+    assert 'path' not in str(caught.value)
+    assert 'make_it' not in str(caught.value)
