@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mmengine.dataset import Compose, pseudo_collate
 
 from infopro_seg.datasets.building import leaves
 from infopro_seg.datasets.checks.whole_images import build_images
+from infopro_seg.datasets.image_files import load_image, unreadable
 from infopro_seg.devices import choose_device
 from infopro_seg.errors import ConfigError, DataError, UserError
 from infopro_seg.files import whole_file
@@ -66,7 +68,8 @@ class ImageNetwork:
         try:
             sample = self.pipeline({'img_path': str(image)})
         except (AssertionError, OSError, ValueError, cv2.error) as error:  # mmcv asserts that it has an image
-            raise DataError(f'{image}: {error or type(error).__name__}') from error
+            load_image(image)  # which says why, if the file is at fault
+            raise unreadable(os.fspath(image), 'image', error) from error
         [result] = self.model.test_step(pseudo_collate([sample]))
         index = int(result.pred_label)
         return self.classes[index], float(result.pred_score[index])

@@ -1,12 +1,14 @@
 """Mistakes in configs and files of classifiers, and what is said of them."""
 
+import cv2
 import pytest
 from mmengine import ConfigDict
 
 from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError
+from infopro_seg.predict import predict
 from infopro_seg.training.launch import train
-from tests.classification.made import write_config, write_npz
+from tests.classification.made import picture, write_config, write_npz
 from tests.classification.tiny import local_head
 
 SINGLE = {'train_dataloader.batch_size': 1}
@@ -86,3 +88,19 @@ def test_a_misspelt_argument_is_named_and_no_path_blamed(tmp_path, kind, given, 
     assert message in str(caught.value)
     assert 'path' not in str(caught.value)
     assert 'make_it' not in str(caught.value)
+
+
+def test_a_file_that_is_no_image_is_skipped_with_the_reason(run, tmp_path, capsys):
+    good = tmp_path / '0.png'
+    cv2.imwrite(str(good), picture(100))
+    files = {'empty.png': b'', 'text.png': b'<html>', 'cut.png': good.read_bytes()[:300]}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    paths = [tmp_path / name for name in files]
+    assert predict(run / 'config.py', run / 'run/iter_4.pth', [good, *paths], tmp_path / 'out') == paths
+    said = capsys.readouterr().err.splitlines()
+    empty, text, cut = (line for line in said if line.startswith('skipped: '))
+    assert empty == f'skipped: cannot read the image {paths[0]}: the file is empty; replace or remove it'
+    assert f'{paths[1]}: it is a web page or another text' in text
+    assert f'cannot read the image {paths[2]}: ' in cut
+    assert 'OpenCV(' not in ''.join(said)
