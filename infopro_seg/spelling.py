@@ -1,9 +1,11 @@
-"""Finds what a misspelt name may mean."""
+"""Finds what a misspelt name may mean, and which names a class accepts."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterable
+from typing import Any
 
 LEAST = 3  # letters of a name cut short; fewer are in many names
 
@@ -27,3 +29,17 @@ def alike(name: str, choices: Iterable[str], most: int = 3) -> list[str]:
     longer = [choice for choice in names if len(name) >= LEAST and name.lower() in choice.lower()]
     near = difflib.get_close_matches(name, names, n=most, cutoff=0.7)
     return list(dict.fromkeys([*near, *longer]))[:most]
+
+
+def arguments_of(kind: Any) -> list[str]:
+    """The named arguments of a class, including those it passes on to its bases."""
+    found: dict[str, None] = {}
+    for base in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
+        function = base.__dict__.get('__init__') if inspect.isclass(base) else base
+        if not inspect.isfunction(function):
+            continue
+        parameters = list(inspect.signature(function).parameters.values())
+        found |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in found if name not in ('self', 'runner', 'dataloader', 'optimizer')]

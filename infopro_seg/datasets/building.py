@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from infopro_seg.datasets.metainfo import require_metainfo, require_palette_length
 from infopro_seg.datasets.split_lists import list_file, require_names
 from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.spelling import arguments_of, did_you_mean
 from infopro_seg.stock_datasets import BaseSegDataset
 
 STOCK = ('mmcv', 'mmengine', 'mmseg', 'infopro_seg')
 TEXTS = ('ann_file', 'img_suffix', 'seg_map_suffix')
+UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -69,11 +72,7 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
         except TypeError:  # a data set of the user's own may not take these
             built = DATASETS.build(copy.deepcopy(dataset))
     except (AssertionError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise ConfigError(
-            f'cannot build the {split} data set {dataset.get("type")}: {reason}; '
-            f'correct its config, or {remedy}'
-        ) from error
+        raise not_built(dataset, split, error, howto) from error
     if not isinstance(built, BaseDataset):
         return built  # the user's own
     if len(built) == 0:
@@ -93,6 +92,22 @@ def build_leaf(dataset: dict[str, Any], split: str, howto: str | None) -> Any:
     if isinstance(built, BaseSegDataset):
         require_metainfo(built, dataset.get('type'), split)
     return built
+
+
+def not_built(dataset: dict[str, Any], split: str, error: Exception, howto: str | None) -> ConfigError:
+    """The error for a data set that cannot be built, with the reason that its class gave."""
+    what = f'cannot build the {split} data set {dataset.get("type")}'
+    unexpected = UNEXPECTED.search(str(error)) if isinstance(error, TypeError) else None
+    if unexpected is not None and unexpected[1] in dataset:
+        name, accepted = unexpected[1], arguments_of(class_of(dataset, DATASETS))
+        hint = did_you_mean(name, accepted) or (f'; it accepts {", ".join(accepted)}' if accepted else '')
+        return ConfigError(
+            f'{what}: it does not accept {name}={dataset[name]!r}{hint}. To drop what a _base_ sets, write '
+            '_delete_=True beside the type'
+        )
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    remedy = f'get the data: {howto}' if howto else remedy_for(howto)
+    return ConfigError(f'{what}: {reason}; correct its config, or {remedy}')
 
 
 def lists_files(dataset: dict[str, Any]) -> bool:

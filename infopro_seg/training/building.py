@@ -16,7 +16,7 @@ from mmengine.registry import Registry
 
 from infopro_seg.errors import ConfigError, RankError, UserError
 from infopro_seg.faults import MACHINE, cause_of, own_place
-from infopro_seg.spelling import did_you_mean
+from infopro_seg.spelling import arguments_of, did_you_mean
 from infopro_seg.training.interruptions.ranks import says_lost
 
 REMEDY = 'correct that part of the config, or the --cfg-options that set it'
@@ -126,20 +126,6 @@ def _called(name: str, caller: FrameType, built: Any) -> Any:
     called = caller.f_locals.get(first) or caller.f_globals.get(first)
     inherits = inspect.isclass(called) and inspect.isclass(built) and issubclass(built, called)
     return built if called is None or inherits else called
-
-
-def arguments_of(kind: Any) -> list[str]:
-    """The named arguments of a class, including those it passes on to its bases."""
-    found: dict[str, None] = {}
-    for base in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
-        function = base.__dict__.get('__init__') if inspect.isclass(base) else base
-        if not inspect.isfunction(function):
-            continue
-        parameters = list(inspect.signature(function).parameters.values())
-        found |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return [name for name in found if name not in ('self', 'runner', 'dataloader', 'optimizer')]
 
 
 def require_call(

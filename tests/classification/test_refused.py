@@ -1,15 +1,21 @@
 """Mistakes in configs and files of classifiers, and what is said of them."""
 
+from urllib.error import URLError
+
 import cv2
 import pytest
 from mmengine import ConfigDict
+from mmengine.config import Config
+from mmpretrain.datasets import cifar
+from mmseg.registry import DATASETS
 
 from infopro_seg.datasets.checks.whole_images import require_images
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.predict import predict
 from infopro_seg.training.launch import train
 from tests.classification.made import picture, write_config, write_npz
 from tests.classification.tiny import local_head
+from tests.runs import ROOT
 
 SINGLE = {'train_dataloader.batch_size': 1}
 
@@ -67,6 +73,41 @@ def test_a_number_of_images_per_class_that_makes_no_sense_is_refused(tmp_path, c
         require_images(encoded(path, per_class=count), ['train'])
     for fine in (1, 10, None):
         require_images(encoded(path, per_class=fine), ['train'])
+
+
+def test_how_to_get_a_missing_file_is_said(tmp_path):
+    config = encoded(tmp_path / 'nowhere.npz')
+    words = r'cannot be read: .*nowhere.npz \(FileNotFoundError.*; to get it: run make_it.py$'
+    with pytest.raises(DataError, match=words):
+        require_images(config, ['train'])
+    del config['data_howto']
+    with pytest.raises(DataError, match=r'or make the file$'):
+        require_images(config, ['train'])
+
+
+def test_how_to_get_cifar_10_without_the_web_is_said(tmp_path, monkeypatch):
+    def no_web(*_, **__):
+        raise URLError('no route to host')
+
+    monkeypatch.setattr(cifar, 'download_and_extract_archive', no_web)
+    config = Config.fromfile(str(ROOT / 'configs/_base_/datasets/cifar10.py'))
+    for dataset in (config.train_dataloader.dataset, config.val_dataloader.dataset):
+        dataset.data_root = str(tmp_path)
+    archive, folder = cifar.CIFAR10.filename, config.data_root
+    with pytest.raises(ConfigError, match='no route to host') as caught:
+        require_images(config, ['train'])
+    assert f'or get the data: download {archive} ' in str(caught.value)
+    assert f'unpack it into {folder}' in str(caught.value)
+
+
+def test_cifar_10_is_found_where_the_advice_unpacks_it(tmp_path, monkeypatch):
+    """The archive holds one folder with all its files."""
+    looked_for = []
+    monkeypatch.setattr(cifar, 'check_md5', lambda path, md5: looked_for.append(path) or True)
+    monkeypatch.setattr(cifar, 'exists', lambda path: looked_for.append(path) or True)
+    built = DATASETS.build({'type': 'mmpretrain.CIFAR10', 'data_root': str(tmp_path), 'lazy_init': True})
+    assert built._check_integrity()
+    assert {path.rpartition('/')[0] for path in looked_for} == {f'{tmp_path}/cifar-10-batches-py'}
 
 
 @pytest.mark.parametrize(

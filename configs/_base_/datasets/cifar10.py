@@ -1,5 +1,6 @@
 # CIFAR-10 by mmpretrain, which downloads it on first use; padded by reflection, cropped and flipped.
 data_root = 'data/cifar10'
+data_howto = 'download cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html) and unpack it into data/cifar10'
 train_pipeline = [
     dict(type='mmpretrain.RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),

@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from infopro_seg.datasets.building import leaves, remedy_for
+from infopro_seg.datasets.building import leaves, not_built, remedy_for
 from infopro_seg.datasets.checks.head_losses import heads
 from infopro_seg.errors import ConfigError, DataError, UserError
 
@@ -96,17 +96,17 @@ def build_images(dataset: dict[str, Any], split: str, config: Config) -> Any:
 
     Raises:
         ConfigError: the data set cannot be built.
+        DataError: its files are missing or damaged.
     """
+    howto = config.get('data_howto')
     try:
         return DATASETS.build({**dataset, 'pipeline': []})
+    except DataError as error:
+        raise (DataError(f'{error}; {remedy_for(howto)}') if howto else error) from error
     except UserError:
         raise
     except FAULTS as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise ConfigError(
-            f'cannot build the {split} data set {dataset.get("type")}: {reason}; correct its config, or '
-            f'{remedy_for(config.get("data_howto"))}'
-        ) from error
+        raise not_built(dataset, split, error, howto) from error
 
 
 def _require(dataset: dict[str, Any], split: str, config: Config) -> Classes:

@@ -21,8 +21,8 @@ from mmengine.registry import (
 from mmseg.evaluation import IoUMetric
 
 from infopro_seg.errors import ConfigError
-from infopro_seg.spelling import did_you_mean
-from infopro_seg.training.building import arguments_of, unregistered
+from infopro_seg.spelling import arguments_of, did_you_mean
+from infopro_seg.training.building import unregistered
 
 KEYS_OF_PARTS = {  # dicts of which mmengine reads these keys and ignores all others
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'tf32'),

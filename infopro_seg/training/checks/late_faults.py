@@ -16,8 +16,8 @@ from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.metric_names import metric_names
-from infopro_seg.spelling import did_you_mean
-from infopro_seg.training.building import arguments_of, require_call
+from infopro_seg.spelling import arguments_of, did_you_mean
+from infopro_seg.training.building import require_call
 from infopro_seg.training.checks.awaited_metrics import require_metrics
 from infopro_seg.training.checks.batch_counts import require_batches
 from infopro_seg.training.checks.checkpoint_hooks import require_checkpoints

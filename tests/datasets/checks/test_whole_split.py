@@ -80,6 +80,11 @@ def test_a_split_without_labels_is_checked_too(made):
         ({'data_prefix': {'img_path': 'none'}}, DataError, r'no folder .*data/none; correct the paths'),
         ({'img_suffix': '.tif'}, DataError, r'no \*\.tif in .*images, which holds 6 \*\.png'),
         ({'type': 'Nonsense'}, ConfigError, 'cannot build the train data set Nonsense'),
+        (
+            {'img_sufix': '.png'},
+            ConfigError,
+            "not accept img_sufix='.png'; did you mean img_suffix.. To drop",
+        ),
         ({'ann_file': 'none.txt'}, ConfigError, r'Failed to load `ann_file` .*none\.txt'),
         ({'metainfo': {}}, ConfigError, 'names no classes'),
         (
