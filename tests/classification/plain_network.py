@@ -11,14 +11,24 @@ RECON, TASK = {2: (3.0,), 4: (3.0, 2.0, 1.0)}, {2: (0.5,), 4: (0.5, 1.25, 2.0)}
 
 
 class PlainClassifier:
-    """ResNet-8 on a state dict; the parameters of a module are differentiated by the loss of that module."""
+    """ResNet-8 on a state dict; the parameters of a module are differentiated by the loss of that module.
 
-    def __init__(self, state, modules, loss):
+    Args:
+        state: the state dict, whose statistics of norms move.
+        modules: number of local modules.
+        loss: `softmax` or `contrast`.
+        convs: convolutions of an auxiliary head.
+        linears: its linear layers.
+        decodes: whether local heads have a decoder.
+    """
+
+    def __init__(self, state, modules, loss, convs=1, linears=2, decodes=True):
         self.state = {key: value.clone() for key, value in state.items()}
         buffers = ('running_mean', 'running_var', 'num_batches_tracked')
         self.parameters = {k: v.requires_grad_() for k, v in self.state.items() if not k.endswith(buffers)}
         self.modules = modules
         self.loss = loss
+        self.convs, self.linears, self.decodes = convs, linears, decodes
 
     def norm(self, x, name):
         s = self.state
@@ -57,9 +67,13 @@ class PlainClassifier:
         return -(image * p.log() + (1 - image) * (1 - p).log()).mean()
 
     def task(self, x, labels, name):
-        x = self.conv(x, f'{name}.convs.0', 2 if x.shape[-1] >= 16 else 1)
-        x = self.norm(x, f'{name}.convs.1').relu().mean((2, 3))
-        x = self.linear(self.linear(x, f'{name}.linear.0').relu(), f'{name}.linear.2')
+        for index in range(self.convs):  # each with a norm and an activation
+            stride = 2 if index == 0 and x.shape[-1] >= 16 else 1
+            x = self.conv(x, f'{name}.convs.{3 * index}', stride)
+            x = self.norm(x, f'{name}.convs.{3 * index + 1}').relu()
+        x = x.mean((2, 3))
+        for index in range(self.linears):
+            x = self.linear(x.relu() if index else x, f'{name}.linear.{2 * index}')
         return self.contrast(x, labels) if self.loss == 'contrast' else self.cross_entropy(x, labels)
 
     def cross_entropy(self, x, labels):
@@ -89,9 +103,10 @@ class PlainClassifier:
             mine += ['backbone.conv1.', 'backbone.bn1.'] if name == 'stem' else [f'backbone.{name}.']
             if name in CUTS[self.modules]:
                 head = f'backbone.local_heads.{index}'
-                recon = self.reconstruction(x, rgb / 255, f'{head}.decoder')
-                task = self.task(x, labels, f'{head}.auxiliary_head')
-                loss = RECON[self.modules][index] * recon + TASK[self.modules][index] * task
+                loss = TASK[self.modules][index] * self.task(x, labels, f'{head}.auxiliary_head')
+                if self.decodes:
+                    recon = self.reconstruction(x, rgb / 255, f'{head}.decoder')
+                    loss = RECON[self.modules][index] * recon + loss
                 mine.append(f'{head}.')
                 index += 1
             elif name == BLOCKS[-1]:

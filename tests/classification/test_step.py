@@ -12,15 +12,30 @@ from tests.classification.tiny import CUTS, make_batch, model_config
 from tests.stand_ins import assert_same, build, gradients, load_stock, preprocessed, summed
 
 CASES = [(1, 'softmax'), (2, 'softmax'), (2, 'contrast'), (4, 'softmax'), (4, 'contrast')]
+METHODS = {  # convolutions and linear layers of the auxiliary head, and whether there is a decoder
+    'infopro': (1, 2, True),
+    'greedy': (0, 1, False),
+    'dgl': (2, 2, False),
+    'no decoder': (1, 2, False),
+}
 CLOSE = {'rtol': 1e-9, 'atol': 1e-11}
 LR = 0.1
 
 
-@pytest.mark.parametrize(('modules', 'loss'), CASES)
-def test_a_step_is_that_of_plain_pytorch(modules, loss):
-    model = build(model_config(modules, loss))
+@pytest.mark.parametrize(
+    ('modules', 'loss', 'method'),
+    [(1, 'softmax', 'infopro'), *((*case, method) for case in CASES[1:] for method in METHODS)],
+)
+def test_a_step_is_that_of_plain_pytorch(modules, loss, method):
+    convs, linears, decodes = METHODS[method]
+    config = model_config(modules, loss)
+    if modules > 1:
+        config.backbone.local_head.auxiliary_head.update(num_convs=convs, num_linear=linears)
+        if not decodes:
+            config.backbone.local_head.decoder = None
+    model = build(config)
     batch = make_batch()
-    plain = PlainClassifier(model.state_dict(), modules, loss)
+    plain = PlainClassifier(model.state_dict(), modules, loss, convs, linears, decodes)
     losses, expected = plain.losses_and_gradients(batch)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=LR))
