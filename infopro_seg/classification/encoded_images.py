@@ -138,6 +138,8 @@ def _mismatch(arrays: dict[str, np.ndarray]) -> str | None:
         if array.ndim != 1 or array.dtype.kind not in kinds:
             return f'{name} are {array.dtype} of the shape {array.shape}, where {form} is needed'
     offsets, labels, data = arrays['offsets'], arrays['labels'], arrays['bytes']
+    if not len(labels):
+        return 'they hold no image'
     if len(offsets) != len(labels) + 1:
         return f'{len(offsets)} offsets for {len(labels)} labels, where one more than labels is needed'
     if (offsets[1:] <= offsets[:-1]).any() or offsets[0] < 0 or offsets[-1] > len(data):

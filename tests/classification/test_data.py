@@ -45,6 +45,7 @@ def test_a_wrong_file_is_refused(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
+        ({'test_labels': np.zeros(0, np.uint8)}, 'they hold no image'),
         ({'test_labels': np.zeros(5, np.uint8)}, '7 offsets for 5 labels'),
         ({'test_labels': np.zeros(7, np.uint8)}, '7 offsets for 7 labels'),
         ({'test_offsets': np.arange(7, dtype=np.uint64)[::-1]}, 'offsets do not rise'),
