@@ -33,7 +33,8 @@ class InfoProImageClassifier(LocalTraining, ImageClassifier):
         kwargs: the other arguments of `ImageClassifier`.
 
     Raises:
-        ConfigError: the backbone is not an `InfoProBackbone`, or the `in_channels` of the head are wrong.
+        ConfigError: the backbone is not an `InfoProBackbone`, there is no head, its `in_channels` are wrong,
+            or a local head has a stride.
     """
 
     backbone: Any
@@ -61,6 +62,12 @@ class InfoProImageClassifier(LocalTraining, ImageClassifier):
                 'InfoProImageClassifier has no head: nothing would train its last module; write e.g. '
                 "head=dict(type='mmpretrain.LinearClsHead', num_classes=10, "
                 "loss=dict(type='mmpretrain.CrossEntropyLoss'))"
+            )
+        strides = [local.stride for local in built.local_heads if getattr(local, 'stride', 1) > 1]
+        if strides:
+            raise ConfigError(
+                f'stride={strides[0]} of a local head reads fewer labels of pixels, but here an image has '
+                'one label; leave stride out'
             )
         built_neck: Any = None if neck is None else MODELS.build(neck)
         channels = built.out_channels

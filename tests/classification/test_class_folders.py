@@ -6,13 +6,21 @@ import shutil
 import cv2
 import pytest
 from mmengine import ConfigDict
+from mmseg.registry import DATASETS
 
+from infopro_seg.config_files import load_config
+from infopro_seg.datasets.checks.head_losses import heads
 from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError, DataError
+from infopro_seg.training.checks.config_check import require_keys
 from infopro_seg.training.launch import train
 from tests.classification.made import NAMES, picture
 from tests.classification.tiny import local_head
+from tests.docs.shell import blocks
 from tests.runs import ROOT
+
+PAGE = ROOT / 'docs' / 'classification.md'
+SPLITS = ('train', 'val', 'test')
 
 
 @pytest.fixture
@@ -79,6 +87,34 @@ def test_a_shipped_config_trains_on_folders(root, tmp_path):
     train(config, work_dir=str(tmp_path / 'run'), options=options)
     metrics = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
     assert set(metrics['percent']) == {'accuracy/top1', 'accuracy/top2'}
+
+
+def test_the_config_of_the_page_takes_three_classes(root, tmp_path):
+    code, _ = blocks(PAGE, 'python')
+    path = tmp_path / 'mine.py'
+    code = code.replace("'./", f"'{ROOT}/configs/classification/").replace('data/mine', str(root))
+    path.write_text(code)
+    config = load_config(path)
+    require_keys(config)
+    require_images(config, ('train', 'val', 'test'))
+    sets = [config[f'{split}_dataloader'].dataset for split in SPLITS]
+    assert [(one.data_root, one.data_prefix) for one in sets] == [
+        (str(root), part) for part in ('train', 'test', 'test')
+    ]
+    assert [head['num_classes'] for _, head in heads(config.model)] == [3, 3]
+
+
+def test_the_page_makes_one_file_of_the_folders(root, tmp_path, monkeypatch):
+    _, code = blocks(PAGE, 'python')
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace('data/mine', str(root)), {})
+    for split in ('train', 'test'):
+        built = DATASETS.build({'type': 'EncodedImages', 'data_file': 'images.npz', 'split': split})
+        assert built.metainfo['classes'] == NAMES
+        infos = [built.get_data_info(index) for index in range(len(built))]
+        assert [info['gt_label'] for info in infos] == [0, 0, 1, 1, 2, 2]
+        for index, info in enumerate(infos):
+            assert (info['img'] == picture(index)).all()
 
 
 def test_folders_are_taken_as_they_are(root):

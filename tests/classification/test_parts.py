@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.encoder import import_package
 from infopro_seg.tasks import is_classifier
-from tests.classification.tiny import CLASSES, model_config
+from tests.classification.tiny import CLASSES, local_head, model_config
 from tests.runs import ROOT
 
 
@@ -70,6 +70,10 @@ def test_resnet_32_has_the_size_that_its_authors_name():
         (
             {'head': {'type': 'mmpretrain.LinearClsHead', 'in_channels': 5, 'num_classes': 3}},
             'head.in_channels=5, but it gets 16 channels',
+        ),
+        (
+            {'backbone': {**model_config().backbone, 'local_head': {**local_head(), 'stride': 4}}},
+            'stride=4 of a local head .* leave stride out',
         ),
     ],
 )

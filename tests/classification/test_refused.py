@@ -81,8 +81,9 @@ def test_how_to_get_a_missing_file_is_said(tmp_path):
     with pytest.raises(DataError, match=words):
         require_images(config, ['train'])
     del config['data_howto']
-    with pytest.raises(DataError, match=r'or make the file$'):
+    with pytest.raises(DataError, match=r'or make the file$') as caught:
         require_images(config, ['train'])
+    assert caught.value.__cause__ is not caught.value
 
 
 def test_how_to_get_cifar_10_without_the_web_is_said(tmp_path, monkeypatch):

@@ -102,7 +102,9 @@ def build_images(dataset: dict[str, Any], split: str, config: Config) -> Any:
     try:
         return DATASETS.build({**dataset, 'pipeline': []})
     except DataError as error:
-        raise (DataError(f'{error}; {remedy_for(howto)}') if howto else error) from error
+        if howto is None:
+            raise
+        raise DataError(f'{error}; {remedy_for(howto)}') from error
     except UserError:
         raise
     except FAULTS as error:
