@@ -1,6 +1,6 @@
 # ResNet-32 on CIFAR-10: greedy supervised learning, K = 16 (paper, Table 2).
-# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2; docs/classification.md has the
-# paper's cuts of each K.
+# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2;
+# configs/compare/cifar10.py has the paper's cuts of each K.
 _base_ = ['./resnet32_e2e_cifar10.py', '../_base_/classification/local_heads/greedy.py']
 model = dict(
     backbone=dict(

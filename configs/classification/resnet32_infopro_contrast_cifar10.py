@@ -1,6 +1,6 @@
 # ResNet-32 on CIFAR-10: InfoPro (contrast), K = 16 (paper, Table 2).
-# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2; docs/classification.md has the
-# paper's cuts of each K. The loss weights follow K.
+# Fewer modules: --cfg-options "model.backbone.cuts=('layer2.1',)" for K = 2;
+# configs/compare/cifar10.py has the paper's cuts of each K. The loss weights follow K.
 _base_ = ['./resnet32_e2e_cifar10.py', '../_base_/classification/local_heads/contrast_resnet32_cifar10.py']
 model = dict(
     backbone=dict(

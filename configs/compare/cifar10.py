@@ -65,7 +65,7 @@ comparison = dict(
         infopro_contrast=(16, 2, 4),
         infopro_no_decoder=(16,)),
     seeds=(0, 1, 2),
-    cuts=[  # those of the paper
+    cuts=[  # those of the paper, for K = 2, 4, 8, 16
         ['layer2.1'],
         ['layer1.2', 'layer2.1', 'layer3.0'],
         ['layer1.0', 'layer1.2', 'layer1.4', 'layer2.1', 'layer2.3', 'layer3.0', 'layer3.2'],
