@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import linecache
+import os
 import re
 import sys
 import sysconfig
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from infopro_seg.errors import DataError, MachineError, OutputError, RankError, UserError
@@ -29,8 +33,11 @@ _KILLED = re.compile(
 _GPU_MEMORY = re.compile(r'CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED')
 _CPU_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough|can't allocate) memory|Cannot allocate memory")
 _SHARED_MEMORY = re.compile(r'Bus error|shared memory|/dev/shm')
+_SHARED_FILE = re.compile(r'unable to [^<\n]*</torch_\w+>[^\n]*: No space left on device')
+_OPEN_FILES = re.compile(r'received \d+ items of ancdata|Too many open files')
 _TARGET = re.compile(r'Target (-?\d+) is out of bounds')  # torch's cross-entropy
 _RANK = re.compile(r'gloo/transport|Connection (closed|reset) by peer|NCCL|Timed out waiting')
+_PLAIN = (bool, int, float, str, list, tuple)  # values that are worth showing
 _PACKAGE = Path(__file__).resolve().parent
 _OURS = tuple(f'{folder}/' for folder in (_PACKAGE, _PACKAGE.parent / 'tools'))
 _PYTHON = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ('stdlib', 'platstdlib')})
@@ -64,8 +71,16 @@ def explained(error: BaseException) -> UserError | None:
             f'the memory of the machine is used up{": " * bool(text)}{_first_line(text)}. Use fewer workers '
             '(num_workers), smaller batches or smaller images'
         )
+    if _SHARED_FILE.search(text) or _lacks_semaphores(error):
+        return MachineError(
+            'the shared memory /dev/shm is full, in which data-loading workers hand over their batches: give '
+            'it more room (docker run --shm-size=8g), use fewer workers (num_workers) or smaller batches, or '
+            'load without workers (num_workers=0)'
+        )
     if isinstance(error, OSError):
         return _explained_file(error)
+    if isinstance(error, RuntimeError) and _OPEN_FILES.search(text):
+        return _explained_file(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
     target = _TARGET.search(text) if isinstance(error, IndexError) else None
     if target:
         return DataError(
@@ -99,18 +114,49 @@ def message_of(error: BaseException) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """An error's type and text on one line; for a KeyError, the missing key."""
+    """An error's type and text on one line; for a KeyError, its key, for a bare `assert`, its code."""
     text = ' '.join(str(error).split())
     if isinstance(error, KeyError) and len(error.args) == 1:
         key = str(error.args[0])
         text = ' '.join(key.split()) if ' ' in key else f'the key {key!r} is missing or unknown'
+    if isinstance(error, AssertionError) and not text:
+        text = _asserted(error)
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
+
+def _asserted(error: BaseException) -> str:
+    """What a bare `assert` asks for, as its code says it, with the values that it compares."""
+    frames = [*traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return ''
+    frame, line = frames[-1]
+    with suppress(SyntaxError):
+        for node in ast.walk(ast.parse(''.join(linecache.getlines(frame.f_code.co_filename)))):
+            if isinstance(node, ast.Assert) and node.lineno <= line <= (node.end_lineno or 0):
+                found = [one for one in ast.walk(node.test) if isinstance(one, ast.Name)]
+                found.sort(key=lambda one: (one.lineno, one.col_offset))
+                names = dict.fromkeys(one.id for one in found)
+                held = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
+                shown = [f'{name}={value!r}' for name, value in held.items() if isinstance(value, _PLAIN)]
+                return f'expected {ast.unparse(node.test)}' + (f', got {", ".join(shown)}' if shown else '')
+    return ''
 
 
 def own_place(error: BaseException, outside: int = 0) -> str | None:
     """Where in the user's own code an error was raised, as `file:line`, see :func:`own_frame`; or None."""
     found = own_frame(error, outside)
     return f'{found.filename}:{found.lineno}' if found is not None else None
+
+
+def _lacks_semaphores(error: BaseException) -> bool:
+    """Whether there was no room for the semaphores of workers, which lie in /dev/shm too."""
+    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        return False
+    return any(frame.name == '__init__' and 'SemLock(' in (frame.line or '') for frame in _frames(error))
+
+
+def _frames(error: BaseException) -> traceback.StackSummary:
+    return traceback.extract_tb(error.__traceback__)
 
 
 def _explained_file(error: OSError) -> OutputError | None:

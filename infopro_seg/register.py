@@ -26,6 +26,7 @@ import infopro_seg.training.module_parallel.loop
 import infopro_seg.training.optimizers.cpu_amp
 import infopro_seg.training.optimizers.layer_decay
 import infopro_seg.training.resuming.saving  # noqa: F401
+from infopro_seg.datasets.lost_batches import report_lost_batches
 from infopro_seg.datasets.pinning import register_pinning
 
 # a warning per resize: stock heads of the paper upsample with align_corners to sizes that are not n * x + 1
@@ -41,3 +42,4 @@ warnings.filterwarnings(
 warnings.filterwarnings('ignore', message="'pin_memory' argument is set as true")  # by configs, on a CPU
 
 register_pinning()
+report_lost_batches()

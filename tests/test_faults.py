@@ -1,11 +1,14 @@
 import errno
+import multiprocessing
+import multiprocessing.synchronize
 import os
+import runpy
 
 import pytest
 import torch
 
 from infopro_seg.errors import DataError, MachineError, OutputError, RankError
-from infopro_seg.faults import explained, headline
+from infopro_seg.faults import cause_of, explained, headline
 
 
 def os_error(number, *names):
@@ -41,6 +44,26 @@ def os_error(number, *names):
             RuntimeError('[enforce fail at alloc.cpp] DefaultCPUAllocator: not enough memory: you tried'),
             MachineError,
             ['memory of the machine'],
+        ),
+        (
+            RuntimeError(
+                'Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
+                'last):\nRuntimeError: unable to allocate shared memory(shm) for file </torch_9_13_2>: No '
+                'space left on device (28)'
+            ),
+            MachineError,
+            ['/dev/shm is full', '--shm-size', 'num_workers'],
+        ),
+        (
+            RuntimeError('unable to write to file </torch_9_13_2>: No space left on device (28)'),
+            MachineError,
+            ['/dev/shm is full'],
+        ),
+        (RuntimeError('received 0 items of ancdata'), OutputError, ['Too many open files', 'ulimit -n']),
+        (
+            RuntimeError('Too many open files. Communication with the workers is no longer possible.'),
+            OutputError,
+            ['Too many open files', 'num_workers'],
         ),
         (os_error(errno.ENOSPC, 'a.pth'), OutputError, ['cannot write a.pth: No space left', 'make room']),
         (os_error(errno.EROFS, 'out'), OutputError, ['cannot write out: Read-only', 'another folder']),
@@ -82,3 +105,29 @@ def test_other_faults_are_named_in_one_line(error):
             RuntimeError: 'RuntimeError',
         }[type(error)]
     )
+
+
+def test_no_room_for_the_semaphores_of_workers_is_told_apart_from_a_full_disk(monkeypatch):
+    def full(*args):
+        raise os_error(errno.ENOSPC)
+
+    monkeypatch.setattr('multiprocessing.synchronize._multiprocessing.SemLock', full)
+    with pytest.raises(OSError, match='No space left') as caught:
+        multiprocessing.get_context('fork').Lock()
+    caught.value.filename = 'work_dirs/a'  # as the training loop names what it was writing to
+    assert '/dev/shm is full' in str(explained(caught.value))
+
+
+def test_a_bare_assertion_is_told_by_its_code_and_values(tmp_path):
+    file = tmp_path / 'library.py'
+    file.write_text(
+        "def check(way, size):\n    assert size[0] > 0 and (\n        way in ('left', 'right')\n    )\n"
+    )
+    library = runpy.run_path(str(file))
+    with pytest.raises(AssertionError) as caught:
+        library['check']('up', (4, 5))
+    assert cause_of(caught.value) == (
+        "AssertionError: expected size[0] > 0 and way in ('left', 'right'), got size=(4, 5), way='up'"
+    )
+    assert cause_of(AssertionError()) == 'AssertionError'
+    assert cause_of(AssertionError('in words')) == 'AssertionError: in words'
