@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from infopro_seg.errors import MachineError, UserError
 from infopro_seg.faults import explained, headline
+from infopro_seg.files import escape_unknown
 
 FAULT = 1  # exit status after any other error, as in Python
 FAILED = 2  # exit status after an error that the user can fix
@@ -33,6 +34,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     shows the traceback of any error.
     """
     _share_cores()
+    escape_unknown(sys.stdout)
     always = TRACEBACK in sys.argv
     sys.argv[:] = [_with_home(argument) for argument in sys.argv if argument != TRACEBACK]
     status: int = FAULT

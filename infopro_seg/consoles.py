@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from infopro_seg.files import escape_unknown
+
 WIDTH = 150  # columns of tables if the output is not a terminal
 
 
@@ -120,6 +122,7 @@ def quiet_console(logger: logging.Logger) -> None:
     """Filters what a logger prints on the console, not what it writes to files."""
     logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
     for handler in logger.handlers:
+        escape_unknown(getattr(handler, 'stream', None))  # or the line would be lost
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(WithoutDumps())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,15 @@ def write_text(path: str | Path, text: str) -> None:
         OutputError: the file cannot be written.
     """
     write_bytes(path, text.encode())
+
+
+def escape_unknown(stream: object) -> None:
+    """Makes a text stream escape what its encoding lacks, as stderr does, instead of raising an error.
+
+    Such are names of files in Latin-1, and names of classes where the locale of the shell is not UTF-8.
+    """
+    if isinstance(stream, io.TextIOWrapper) and not stream.closed and stream.errors == 'strict':
+        stream.reconfigure(errors='backslashreplace')
 
 
 def remove_partial_files(folder: str | Path) -> None:

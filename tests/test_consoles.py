@@ -1,13 +1,16 @@
 """What the commands say while they work."""
 
 import json
+import logging
+import os
+import subprocess
 import sys
 
 import pytest
 from mmengine.logging import MMLogger
 
 from infopro_seg.commands import plan
-from infopro_seg.consoles import spinner
+from infopro_seg.consoles import quiet_console, spinner
 from infopro_seg.strict_json import write_or_print_json
 
 
@@ -45,3 +48,23 @@ def test_a_plan_on_stdout_has_no_log_in_it(planned, logger, monkeypatch, capsys)
     assert json.loads(shown.out) == [{'peak_gib': 1.5}]
     assert shown.err.count('4 local modules, balanced') == 1
     assert 'Logging error' not in shown.err
+
+
+ANY = 'class \u6f22, file \udcfc.png'
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'latin-1', 'utf-8'])
+def test_a_command_prints_what_the_encoding_of_stdout_lacks(encoding):
+    code = f'from infopro_seg.cli import run\nrun(lambda: print({ANY!a}))'
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, env=os.environ | {'PYTHONIOENCODING': encoding}
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ANY.encode(encoding, 'backslashreplace'))
+
+
+def test_no_line_of_the_log_is_lost_where_the_locale_lacks_a_letter(logger, tmp_path):
+    written = tmp_path / 'log'
+    logger.addHandler(logging.FileHandler(written, encoding='latin-1'))
+    quiet_console(logger)
+    logger.info(ANY)
+    assert written.read_bytes() == b'class \\u6f22, file \\udcfc.png\n'

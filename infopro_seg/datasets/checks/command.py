@@ -68,7 +68,8 @@ def _write(report: SplitReport, folder: Path, json_file: str | Path | None) -> l
     problems = folder / f'{split}_problems.txt'
     problems.unlink(missing_ok=True)  # of an earlier check
     if report.problems:
-        problems.write_text(''.join(f'{problem}\n' for problem in report.problems), encoding='utf-8')
+        text = ''.join(f'{problem}\n' for problem in report.problems)
+        problems.write_bytes(text.encode(errors='surrogateescape'))  # names as they are on the disk
         written.append(problems)
     classes, samples = folder / f'{split}_classes.png', folder / f'{split}_samples.png'
     samples.unlink(missing_ok=True)

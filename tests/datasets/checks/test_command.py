@@ -1,6 +1,7 @@
 """The command: its exit status, and what it prints and draws."""
 
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -121,3 +122,20 @@ def test_samples_show_rare_classes():
     assert {23, 24} & set(names)
     assert names[0] < 5
     assert names[-1] > 35
+
+
+def test_a_name_that_is_not_in_utf_8_is_listed_as_it_is_on_the_disk(config_file, root, tmp_path):
+    name = os.fsdecode(b'\xfc.png')  # in Latin-1
+    for folder in ('images', 'masks'):
+        (root / folder / '0.png').rename(root / folder / name)
+    (root / 'masks' / name).write_bytes(b'')
+    command = [sys.executable, ROOT / 'tools' / 'check_dataset.py', config_file, '--out', tmp_path / 'out']
+    strict = os.environ | {'PYTHONIOENCODING': 'utf-8'}
+    found = subprocess.run([*command, '--workers', '1'], capture_output=True, cwd=tmp_path, env=strict)
+    assert found.returncode == 1
+    assert b'Traceback' not in found.stderr
+    assert b'/masks/\\udcfc.png: the label image cannot be read' in found.stdout
+    assert (
+        b'/masks/\xfc.png: the label image cannot be read'
+        in (tmp_path / 'out/train_problems.txt').read_bytes()
+    )
