@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_deprecated_model_names, get_external_models, get_mmcls_models
 
-from infopro_seg.errors import CheckpointError
-from infopro_seg.faults import cause_of
+from infopro_seg.errors import CheckpointError, UserError
+from infopro_seg.faults import cause_of, explained
 from infopro_seg.installing import torchvision
 
 LAST_CHECKPOINT = 'last_checkpoint'  # the file in a work dir that names the latest
@@ -113,14 +113,18 @@ def unwrap(checkpoint: dict[str, Any], name: str | Path) -> None:
             weights[key] = torch.from_numpy(value)
 
 
-def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> CheckpointError:
-    """The error for a file that cannot be read as a checkpoint, or downloaded."""
+def unreadable_checkpoint(checkpoint: str | Path, error: Exception) -> UserError:
+    """The error for a checkpoint that cannot be read or downloaded, also through a fault of the machine."""
     if '://' in str(checkpoint):
         return CheckpointError(
             f'cannot load {checkpoint} ({type(error).__name__}: {error}). It is looked for in '
             f'{location_of(str(checkpoint))}. Put the file there, or give the path of a file '
             '(--cfg-options load_from=FILE)'
         )
+    if isinstance(error, (OSError, MemoryError)):
+        known = explained(error)
+        if known is not None:
+            return known
     return CheckpointError(
         f'cannot read the checkpoint {checkpoint}: {type(error).__name__}: {error}; it is not a '
         'checkpoint, or it is incomplete; use another'

@@ -1,9 +1,12 @@
+import errno
+
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
 
 from infopro_seg.checkpoints import config_of, read_checkpoint, unwrap
-from infopro_seg.errors import CheckpointError
+from infopro_seg.errors import CheckpointError, MachineError, OutputError
 from infopro_seg.hooks import CheckpointGuardHook
 from tests.stand_ins import assert_same, build, model_config
 
@@ -76,3 +79,26 @@ def test_a_training_starts_from_weights_of_a_wrapped_model():
     checkpoint = {'state_dict': {f'module.{key}': value for key, value in model.state_dict().items()}}
     CheckpointGuardHook().after_load_checkpoint(runner, checkpoint)
     assert checkpoint['state_dict'].keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ('error', 'kind', 'words'),
+    [
+        (
+            PermissionError(errno.EACCES, 'Permission denied', 'a.pth'),
+            OutputError,
+            'a.pth: Permission denied',
+        ),
+        (OSError(errno.EIO, 'Input/output error', 'a.pth'), OutputError, 'a.pth: Input/output error'),
+        (MemoryError(), MachineError, 'memory of the machine is used up'),
+        (EOFError(), CheckpointError, 'it is not a checkpoint, or it is incomplete'),
+    ],
+)
+def test_a_fault_of_the_machine_is_not_blamed_on_the_checkpoint(tmp_path, monkeypatch, error, kind, words):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', fail)
+    (tmp_path / 'a.pth').touch()
+    with pytest.raises(kind, match=words):
+        read_checkpoint(tmp_path / 'a.pth')
