@@ -126,7 +126,25 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
     hint = f' ({place})' if place is not None else ''
     if isinstance(error, FileNotFoundError):
         hint = '; a _base_ is relative to the folder of the config that names it'
+    elif isinstance(error, SyntaxError) and 'U+FEFF' in str(error):
+        hint = ' is its byte-order mark; save it as UTF-8 without one'
+    elif isinstance(error, UnicodeDecodeError):
+        hint = '; save it as UTF-8'
+    base = _file_of(error)
+    if base is not None and base.resolve() != path.resolve():
+        return ConfigError(f'cannot read {base}, a _base_ of the config {path}: {cause_of(error)}{hint}')
     return ConfigError(f'cannot read the config {path}: {cause_of(error)}{hint}')
+
+
+def _file_of(error: Exception) -> Path | None:
+    """The file that mmengine was reading when it found a wrong syntax or encoding."""
+    if not isinstance(error, (SyntaxError, UnicodeDecodeError)):
+        return None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    read = [
+        frame.f_locals.get('filename') for frame in frames if '/mmengine/config/' in frame.f_code.co_filename
+    ]
+    return next((Path(name) for name in reversed(read) if isinstance(name, str)), None)
 
 
 def work_dir_of(config: Config, given: str | None) -> str:

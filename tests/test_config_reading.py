@@ -43,6 +43,24 @@ def test_a_config_that_cannot_be_read_is_named_with_the_cause(write, text, expec
 
 
 @pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (b'a = 1\nb = dict(', r"'\(' was never closed .*line 2"),
+        (b'# caf\xe9', "can't decode byte 0xe9 in position 5.*; save it as UTF-8"),
+        (b'\xef\xbb\xbfa = 1', r'U\+FEFF .* is its byte-order mark; save it as UTF-8 without one'),
+    ],
+)
+def test_the_file_whose_syntax_or_encoding_is_wrong_is_named(write, content, expected):
+    path = write('config.py', "_base_ = './base.py'")
+    base = path.with_name('base.py')
+    base.write_bytes(content)
+    with pytest.raises(ConfigError, match=f'cannot read {base}, a _base_ of the config {path}: .*{expected}'):
+        load_config(path)
+    with pytest.raises(ConfigError, match=f'cannot read the config {base}: .*{expected}'):
+        load_config(base)
+
+
+@pytest.mark.parametrize(
     ('text', 'kind'), [('x = 1 / 0', ZeroDivisionError), ('import gone_too', ImportError)]
 )
 def test_a_fault_in_a_module_that_a_config_imports_keeps_its_traceback(write, text, kind):

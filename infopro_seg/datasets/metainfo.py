@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,7 @@ def require_metainfo(built: Any, kind: Any, split: str) -> None:
     classes = built.metainfo.get('classes')
     if not classes:
         raise ConfigError(f'{where} names no classes; give it {EXAMPLE}')
-    if isinstance(classes, str):
-        raise ConfigError(
-            f'classes of {where} is the string {classes!r}, neither names nor a file of them; a single '
-            f'name is written with a comma: ({classes!r},)'
-        )
+    _require_names(classes, where)
     names = [name for name in classes if not isinstance(name, str)]
     if names:
         raise ConfigError(
@@ -101,6 +98,8 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
         return
     metainfo = dict(dataset.get('metainfo') or {})
     classes, palette = metainfo.get('classes'), metainfo.get('palette')
+    if not (isinstance(classes, str) and Path(classes).is_file()):
+        _require_names(classes, f'the {split} data set {dataset.get("type")}')
     own = kind.METAINFO.get('classes')
     if own is not None and isinstance(palette, (list, tuple)) and len(palette) == len(own):
         return  # of which mmseg takes the colours of the chosen classes
@@ -113,6 +112,14 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
         raise ConfigError(
             f'the palette of the {split} data set {dataset.get("type")} has {len(palette)} colours for '
             f'{len(classes)} classes; give one for each, or none at all for colours at random'
+        )
+
+
+def _require_names(classes: Any, where: str) -> None:
+    if isinstance(classes, str):
+        raise ConfigError(
+            f'classes of {where} is the string {classes!r}, neither names nor a file of them; a single '
+            f'name is written with a comma: ({classes!r},)'
         )
 
 

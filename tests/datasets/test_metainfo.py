@@ -16,6 +16,7 @@ REFUSED = {
         r"has one class, 'leaf': a softmax.*classes=\('background', 'leaf'\)",
     ),
     'a text': ({'classes': 'leaf'}, r"the string 'leaf'.*\('leaf',\)"),
+    'a text and colours': ({'classes': 'leaf', 'palette': PALETTE}, r"the string 'leaf'.*\('leaf',\)"),
     'a name twice': ({'classes': ('leaf', 'stem', 'leaf')}, "names 'leaf' more than once"),
     'a number': ({'classes': ('leaf', 1)}, 'has the class name 1, a int; write it in quotes'),
     'too many': ({'classes': tuple(map(str, range(256)))}, 'has 256 classes, but label images hold 255'),
