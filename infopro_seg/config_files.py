@@ -69,6 +69,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     import_yapf()  # before mmengine does
     path = find_config(path)
+    if path.suffix in ('.pth', '.pt', '.ckpt', '.safetensors', '.onnx'):
+        raise ConfigError(
+            f'{path} is given as the config, but is a checkpoint or graph; name the config first'
+        )
     try:
         config = Config.fromfile(str(path))
     except Exception as error:  # a config is a program and may raise anything

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Resize
@@ -18,10 +19,11 @@ from infopro_seg.config_files import load_config
 from infopro_seg.datasets.padding import require_unpadded
 from infopro_seg.devices import choose_device
 from infopro_seg.drawing.palette import colours
-from infopro_seg.errors import ConfigError
+from infopro_seg.errors import ConfigError, DataError
 from infopro_seg.evaluation.label_images import class_indices, label_ids
 from infopro_seg.evaluation.metainfo import trained_metainfo
 from infopro_seg.evaluation.pipelines import is_step, loads_image, test_pipeline, without_labels
+from infopro_seg.faults import own_frame
 from infopro_seg.image_inputs import to_bgr, to_picture
 from infopro_seg.tasks import refuse_classifier
 from infopro_seg.trained_network import load_trained
@@ -100,13 +102,25 @@ class Predictor:
 
         Raises:
             ConfigError: it pads the image.
+            DataError: the image is too narrow to be resized.
         """
+        given: dict[str, Any]
         if isinstance(image, (str, os.PathLike)):
-            sample: Any = self.pipeline({'img_path': os.fspath(image)})
+            pipeline, given = self.pipeline, {'img_path': os.fspath(image)}
         else:
             size = image.shape[:2]
+            pipeline = self.array_pipeline
             given = {'img': image, 'img_path': None, 'img_shape': size, 'ori_shape': size}
-            sample = self.array_pipeline(given)
+        try:
+            sample: Any = pipeline(given)
+        except cv2.error as error:
+            if own_frame(error) is not None:  # of a step of the user's own
+                raise
+            name = given['img_path'] or f'an image of {size[0]}x{size[1]} pixels (height x width)'
+            raise DataError(
+                f'the test pipeline cannot process {name}: {" ".join(str(error).split())}; a very narrow '
+                'image cannot be resized: cut it into parts, or predict at its own size (--no-resize)'
+            ) from error
         require_unpadded(self.steps, sample, 'the test pipeline')
         return sample
 

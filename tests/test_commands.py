@@ -98,3 +98,9 @@ def test_the_package_contains_the_configs(monkeypatch):
     [pattern] = told['package_data']['infopro_seg.configs']
     found = set((ROOT / told['package_dir']['infopro_seg.configs']).glob(pattern))
     assert found == set((ROOT / 'configs').rglob('*.py'))
+
+
+def test_a_checkpoint_in_place_of_the_config_is_named(tmp_path):
+    (tmp_path / 'best.pth').touch()
+    with pytest.raises(ConfigError, match=r'best\.pth is given as the config, but is a checkpoint'):
+        load_config(tmp_path / 'best.pth')
