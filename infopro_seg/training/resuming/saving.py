@@ -14,6 +14,7 @@ from infopro_seg.files import write_bytes, write_text
 from infopro_seg.hooks.due_validation import DueValidationHook
 from infopro_seg.hooks.ordered_checkpoints import in_order
 from infopro_seg.hooks.recipe_change import RecipeChangeHook
+from infopro_seg.hooks.training_images import TrainingImagesHook
 from infopro_seg.training.interruptions.validation_guard import ValidationGuard
 
 
@@ -41,6 +42,7 @@ class SavingRunner(Runner):
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(DueValidationHook())
         self.register_hook(RecipeChangeHook())
+        self.register_hook(TrainingImagesHook())
 
     def register_hook(self, hook: Any, priority: Any = None) -> None:
         """Registers a hook; a checkpoint hook of the config is replaced by one with a safe order."""
