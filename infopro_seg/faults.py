@@ -7,6 +7,7 @@ import errno
 import linecache
 import os
 import re
+import reprlib
 import sys
 import sysconfig
 import traceback
@@ -130,15 +131,20 @@ def _asserted(error: BaseException) -> str:
     if not frames:
         return ''
     frame, line = frames[-1]
-    with suppress(SyntaxError):
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 100
+    with suppress(Exception):  # of code without its source, and of a value that cannot be shown
         for node in ast.walk(ast.parse(''.join(linecache.getlines(frame.f_code.co_filename)))):
             if isinstance(node, ast.Assert) and node.lineno <= line <= (node.end_lineno or 0):
                 found = [one for one in ast.walk(node.test) if isinstance(one, ast.Name)]
                 found.sort(key=lambda one: (one.lineno, one.col_offset))
                 names = dict.fromkeys(one.id for one in found)
                 held = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-                shown = [f'{name}={value!r}' for name, value in held.items() if isinstance(value, _PLAIN)]
-                return f'expected {ast.unparse(node.test)}' + (f', got {", ".join(shown)}' if shown else '')
+                shown = [
+                    f'{name}={short.repr(value)}' for name, value in held.items() if isinstance(value, _PLAIN)
+                ]
+                asked = f'expected {ast.unparse(node.test)}' + (f', got {", ".join(shown)}' if shown else '')
+                return ' '.join(asked.split())
     return ''
 
 

@@ -117,9 +117,10 @@ class Predictor:
             if own_frame(error) is not None:  # of a step of the user's own
                 raise
             name = given['img_path'] or f'an image of {size[0]}x{size[1]} pixels (height x width)'
+            narrow = 'dsize' in str(error) or 'inv_scale' in str(error)  # to be resized to no pixel
+            hint = '; a very narrow image cannot be resized: cut it, or predict at its own size (--no-resize)'
             raise DataError(
-                f'the test pipeline cannot process {name}: {" ".join(str(error).split())}; a very narrow '
-                'image cannot be resized: cut it into parts, or predict at its own size (--no-resize)'
+                f'the test pipeline cannot process {name}: {" ".join(str(error).split())}{hint * narrow}'
             ) from error
         require_unpadded(self.steps, sample, 'the test pipeline')
         return sample

@@ -98,7 +98,7 @@ def require_palette_length(dataset: dict[str, Any], split: str) -> None:
         return
     metainfo = dict(dataset.get('metainfo') or {})
     classes, palette = metainfo.get('classes'), metainfo.get('palette')
-    if not (isinstance(classes, str) and Path(classes).is_file()):
+    if not (isinstance(classes, str) and ('://' in classes or Path(classes).is_file())):
         _require_names(classes, f'the {split} data set {dataset.get("type")}')
     own = kind.METAINFO.get('classes')
     if own is not None and isinstance(palette, (list, tuple)) and len(palette) == len(own):

@@ -73,7 +73,7 @@ def _class_names(metric: Any, num_classes: int, split: str) -> set[str] | None:
     trial.process(None, [made_up.to_dict()])
     try:
         found = trial.compute_metrics(trial.results)
-    except ValueError as error:  # as of top-5 accuracy with three classes
+    except (AssertionError, ValueError) as error:  # as of top-5 accuracy with three classes
         kind = type(metric).__name__
         raise ConfigError(f'the {kind} in {split}_evaluator of the config: {error}') from error
     return {f'{metric.prefix}/{name}' if metric.prefix else name for name in found}

@@ -72,10 +72,11 @@ def with_listed_heads(cfg: Any, modules: int) -> Any:
     if modules < 2 or not isinstance(config, dict):
         return cfg
     heads = head_configs(config, modules - 1)
-    if all(head == heads[0] for head in heads):
+    alike = all(head == heads[0] for head in heads)
+    if alike and heads[0] == config:
         return cfg
     cfg = copy.deepcopy(cfg)
-    backbone_of(cfg)['local_head'] = heads
+    backbone_of(cfg)['local_head'] = heads[0] if alike else heads  # resolved for this number of modules
     return cfg
 
 

@@ -125,10 +125,10 @@ def test_folders_are_taken_as_they_are(root):
 
 def test_a_class_that_a_split_lacks_would_shift_the_ids(root):
     shutil.rmtree(root / 'test' / 'middle')
-    refused(DataError, 'ids mean other classes .* only train has middle; give both the same folders', root)
+    refused(DataError, 'different folders of classes: only train has middle. .*give both the same', root)
     (root / 'test' / 'other').mkdir()
     cv2.imwrite(str(root / 'test' / 'other' / '0.png'), picture(0))
-    words = 'ids mean other classes in the train split than in the val split: only train has middle; only val'
+    words = 'train and the val split have different .*: only train has middle; only val has other. Ids'
     refused(DataError, words, root)
     (root / 'test' / 'other').rename(root / 'test' / 'middle')
     (root / 'test' / 'middle' / '0.png').unlink()  # an empty folder keeps the ids
@@ -144,6 +144,13 @@ def test_names_in_another_order_than_the_folders_are_refused(root):
         **named,
     )
     require_images(config_of(root, metainfo={'classes': ('Links', 'Mitte', 'Rechts')}), ('train', 'val'))
+
+
+def test_folders_of_other_names_are_the_same_classes_if_both_are_named(root):
+    for name in NAMES:
+        (root / 'test' / name).rename(root / 'test' / f'{NAMES.index(name)}_{name}')
+    refused(DataError, 'different folders of classes', root)
+    require_images(config_of(root, metainfo={'classes': ('a', 'b', 'c')}), ('train', 'val'))
 
 
 def test_labels_of_a_list_are_classes(root):
@@ -170,5 +177,5 @@ def test_a_list_of_labels_beside_folders_is_compared_by_names(root):
     config.val_dataloader.dataset.ann_file = 'list.txt'
     require_images(config, ('train', 'val'))
     config.val_dataloader.dataset.metainfo = {'classes': ('a', 'c', 'b')}
-    with pytest.raises(DataError, match=r"ids mean other classes .*\('a', 'b', 'c'\) and \('a', 'c', 'b'\)"):
+    with pytest.raises(DataError, match=r"ids mean other classes: .*\('a', 'b', 'c'\) and \('a', 'c', 'b'\)"):
         require_images(config, ('train', 'val'))

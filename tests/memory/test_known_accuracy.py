@@ -37,6 +37,16 @@ def test_a_figure_holds_for_the_papers_cut_crop_and_batch():
     assert accuracy(cfg, replace(AT_THE_PAPERS_CUT, cuts=(), recompute='blocks')) == 'as E2E'
 
 
+def test_weights_that_depend_on_the_number_of_modules_are_those_of_two():
+    cfg = load_config(CONFIGS / 'deeplabv3_infopro_cityscapes.py')
+    loss = cfg.model.backbone.local_head.decoder.loss_recon
+    weight = loss.get('loss_weight', 1.0)
+    loss.loss_weight = {'k2': (weight, 7.0), 'k4': 9.0}
+    assert accuracy(cfg) == INFOPRO
+    loss.loss_weight = {'k2': 9.0, 'k4': weight}
+    assert accuracy(cfg) is None
+
+
 @pytest.mark.parametrize('option', [{'overlap': 1}, {'momentum_block': 0.99}])
 def test_variants_of_the_method_have_none(option):
     cfg = load_config(CONFIGS / 'deeplabv3_infopro_cityscapes.py')

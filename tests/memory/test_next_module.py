@@ -1,5 +1,6 @@
 """What local heads that run blocks of the next module take, and cuts that are balanced for it."""
 
+import copy
 from copy import deepcopy
 
 import pytest
@@ -145,3 +146,14 @@ def test_auxiliary_heads_of_falling_depth_are_balanced_each_by_its_own():
     assert module_peaks(chain, partition) == pytest.approx(peaks, rel=0.002)
     plain = config({})
     assert with_listed_heads(plain, 3) is plain
+
+
+def test_heads_that_depend_on_the_number_of_modules_are_those_of_that_number():
+    given = config({})
+    head = given.model.backbone.local_head
+    expected = copy.deepcopy(given)
+    expected.model.backbone.local_head.auxiliary_head.num_convs = 3
+    head.auxiliary_head.num_convs = {'k2': 1, 'k3': 3, 'k4': (3, 1)}
+    assert with_listed_heads(given, 3).model.to_dict() == expected.model.to_dict()
+    listed = with_listed_heads(given, 4).model.backbone.local_head
+    assert [one['auxiliary_head']['num_convs'] for one in listed] == [3, 2, 1]

@@ -164,6 +164,8 @@ def test_weights_may_depend_on_the_number_of_modules(modules, expected):
     """The nearest number counts: 3 and 5 take the values of 4, 6 those of 7."""
     built = head_configs({'loss_weight': {'k2': 7, 'k4': (6, 1), 'k7': 2}}, modules - 1)
     assert [config['loss_weight'] for config in built] == pytest.approx(expected)
+    own = {'loss_weight': {'ce': 1.0, 'dice': 2.0}}  # of a head of the user's own
+    assert head_configs(own, modules - 1) == [own] * (modules - 1)
     tied = head_configs({'num_convs': {'k2': 3, 'k8': 1}}, 4)  # K = 5 is as near to 2 as to 8
     assert [config['num_convs'] for config in tied] == [1] * 4
 
@@ -180,9 +182,11 @@ def test_weights_may_depend_on_the_number_of_modules(modules, expected):
         ([local_head_config()], [], ['lists 1 heads', '0 cuts']),
         (local_head_config(recon=()), ['a', 'b'], ['loss_weight=()', 'one number', '(first, last)']),
         (local_head_config(task=[1.0]), ['a'], ['loss_weight=[1.0]', '(first, last)']),
-        (local_head_config(task={4: 1.0}), ['a'], ['loss_weight={4: 1.0}', "as in loss_weight={'k2': 5"]),
-        (local_head_config(task={'k0': 1.0}), ['a'], ["loss_weight={'k0': 1.0}"]),
-        (local_head_config(task={}), ['a'], ['loss_weight={}']),
+        (
+            local_head_config(task={'k2': 1.0, 'k': 2.0}),
+            ['a'],
+            ["loss_weight={'k2': 1.0, 'k': 2.0}", "as in loss_weight={'k2': 5"],
+        ),
         (with_convs((3,)), ['a', 'b'], ['num_convs=(3,)', 'one number', '(first, last)']),
         (with_convs((2.5, 1)), ['a', 'b'], ['num_convs=(2.5, 1)', 'whole number, 0 or more']),
         (with_convs((2, -1)), ['a', 'b'], ['num_convs=(2, -1)', 'whole number, 0 or more']),
@@ -193,9 +197,7 @@ def test_weights_may_depend_on_the_number_of_modules(modules, expected):
         'too many',
         'no weight',
         'one weight in a list',
-        'by a number',
-        'by no module',
-        'by nothing',
+        'by something else',
         'one depth in a tuple',
         'half a convolution',
         'negative depth',

@@ -17,15 +17,17 @@ def train(streets, folder, loop=LOOPS[0], batch_size=TRAIN - 1, **options):
     return train_tiny(streets, folder, **loader, **settings, **options)
 
 
+@pytest.mark.parametrize('norm', ['BN', 'SyncBN'])  # the same in a single process
 @pytest.mark.parametrize('loop', LOOPS, ids=lambda loop: loop['type'])
-def test_it_is_refused_before_training(streets, tmp_path, loop, monkeypatch):
+def test_it_is_refused_before_training(streets, tmp_path, loop, norm, monkeypatch):
     words = rf'holds one image \({TRAIN} images of a process, batch_size={TRAIN - 1}\).*set drop_last=True'
+    norms = {'model.decode_head.norm_cfg': {'type': norm}}
     with pytest.raises(ConfigError, match=words):
-        train(streets, tmp_path / 'asked', loop)
+        train(streets, tmp_path / 'asked', loop, **norms)
     assert not list(tmp_path.rglob('scalars.json'))
     monkeypatch.setattr(batch_counts, '_require_last_batch', lambda *_: None)
     with pytest.raises(ConfigError, match='a batch norm of the network sees one value per channel'):
-        train(streets, tmp_path / 'trained', loop)  # so the refusal was right
+        train(streets, tmp_path / 'trained', loop, **norms)  # so the refusal was right
     assert list(tmp_path.rglob('scalars.json'))
 
 
@@ -38,7 +40,13 @@ def test_a_network_without_such_a_norm_trains_as_if_it_had_not_been_asked(street
 
 
 @pytest.mark.parametrize(
-    'change', [{'train_dataloader.drop_last': True}, {'batch_size': 6}, {'batch_size': 2}]
+    'change',
+    [
+        {'train_dataloader.drop_last': True},
+        {'batch_size': 6},
+        {'batch_size': 2},
+        {'loop': {**LOOPS[1], 'max_iters': 1}},  # ends before
+    ],
 )
 def test_other_last_batches_pass(streets, tmp_path, change):
     train(streets, tmp_path, **change)

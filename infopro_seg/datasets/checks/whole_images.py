@@ -59,21 +59,26 @@ def _classes(built: Any) -> Classes:
 
 def _require_same(one: tuple[str, Classes], other: tuple[str, Classes]) -> None:
     """Checks that ids mean the same classes in two data sets, as far as both name them in the same way."""
-    for mine, theirs, known in (
-        (one[1].folders, other[1].folders, True),
-        (one[1].names, other[1].names, set(one[1].names) == set(other[1].names)),
-    ):
-        if not mine or not theirs or mine == theirs or not known:
-            continue
+    (first, mine), (second, theirs) = one, other
+    if mine.names and theirs.names and set(mine.names) == set(theirs.names):
+        if mine.names != theirs.names:
+            raise DataError(
+                f'the {first} and the {second} split name the same classes in another order, so that ids '
+                f'mean other classes: {mine.names} and {theirs.names}; give both the same '
+                'metainfo=dict(classes=...)'
+            )
+    elif mine.folders and theirs.folders and mine.folders != theirs.folders:
         only = [
             f'only {split} has {", ".join(sorted(set(here) - set(there)))}'
-            for split, here, there in ((one[0], mine, theirs), (other[0], theirs, mine))
+            for split, here, there in (
+                (first, mine.folders, theirs.folders),
+                (second, theirs.folders, mine.folders),
+            )
             if set(here) - set(there)
         ]
         raise DataError(
-            f'ids mean other classes in the {one[0]} split than in the {other[0]} split: '
-            f'{"; ".join(only) or f"{mine} and {theirs}"}; give both the same folders (one may be empty), or '
-            'the same metainfo=dict(classes=...)'
+            f'the {first} and the {second} split have different folders of classes: {"; ".join(only)}. Ids '
+            'follow the alphabet, so give both the same folders (one may be empty)'
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from infopro_seg.config_edits import backbone_of
 from infopro_seg.memory.search.recipes import Recipe
 from infopro_seg.memory.tracing.training_setup import TrainingSetup
+from infopro_seg.models.local_heads.local_head import head_configs
 
 PAPER_CUTS = ('layer3.12',)
 PAPER_NETWORK = {'encoder': ('ResNetV1c', 101), 'decode_head': ('ASPPHead', 19)}
@@ -59,6 +60,8 @@ def _is_papers(cfg: Any, setup: TrainingSetup) -> bool:
 def _head(backbone: Any) -> tuple[Any, ...]:
     """What tells local heads apart, as in `PAPER_HEADS`; empty if it is none of the paper's kind."""
     head = backbone.get('local_head')
+    if isinstance(head, dict):
+        [head] = head_configs(head, 1)
     auxiliary = head.get('auxiliary_head') if isinstance(head, dict) else None
     if not isinstance(auxiliary, dict) or auxiliary.get('type') != 'FCNHead' or head.get('stride', 1) != 1:
         return ()

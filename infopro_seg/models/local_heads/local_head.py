@@ -20,6 +20,7 @@ from torch._decomp import decomposition_table
 from infopro_seg.errors import ConfigError
 from infopro_seg.models.losses.lean_loss import head_losses
 
+MODULES = re.compile(r'k([1-9]\d*)')  # a number of local modules
 INTERPOLATED = {'loss_weight', 'num_convs'}  # may list values, from the first local head to the last
 
 
@@ -187,7 +188,7 @@ def interpolate(config: Any, depth: float, modules: int = 2) -> Any:
     if isinstance(config, dict):
         out = {key: interpolate(value, depth, modules) for key, value in config.items()}
         for key in out.keys() & INTERPOLATED:
-            if isinstance(out[key], dict):
+            if isinstance(out[key], dict) and any(map(MODULES.fullmatch, out[key])):
                 out[key] = _of_modules(key, out[key], modules)
             if isinstance(out[key], (list, tuple)):
                 out[key] = _at_depth(key, out[key], depth)
@@ -198,8 +199,8 @@ def interpolate(config: Any, depth: float, modules: int = 2) -> Any:
 
 
 def _of_modules(key: str, values: dict[str, Any], modules: int) -> Any:
-    counts = {name: re.fullmatch(r'k([1-9]\d*)', str(name)) for name in values}
-    if not values or None in counts.values():
+    counts = {name: MODULES.fullmatch(name) for name in values}
+    if None in counts.values():
         raise ConfigError(
             f"{key}={values} of a local head; name numbers of local modules, as in {key}={{'k2': 5, 'k4': 6}}"
         )

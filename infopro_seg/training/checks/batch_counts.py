@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.dist import get_world_size
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from infopro_seg.batch_norm import SingleValueError
+from infopro_seg.config_edits import edited
 from infopro_seg.datasets.building import is_stock
 from infopro_seg.datasets.seeding import SeededSampler, fork_random
 from infopro_seg.errors import ConfigError
@@ -46,7 +49,7 @@ def require_batches(runner: Any, loops: dict[str, Any]) -> None:
                 "nothing; write a larger batch_size, or loss='softmax'"
             )
         if key == 'train_cfg' and not getattr(loader, 'drop_last', False):
-            _require_last_batch(runner, loader)
+            _require_last_batch(runner, loop)
         if not getattr(loader, 'drop_last', False):
             continue
         if key == 'train_cfg' and not isinstance(loop, EpochBasedTrainLoop):
@@ -74,16 +77,20 @@ def _contrasts_images(model: Any) -> bool:
     )
 
 
-def _require_last_batch(runner: Any, loader: Any) -> None:
+def _require_last_batch(runner: Any, loop: Any) -> None:
     """Checks, if the last batch of each epoch is one image, that the network can train on it."""
-    sampler, size = loader.sampler, loader.batch_size
+    sampler, size = loop.dataloader.sampler, loop.dataloader.batch_size
     endless = isinstance(sampler, (InfiniteSampler, SeededSampler)) or not hasattr(sampler, '__len__')
     if endless or size == 1 or len(sampler) % size != 1:
         return
+    if isinstance(loop, IterBasedTrainLoop) and loop.max_iters <= len(sampler) // size:
+        return  # the training ends before it
+    runner.logger.info('the last batch of each epoch is one image: looking whether the network trains on it')
+    alone = get_world_size() == 1
     try:
         setup = training_setup(runner.cfg, batch=1)
         with fork_random((0,)):
-            trace_step(runner.cfg, 1, setup.crop, setup.amp)
+            trace_step(_without_sync(runner.cfg) if alone else runner.cfg, 1, setup.crop, setup.amp)
     except SingleValueError as error:
         raise SingleValueError(
             f'the last batch of each epoch holds one image ({len(sampler)} images of a process, batch_size='
@@ -92,3 +99,8 @@ def _require_last_batch(runner: Any, loader: Any) -> None:
         ) from error
     except Exception:  # the network cannot be traced
         return
+
+
+def _without_sync(cfg: Any) -> Any:
+    """A copy of a config with BN in place of SyncBN, which is the same in a single process."""
+    return Config(edited(cfg.to_dict(), lambda node: 'BN' if node == 'SyncBN' else node))
