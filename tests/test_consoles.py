@@ -62,9 +62,12 @@ def test_a_command_prints_what_the_encoding_of_stdout_lacks(encoding):
     assert (done.returncode, done.stdout.strip()) == (0, ANY.encode(encoding, 'backslashreplace'))
 
 
-def test_no_line_of_the_log_is_lost_where_the_locale_lacks_a_letter(logger, tmp_path):
+def test_no_line_of_the_log_is_lost_where_the_locale_lacks_a_letter(logger, tmp_path, monkeypatch):
+    monkeypatch.setattr(logging, 'raiseExceptions', logging.raiseExceptions)  # which is set for good
     written = tmp_path / 'log'
-    logger.addHandler(logging.FileHandler(written, encoding='latin-1'))
+    handler = logging.FileHandler(written, encoding='latin-1')
+    logger.addHandler(handler)
     quiet_console(logger)
     logger.info(ANY)
+    handler.close()
     assert written.read_bytes() == b'class \\u6f22, file \\udcfc.png\n'
