@@ -129,5 +129,16 @@ def test_a_bare_assertion_is_told_by_its_code_and_values(tmp_path):
     assert cause_of(caught.value) == (
         "AssertionError: expected size[0] > 0 and way in ('left', 'right'), got size=(4, 5), way='up'"
     )
+    with pytest.raises(AssertionError) as caught:
+        library['check']('up', [0] * 10**5)
+    assert len(cause_of(caught.value)) < 200  # and not all of the values
+
+    class Unshown(list):
+        def __repr__(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(AssertionError) as caught:
+        library['check'](Unshown(), (4, 5))
+    assert cause_of(caught.value).startswith('AssertionError')
     assert cause_of(AssertionError()) == 'AssertionError'
     assert cause_of(AssertionError('in words')) == 'AssertionError: in words'

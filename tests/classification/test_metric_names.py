@@ -32,6 +32,11 @@ def test_the_names_are_those_of_an_evaluation(metric):
     assert names == set(evaluator.evaluate(5))
 
 
+def test_what_a_metric_asserts_is_told():
+    with pytest.raises(ConfigError, match=r'SingleLabelMetric in val_evaluator .*Invalid .average. argument'):
+        metric_names(Evaluator(SingleLabelMetric(average='makro')), num_classes=4)
+
+
 def test_a_metric_of_the_users_own_is_not_judged():
     class Own(Accuracy):
         def compute_metrics(self, results):

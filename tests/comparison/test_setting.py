@@ -71,6 +71,24 @@ def test_a_metric_that_the_evaluation_does_not_report_is_named_before_the_traini
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    'evaluator',
+    [
+        {'type': 'Evaluator', 'metrics': {'type': 'ClassIoUMetric', 'iou_metrics': ['mIoU']}},
+        {'type': 'ClassIouMetric'},
+        {'type': 'ClassIoUMetric', 'iou_metric': ['mIoU']},
+        None,
+    ],
+    ids=['whole', 'misspelt', 'argument', 'none'],
+)
+def test_an_evaluator_that_is_not_built_here_is_left_to_the_trainings(evaluator):
+    cfg = load_config(SMOKE)
+    cfg.val_evaluator = evaluator
+    require_metric(cfg, SMOKE)
+    cfg.pop('val_evaluator')
+    require_metric(cfg, SMOKE)
+
+
 def test_seeds_may_be_a_range():
     cfg = load_config(SMOKE)
     cfg.comparison.seeds = range(3)

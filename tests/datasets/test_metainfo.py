@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 import infopro_seg.register  # noqa: F401
 from infopro_seg.datasets.checks.classes import require_equal_classes
+from infopro_seg.datasets.metainfo import require_palette_length
 from infopro_seg.datasets.preflight import require_data
 from infopro_seg.errors import ConfigError
 from tests.datasets.pairs import CLASSES, PALETTE, config_of, leaf, make
@@ -47,6 +48,13 @@ def test_classes_and_colours_that_make_no_sense_are_refused(root, name):
     metainfo, words = REFUSED[name]
     with pytest.raises(ConfigError, match=words):
         require_data(config_of(leaf(root, metainfo=metainfo)), ('train',))
+
+
+def test_a_file_of_classes_may_lie_elsewhere():
+    metainfo = {'classes': 'https://example.org/classes.txt'}
+    require_palette_length({'type': 'BaseSegDataset', 'metainfo': metainfo}, 'train')
+    with pytest.raises(ConfigError, match=r"the string 'classes\.txt'"):
+        require_palette_length({'type': 'BaseSegDataset', 'metainfo': {'classes': 'classes.txt'}}, 'train')
 
 
 @pytest.mark.parametrize(('count', 'shifted'), [(256, False), (255, True), (256, True)])
