@@ -158,11 +158,8 @@ def _lacks_semaphores(error: BaseException) -> bool:
     """Whether there was no room for the semaphores of workers, which lie in /dev/shm too."""
     if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
         return False
-    return any(frame.name == '__init__' and 'SemLock(' in (frame.line or '') for frame in _frames(error))
-
-
-def _frames(error: BaseException) -> traceback.StackSummary:
-    return traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.name == '__init__' and 'SemLock(' in (frame.line or '') for frame in frames)
 
 
 def _explained_file(error: OSError) -> OutputError | None:

@@ -10,6 +10,7 @@ from infopro_seg.checkpoints import read_checkpoint
 from infopro_seg.datasets.checks.whole_images import require_images
 from infopro_seg.errors import ConfigError
 from infopro_seg.evaluation.validations import numbers, validations_of
+from infopro_seg.hooks.checkpoint_guard import trained_classes
 from infopro_seg.outputs import require_folder
 from infopro_seg.tasks import refuse_classifier
 from infopro_seg.training.runners import build_runner
@@ -40,9 +41,20 @@ def evaluate_classifier(cfg: Config, tta: bool, out: str | None) -> tuple[Any, d
             'test_dataloader = val_dataloader'
         )
     require_folder(cfg.work_dir, '--work-dir')
-    history = validations_of(read_checkpoint(cfg.load_from))
+    checkpoint = read_checkpoint(cfg.load_from)
     require_images(cfg, ('test',))
     runner: Any = build_runner(cfg)
+    dataset = runner.test_loop.dataloader.dataset
+    trained = trained_classes(checkpoint)
+    tested = tuple(getattr(dataset, 'metainfo', {}).get('classes') or ())  # a user's own may name none
+    if trained and tested and set(trained) != set(tested):  # another order is refused when it is loaded
+        runner.logger.warning(
+            f'the network was trained on the classes {trained}, and the test split has {tested}: a label '
+            'counts as right where the ids are the same; give both the same folders or metainfo'
+        )
     metrics = runner.test()
-    images = len(runner.test_loop.dataloader.dataset)
-    return runner, {'percent': numbers(metrics), 'images': images, 'validations': history}
+    return runner, {
+        'percent': numbers(metrics),
+        'images': len(dataset),
+        'validations': validations_of(checkpoint),
+    }

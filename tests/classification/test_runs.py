@@ -7,6 +7,7 @@ import cv2
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
 
 from infopro_seg.classification.prediction import ImageNetwork
 from infopro_seg.comparison.results import read_runs, summarise
@@ -55,6 +56,16 @@ def test_an_evaluation_counts_what_the_network_predicts(run):
     assert found['images'] == 6
     assert json.loads(out.read_text()) == found
     assert list(found['validations']) == ['4']
+
+
+@pytest.mark.parametrize(('classes', 'told'), [(NAMES, 0), (('left', 'middle', 'up'), 1)])
+def test_an_evaluation_on_other_classes_says_so(run, tmp_path, monkeypatch, classes, told):
+    found = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text, *_, **__: found.append(text))
+    options = {'test_dataloader.dataset.metainfo': {'classes': classes}}
+    evaluate(run / 'config.py', checkpoint_of(run), work_dir=str(tmp_path / 'test'), options=options)
+    words = f'trained on the classes {NAMES}, and the test split has {classes}'
+    assert sum(words in text for text in found) == told
 
 
 def test_prediction_writes_class_and_score(run, tmp_path):
